@@ -1,0 +1,74 @@
+"""The records that flow through a round (ground floor). Frozen, JSON-serialisable, one line each in the round's files.
+
+    problems → suites → candidates → executions → clusters → probe scores → rewards → update → eval → next round
+
+What scoring adds (`Execution`, `Clustering`, `Score`) lives in `rewards.records`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A problem that the model invented (stages 1 to 3), or one of a benchmark.
+
+    >>> Problem("r01-ab12cd34", "Sum of evens", "Given a list xs, return the sum of its even numbers.", "total",
+    ...         "def total(xs: list[int]) -> int:", "total([1, 2]) == 2", "lists of integers").entry
+    'total'
+    """
+
+    id: str  # unique within a run; benchmarks use their own task id
+    title: str
+    description: str  # the statement that the solver reads
+    entry: str  # name of the function to write
+    signature: str  # one line, "def f(xs: list[int]) -> int:"
+    example: str  # as the model wrote it; never trusted as an expected output
+    topic: str  # topic the model was asked for
+    rating: float | None = None  # own rating in [0, 1]; None before stage 2
+    interface: str | None = None  # signature and docstring, valid Python once a body follows; None before stage 3
+
+
+@dataclass(frozen=True)
+class TestSuite:
+    """Inputs of one problem (stage 4). No expected outputs: consensus needs none.
+
+    >>> TestSuite("r01-ab12cd34", ("[[1, 2, 3]]", "[[]]"), ("model", "mutated")).inputs[0]
+    '[[1, 2, 3]]'
+    """
+
+    __test__ = False  # not a pytest class
+
+    problem_id: str
+    inputs: tuple[str, ...]  # each a Python literal: the list of positional arguments
+    origins: tuple[str, ...]  # "model" or "mutated", one for each input
+    asserts: tuple[str, ...] = ()  # model-written asserts, only under `signature: passfail` and rule `codet`
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One sampled solution (stage 5)."""
+
+    problem_id: str
+    index: int  # 0..n-1 within the problem
+    completion: str  # the raw answer, special tokens removed
+    code: str | None  # the program extracted from it; None when there is none
+    token_ids: tuple[int, ...]  # length L, as sampled, end token included
+    logprobs: tuple[float, ...]  # length L, nats per token under the policy at temperature 1
+    finished: bool  # ended with the end token, not by the length limit
+
+    @property
+    def n_tokens(self) -> int:
+        return len(self.token_ids)
+
+    @property
+    def mean_logprob(self) -> float:
+        """Mean token logprob in nats (minus the log of the paper's perplexity f(r))."""
+        return sum(self.logprobs) / max(len(self.logprobs), 1)
+
+
+def short_hash(text: str, length: int = 10) -> str:
+    """Stable hexadecimal digest of a text, for ids."""
+    return hashlib.sha256(text.encode()).hexdigest()[:length]

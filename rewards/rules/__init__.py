@@ -1,0 +1,1 @@
+"""Consensus rules: one small file each, behind one interface (`rewards.consensus.Rule`)."""
