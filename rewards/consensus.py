@@ -1,0 +1,58 @@
+"""Execution consensus: the config section and the choice of a rule.
+
+rule = get_rule(ConsensusConfig(rule="soft"))
+scores = rule.scores(group, bank)           # float64[n] in [0, 1], NaN = missing
+clustering = cluster(bank, config.rho, config.tau)
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from rewards.clustering import Clustering, cluster
+from rewards.rules.base import Anchor, Rule
+from rewards.rules.codet import CodeT
+from rewards.rules.hard import Hard
+from rewards.rules.passfail import PassFail
+from rewards.rules.soft import Soft
+
+__all__ = ["Clustering", "ConsensusConfig", "Rule", "cluster", "get_rule"]
+
+
+class ConsensusConfig(BaseModel):
+    """How the candidates of a problem vote."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rule: Literal["hard", "soft", "codet", "passfail"] = Field("soft", description="how candidates vote")
+    anchor: Anchor = Field("bank", description="who votes on a group's samples: the n samples of stage 5, the group itself, or both")
+    rho: float = Field(0.8, gt=0, le=1, description="least share of inputs on which a candidate must give a value (the paper's ρ)")
+    tau: int = Field(2, ge=1, description="least number of samples in a winning cluster (the paper's τ, whose value it does not give)")
+    band_low: float = Field(0.2, ge=0, le=1, description="least share of the winner for a problem to be trained on")
+    band_high: float = Field(0.9, ge=0, le=1, description="largest share of the winner for a problem to be trained on")
+
+    @model_validator(mode="after")
+    def _band_is_ordered(self) -> ConsensusConfig:
+        if self.band_low > self.band_high:
+            raise ValueError(f"band_low {self.band_low} is above band_high {self.band_high}: no problem could be kept")
+        return self
+
+    @property
+    def needs_expected_outputs(self) -> bool:
+        """Whether the rule compares with outputs that the model has to predict (asserts)."""
+        return self.rule in ("codet", "passfail")
+
+
+def get_rule(config: ConsensusConfig) -> Rule:
+    """The rule that the config names."""
+    match config.rule:
+        case "hard":
+            return Hard(config.rho, config.tau, config.anchor)
+        case "soft":
+            return Soft(config.rho, config.anchor)
+        case "codet":
+            return CodeT(config.rho, config.anchor)
+        case "passfail":
+            return PassFail(config.rho, config.tau, config.anchor)

@@ -1,0 +1,111 @@
+"""The mixed reward: R(r) = w_c · consensus(r) + w_q · g · probe(r), each part normalised within its group (METHOD, "The quantities").
+
+Normalisation is TRL's for `multi_objective_aggregation="normalize_then_sum"`: (x − mean) / (std + 1e-4), std with n − 1, missing left out.
+It is done here and not there because of two rules that TRL has no place for: a part whose scores are all equal gives 0 and not noise, and
+a group whose consensus scores are all equal gets no gradient from the probe alone. It needs whole groups: gather across ranks first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+STD_EPSILON = 1e-4  # TRL's
+FLAT = 1e-6  # a standard deviation below this is no contrast at all
+
+
+class MixedConfig(BaseModel):
+    """Weights of the parts of the reward."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    w_consensus: float = Field(1.0, ge=0, description="weight of execution consensus (w_c)")
+    w_quality: float = Field(0.5, ge=0, description="weight of the quality probe (w_q), before its earned say g")
+
+    @model_validator(mode="after")
+    def _something_counts(self) -> MixedConfig:
+        if self.w_consensus == 0 and self.w_quality == 0:
+            raise ValueError("w_consensus and w_quality are both 0: there would be no reward at all")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class RewardBreakdown:
+    """How one sample's reward came about. None means missing, never zero."""
+
+    group: int  # id of the group (problem)
+    consensus: float | None  # the rule's score, in [0, 1]
+    consensus_normed: float | None  # the same, normalised within the group
+    probe: float | None  # calibrated probability, in [0, 1]
+    probe_normed: float | None  # the same, normalised within the group; 0 where the group may not learn from the probe
+    gate: float  # g, the probe's earned say, in [0, 1]
+    flat: bool  # the group's consensus scores are all equal (unanimous, or nobody agrees)
+    total: float | None  # R(r); None leaves the sample out of the update
+
+
+def normalise_within(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """float64[n]: (x − mean) / (std + 1e-4) within each group over what is present; 0 in groups with no spread; NaN stays NaN."""
+    normed = np.full(len(values), np.nan)
+    for group in np.unique(groups):
+        here = np.flatnonzero((groups == group) & ~np.isnan(values))
+        present = values[here]
+        std = present.std(ddof=1) if len(present) > 1 else 0.0
+        normed[here] = (present - present.mean()) / (std + STD_EPSILON) if std > FLAT else 0.0
+    return normed
+
+
+def mix(
+    consensus: Sequence[float] | np.ndarray,
+    probe: Sequence[float] | np.ndarray | None,
+    groups: Sequence[int] | np.ndarray,
+    gate: float,
+    config: MixedConfig,
+) -> list[RewardBreakdown]:
+    """One record a sample, in order.
+
+    consensus: float[n], NaN = missing. probe: float[n], NaN = missing, or None when there is no probe (then gate must be 0).
+    groups: int[n], samples of one problem share an id. gate: g in [0, 1]. A part with no weight (w_c = 0, or w_q · g = 0) may be missing;
+    a missing part that counts makes the total None. Raises ValueError on lengths that differ or a gate outside [0, 1].
+    """
+    scores = np.asarray(consensus, dtype=np.float64)
+    ids = np.asarray(groups)
+    quality = np.full(len(scores), np.nan) if probe is None else np.asarray(probe, dtype=np.float64)
+    if not len(scores) == len(ids) == len(quality):
+        raise ValueError(f"{len(scores)} consensus scores, {len(quality)} probe scores and {len(ids)} group ids must be equally many")
+    if not 0.0 <= gate <= 1.0:
+        raise ValueError(f"the probe's gate must lie in [0, 1], got {gate}")
+    if probe is None and gate > 0:
+        raise ValueError(f"gate is {gate}, but there are no probe scores")
+    consensus_normed, probe_normed = normalise_within(scores, ids), normalise_within(quality, ids)
+    flat = np.zeros(len(scores), dtype=bool)
+    for group in np.unique(ids):
+        here = ids == group
+        present = scores[here & ~np.isnan(scores)]
+        flat[here] = len(present) < 2 or bool(present.std(ddof=1) <= FLAT)
+    probe_normed = np.where(flat & ~np.isnan(probe_normed), 0.0, probe_normed)
+    w_c, w_q = config.w_consensus, config.w_quality * gate
+    total = np.zeros(len(scores))
+    if w_c > 0:
+        total = total + w_c * consensus_normed
+    if w_q > 0:
+        total = total + w_q * probe_normed
+
+    def known(value: float) -> float | None:
+        return None if np.isnan(value) else float(value)
+
+    return [
+        RewardBreakdown(
+            group=int(ids[i]),
+            consensus=known(scores[i]),
+            consensus_normed=known(consensus_normed[i]),
+            probe=known(quality[i]),
+            probe_normed=known(probe_normed[i]),
+            gate=float(gate),
+            flat=bool(flat[i]),
+            total=known(total[i]),
+        )
+        for i in range(len(scores))
+    ]

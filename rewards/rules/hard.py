@@ -1,0 +1,24 @@
+"""`hard`: the largest cluster of equal signatures takes all (the paper's stage 5, with outputs in place of pass/fail bits)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rewards.clustering import group_rows
+from rewards.rules.base import Anchor, electorate, plurality
+from rewards.signatures import OutcomeMatrix
+
+
+@dataclass(frozen=True)
+class Hard:
+    """1 for members of the cluster that the others elect, 0 for the rest; ties are shared."""
+
+    rho: float = 0.8
+    tau: int = 2
+    anchor: Anchor = "bank"
+
+    def scores(self, matrix: OutcomeMatrix, bank: OutcomeMatrix | None = None) -> np.ndarray:
+        voters = electorate(matrix, bank, self.anchor, self.rho)
+        return voters.finish(plurality(group_rows(voters.matrix.codes, voters.eligible), voters, self.tau))

@@ -1,0 +1,35 @@
+"""`passfail`: the paper's own signature, one pass/fail bit for each model-written assert (stage 5, with ρ and τ).
+
+Kept for comparison. All programs that fail everything look alike here, and the expected outputs come from the model itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rewards.clustering import group_rows
+from rewards.rules.base import Anchor, electorate, plurality
+from rewards.signatures import MISSING, OutcomeMatrix
+
+
+def pass_bits(matrix: OutcomeMatrix) -> np.ndarray:
+    """bool[n, t]: which of the t inputs with an expected output each program passes; a crash is a fail. ValueError when t is 0."""
+    tested = np.flatnonzero(matrix.expected_codes != MISSING)
+    if not len(tested):
+        raise ValueError("this rule compares with model-written asserts, but no input has an expected output; use hard or soft")
+    return (matrix.codes[:, tested] == matrix.expected_codes[tested]) & (matrix.codes[:, tested] >= 0)
+
+
+@dataclass(frozen=True)
+class PassFail:
+    """1 for members of the largest cluster of equal pass/fail vectors among candidates with success rate e(r) >= ρ, else 0."""
+
+    rho: float = 0.8
+    tau: int = 2
+    anchor: Anchor = "bank"
+
+    def scores(self, matrix: OutcomeMatrix, bank: OutcomeMatrix | None = None) -> np.ndarray:
+        voters = electorate(matrix, bank, self.anchor, self.rho)
+        return voters.finish(plurality(group_rows(pass_bits(voters.matrix), voters.eligible), voters, self.tau))

@@ -1,0 +1,89 @@
+"""Clusters: who belongs together, who wins, and what the numbers mean."""
+
+import math
+import time
+
+import numpy as np
+import pytest
+
+from rewards.clustering import cluster
+from rewards.signatures import OutcomeMatrix
+from tests.rewards.pools import matrix
+
+
+def test_equal_errors_are_no_reason_to_cluster_and_no_reason_to_split():
+    c = cluster(matrix("abcde", "abcd!", "abcdT", "abc!e", "!!!!!", "!!!!!"))
+    assert c.labels.tolist() == [1, 0, 0, 2, -1, -1]
+
+
+def test_crashing_programs_never_form_a_cluster_however_many():
+    c = cluster(matrix("!!!!!", "abcde", "abcde", weights=[100, 1, 1]))
+    assert c.labels.tolist() == [-1, 0, 0] and c.n_valid == 2 and c.top_share == 1.0
+
+
+def test_shares_margin_and_entropy_by_hand():
+    c = cluster(matrix("ab", "ac", "ad", weights=[5, 3, 2]))
+    assert c.shares.tolist() == [0.5, 0.3, 0.2] and c.counts.tolist() == [5, 3, 2]
+    assert c.margin == pytest.approx(0.2)
+    assert c.entropy == pytest.approx(-(0.5 * math.log(0.5) + 0.3 * math.log(0.3) + 0.2 * math.log(0.2)))
+
+
+def test_entropy_spans_zero_to_log_n():
+    assert cluster(matrix("ab", "ab", "ab")).entropy == 0.0
+    assert cluster(matrix("ab", "ac", "ad", "ae")).entropy == pytest.approx(math.log(4))
+
+
+def test_weights_equal_repeated_rows():
+    weighted = cluster(matrix("ab", "ac", weights=[3, 2]))
+    repeated = cluster(matrix("ab", "ab", "ab", "ac", "ac"))
+    assert weighted.shares.tolist() == repeated.shares.tolist()
+    assert (weighted.entropy, weighted.margin, weighted.top_share) == (repeated.entropy, repeated.margin, repeated.top_share)
+
+
+def test_constants_cannot_win_where_another_cluster_exists():
+    c = cluster(matrix("zzz", "abz", weights=[10, 2]))
+    assert c.representatives[c.top] == 1 and c.top_share == pytest.approx(2 / 12) and c.margin < 0
+    assert cluster(matrix("zzz", "yyy", weights=[10, 2])).top == 0  # nothing else exists
+
+
+def test_echoes_cannot_win_where_another_cluster_exists():
+    c = cluster(matrix("abc", "abz", weights=[10, 2], arguments="abc"))
+    assert c.representatives[c.top] == 1
+
+
+def test_no_winner_below_tau_and_none_beside_a_large_constant():
+    assert cluster(matrix("ab", "ac"), tau=2).top == -1
+    assert cluster(matrix("zz", "ab", weights=[9, 1]), tau=2).top == -1
+    assert cluster(matrix("ab", "ab"), tau=2).top == 0
+
+
+def test_missing_programs_are_counted_apart():
+    c = cluster(matrix("ab", "ab", "a?", weights=[1, 1, 4]))
+    assert c.n_missing == 4 and c.n_valid == 2 and c.labels.tolist() == [0, 0, -1]
+
+
+def test_representative_has_the_best_quality_in_its_cluster():
+    m = matrix("ab", "ab", "ac", "ab")
+    assert cluster(m, quality=np.array([-3.0, -1.0, 0.0, np.nan])).representatives.tolist() == [1, 2]
+    assert cluster(m).representatives.tolist() == [0, 2]
+
+
+def test_nothing_valid_is_no_winner_and_no_crash():
+    for m in (matrix("!!", "TT"), OutcomeMatrix.from_executions([]), matrix("", "")):
+        c = cluster(m)
+        assert c.top == -1 and c.n_clusters == 0 and c.entropy == 0.0 and c.top_share == 0.0
+
+
+def test_ten_thousand_candidates_on_a_hundred_inputs_are_linear_work():
+    """The goal is 2 s with the building of the matrix; process time, so that a busy machine does not matter."""
+    rng = np.random.default_rng(0)
+    base = [matrix("".join(rng.choice(list("abcdef!"), p=[0.2, 0.2, 0.2, 0.15, 0.1, 0.1, 0.05], size=100))) for _ in range(1)]
+    assert base[0].n_inputs == 100
+    from tests.rewards.pools import execution
+
+    rows = ["".join(row) for row in rng.choice(list("abcdef!"), p=[0.5, 0.2, 0.1, 0.1, 0.05, 0.025, 0.025], size=(10_000, 100))]
+    runs = [execution(row) for row in rows]
+    start = time.process_time()
+    c = cluster(OutcomeMatrix.from_executions(runs))
+    assert time.process_time() - start < 6.0  # three times the goal: this guards against quadratic work, the benchmark has the figure
+    assert c.n_valid == 10_000

@@ -1,0 +1,69 @@
+"""The mixed reward: normalisation within groups, missing values, and no probe-only gradient where consensus is flat."""
+
+import numpy as np
+import pytest
+
+from rewards.mixed import MixedConfig, mix, normalise_within
+
+NAN = float("nan")
+CONFIG = MixedConfig(w_consensus=1.0, w_quality=0.5)
+
+
+def totals(*args, **kwargs):
+    return [r.total for r in mix(*args, **kwargs)]
+
+
+def test_normalisation_is_that_of_trl():
+    values, groups = np.array([1.0, 0.0, 0.0, 1.0, 0.5, 0.9]), np.array([0, 0, 0, 1, 1, 1])
+    for g in (0, 1):
+        part = values[groups == g]
+        expected = (part - part.mean()) / (part.std(ddof=1) + 1e-4)
+        assert normalise_within(values, groups)[groups == g] == pytest.approx(expected)
+
+
+def test_samples_of_one_group_may_lie_anywhere():
+    values, groups = np.array([1.0, 5.0, 0.0, 7.0]), np.array([3, 8, 3, 8])
+    together = normalise_within(values[[0, 2, 1, 3]], groups[[0, 2, 1, 3]])
+    assert normalise_within(values, groups)[[0, 2, 1, 3]].tolist() == together.tolist()
+
+
+def test_total_is_the_weighted_sum_of_the_parts():
+    records = mix([1, 0, 0, 1], [0.9, 0.1, 0.6, 0.3], [0] * 4, 0.4, CONFIG)
+    for r in records:
+        assert r.total == pytest.approx(r.consensus_normed + 0.5 * 0.4 * r.probe_normed)
+
+
+def test_flat_groups_get_no_gradient_from_the_probe():
+    records = mix([1, 1, 1, 0, 1, 0], [0.9, 0.1, 0.5, 0.9, 0.1, 0.5], [0, 0, 0, 1, 1, 1], 1.0, CONFIG)
+    assert [r.total for r in records[:3]] == [0, 0, 0] and all(r.flat for r in records[:3])
+    assert all(r.total != 0 for r in records[3:]) and not any(r.flat for r in records[3:])
+
+
+def test_flat_groups_get_none_even_when_the_probe_is_the_only_part():
+    assert totals([1, 1, 1], [0.9, 0.1, 0.5], [0] * 3, 1.0, MixedConfig(w_consensus=0, w_quality=1)) == [0, 0, 0]
+
+
+def test_missing_is_none_and_does_not_move_the_others():
+    records = mix([1, NAN, 0, 0], None, [0] * 4, 0.0, CONFIG)
+    assert records[1].total is None and records[1].consensus is None and records[1].consensus_normed is None
+    assert [records[i].total for i in (0, 2, 3)] == totals([1, 0, 0], None, [0] * 3, 0.0, CONFIG)
+
+
+def test_a_missing_probe_score_matters_only_when_the_probe_has_a_say():
+    assert totals([1, 0, 0], [NAN, 0.2, 0.4], [0] * 3, 1.0, CONFIG)[0] is None
+    assert totals([1, 0, 0], [NAN, 0.2, 0.4], [0] * 3, 0.0, CONFIG) == totals([1, 0, 0], None, [0] * 3, 0.0, CONFIG)
+
+
+def test_a_group_that_is_missing_altogether_stays_missing():
+    assert totals([NAN, NAN, 1, 0], None, [0, 0, 1, 1], 0.0, CONFIG)[:2] == [None, None]
+
+
+def test_nonsense_is_refused():
+    with pytest.raises(ValueError, match="gate"):
+        mix([1, 0], [0.1, 0.2], [0, 0], 1.5, CONFIG)
+    with pytest.raises(ValueError, match="no probe scores"):
+        mix([1, 0], None, [0, 0], 0.5, CONFIG)
+    with pytest.raises(ValueError, match="equally many"):
+        mix([1, 0, 1], None, [0, 0], 0.0, CONFIG)
+    with pytest.raises(ValueError, match="both 0"):
+        MixedConfig(w_consensus=0, w_quality=0)

@@ -1,0 +1,145 @@
+"""Rules against brute-force versions that follow the definitions word by word."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rewards.consensus import ConsensusConfig, get_rule
+from rewards.rules.codet import CodeT
+from rewards.rules.hard import Hard
+from rewards.rules.passfail import PassFail
+from rewards.rules.soft import Soft
+from tests.rewards.pools import matrix
+
+WIDTH = 4
+rows = st.lists(st.text("abz!", min_size=WIDTH, max_size=WIDTH), min_size=1, max_size=9)
+
+
+def is_valid(row, rho=0.5):
+    return sum(c != "!" for c in row) >= rho * len(row)
+
+
+def is_constant(row):
+    values = [c for c in row if c != "!"]
+    return len(values) >= 2 and len(set(values)) == 1
+
+
+def brute(kind, group, bank, anchor, tau=2):
+    """Scores by definition: every sample against an explicit list of the other voters."""
+    own_votes = bank is None or anchor != "bank"
+    population = (list(bank) if bank is not None and anchor != "group" else []) + (list(group) if own_votes else [])
+    only_constants = all(is_constant(r) for r in population if is_valid(r))
+    voters = [r for r in population if is_valid(r) and (only_constants or not is_constant(r))]
+    scores = []
+    for row in group:
+        if not is_valid(row) or (is_constant(row) and not only_constants):
+            scores.append(0.0)
+            continue
+        others = list(voters)
+        if own_votes:
+            others.remove(row)
+        if kind == "soft":
+            agree = [sum(o[j] == c for o in others) / max(len(others), 1) if c != "!" else 0.0 for j, c in enumerate(row)]
+            scores.append(sum(agree) / len(row))
+        else:
+            counts = {r: others.count(r) for r in others}
+            best = max(counts.values(), default=0)
+            elected = counts.get(row, 0) == best > 0 and voters.count(row) >= tau
+            scores.append(1 / list(counts.values()).count(best) if elected else 0.0)
+    return scores
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(rows, st.one_of(st.none(), rows), st.sampled_from(["bank", "group", "both"]), st.sampled_from(["hard", "soft"]))
+def test_hard_and_soft_equal_their_definitions(group, bank, anchor, kind):
+    rule = Hard(0.5, 2, anchor) if kind == "hard" else Soft(0.5, anchor)
+    scores = rule.scores(matrix(*group), matrix(*bank) if bank else None)
+    assert scores == pytest.approx(brute(kind, group, bank, anchor))
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(rows, st.data())
+def test_multiplicities_equal_repeated_samples(group, data):
+    unique = sorted(set(group))
+    weights = [data.draw(st.integers(1, 4)) for _ in unique]
+    repeated = [r for r, w in zip(unique, weights, strict=True) for _ in range(w)]
+    first = [repeated.index(r) for r in unique]
+    for rule in (Hard(0.5), Soft(0.5)):
+        assert rule.scores(matrix(*unique, weights=weights)) == pytest.approx(rule.scores(matrix(*repeated))[first])
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(rows, st.randoms(use_true_random=False))
+def test_order_of_candidates_does_not_matter(group, random):
+    order = list(range(len(group)))
+    random.shuffle(order)
+    for rule in (Hard(0.5), Soft(0.5), PassFail(0.5), CodeT(0.5)):
+        straight = rule.scores(matrix(*group, expected="ab.z"))
+        shuffled = rule.scores(matrix(*[group[i] for i in order], expected="ab.z"))
+        assert shuffled == pytest.approx(straight[order])
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(rows, st.sampled_from(["hard", "soft", "codet", "passfail"]), st.sampled_from(["bank", "group", "both"]))
+def test_scores_lie_in_the_unit_interval_and_crashers_get_nothing(group, name, anchor):
+    rule = get_rule(ConsensusConfig(rule=name, anchor=anchor))
+    group = [*group, "!!!!", "!!!!"]
+    scores = rule.scores(matrix(*group, expected="abza"), matrix("abza", "abza", "!!!!", expected="abza"))
+    assert ((scores >= 0) & (scores <= 1)).all() and (scores[-2:] == 0).all()
+
+
+@pytest.mark.parametrize("name", ["hard", "soft", "codet", "passfail"])
+def test_missing_scores_are_nan_and_change_nothing_for_the_others(name):
+    rule = get_rule(ConsensusConfig(rule=name))
+    without = rule.scores(matrix("abz", "abz", "abc", expected="abz"))
+    scores = rule.scores(matrix("abz", "a?z", "abz", "abc", expected="abz"))
+    assert np.isnan(scores[1]) and scores[[0, 2, 3]].tolist() == without.tolist()
+
+
+def test_a_lone_sample_has_no_evidence_for_itself():
+    for rule in (Hard(), Soft()):
+        assert rule.scores(matrix("abz")).tolist() == [0.0]
+
+
+def test_an_even_split_elects_nobody():
+    assert Hard().scores(matrix("ab", "ab", "cd", "cd")).tolist() == [0.0] * 4
+
+
+def test_the_bank_anchors_a_group_that_went_astray():
+    group, bank = matrix("xy", "xy", "xy", "ab"), matrix("ab", "xy", weights=[9, 2])
+    assert Hard(anchor="bank").scores(group, bank).tolist() == [0, 0, 0, 1]
+    assert Hard(anchor="group").scores(group, bank).tolist() == [1, 1, 1, 0]
+    assert Hard(anchor="both").scores(group, bank).tolist() == [0, 0, 0, 1]
+
+
+def test_degenerate_clusters_neither_vote_nor_win():
+    m = matrix("zzz", "abz", "abc", weights=[20, 4, 2])
+    assert Hard().scores(m).tolist() == [0, 1, 0]
+    soft = Soft().scores(m)
+    assert soft[0] == 0 and soft[1] > soft[2]
+
+
+def test_passfail_cannot_tell_wrong_programs_apart_but_outputs_can():
+    m = matrix("abc", "xyz", "uvw", "rst", "opq", "lmn", weights=[3, 1, 1, 1, 1, 1], expected="abc")
+    assert PassFail().scores(m).tolist() == [0, 1, 1, 1, 1, 1]
+    assert Hard().scores(m).tolist() == [1, 0, 0, 0, 0, 0]
+
+
+def test_codet_weighs_tests_passed_against_agreement():
+    m = matrix("abc", "abc", "abx", "yyx", "yux", expected="abc")
+    scores = CodeT().scores(m)
+    assert scores[0] == pytest.approx(np.sqrt(1 / 4)) and scores[2] == 0 and scores[3] == 0  # the last two pass nothing
+
+
+def test_rules_on_asserts_say_what_is_missing():
+    for rule in (PassFail(), CodeT()):
+        with pytest.raises(ValueError, match="expected output"):
+            rule.scores(matrix("ab", "cd"))
+
+
+def test_config_refuses_unknown_rules_and_empty_bands():
+    with pytest.raises(ValueError, match="rule"):
+        ConsensusConfig.model_validate({"rule": "loud"})
+    with pytest.raises(ValueError, match="band_low"):
+        ConsensusConfig(band_low=0.9, band_high=0.1)
