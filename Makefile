@@ -1,0 +1,87 @@
+# ucoder: one virtual environment, then everything in it. `make help` lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Python 3.11 or 3.12: the first of these that is one
+PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
+	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && { echo "$$p"; break; }; done)
+GPU := $(shell command -v nvidia-smi 2>/dev/null)
+
+CONFIG ?= configs/seedling.yaml
+ARGS ?=
+RUN ?= runs/seedling
+ACCELERATE_CONFIG ?= configs/accelerate/$(if $(GPU),gpu,cpu).yaml
+# Without a GPU, torch comes first and in a CPU build: from where pip is configured to look, else from the CPU index.
+UCODER_TORCH ?= torch==2.13.0
+UCODER_TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+WORKERS ?= 2
+
+.PHONY: help install install-dev run test lint format bench pretrain plan report clean distclean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(VENV)/.installed ## improve the bundled model (CONFIG=..., ARGS="--rounds 1")
+	$(BIN)/accelerate launch --config_file $(ACCELERATE_CONFIG) rl/train.py --config $(CONFIG) $(ARGS)
+
+test: $(VENV)/.installed-dev ## lint, format check, type check, tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -n $(WORKERS) $(ARGS)
+
+lint: $(VENV)/.installed-dev ## lint and format check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.installed-dev ## format the sources
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.installed-dev ## run every benchmark in bench/
+	@set -e; for file in bench/bench_*.py; do [ -e "$$file" ] || continue; echo "== $$file"; $(BIN)/python "$$file" $(ARGS); done
+
+pretrain: $(VENV)/.installed ## rebuild the bundled model from nothing (under 3 hours on 2 cores)
+	$(BIN)/python -m seedling.pretrain $(ARGS)
+
+plan: $(VENV)/.installed ## what CONFIG would cost, without running it
+	$(BIN)/ucoder plan $(CONFIG) $(ARGS)
+
+report: $(VENV)/.installed ## write the report of RUN
+	$(BIN)/ucoder report $(RUN) $(ARGS)
+
+install: $(VENV)/.installed ## create the virtual environment and install
+
+install-dev: $(VENV)/.installed-dev ## the same, with what the tests need
+
+$(BIN)/python:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "ucoder needs Python 3.11 or 3.12, and none was found. Install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 2; fi
+	@"$(PYTHON)" -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v[:2] <= (3, 12) else \
+		f"ucoder needs Python 3.11 or 3.12; $(PYTHON) is {v[0]}.{v[1]}. Name another: make PYTHON=/path/to/python3.12")'
+	"$(PYTHON)" -m venv $(VENV)
+
+$(VENV)/.torch: | $(BIN)/python
+	@if [ -z "$(GPU)" ]; then \
+		$(BIN)/pip install -q --no-index --no-deps "$(UCODER_TORCH)" 2>/dev/null \
+		|| $(BIN)/pip install -q --retries 1 --timeout 20 --no-deps --index-url "$(UCODER_TORCH_INDEX)" "$(UCODER_TORCH)" \
+		|| { echo "no CPU build of $(UCODER_TORCH) was found: taking the package index's own" >&2; $(BIN)/pip install -q "$(UCODER_TORCH)"; }; \
+	fi
+	@touch $@
+
+$(VENV)/.installed: pyproject.toml $(VENV)/.torch
+	$(BIN)/pip install -q -e .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml $(VENV)/.torch
+	$(BIN)/pip install -q -e '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+clean: ## remove caches and build products; runs and the environment stay
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find probing rewards rl seedling tests bench -name __pycache__ -prune -exec rm -rf {} +
+
+distclean: clean ## clean, and remove the virtual environment
+	rm -rf $(VENV)

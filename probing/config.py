@@ -1,0 +1,82 @@
+"""What a run asks the model for: the config sections of stages 1 to 5 (ground floor).
+
+Only the questions: how many, how long, how hot, what is dropped. How they are sampled is `probing.samplers.config`;
+how the answers are executed and judged belongs to the floors above.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+TOPICS = (
+    "integers and digits",
+    "lists of integers",
+    "strings",
+    "lists of words",
+    "dictionaries and pairs",
+    "sorting and searching",
+    "matrices and grids",
+    "intervals and dates",
+    "recursion and trees",
+    "graphs",
+    "dynamic programming",
+    "parsing and formatting",
+)
+
+
+class Section(BaseModel):
+    """A frozen config section: unknown keys are errors, values do not change during a run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ProblemsConfig(Section):
+    """Stages 1 to 3: invented problems, their rating, their interface."""
+
+    count: int = Field(256, ge=1, description="problems proposed a round, before any is dropped")
+    topics: tuple[str, ...] = Field(TOPICS, min_length=1, description="topics asked for, in turn")
+    temperature: float = Field(1.0, gt=0, description="sampling temperature of a proposal")
+    top_p: float = Field(1.0, gt=0, le=1, description="nucleus mass of a proposal")
+    max_new_tokens: int = Field(512, ge=1, description="tokens a proposal may take")
+    near_duplicate: float = Field(0.8, gt=0, le=1, description="Jaccard similarity of word 3-grams from which on a problem is dropped")
+    decontamination_ngram: int = Field(10, ge=1, description="words in a row shared with a benchmark that drop a problem")
+    ratings_per_problem: int = Field(1, ge=1, description="times the model rates each problem; the mean counts")
+    rating_cutoff: float = Field(0.5, ge=0, le=1, description="mean rating, in [0, 1], below which a problem is dropped")
+    rating_max_new_tokens: int = Field(64, ge=1, description="tokens a rating may take")
+    interface_max_new_tokens: int = Field(256, ge=1, description="tokens an interface (signature and docstring) may take")
+
+
+class SuitesConfig(Section):
+    """Stage 4: test inputs. Expected outputs are asked for only under `signature: passfail`."""
+
+    inputs: int = Field(100, ge=1, description="inputs wanted for each problem")
+    samples: int = Field(4, ge=1, description="answers sampled for each problem, each with several inputs")
+    temperature: float = Field(1.0, gt=0, description="sampling temperature of an answer")
+    top_p: float = Field(1.0, gt=0, le=1, description="nucleus mass of an answer")
+    max_new_tokens: int = Field(512, ge=1, description="tokens an answer may take")
+    pool: int = Field(200, ge=1, description="inputs considered (model-written, then mutated) before the most telling `inputs` are kept")
+
+    @model_validator(mode="after")
+    def _pool_holds_inputs(self) -> Self:
+        if self.pool < self.inputs:
+            raise ValueError(f"pool ({self.pool}) is smaller than inputs ({self.inputs}): raise pool or lower inputs")
+        return self
+
+
+class SolutionsConfig(Section):
+    """Stage 5: the bank of sampled solutions, and which problems are worth training on."""
+
+    samples: int = Field(128, ge=2, description="solutions sampled for each problem (n in METHOD)")
+    temperature: float = Field(1.0, gt=0, description="sampling temperature of a solution")
+    top_p: float = Field(1.0, gt=0, le=1, description="nucleus mass of a solution")
+    max_new_tokens: int = Field(512, ge=1, description="tokens a solution may take")
+    band_low: float = Field(0.3, ge=0, le=1, description="least share of the largest cluster: below it a problem is hopeless")
+    band_high: float = Field(0.8, ge=0, le=1, description="greatest share of the largest cluster: above it nothing is left to learn")
+
+    @model_validator(mode="after")
+    def _band_is_a_band(self) -> Self:
+        if self.band_low >= self.band_high:
+            raise ValueError(f"band_low ({self.band_low}) is not below band_high ({self.band_high}): no problem would be kept")
+        return self

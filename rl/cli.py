@@ -1,0 +1,45 @@
+"""`ucoder`: the one console command. Each subcommand imports what it needs only when it is called."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from rl.console import error_screen
+
+# name: module whose `main(argv) -> int` does the work, one line of help
+COMMANDS: dict[str, tuple[str, str]] = {
+    "eval": ("rl.evals.cli", "measure a model on benchmarks: pass@k with intervals"),
+    "judge": ("rewards.cli", "cluster and rank a file of candidate solutions"),
+    "sandbox": ("rewards.sandbox.cli", "run one program on inputs, in isolation"),
+    "report": ("rl.report_cli", "write a run's report as one HTML file"),
+    "plan": ("rl.plan", "what a config would cost, without running it"),
+    "config": ("rl.config_cli", "check a config and print it resolved, or list every key"),
+    "dashboard": ("rl.dashboard", "make the Weights & Biases dashboard"),
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="ucoder",
+        description="A label-free self-improvement loop for code language models.",
+        epilog="A run is started with: accelerate launch rl/train.py --config configs/seedling.yaml",
+    )
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, (_, text) in COMMANDS.items():
+        commands.add_parser(name, help=text, add_help=False)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand on its own arguments; returns its exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    command = parser().parse_args(words[:1]).command
+    with error_screen():
+        return importlib.import_module(COMMANDS[command][0]).main(words[1:])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

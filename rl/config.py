@@ -1,0 +1,158 @@
+"""The config of a run: one frozen pydantic model, composed of the sections that each floor owns.
+
+    config = config_from_argv(["--config", "configs/seedling.yaml", "--rounds", "1", "--grpo.learning_rate", "1e-5"])
+    run = open_run(config)            # rl.run_folder: every check that can fail before any work
+
+Unknown keys, wrong types and values at odds end in a `UserError` (one screen, exit status 2; see `rl.console.fail`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from probing.config import ProblemsConfig, Section, SolutionsConfig, SuitesConfig
+from probing.samplers.config import SamplingConfig
+from rewards.consensus import ConsensusConfig
+from rl.config_loader import load
+from rl.console import UserError
+from rl.training_config import GrpoConfig, SftConfig
+
+SEEDLING_WEIGHTS = Path(__file__).resolve().parents[1] / "seedling" / "weights"
+WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
+
+
+class EvalsConfig(Section):
+    """What is measured after every round (and once before the first)."""
+
+    benchmarks: tuple[str, ...] = Field(("seedling",), description="benchmarks run after every round")
+    samples: int = Field(16, ge=1, description="completions sampled for each task; pass@k needs k <= samples")
+    temperature: float = Field(1.0, ge=0, description="sampling temperature; 0 is greedy")
+    top_p: float = Field(1.0, gt=0, le=1, description="nucleus mass")
+    max_new_tokens: int = Field(512, ge=1, description="tokens a completion may take")
+    limit: int | None = Field(None, ge=1, description="tasks taken from each benchmark; null: all")
+    seed: int = Field(1234, description="sampling seed of every evaluation, the same in all rounds so that they can be compared")
+    bootstrap: int = Field(2000, ge=100, description="resamples of the tasks behind each 95 % interval")
+
+
+class TrackingConfig(Section):
+    """Where metrics go beside the run folder's metrics.jsonl, which is always written."""
+
+    report_to: tuple[Literal["wandb", "tensorboard", "trackio"], ...] = Field(("wandb",), description="trackers to write to")
+    project: str = Field("ucoder", min_length=1, description="project name at the tracker")
+    entity: str | None = Field(None, description="team or user at Weights & Biases; null: the login's default")
+    name: str | None = Field(None, description="name of the run; null: the run folder's name")
+    group: str | None = Field(None, description="runs shown together, the seeds of one arm for example")
+    tags: tuple[str, ...] = Field((), description="labels of the run")
+    mode: Literal["auto", "online", "offline", "disabled"] = Field("auto", description="auto: online when logged in to wandb, else offline")
+    tables: int = Field(4, ge=0, description="problems a round whose clusters are logged as a table")
+    artifacts: bool = Field(False, description="log checkpoints, probe and report as wandb artifacts")
+
+
+class Config(Section):
+    """Everything that a run depends on. Saved, resolved, as config.yaml in its run folder."""
+
+    model: str = Field("seedling", min_length=1, description="`seedling` (bundled), a checkpoint folder, or a Hugging Face Hub id")
+    run_dir: str = Field("runs/seedling", min_length=1, description="folder of the run; the same folder and config resume it")
+    seed: int = Field(0, ge=0, description="seed of every random choice")
+    rounds: int = Field(3, ge=1, description="rounds of probing and training")
+    consolidation: Literal["grpo", "sft", "sft+grpo"] = Field("grpo", description="how a round trains; sft is the paper's way")
+    signature: Literal["outputs", "passfail"] = Field(
+        "outputs", description="what agrees: typed outputs, or pass/fail bits (the paper's way)"
+    )
+    oracle: str | None = Field(None, description="`module:function` giving a statement's reference code, for audits")
+    audit: bool = Field(False, description="log label and reward accuracy against the oracle; never trained on")
+
+    problems: ProblemsConfig = Field(default_factory=ProblemsConfig, description="stages 1 to 3: problems, rating, interface")
+    suites: SuitesConfig = Field(default_factory=SuitesConfig, description="stage 4: test inputs")
+    solutions: SolutionsConfig = Field(default_factory=SolutionsConfig, description="stage 5: solutions")
+    sampling: SamplingConfig = Field(default_factory=SamplingConfig, description="the sampler behind every stage")
+    consensus: ConsensusConfig = Field(default_factory=ConsensusConfig, description="how candidates vote")
+    grpo: GrpoConfig = Field(default_factory=GrpoConfig, description="stage 6: reinforcement")
+    sft: SftConfig = Field(default_factory=SftConfig, description="stage 6: supervised consolidation")
+    evals: EvalsConfig = Field(default_factory=EvalsConfig, description="evaluation after every round")
+    tracking: TrackingConfig = Field(default_factory=TrackingConfig, description="metrics trackers")
+
+    @field_validator("oracle")
+    @classmethod
+    def _oracle_names_a_function(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", value):
+            raise ValueError(f"write it as module:function, not {value!r}")
+        return value
+
+    @model_validator(mode="after")
+    def _audit_has_an_oracle(self) -> Self:
+        if self.audit and self.oracle is None:
+            raise ValueError("audit is true but oracle is null: name the function that gives reference code, or set audit: false")
+        return self
+
+
+def config_from_argv(argv: Sequence[str]) -> Config:
+    """`["--config", "FILE", "--rounds", "1"]` as a Config; everything but --config is an override."""
+    words, path = list(argv), None
+    for i, word in enumerate(words):
+        if word.startswith("--config="):
+            path = Path(word.removeprefix("--config="))
+            del words[i]
+            break
+        if word == "--config":
+            if i + 1 == len(words):
+                raise UserError("--config has no value", "command line", "write --config configs/seedling.yaml")
+            path = Path(words[i + 1])
+            del words[i : i + 2]
+            break
+    return load_config(path, words)
+
+
+def load_config(path: Path | str | None, overrides: Sequence[str] = ()) -> Config:
+    """A Config from a YAML file (None: all defaults) and dotted overrides."""
+    return load(Config, Path(path) if path is not None else None, overrides)
+
+
+def resolve_model(name: str) -> str:
+    """The path or Hub id that transformers loads: `seedling` becomes the bundled folder, a folder is checked, a Hub id is looked up.
+
+    Raises UserError when there is nothing to load.
+    """
+    folder = SEEDLING_WEIGHTS if name == "seedling" else Path(name).expanduser()
+    if name == "seedling" or folder.exists():
+        _check_checkpoint(folder, name)
+        return str(folder)
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise UserError(f"no model at {name}", "model", "give an existing checkpoint folder, a Hugging Face Hub id, or `seedling`")
+    if difflib.get_close_matches(name, ["seedling"], 1, 0.7):
+        raise UserError(f"no model {name!r}", "model", "did you mean seedling?")
+    _check_hub(name)
+    return name
+
+
+def _check_checkpoint(folder: Path, name: str) -> None:
+    missing = [what for what, there in (
+        ("config.json", (folder / "config.json").is_file()),
+        ("weights (*.safetensors)", any(next(folder.glob(pattern), None) for pattern in WEIGHT_FILES)),
+        ("tokenizer.json or tokenizer_config.json", any((folder / f).is_file() for f in ("tokenizer.json", "tokenizer_config.json"))),
+    ) if not there]  # fmt: skip
+    if missing:
+        remedy = "rebuild it with: python -m seedling.pretrain" if name == "seedling" else "give a folder written by save_pretrained"
+        raise UserError(f"the model folder lacks {', '.join(missing)}", str(folder), remedy)
+
+
+def _check_hub(name: str) -> None:
+    """A Hub id is there when its config.json is cached or can be fetched."""
+    from huggingface_hub import errors, hf_hub_download
+
+    try:
+        hf_hub_download(name, "config.json", etag_timeout=10)
+    except errors.LocalEntryNotFoundError:
+        remedy = "download it once while online (hf download " + name + "), or give a checkpoint folder"
+        raise UserError(f"no model folder {name}, and as a Hub id it is neither cached nor reachable", "model", remedy) from None
+    except errors.GatedRepoError:
+        raise UserError(f"the Hub model {name} is gated", "model", "accept its terms on the Hub and log in with: hf auth login") from None
+    except (errors.RepositoryNotFoundError, errors.HFValidationError, errors.EntryNotFoundError):
+        remedy = "check the id, or give a checkpoint folder or `seedling`"
+        raise UserError(f"no model folder {name}, and no such model on the Hugging Face Hub", "model", remedy) from None

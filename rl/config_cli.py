@@ -1,0 +1,41 @@
+"""`ucoder config`: check a config and print it resolved, or list every key with its meaning and default."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from pydantic import BaseModel
+from rich.markup import escape
+
+from rl.config import Config, load_config
+from rl.config_loader import field_type, known_keys
+from rl.console import make_console
+from rl.run_folder import config_text, flatten
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="ucoder config", description=__doc__)
+    parser.add_argument("config", nargs="?", help="YAML file; left out: the defaults")
+    parser.add_argument("--keys", action="store_true", help="list every key with its default and meaning")
+    parser.epilog = "Everything else is an override: --rounds 1 --grpo.learning_rate 1e-5"
+    args, overrides = parser.parse_known_args(argv)
+    config = load_config(args.config, overrides)
+    if args.keys:
+        list_keys(config)
+    else:
+        sys.stdout.write(config_text(config))
+    return 0
+
+
+def list_keys(config: Config) -> None:
+    """Every key, its value in `config`, its meaning."""
+    console = make_console()
+    values = flatten(config.model_dump(mode="json"))
+    for key, meaning in known_keys(Config).items():
+        name = ".".join(key)
+        if isinstance(field_type(Config, key), type) and issubclass(field_type(Config, key), BaseModel):
+            console.print(f"\n[bold]{name}[/]  [dim]{escape(meaning)}[/]")
+        else:
+            console.print(f"  {name} = {escape(str(values.get(name)))}  [dim]{escape(meaning)}[/]", highlight=False, soft_wrap=True)

@@ -1,0 +1,220 @@
+"""What a person sees in the terminal: the error screen, a progress bar per stage, the final tables.
+
+Written for both a terminal (rich bars) and a log file (a plain line now and then, no control characters).
+It decides nothing: the loop tells it what happened.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+EXIT_USER_ERROR = 2  # the status that every mistake of the user's ends in
+LOG_EVERY_SECONDS = 10.0  # between two progress lines when stdout is not a terminal
+LOG_WIDTH = 160  # columns assumed when stdout is not a terminal, so that tables are not cut
+
+
+class UserError(ValueError):
+    """Something that the user can put right. Says what was wrong, where, and what to do."""
+
+    def __init__(self, what: str, where: str = "", remedy: str = "") -> None:
+        super().__init__("\n".join(part for part in (what, where, remedy) if part))
+        self.what = what
+        self.where = where  # a file and line, "command line", or a path
+        self.remedy = remedy
+
+
+def fail(error: UserError, console: Console | None = None) -> NoReturn:
+    """Print one clear screen to stderr and leave with status 2. No traceback."""
+    err = console or Console(stderr=True)
+    parts = [(name, text) for name, text in (("what", error.what), ("where", error.where), ("do", error.remedy)) if text]
+    if err.is_terminal:
+        body = Text()
+        for i, (name, text) in enumerate(parts):
+            body.append("\n" if i else "")
+            body.append(f"{name:<7}", style="dim")
+            body.append(text.replace("\n", "\n" + " " * 7), style="bold" if name == "what" else "")
+        err.print(Panel(body, title="ucoder cannot start", title_align="left", border_style="red", padding=(1, 2)))
+    else:
+        lines = [f"{name:<7}" + text.replace("\n", "\n" + " " * 7) for name, text in parts]
+        print("ucoder cannot start", *lines, sep="\n", file=err.file)
+    raise SystemExit(EXIT_USER_ERROR)
+
+
+@contextmanager
+def error_screen() -> Iterator[None]:
+    """Turn a `UserError` raised in the block into the error screen and exit status 2."""
+    try:
+        yield
+    except UserError as error:
+        fail(error)
+
+
+def make_console(quiet: bool = False) -> Console:
+    """The console for progress and tables: stdout, wide enough for a table when stdout is a file.
+
+    quiet: print nothing (ranks other than the first).
+    """
+    console = Console(quiet=quiet)
+    return console if console.is_terminal else Console(quiet=quiet, width=max(console.width, LOG_WIDTH), no_color=True, highlight=False)
+
+
+def duration(seconds: float) -> str:
+    """Human text for a time in seconds.
+
+    >>> duration(4.24), duration(95), duration(7260)
+    ('4.2 s', '1 min 35 s', '2 h 01 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+class _LogLine:
+    """Progress as plain lines: the first after `LOG_EVERY_SECONDS`, one when done."""
+
+    def __init__(self, console: Console, name: str, total: int, unit: str, clock: Callable[[], float]) -> None:
+        self.console, self.name, self.total, self.unit, self.clock = console, name, total, unit, clock
+        self.start = self.last = clock()
+        self.done = 0
+
+    def advance(self, count: int) -> None:
+        self.done += count
+        now = self.clock()
+        if now - self.last >= LOG_EVERY_SECONDS and self.done < self.total:
+            self.last = now
+            spent = now - self.start
+            eta = spent * (self.total - self.done) / self.done if self.done else float("nan")
+            self._line(f"{100 * self.done // self.total:3d} %  {duration(spent)}, ETA {duration(eta) if self.done else '?'}")
+
+    def close(self, failed: bool) -> None:
+        self._line(f"{'stopped after' if failed else 'done in'} {duration(self.clock() - self.start)}")
+
+    def _line(self, tail: str) -> None:
+        self.console.print(f"  {self.name:<28} {self.done:,}/{self.total:,} {self.unit}  {tail}", markup=False)
+
+
+@contextmanager
+def stage(
+    name: str, total: int, unit: str = "items", console: Console | None = None, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Callable[[int], None]]:
+    """A progress bar for one stage; yields `advance(count)`, which adds `count` finished items.
+
+    name: shown in front, "round 1 · solutions". total: items expected. unit: their plural noun.
+    """
+    out = console or make_console()
+    if not out.is_terminal or out.quiet:
+        line = _LogLine(out, name, total, unit, clock)
+        try:
+            yield line.advance
+        except BaseException:
+            line.close(failed=True)
+            raise
+        line.close(failed=False)
+        return
+    columns = (
+        TextColumn("{task.description:<28}"),
+        BarColumn(bar_width=32),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=out) as progress:
+        task = progress.add_task(name, total=total)
+
+        def advance(count: int) -> None:
+            progress.advance(task, count)
+
+        yield advance
+
+
+def _number(value: Any, percent: bool = False, digits: int = 3) -> str:
+    """A figure for a table cell; a missing one (None or NaN) is a dash, never a zero."""
+    if value is None or value != value:
+        return "–"
+    return f"{100 * value:.1f} %" if percent else f"{value:,.{digits}f}"
+
+
+def _with_interval(row: Mapping[str, Any], key: str) -> str:
+    interval = row.get(f"{key}_ci")
+    text = _number(row.get(key), percent=True)
+    return text if interval is None else f"{text} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
+
+
+# column title, key in the summary, how to print it
+QUALITY_COLUMNS: tuple[tuple[str, str, str], ...] = (
+    ("pass@1 [95 %]", "pass@1", "interval"),
+    ("pass@16", "pass@16", "percent"),
+    ("majority@16", "majority@16", "percent"),
+    ("label acc.", "label_accuracy", "percent"),
+    ("within raw", "probe_auroc_within_raw", "auroc"),
+    ("within ctrl", "probe_auroc_within_controlled", "auroc"),
+    ("pooled", "probe_auroc_pooled", "auroc"),
+    ("length", "length_auroc_within", "auroc"),
+    ("logprob", "logprob_auroc_within", "auroc"),
+    ("entropy", "entropy", "number"),
+    ("tokens", "mean_length", "tokens"),
+)
+_FORMATS: dict[str, Callable[[Mapping[str, Any], str], str]] = {
+    "interval": _with_interval,
+    "percent": lambda row, key: _number(row.get(key), percent=True),
+    "auroc": lambda row, key: _number(row.get(key)),
+    "number": lambda row, key: _number(row.get(key), digits=2),
+    "tokens": lambda row, key: _number(row.get(key), digits=1),
+}
+
+
+def quality_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """One row a round (row 0 = before training) from the metrics of `summary.json`."""
+    title = "Quality by round (within, pooled, length, logprob: AUROC on held-out problems; entropy in nats)"
+    table = Table(title=title, title_justify="left")
+    table.add_column("round", justify="right")
+    for name, _, _ in QUALITY_COLUMNS:
+        table.add_column(name, justify="right", no_wrap=True)
+    for i, row in enumerate(rows):
+        table.add_row(str(row.get("round", i)), *(_FORMATS[kind](row, key) for _, key, kind in QUALITY_COLUMNS))
+    return table
+
+
+def seconds_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Seconds by stage, one row a round; stages in the order in which they first appear."""
+    names = list(dict.fromkeys(name for row in rows for name in row.get("seconds") or {}))
+    table = Table(title="Seconds by stage", title_justify="left")
+    table.add_column("round", justify="right")
+    for name in [*names, "total"]:
+        table.add_column(name, justify="right", no_wrap=True)
+    for i, row in enumerate(rows):
+        spent = row.get("seconds") or {}
+        cells = [_number(spent.get(name), digits=1) for name in names]
+        table.add_row(str(row.get("round", i)), *cells, _number(sum(spent.values()), digits=1))
+    return table
+
+
+def print_summary(summary: Mapping[str, Any], paths: Mapping[str, str], console: Console | None = None) -> None:
+    """The end of a run: the tables of `summary.json`, then labelled paths (best checkpoint, report)."""
+    out = console or make_console()
+    rows = [summary["base"], *summary["rounds"]]
+    out.print(quality_table(rows))
+    out.print(seconds_table(rows))
+    for label, path in paths.items():
+        out.print(f"{label:<16} {path}", soft_wrap=True, markup=False, highlight=False)
+
+
+def warn(message: str, console: Console | None = None) -> None:
+    """One line to stderr that does not stop the run."""
+    out = console or Console(stderr=True, width=None if sys.stderr.isatty() else LOG_WIDTH)
+    out.print(f"warning: {message}", markup=False, highlight=False, soft_wrap=True, style="yellow")
