@@ -93,8 +93,10 @@ class Config(Section):
 
 
 def config_from_argv(argv: Sequence[str]) -> Config:
-    """`["--config", "FILE", "--rounds", "1"]` as a Config; everything but --config is an override."""
+    """`["--config", "FILE", "--rounds", "1"]` (or the FILE alone in front) as a Config; the rest are overrides."""
     words, path = list(argv), None
+    if words and not words[0].startswith("--"):
+        return load_config(words[0], words[1:])
     for i, word in enumerate(words):
         if word.startswith("--config="):
             path = Path(word.removeprefix("--config="))

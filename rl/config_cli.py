@@ -9,19 +9,19 @@ from collections.abc import Sequence
 from pydantic import BaseModel
 from rich.markup import escape
 
-from rl.config import Config, load_config
+from rl.config import Config, config_from_argv
 from rl.config_loader import field_type, known_keys
 from rl.console import make_console
 from rl.run_folder import config_text, flatten
 
 
 def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="ucoder config", description=__doc__)
-    parser.add_argument("config", nargs="?", help="YAML file; left out: the defaults")
-    parser.add_argument("--keys", action="store_true", help="list every key with its default and meaning")
-    parser.epilog = "Everything else is an override: --rounds 1 --grpo.learning_rate 1e-5"
-    args, overrides = parser.parse_known_args(argv)
-    config = load_config(args.config, overrides)
+    usage = "ucoder config [CONFIG] [--keys] [--KEY VALUE ...]"
+    epilog = "CONFIG is a YAML file (left out: the defaults); overrides look like --rounds 1 --grpo.learning_rate 1e-5"
+    parser = argparse.ArgumentParser(usage=usage, description=__doc__, epilog=epilog, allow_abbrev=False)
+    parser.add_argument("--keys", action="store_true", help="list every key with its value and meaning")
+    args, rest = parser.parse_known_args(argv)
+    config = config_from_argv(rest)
     if args.keys:
         list_keys(config)
     else:

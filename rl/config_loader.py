@@ -195,7 +195,7 @@ def explain(error: ValidationError, model: type[BaseModel], places: Mapping[KeyP
             found.append((f"{dotted} is missing", where, f"give it: {known.get(key, '') or dotted}"))
         else:
             message = item["msg"].removeprefix("Value error, ")
-            if isinstance(item["input"], dict) and _section(field_type(model, key)) is None:
+            if key and isinstance(item["input"], dict) and _section(field_type(model, key)) is None:
                 message = "this key holds one value and has no keys below it"
             if item["type"] == "value_error":
                 found.append((f"{dotted}: {message}" if key else message, where, ""))

@@ -1,0 +1,115 @@
+"""The console command as a person meets it: help at once, mistakes on one screen, status 2, no traceback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from rl import cli, console
+from rl.console import UserError
+
+
+def ucoder(*argv: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "rl.cli", *argv], capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_help_names_every_command_and_imports_nothing_heavy() -> None:
+    code = "import sys, rl.cli\ntry:\n    rl.cli.main(['--help'])\nexcept SystemExit:\n    print(sorted({'torch', 'pydantic', 'numpy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.rstrip().endswith("[]")
+    for name in cli.COMMANDS:
+        assert f"    {name}" in done.stdout
+
+
+@pytest.mark.parametrize("name", sorted(cli.COMMANDS))
+def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        cli.main([name, "--help"])
+    assert left.value.code == 0
+    assert "usage: ucoder " + name in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("argv", [(), ("nonsense",)])
+def test_a_wrong_command_is_status_2(argv: tuple[str, ...]) -> None:
+    with pytest.raises(SystemExit) as left:
+        cli.main(argv)
+    assert left.value.code == 2
+
+
+def test_the_error_screen_in_a_pipe_is_plain_and_whole() -> None:
+    done = ucoder("config", "--grpo.learning_rte", "1")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.splitlines() == [
+        "ucoder cannot start",
+        "what   unknown key grpo.learning_rte",
+        "where  command line",
+        "do     did you mean grpo.learning_rate?",
+    ]
+
+
+def test_the_error_screen_on_a_terminal_is_a_panel() -> None:
+    out = Console(force_terminal=True, width=60, record=True, color_system=None)
+    with pytest.raises(SystemExit) as left:
+        console.fail(UserError("bad [value]", "file.yaml, line 3", "mend it"), out)
+    assert left.value.code == 2
+    text = out.export_text()
+    for part in ("ucoder cannot start", "bad [value]", "file.yaml, line 3", "mend it", "╭"):
+        assert part in text
+
+
+def test_a_resolved_config_is_printed() -> None:
+    done = ucoder("config", str(Path(__file__).parents[2] / "configs" / "seedling.yaml"), "--rounds", "9")
+    assert done.returncode == 0
+    assert "rounds: 9" in done.stdout
+
+
+def test_progress_in_a_log_is_a_line_now_and_then() -> None:
+    now = iter([0.0, 1.0, 12.0, 13.0, 40.0, 41.0])
+    out = Console(record=True, width=120, force_terminal=False)
+    with console.stage("round 1 · solutions", 400, "samples", out, clock=lambda: next(now)) as advance:
+        for _ in range(4):
+            advance(100)
+    lines = out.export_text().splitlines()
+    assert lines == [
+        "  round 1 · solutions          200/400 samples   50 %  12.0 s, ETA 12.0 s",
+        "  round 1 · solutions          400/400 samples  done in 41.0 s",
+    ]
+
+
+def test_progress_on_a_terminal_has_counts_and_an_eta() -> None:
+    out = Console(record=True, width=120, force_terminal=True, color_system=None)
+    with console.stage("solutions", 4, "samples", out) as advance:
+        advance(4)
+    assert "4/4" in out.export_text()
+
+
+def test_a_failing_stage_says_where_it_stopped() -> None:
+    out = Console(record=True, width=120, force_terminal=False)
+    with pytest.raises(RuntimeError), console.stage("x", 4, "samples", out, clock=time.monotonic) as advance:
+        advance(1)
+        raise RuntimeError
+    assert "1/4 samples  stopped after" in out.export_text()
+
+
+def test_the_summary_prints_missing_figures_as_dashes() -> None:
+    out = Console(record=True, width=200, force_terminal=False)
+    base = {"pass@1": 0.4, "pass@1_ci": [0.35, 0.45], "pass@16": float("nan"), "seconds": {"eval": 3.0}}
+    after = {"pass@1": 0.55, "pass@1_ci": [0.5, 0.6], "pass@16": 0.9, "entropy": 0.0, "seconds": {"solutions": 60.0, "eval": 3.0}}
+    console.print_summary({"base": base, "rounds": [after]}, {"report": "runs/x/report.html"}, out)
+    text = out.export_text()
+    assert "40.0 % [35.0, 45.0]" in text
+    assert "–" in text
+    assert "0.00" in text
+    assert "63.0" in text
+    assert "runs/x/report.html" in text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(4.24, "4.2 s"), (59.96, "60.0 s"), (95, "1 min 35 s"), (7260, "2 h 01 min")])
+def test_durations_read_well(seconds: float, text: str) -> None:
+    assert console.duration(seconds) == text

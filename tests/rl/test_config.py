@@ -1,0 +1,172 @@
+"""Configs: what is accepted, what is refused, and that the refusal names the place and the remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from rl.config import Config, config_from_argv, load_config, resolve_model
+from rl.config_loader import known_keys, nearest
+from rl.console import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+RUN_CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", RUN_CONFIGS, ids=lambda p: p.stem)
+def test_every_shipped_config_is_valid(path: Path) -> None:
+    assert load_config(path).run_dir.startswith("runs/")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs" / "accelerate").glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_accelerate_config_is_read_by_accelerate(path: Path) -> None:
+    config_args = pytest.importorskip("accelerate.commands.config.config_args")
+    config = config_args.load_config_from_file(str(path))
+    assert config.num_processes == yaml.safe_load(path.read_text())["num_processes"]
+
+
+def test_every_key_has_a_meaning() -> None:
+    assert [".".join(key) for key, meaning in known_keys(Config).items() if not meaning] == []
+
+
+def test_a_config_is_frozen() -> None:
+    with pytest.raises(ValidationError):
+        load_config(None).rounds = 5
+
+
+def test_overrides_reach_every_depth_and_type() -> None:
+    config = config_from_argv(
+        ["--rounds", "1", "--grpo.learning_rate=1e-5", "--evals.benchmarks", "seedling,mbpp", "--evals.limit", "null"]
+        + ["--tracking.report_to", "[]", "--run-dir", "007", "--problems.topics", "[a, 'b, c']", "--seed", "3"]
+    )
+    assert (config.rounds, config.grpo.learning_rate, config.seed, config.run_dir) == (1, 1e-5, 3, "007")
+    assert config.evals.benchmarks == ("seedling", "mbpp")
+    assert config.evals.limit is None
+    assert config.tracking.report_to == ()
+    assert config.problems.topics == ("a", "b, c")
+
+
+def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("rounds: 7\ngrpo:\n  learning_rate: 2e-5\n")
+    config = config_from_argv(["--grpo.steps", "9", f"--config={path}", "--rounds", "2"])
+    assert (config.rounds, config.grpo.steps, config.grpo.learning_rate) == (2, 9, 2e-5)
+
+
+def test_the_resolved_config_reads_back_equal(tmp_path: Path) -> None:
+    from rl.run_folder import config_text
+
+    config = config_from_argv(["--config", str(ROOT / "configs" / "seedling.yaml"), "--grpo.learning_rate", "3e-6"])
+    path = tmp_path / "config.yaml"
+    path.write_text(config_text(config))
+    assert load_config(path) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "line", "remedy"),
+    [
+        ("seed: 1\nrouns: 2\n", "unknown key rouns", 2, "did you mean rounds?"),
+        ("grpo:\n  steps: 2\n  learning_rte: 1\n", "unknown key grpo.learning_rte", 3, "did you mean grpo.learning_rate?"),
+        ("learning_rate: 1\n", "unknown key learning_rate", 1, "grpo.learning_rate or sft.learning_rate"),
+        ("zzzz: 1\n", "unknown key zzzz", 1, "keys here: "),
+        ("rounds: many\n", "rounds: input should be a valid integer", 1, "rounds is: "),
+        ("rounds: 0\n", "rounds: input should be greater than or equal to 1 (given: 0)", 1, "rounds is: "),
+        ("seed: 1\nrounds:\n  x: 1\n", "rounds: this key holds one value", 2, ""),
+        ("consolidation: ppo\n", "consolidation: input should be 'grpo', 'sft' or 'sft+grpo'", 1, ""),
+        ("grpo:\n  group_size: 7\n", "group_size (7) does not divide rollouts_per_step (128)", 1, "say 126"),
+        ("solutions:\n  band_low: 0.9\n", "band_low (0.9) is not below band_high (0.8)", 1, ""),
+        ("suites:\n  inputs: 900\n", "pool (200) is smaller than inputs (900)", 1, ""),
+        ("oracle: nothing\n", "oracle: write it as module:function, not 'nothing'", 1, ""),
+        ("seed: 1\nseed: 2\n", "the key seed is given twice", 2, "remove one"),
+        ("seed: [1\n", "not valid YAML", 2, "correct that line"),
+        ("- 1\n", "a config file holds `key: value` lines", None, ""),
+    ],
+)
+def test_a_mistake_in_a_file_names_its_line_and_remedy(tmp_path: Path, text: str, what: str, line: int | None, remedy: str) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError) as caught:
+        load_config(path)
+    assert what in caught.value.what
+    assert str(path) in caught.value.where
+    assert line is None or f"line {line}" in caught.value.where
+    assert remedy in caught.value.what + caught.value.remedy
+
+
+def test_all_mistakes_are_shown_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("rouns: 2\nseed: x\n")
+    with pytest.raises(UserError) as caught:
+        load_config(path, ["--grpo.steps", "none"])
+    for part in ("rouns", "line 1", "seed", "line 2", "grpo.steps", "command line", "3 mistakes"):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("argv", "what"),
+    [
+        (["--rounds"], "--rounds has no value"),
+        (["--rounds", "--seed", "1"], "--rounds has no value"),
+        (["--seed", "1", "rounds=1"], "cannot read the argument 'rounds=1'"),
+        (["--config"], "--config has no value"),
+        (["--config", "no/such.yaml"], "does not exist"),
+        (["--rounds.x", "1"], "rounds: this key holds one value"),
+        (["--audit", "true"], "audit is true but oracle is null"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_named(argv: list[str], what: str) -> None:
+    with pytest.raises(UserError) as caught:
+        config_from_argv(argv)
+    assert what in caught.value.what
+
+
+def test_a_misspelt_file_gets_its_right_name(tmp_path: Path) -> None:
+    (tmp_path / "seedling.yaml").write_text("seed: 1\n")
+    with pytest.raises(UserError) as caught:
+        load_config(tmp_path / "seeding.yaml")
+    assert "seedling.yaml?" in caught.value.remedy
+
+
+def test_nearest_prefers_the_same_section() -> None:
+    assert nearest(Config, ("sft", "learning_rte")) == "sft.learning_rate"
+
+
+def make_checkpoint(folder: Path) -> Path:
+    folder.mkdir()
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        (folder / name).write_text("{}")
+    return folder
+
+
+def test_a_checkpoint_folder_resolves_to_itself(tmp_path: Path) -> None:
+    folder = make_checkpoint(tmp_path / "m")
+    assert resolve_model(str(folder)) == str(folder)
+
+
+@pytest.mark.parametrize("lost", ["config.json", "model.safetensors", "tokenizer.json"])
+def test_an_incomplete_checkpoint_is_named(tmp_path: Path, lost: str) -> None:
+    folder = make_checkpoint(tmp_path / "m")
+    (folder / lost).unlink()
+    with pytest.raises(UserError) as caught:
+        resolve_model(str(folder))
+    assert lost.split(".")[-1] in caught.value.what
+    assert caught.value.where == str(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("/no/such/model", "no model at"),
+        ("./gone", "no model at"),
+        ("seedlng", "no model"),
+        ("nobody/no-such-model-at-all", "neither cached nor reachable"),
+    ],
+)
+def test_a_missing_model_is_named(name: str, what: str) -> None:
+    with pytest.raises(UserError) as caught:
+        resolve_model(name)
+    assert what in caught.value.what
+    assert caught.value.remedy

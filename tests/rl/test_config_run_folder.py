@@ -1,0 +1,88 @@
+"""The run folder: opened before any work, refused when another config made it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rl import run_folder
+from rl.config import Config, load_config
+from rl.console import UserError
+from rl.run_folder import open_run
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        (folder / name).write_text("{}")
+    return folder
+
+
+def config_for(tmp_path: Path, checkpoint: Path, *overrides: str) -> Config:
+    return load_config(None, ["--model", str(checkpoint), "--run_dir", str(tmp_path / "run"), *overrides])
+
+
+def test_opening_saves_config_and_versions(tmp_path: Path, checkpoint: Path) -> None:
+    config = config_for(tmp_path, checkpoint, "--seed", "5")
+    folder = open_run(config)
+    assert yaml.safe_load((folder / "config.yaml").read_text())["seed"] == 5
+    assert {"python", "torch", "transformers"} <= json.loads((folder / "versions.json").read_text()).keys()
+    assert sorted(p.name for p in folder.iterdir()) == ["config.yaml", "versions.json"]
+
+
+def test_the_same_config_reopens(tmp_path: Path, checkpoint: Path) -> None:
+    config = config_for(tmp_path, checkpoint)
+    assert open_run(config) == open_run(config)
+
+
+def test_more_rounds_and_other_trackers_continue_a_run(tmp_path: Path, checkpoint: Path) -> None:
+    open_run(config_for(tmp_path, checkpoint, "--rounds", "2"))
+    folder = open_run(config_for(tmp_path, checkpoint, "--rounds", "3", "--tracking.project", "other"))
+    assert yaml.safe_load((folder / "config.yaml").read_text())["rounds"] == 3
+
+
+@pytest.mark.parametrize("override", [("--seed", "9"), ("--grpo.learning_rate", "0.5"), ("--rounds", "1")])
+def test_a_folder_of_another_config_is_refused(tmp_path: Path, checkpoint: Path, override: tuple[str, str]) -> None:
+    folder = open_run(config_for(tmp_path, checkpoint))
+    before = (folder / "config.yaml").read_bytes()
+    with pytest.raises(UserError) as caught:
+        open_run(config_for(tmp_path, checkpoint, *override))
+    assert override[0].removeprefix("--") in caught.value.what
+    assert override[1] in caught.value.what
+    assert caught.value.where == str(folder)
+    assert (folder / "config.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize("where", ["file/run", "/proc/run"])
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, checkpoint: Path, where: str) -> None:
+    (tmp_path / "file").write_text("")
+    run = where if where.startswith("/") else str(tmp_path / where)
+    with pytest.raises(UserError, match="cannot be written"):
+        open_run(config_for(tmp_path, checkpoint, "--run_dir", run))
+
+
+def test_nothing_is_written_when_the_model_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(UserError):
+        open_run(config_for(tmp_path, tmp_path / "gone"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_tracker_that_is_not_installed_is_named(tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_folder.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError) as caught:
+        open_run(config_for(tmp_path, checkpoint, "--tracking.report_to", "trackio"))
+    assert "ucoder[trackio]" in caught.value.remedy
+
+
+def test_changed_versions_are_told(tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = config_for(tmp_path, checkpoint)
+    folder = open_run(config)
+    saved = json.loads((folder / "versions.json").read_text())
+    (folder / "versions.json").write_text(json.dumps(saved | {"torch": "0.1"}))
+    open_run(config)
+    assert "torch 0.1 ->" in capsys.readouterr().err
