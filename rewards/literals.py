@@ -1,0 +1,73 @@
+"""What texts written by a model mean: inputs as literals, asserts as an input with an expected output. Nothing is executed."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+
+from rewards.outcomes import Canonicaliser, TooLarge, Unserialisable
+from rewards.records import Kind, Outcome
+
+
+def canonical_outcome(value: object, digits: int = 10) -> Outcome:
+    """A value of ours in the form in which the sandbox reports a program's. digits: significant digits of floats, as in the sandbox."""
+    try:
+        return Outcome(Kind.VALUE, Canonicaliser(digits).text(value))
+    except TooLarge as error:
+        return Outcome(Kind.TOO_LARGE, str(error))
+    except Unserialisable as error:
+        return Outcome(Kind.UNSERIALISABLE, str(error))
+
+
+def argument_outcomes(inputs: Sequence[str], digits: int = 10) -> list[list[Outcome]]:
+    """For each input (a Python literal: the list of positional arguments) what echoing would give: each argument, and for programs that
+    work in place, all arguments left alone. An input that is no such literal has no arguments.
+
+    >>> [o.payload for o in argument_outcomes(["[[3, 1]]"])[0]]
+    ['[3, 1]', 'None; arguments left as [[3, 1]]']
+    """
+    rows = []
+    for text in inputs:
+        try:
+            arguments = ast.literal_eval(text)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            arguments = None
+        if not isinstance(arguments, list):
+            rows.append([])
+            continue
+        row = [canonical_outcome(argument, digits) for argument in arguments]
+        left_alone = canonical_outcome(arguments, digits)
+        if left_alone.kind is Kind.VALUE:
+            row.append(Outcome(Kind.VALUE, Canonicaliser(digits).result(None, arguments)))
+        rows.append(row)
+    return rows
+
+
+def parse_assert(text: str, entry: str, digits: int = 10) -> tuple[str, Outcome] | None:
+    """An assert about `entry` as (input literal, expected outcome); None when it is not of a form that can be read without running it.
+
+    Read are `assert f(args) == value`, `assert f(args) is value`, `assert f(args)`, `assert not f(args)`, with literal args and value.
+
+    >>> parse_assert("assert f([1], 2) == 3", "f")
+    ('[[1], 2]', Outcome(kind=<Kind.VALUE: 'value'>, payload='3'))
+    """
+    try:
+        body = ast.parse(text.strip()).body
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return None
+    if len(body) != 1 or not isinstance(body[0], ast.Assert):
+        return None
+    test: ast.expr = body[0].test
+    expected: ast.expr = ast.Constant(True)
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        test, expected = test.operand, ast.Constant(False)
+    elif isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq | ast.Is):
+        test, expected = test.left, test.comparators[0]
+    if not isinstance(test, ast.Call) or not isinstance(test.func, ast.Name) or test.func.id != entry or test.keywords:
+        return None
+    try:
+        arguments = [ast.literal_eval(argument) for argument in test.args]
+        outcome = canonical_outcome(ast.literal_eval(expected), digits)
+    except (ValueError, TypeError, MemoryError, RecursionError):
+        return None
+    return (repr(arguments), outcome) if outcome.kind is Kind.VALUE else None
