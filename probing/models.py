@@ -1,0 +1,103 @@
+"""Loading a checkpoint (a folder or a Hub id) and rendering a chat, the same way for every model.
+
+The device and the dtype are chosen here, in one place, and stated in the log: CUDA where there is one, and bfloat16 where it has it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+log = logging.getLogger(__name__)
+
+# A base model has no chat template; it gets this plain one, which code models have met in instruction data.
+PLAIN_TEMPLATE = (
+    "{% for message in messages %}"
+    "{% if message['role'] == 'user' %}### Instruction:\n{{ message['content'] }}\n\n"
+    "{% else %}### Response:\n{{ message['content'] }}{{ eos_token }}\n\n{% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}### Response:\n{% endif %}"
+)
+
+
+class ModelError(RuntimeError):
+    """A checkpoint that is not there, or cannot be loaded. The message says what was looked for and where."""
+
+
+def pick_device(device: str = "auto") -> torch.device:
+    """The torch device meant by `auto`, `cpu`, `cuda` or `cuda:N`. Raises ValueError when it is not there."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    chosen = torch.device(device)
+    if chosen.type == "cuda" and (not torch.cuda.is_available() or (chosen.index or 0) >= torch.cuda.device_count()):
+        raise ValueError(f"device {device!r}: this machine has {torch.cuda.device_count()} CUDA devices; use device: auto")
+    return chosen
+
+
+def pick_dtype(dtype: str, device: torch.device) -> torch.dtype:
+    """The torch dtype meant by `auto`, `float32`, `bfloat16` or `float16`: auto is bfloat16 on a GPU that has it, else float32."""
+    if dtype == "auto":
+        return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
+    named = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if dtype not in named:
+        raise ValueError(f"dtype must be auto, {', '.join(named)}, not {dtype!r}")
+    return named[dtype]
+
+
+def load_model(path: str, device: str = "auto", dtype: str = "auto") -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The causal LM and tokenizer at `path` (a folder, or a Hub id), in evaluation mode on the chosen device.
+
+    Raises ModelError when there is no such model or it cannot be read, ValueError for a device or dtype that cannot be had.
+    """
+    from transformers import AutoModelForCausalLM
+
+    chosen_device = pick_device(device)
+    chosen_dtype = pick_dtype(dtype, chosen_device)
+    tokenizer = load_tokenizer(path)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(os.path.expanduser(path), dtype=chosen_dtype)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"cannot load the model weights of {path!r}: {error}") from error
+    log.info("model %s: %s parameters, %s on %s", path, f"{model.num_parameters():,}", chosen_dtype, chosen_device)
+    torch.nn.Module.to(model, chosen_device)
+    return model.eval(), tokenizer
+
+
+def load_tokenizer(path: str) -> PreTrainedTokenizerBase:
+    """The tokenizer at `path`. Raises ModelError when there is no such checkpoint."""
+    from transformers import AutoTokenizer
+
+    local = path.startswith((".", "/", "~")) or path.count("/") > 1
+    if local and not os.path.isdir(os.path.expanduser(path)):
+        raise ModelError(f"no model at {path!r}: there is no such folder, and it is not a Hub id (owner/name)")
+    try:
+        return AutoTokenizer.from_pretrained(os.path.expanduser(path))
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"cannot load a tokenizer from {path!r}, neither as a folder nor from the Hub: {error}") from error
+
+
+def render_chat(tokenizer: PreTrainedTokenizerBase, user_text: str) -> str:
+    """One user turn, ready for the answer: the model's own chat template, or `PLAIN_TEMPLATE` where it has none.
+
+    Tokenise the result with `add_special_tokens=False`: whatever the template wants is already in it.
+    """
+    template = None if tokenizer.chat_template else PLAIN_TEMPLATE
+    turns = [{"role": "user", "content": user_text}]
+    rendered = tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False, add_generation_prompt=True)
+    assert isinstance(rendered, str)
+    return rendered
+
+
+def end_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Every token that ends an answer: the tokenizer's, and those of the model's generation config."""
+    ids: set[int] = set() if tokenizer.eos_token_id is None else {int(tokenizer.eos_token_id)}
+    stated = getattr(model.generation_config, "eos_token_id", None)
+    if stated is not None:
+        ids.update([stated] if isinstance(stated, int) else stated)
+    return frozenset(ids)

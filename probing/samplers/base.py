@@ -1,0 +1,70 @@
+"""What every sampler promises: n completions a prompt, with token logprobs, repeatable from a seed.
+
+Not a generation library: it has the few knobs that the method uses (temperature, top-p, length), and the method's one demand on
+randomness: what a sample draws depends on (seed, prompt index, sample index) alone, never on what happened to share its batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class SamplerError(RuntimeError):
+    """The model or engine behind a sampler failed: an infrastructure failure, never a wrong answer."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One sampled answer.
+
+    >>> Completion("return 1", (5, 9, 2), (-0.1, -0.7, -0.01), True).finished
+    True
+    """
+
+    text: str  # decoded, special tokens removed
+    token_ids: tuple[int, ...]  # length L >= 1, as sampled, end token included
+    logprobs: tuple[float, ...]  # length L, nats under the untempered, untruncated policy
+    finished: bool  # ended with an end token, not by the length limit
+
+
+@dataclass(frozen=True)
+class SamplingParams:
+    """How to sample. `temperature=0` is greedy decoding. Raises ValueError on values out of range."""
+
+    temperature: float = 1.0  # >= 0
+    top_p: float = 1.0  # in (0, 1]: nucleus of Holtzman et al. (2020); 1 keeps the whole vocabulary
+    max_new_tokens: int = 256  # >= 1, end token included
+
+    def __post_init__(self) -> None:
+        if self.temperature < 0:
+            raise ValueError(f"temperature must be at least 0, not {self.temperature}")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p must lie in (0, 1], not {self.top_p}")
+        if self.max_new_tokens < 1:
+            raise ValueError(f"max_new_tokens must be at least 1, not {self.max_new_tokens}")
+
+
+class Sampler(Protocol):
+    """Draws completions from one checkpoint."""
+
+    def sample(
+        self,
+        prompts: Sequence[str],
+        n: int,
+        params: SamplingParams,
+        seed: int,
+        progress: Callable[[int], None] | None = None,
+        indices: Sequence[int] | None = None,
+    ) -> list[list[Completion]]:
+        """`n` completions of each prompt, in the order of `prompts`.
+
+        Prompts are rendered text, tokenised as they stand (no special tokens are added). `progress` is called with the number of samples
+        that have just finished. `indices` names the prompts in the randomness (default 0, 1, ...): a shard of a larger list passes the
+        places that its prompts have in that list, and draws the same samples as a single process would.
+        Raises ValueError for what the caller can mend (too long a prompt, n < 1), SamplerError when the model or engine fails.
+        """
+
+    def close(self) -> None:
+        """Free the model or engine. Calling it twice is harmless."""
