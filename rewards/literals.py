@@ -26,7 +26,7 @@ def argument_outcomes(inputs: Sequence[str], digits: int = 10) -> list[list[Outc
     >>> [o.payload for o in argument_outcomes(["[[3, 1]]"])[0]]
     ['[3, 1]', 'None; arguments left as [[3, 1]]']
     """
-    rows = []
+    rows: list[list[Outcome]] = []
     for text in inputs:
         try:
             arguments = ast.literal_eval(text)
@@ -57,16 +57,17 @@ def parse_assert(text: str, entry: str, digits: int = 10) -> tuple[str, Outcome]
         return None
     if len(body) != 1 or not isinstance(body[0], ast.Assert):
         return None
-    test: ast.expr = body[0].test
+    claim: ast.expr = body[0].test
+    call: ast.expr = claim
     expected: ast.expr = ast.Constant(True)
-    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        test, expected = test.operand, ast.Constant(False)
-    elif isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq | ast.Is):
-        test, expected = test.left, test.comparators[0]
-    if not isinstance(test, ast.Call) or not isinstance(test.func, ast.Name) or test.func.id != entry or test.keywords:
+    if isinstance(claim, ast.UnaryOp) and isinstance(claim.op, ast.Not):
+        call, expected = claim.operand, ast.Constant(False)
+    elif isinstance(claim, ast.Compare) and len(claim.ops) == 1 and isinstance(claim.ops[0], ast.Eq | ast.Is):
+        call, expected = claim.left, claim.comparators[0]
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.func.id != entry or call.keywords:
         return None
     try:
-        arguments = [ast.literal_eval(argument) for argument in test.args]
+        arguments = [ast.literal_eval(argument) for argument in call.args]
         outcome = canonical_outcome(ast.literal_eval(expected), digits)
     except (ValueError, TypeError, MemoryError, RecursionError):
         return None
