@@ -1,0 +1,201 @@
+"""Stage 6, reinforcement: GRPO (Shao et al., arXiv 2402.03300) on execution consensus and the quality probe, through TRL.
+
+    scorer = RolloutScorer(tasks, sandbox, extract_code, ConsensusSignal(get_rule(consensus)), mixed, quality)
+    result = train_grpo(policy, folder, tasks, scorer, GrpoConfig(steps=50), seed=1, log=print)
+
+`folder/trainer` holds resumable checkpoints while training lasts; `folder/checkpoint` appears once, whole, at the end.
+Call it again after a kill and it goes on from the last complete checkpoint, to the same result.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, set_seed
+from trl import GRPOConfig as TrlConfig
+
+from probing.samplers.base import Sampler, SamplingParams
+from rl.checkpoints import latest_complete, load_policy, save_policy
+from rl.grpo_trainer import BatchRewards, PolicyTrainer, StepCallback, quiet_libraries, step_figures
+from rl.guard_callback import GuardCallback
+from rl.rollouts import PolicyRollouts, SamplerFactory, derive_seed
+from rl.scoring import GrpoTask, RolloutScorer
+from rl.training_config import GrpoConfig, GuardsConfig, OptimizerSection
+
+__all__ = ["GrpoConfig", "GrpoResult", "GuardsConfig", "train_grpo"]
+
+
+@dataclass(frozen=True)
+class GrpoResult:
+    """What a round's training left behind."""
+
+    checkpoint: Path  # the policy to go on with
+    history: list[dict[str, Any]]  # one record a step
+    actions: list[dict[str, Any]]  # what the guards did, in order
+    stopped_because: str | None  # the guard's cause when training ended early; None when all steps were made
+    stop_run: bool = False  # a guard asked for the whole run to stop, not only the round
+
+
+def default_sampler(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Sampler:
+    """Our transformers sampler on the live policy."""
+    from probing.samplers.transformers import TransformersSampler
+
+    return TransformersSampler(model, tokenizer)
+
+
+def schedule(problem_ids: Sequence[str], steps: int, per_step: int, seed: int) -> list[str]:
+    """The problems of every step in order: passes over all problems, each shuffled, so that each is met about equally often."""
+    rng = np.random.default_rng(derive_seed(seed, "schedule"))
+    order: list[str] = []
+    while len(order) < steps * per_step:
+        order += [problem_ids[i] for i in rng.permutation(len(problem_ids))]
+    return order[: steps * per_step]
+
+
+def optimizer_arguments(config: OptimizerSection, seed: int, world: int, batch: int) -> dict[str, Any]:
+    """Training arguments that GRPO and SFT share. ValueError where the batch cannot be cut evenly.
+
+    batch: samples of one optimizer step over all `world` processes.
+    """
+    if batch % world:
+        fitting = batch // world * world or world
+        raise ValueError(f"a batch of {batch} cannot be shared by {world} processes: make it a multiple of {world}, say {fitting}")
+    share = batch // world
+    micro = min(config.micro_batch or share, share)
+    if share % micro:
+        raise ValueError(
+            f"micro_batch ({micro}) does not divide each process's share of the batch ({share} of {batch}): choose a divisor of {share}"
+        )
+    on_gpu = torch.cuda.is_available()
+    return {
+        "per_device_train_batch_size": micro,
+        "gradient_accumulation_steps": share // micro,
+        "learning_rate": config.learning_rate,
+        "lr_scheduler_type": config.lr_schedule,
+        "lr_scheduler_kwargs": {"min_lr_rate": 0.1} if config.lr_schedule == "cosine_with_min_lr" else None,
+        "warmup_steps": config.warmup,
+        "weight_decay": config.weight_decay,
+        "max_grad_norm": config.max_grad_norm,
+        "adam_beta2": config.adam_beta2,
+        "optim": config.optimizer,
+        "gradient_checkpointing": config.gradient_checkpointing,
+        "bf16": on_gpu,
+        "use_cpu": not on_gpu,
+        "seed": seed % 2**31,
+        "data_seed": seed % 2**31,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "save_total_limit": 2,  # the newest may be half-written when we are killed
+        "dataloader_pin_memory": on_gpu,
+        "ddp_find_unused_parameters": False,
+    }
+
+
+def train_grpo(
+    policy_dir: Path | str,
+    out_dir: Path,
+    tasks: Sequence[GrpoTask],
+    scorer: RolloutScorer,
+    config: GrpoConfig,
+    seed: int,
+    log: Callable[[dict[str, Any]], None],
+    guards: GuardsConfig | None = None,
+    held_out: Sequence[GrpoTask] = (),
+    progress: Callable[[int], None] | None = None,
+    make_sampler: SamplerFactory = default_sampler,
+) -> GrpoResult:
+    """Train the policy of `policy_dir` for `config.steps` steps and write the result to `out_dir/checkpoint`.
+
+    Every rank calls it. log: gets one record a step and one for each guard's action, on the first rank. guards: None trains
+    unguarded. held_out: self-made problems, apart from `tasks`, on which guards watch agreement. progress: called with the steps
+    just made (those found in a checkpoint at once). Raises ValueError for what the caller can mend, ScoringError when too many
+    rollouts are missing.
+    """
+    if not tasks:
+        raise ValueError("there is no problem to train on: every one fell outside the band of agreement, or none was made")
+    with quiet_libraries():
+        set_seed(seed % 2**31)
+        model, tokenizer = load_policy(policy_dir, config.weights_dtype)
+        params = SamplingParams(temperature=config.temperature, top_p=1.0, max_new_tokens=config.max_new_tokens)
+        rollouts = PolicyRollouts(make_sampler, params, config.group_size, seed)
+        rewards = BatchRewards(scorer, rollouts)
+        by_id = {task.problem_id: task for task in tasks}
+        order = schedule(list(by_id), config.steps // config.num_iterations, config.tasks_per_step, seed)
+        guard = GuardCallback(guards or GuardsConfig(enabled=False), policy_dir, out_dir, log, held_out, scorer, rollouts, seed)
+        trainer = PolicyTrainer(
+            model=model,
+            processing_class=tokenizer,
+            reward_funcs=[rewards.execution_consensus] + ([rewards.quality_probe] if scorer.quality is not None else []),
+            args=_trl_config(config, seed, out_dir),
+            train_dataset=Dataset.from_list([{"prompt": by_id[p].prompt, "problem_id": p} for p in order]),
+            rollout_func=rollouts,
+            start=policy_dir,
+            rewards=rewards,
+            measure_kl_every=guards.kl_every if guards is not None and guards.enabled else 0,
+            callbacks=[guard, StepCallback(log, progress, guard.state)],
+        )
+        guard.trainer = trainer
+        trainer.remove_callback(PrinterCallback)
+        found = latest_complete(out_dir / "trainer")
+        if found is not None:
+            guard.load_state(found[1])
+            if progress is not None:
+                progress(int(found[0].name.rsplit("-", 1)[1]))
+        trainer.train(resume_from_checkpoint=str(found[0]) if found is not None else None)
+        rollouts.close()
+        checkpoint = _finish(trainer, tokenizer, out_dir, guard)
+    history = [step_figures(record, int(record["step"])) for record in trainer.state.log_history if "loss" in record]
+    return GrpoResult(checkpoint, history, guard.actions, guard.stopped_because, guard.stop_run)
+
+
+def _trl_config(config: GrpoConfig, seed: int, out_dir: Path) -> TrlConfig:
+    world = torch.distributed.get_world_size() if torch.distributed.is_initialized() else _world_from_environment()
+    return TrlConfig(
+        **optimizer_arguments(config, seed, world, config.rollouts_per_step),
+        output_dir=str(out_dir / "trainer"),
+        max_steps=config.steps,
+        save_steps=config.save_every,
+        num_generations=config.group_size,
+        max_completion_length=config.max_new_tokens,
+        temperature=config.temperature,
+        beta=config.beta,
+        epsilon=config.epsilon,
+        epsilon_high=config.epsilon_high,
+        loss_type=config.loss_type,
+        scale_rewards=config.scale_rewards,
+        num_iterations=config.num_iterations,
+        entropy_coef=config.entropy_coef,
+        mask_truncated_completions=config.mask_truncated,
+        shuffle_dataset=False,  # `schedule` has shuffled; a resumed run must meet the same order
+    )
+
+
+def _world_from_environment() -> int:
+    from accelerate import PartialState
+
+    return int(PartialState().num_processes)
+
+
+def _finish(trainer: PolicyTrainer, tokenizer: PreTrainedTokenizerBase, out_dir: Path, guard: GuardCallback) -> Path:
+    """Write the round's checkpoint: the trained policy, or the best one where a guard rolled back. All ranks wait for it."""
+    checkpoint = out_dir / "checkpoint"
+    state_dict = trainer.accelerator.get_state_dict(trainer.model_wrapped) if trainer.accelerator.num_processes > 1 else None
+    if trainer.is_world_process_zero():
+        if guard.rolled_back_to is not None:
+            model, tokenizer = load_policy(guard.rolled_back_to)
+            save_policy(model, tokenizer, checkpoint)
+        else:
+            save_policy(trainer.accelerator.unwrap_model(trainer.model_wrapped), tokenizer, checkpoint, state_dict)
+        shutil.rmtree(out_dir / "trainer", ignore_errors=True)
+        shutil.rmtree(guard.best_folder, ignore_errors=True)
+    trainer.accelerator.wait_for_everyone()
+    return checkpoint

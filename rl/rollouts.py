@@ -1,0 +1,94 @@
+"""Rollouts of a GRPO step: from TRL's per-rank slice of prompts, through our sampler, to token ids.
+
+TRL hands each rank its slice of the step's rows (every prompt repeated once per rollout), and a group may lie on two
+ranks. A rank samples every group that it holds rows of and keeps its rows; samples depend on (seed, step, group, row)
+alone, so any number of ranks draws the same rollouts, and a resumed run repeats them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from trl import GRPOTrainer
+from trl.models import unwrap_model_for_generation
+
+from probing.samplers.base import Completion, Sampler, SamplingParams
+
+SamplerFactory = Callable[[PreTrainedModel, PreTrainedTokenizerBase], Sampler]
+
+
+def derive_seed(*parts: int | str) -> int:
+    """A 63-bit seed that depends on every part and on nothing else."""
+    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def rows_by_group(prompts: Sequence[str], first_row: int, group_size: int) -> dict[int, tuple[str, list[int]]]:
+    """Group number -> (prompt, the rows of that group held here); `first_row` is the slice's first row in the whole batch.
+
+    >>> rows_by_group(["a", "a", "b", "b", "b", "c"], first_row=1, group_size=3)
+    {0: ('a', [1, 2]), 1: ('b', [0, 1, 2]), 2: ('c', [0])}
+    """
+    groups: dict[int, tuple[str, list[int]]] = {}
+    for row, prompt in enumerate(prompts, start=first_row):
+        text, rows = groups.setdefault(row // group_size, (prompt, []))
+        assert text == prompt, "a group's rows must share their prompt"
+        rows.append(row % group_size)
+    return groups
+
+
+def tokenizer_of(trainer: GRPOTrainer) -> PreTrainedTokenizerBase:
+    """The trainer's tokenizer (its type allows for processors, which we never use)."""
+    assert isinstance(trainer.processing_class, PreTrainedTokenizerBase)
+    return trainer.processing_class
+
+
+class PolicyRollouts:
+    """TRL's `rollout_func`: samples the live policy through our own sampler.
+
+    params: temperature and length of the rollouts (top_p is 1: the loss knows nothing of a truncated distribution).
+    """
+
+    def __init__(self, make_sampler: SamplerFactory, params: SamplingParams, group_size: int, seed: int) -> None:
+        self.make_sampler, self.params, self.group_size, self.seed = make_sampler, params, group_size, seed
+        self._sampler: Sampler | None = None
+        self._model: PreTrainedModel | None = None
+        self.last: list[Completion] = []  # the rank's rollouts of this step, in row order
+
+    def __call__(self, prompts: list[str], trainer: GRPOTrainer) -> dict[str, Any]:
+        groups = rows_by_group(prompts, trainer.accelerator.process_index * len(prompts), self.group_size)
+        texts = [text for text, _ in groups.values()]
+        seed = derive_seed(self.seed, "rollouts", trainer.state.global_step)
+        sampled = self.sample(trainer, texts, self.group_size, seed, list(groups))
+        self.last = [group[row] for (_, rows), group in zip(groups.values(), sampled, strict=True) for row in rows]
+        encoded = {text: tokenizer_of(trainer)(text, add_special_tokens=False)["input_ids"] for text in texts}
+        return {
+            "prompt_ids": [encoded[text] for text in prompts],
+            "completion_ids": [list(c.token_ids) for c in self.last],
+            "logprobs": None,  # only TRL's off-policy corrections read them
+        }
+
+    def sample(self, trainer: GRPOTrainer, prompts: Sequence[str], n: int, seed: int, indices: Sequence[int]) -> list[list[Completion]]:
+        """n completions of each prompt from the live policy on this rank; `indices` are the prompts' places in the whole batch."""
+        with (
+            unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model,
+            torch.no_grad(),
+            trainer.accelerator.autocast(),
+        ):
+            if self._sampler is None or self._model is not model:
+                self._sampler, self._model = self.make_sampler(model, tokenizer_of(trainer)), model
+            training = model.training
+            model.eval()
+            completions = self._sampler.sample(prompts, n, self.params, seed, indices=indices)
+            model.train(training)
+        return completions
+
+    def close(self) -> None:
+        """Free what the sampler holds (the policy itself belongs to the trainer)."""
+        if self._sampler is not None:
+            self._sampler.close()
+            self._sampler = self._model = None

@@ -1,0 +1,308 @@
+"""From rollouts to rewards: extract, execute, let the electorate vote, ask the frozen probe, mix (METHOD, "The quantities").
+
+Each rank executes and probes its own rollouts; their outcomes are then gathered and every rank scores the whole batch,
+because a group may straddle ranks (trl issue 3896) and consensus over a slice would be silently wrong.
+
+Nothing here can read a reference solution: tasks carry none. Audit and oracle arm, which do, live in `rl.audit`.
+"""
+
+from __future__ import annotations
+
+import ast
+import random
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from probing.samplers.base import Completion
+from rewards.clustering import cluster
+from rewards.mixed import MixedConfig, RewardBreakdown, mix
+from rewards.records import Execution, Kind, Outcome, Program
+from rewards.rules.base import Rule
+from rewards.signatures import OutcomeMatrix, concatenate, no_program
+
+
+class ScoringError(RuntimeError):
+    """So many rollouts could not be scored, through no fault of theirs, that training on the rest would mislead."""
+
+
+@dataclass(frozen=True, eq=False)
+class GrpoTask:
+    """One problem to train on. It holds no reference: nothing that a label-free run may not know."""
+
+    problem_id: str  # unique within the run
+    prompt: str  # rendered through the chat template
+    entry: str  # name of the function to write
+    inputs: tuple[str, ...]  # m Python literals, each a list of positional arguments
+    bank: OutcomeMatrix | None = None  # outcomes of stage 5's candidates on the same m inputs; None: the group votes alone
+    known: Mapping[str, Execution] = field(
+        default_factory=dict
+    )  # executions of the bank's programs by `normal_form`, to spare running them again
+    arguments: tuple[tuple[Outcome, ...], ...] | None = None  # canonical arguments of each input, to find echoes
+    expected: tuple[Outcome | None, ...] | None = None  # outputs claimed by model-written asserts (rules codet and passfail)
+
+    def matrix(self, executions: Sequence[Execution]) -> OutcomeMatrix:
+        """Outcome matrix of some rollouts of this task, int32[n, m]."""
+        return OutcomeMatrix.from_executions(executions, None, self.arguments, self.expected)
+
+
+class Executor(Protocol):
+    """What the scorer needs of the sandbox."""
+
+    def run(self, programs: Iterable[Program]) -> Iterator[Execution]: ...
+
+
+class Signal(Protocol):
+    """What stands in the place of "consensus" in the reward: the vote itself, or an ablation's substitute."""
+
+    def scores(self, task: GrpoTask, executions: Sequence[Execution], key: str) -> np.ndarray:
+        """float64[n] in [0, 1] for the n rollouts of one group, NaN where missing. `key` names step and group."""
+        ...
+
+
+@dataclass(frozen=True)
+class ConsensusSignal:
+    """The label-free reward: the configured rule, whose anchor says whether bank, group or both vote."""
+
+    rule: Rule
+
+    def scores(self, task: GrpoTask, executions: Sequence[Execution], key: str) -> np.ndarray:
+        return self.rule.scores(task.matrix(executions), task.bank)
+
+
+@dataclass(frozen=True)
+class RandomSignal:
+    """The ablation arm that knows nothing: uniform in [0, 1), repeatable; missing stays missing."""
+
+    seed: int
+
+    def scores(self, task: GrpoTask, executions: Sequence[Execution], key: str) -> np.ndarray:
+        draw = random.Random(f"{self.seed}/{key}")
+        values = np.array([draw.random() for _ in executions])
+        return np.where([e.missing for e in executions], np.nan, values)
+
+
+class Quality(Protocol):
+    """The probe on a frozen copy of the round's starting policy."""
+
+    gate: float  # g in [0, 1], its earned say
+
+    def probabilities(self, prompts: Sequence[str], completions: Sequence[Completion]) -> Sequence[float | None]:
+        """Calibrated probability that each rollout belongs to the right cluster; None where it cannot be told."""
+        ...
+
+
+class Auditor(Protocol):
+    """Looks at finished scores and returns figures for the log. It returns nothing else, so it cannot touch a reward."""
+
+    def metrics(self, groups: Sequence[tuple[GrpoTask, Sequence[RolloutScore]]]) -> dict[str, float]: ...
+
+
+@dataclass(frozen=True)
+class RolloutScore:
+    """One rollout, judged. `reward` holds every part; its total is None for a missing one."""
+
+    problem_id: str
+    has_code: bool  # a program was found in the completion
+    execution: Execution
+    reward: RewardBreakdown
+    n_tokens: int
+
+
+@dataclass(frozen=True)
+class BatchScores:
+    """A whole step's rollouts over all ranks, group after group, and figures for the log."""
+
+    scores: list[RolloutScore]
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What a rank finds out about a rollout of its own, and sends to the others."""
+
+    problem_id: str
+    has_code: bool
+    execution: Execution
+    quality: float | None
+    n_tokens: int
+
+
+def normal_form(code: str) -> str:
+    """The program without comments, layout and redundant parentheses; programs that do not parse stand for themselves."""
+    try:
+        return ast.unparse(ast.parse(code))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return code
+
+
+class RolloutScorer:
+    """Scores batches of rollouts. One object a round; `score` is called by every rank with its own slice.
+
+    signal: `ConsensusSignal(get_rule(config))` in a label-free run. extract: completion -> program or None.
+    max_missing: share of a batch that may be missing before ScoringError. cache: executions remembered, in programs.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[GrpoTask],
+        executor: Executor,
+        extract: Callable[[str], str | None],
+        signal: Signal,
+        mixed: MixedConfig,
+        quality: Quality | None = None,
+        auditor: Auditor | None = None,
+        max_missing: float = 0.05,
+        cache: int = 20_000,
+    ) -> None:
+        self.tasks = {task.problem_id: task for task in tasks}
+        if len(self.tasks) != len(tasks):
+            raise ValueError("two tasks share a problem id: ids must be unique within a run")
+        self.executor, self.extract, self.signal, self.mixed = executor, extract, signal, mixed
+        self.quality, self.auditor, self.max_missing = quality, auditor, max_missing
+        self.probe_muted = False
+        self.n_executed = 0  # programs that this rank had to run
+        self._cache: OrderedDict[tuple[str, str], Execution] = OrderedDict()
+        self._cache_size = cache
+
+    @property
+    def gate(self) -> float:
+        """g, the probe's say at the moment; 0 without a probe and once it is muted."""
+        return self.quality.gate if self.quality is not None and not self.probe_muted else 0.0
+
+    def mute_probe(self) -> None:
+        """Take the probe's say away for the rest of the round (its scores are still logged)."""
+        self.probe_muted = True
+
+    def score(
+        self,
+        problem_ids: Sequence[str],
+        completions: Sequence[Completion],
+        group_size: int,
+        step: int,
+        gather: Callable[[list[_Judged]], list[_Judged]] | None = None,
+    ) -> BatchScores:
+        """Rewards of the whole batch, rollouts in the order of ranks and rows.
+
+        problem_ids, completions: this rank's slice, n rollouts each. gather: joins the ranks' lists in rank order (None: one
+        process). Raises ScoringError when more than `max_missing` of the batch is missing.
+        """
+        judged = self._judge(problem_ids, completions)
+        if gather is not None:
+            judged = gather(judged)
+        assert len(judged) % group_size == 0, "a batch must hold whole groups"
+        groups = [judged[i : i + group_size] for i in range(0, len(judged), group_size)]
+        consensus = np.concatenate([self._group_scores(rows, f"{step}/{g}") for g, rows in enumerate(groups)])
+        probe = np.array([np.nan if row.quality is None else row.quality for row in judged]) if self.quality is not None else None
+        breakdown = mix(consensus, probe, np.repeat(np.arange(len(groups)), group_size), self.gate, self.mixed)
+        scores = [
+            RolloutScore(row.problem_id, row.has_code, row.execution, part, row.n_tokens)
+            for row, part in zip(judged, breakdown, strict=True)
+        ]
+        missing = sum(s.reward.total is None for s in scores) / len(scores)
+        if missing > self.max_missing:
+            raise ScoringError(
+                f"step {step}: {missing:.0%} of {len(scores)} rollouts could not be scored ({self.max_missing:.0%} allowed): "
+                "the sandbox or the probe fails; see the outcome counts in the log"
+            )
+        by_group = [(self.tasks[scores[i].problem_id], scores[i : i + group_size]) for i in range(0, len(scores), group_size)]
+        metrics = batch_metrics(by_group, self.gate)
+        if self.auditor is not None:
+            metrics |= self.auditor.metrics(by_group)
+        return BatchScores(scores, metrics)
+
+    def _judge(self, problem_ids: Sequence[str], completions: Sequence[Completion]) -> list[_Judged]:
+        """This rank's share of the work: execute (identical programs once) and probe."""
+        tasks = [self.tasks[problem_id] for problem_id in problem_ids]
+        codes = [self.extract(c.text) for c in completions]
+        executions = self._execute(tasks, codes)
+        quality: Sequence[float | None] = [None] * len(completions)
+        if self.quality is not None:
+            quality = self.quality.probabilities([task.prompt for task in tasks], completions)
+        return [
+            _Judged(problem_id, code is not None, execution, None if q is None else float(q), len(c.token_ids))
+            for problem_id, code, execution, q, c in zip(problem_ids, codes, executions, quality, completions, strict=True)
+        ]
+
+    def winner_shares(self, tasks: Sequence[GrpoTask], completions: Sequence[Sequence[Completion]]) -> list[float | None]:
+        """For each task with a bank, the share of its completions that behave like the bank's winner; None where nobody won there."""
+        flat = [task for task, group in zip(tasks, completions, strict=True) for _ in group]
+        executions = iter(self._execute(flat, [self.extract(c.text) for group in completions for c in group]))
+        shares: list[float | None] = []
+        for task, group in zip(tasks, completions, strict=True):
+            assert task.bank is not None
+            winner = cluster(task.bank)
+            present = [e for e in (next(executions) for _ in group) if not e.missing]
+            if winner.top < 0 or not present:
+                shares.append(None)
+                continue
+            both = concatenate(task.bank.select_programs([winner.representatives[winner.top]]), task.matrix(present))
+            shares.append(float((both.codes[1:] == both.codes[0]).all(axis=1).mean()))
+        return shares
+
+    def _execute(self, tasks: Sequence[GrpoTask], codes: Sequence[str | None]) -> list[Execution]:
+        keys = [None if code is None else (task.problem_id, normal_form(code)) for task, code in zip(tasks, codes, strict=True)]
+        found: dict[tuple[str, str], Execution] = {}
+        to_run: dict[tuple[str, str], Program] = {}
+        for task, key, code in zip(tasks, keys, codes, strict=True):
+            if key is None or code is None or key in found or key in to_run:
+                continue
+            execution = task.known.get(key[1]) or self._cache.get(key)
+            if execution is not None:
+                found[key] = execution
+            else:
+                to_run[key] = Program(code, task.entry, task.inputs)
+        for key, execution in zip(to_run, self.executor.run(list(to_run.values())), strict=True):
+            found[key] = execution
+            if not execution.missing:  # our failure: worth another try next time
+                self._cache[key] = execution
+        while len(self._cache) > self._cache_size:
+            self._cache.popitem(last=False)
+        self.n_executed += len(to_run)
+        return [no_program(len(task.inputs)) if key is None else found[key] for task, key in zip(tasks, keys, strict=True)]
+
+    def _group_scores(self, rows: Sequence[_Judged], key: str) -> np.ndarray:
+        assert len({row.problem_id for row in rows}) == 1, "a group's rollouts must share their problem"
+        return self.signal.scores(self.tasks[rows[0].problem_id], [row.execution for row in rows], key)
+
+
+def probe_concordance(rows: Sequence[RolloutScore]) -> float | None:
+    """Share of a group's pairs with different consensus that the probe orders alike (ties count half); None without such pairs."""
+    known = [(r.reward.consensus, r.reward.probe) for r in rows if r.reward.consensus is not None and r.reward.probe is not None]
+    if not known:
+        return None
+    consensus, probe = np.array(known).T
+    above = consensus[:, None] > consensus[None, :] + 1e-9
+    return float(((np.sign(probe[:, None] - probe[None, :]) + 1) / 2)[above].mean()) if above.any() else None
+
+
+def batch_metrics(groups: Sequence[tuple[GrpoTask, Sequence[RolloutScore]]], gate: float) -> dict[str, float]:
+    """Figures of one batch that need no labels: means of the parts, behaviours a group, counts of every outcome kind.
+
+    Shares lie in [0, 1]; a figure with nothing to average is NaN.
+    """
+    scores = [score for _, rows in groups for score in rows]
+    kinds = Counter(outcome.kind for score in scores for outcome in score.execution.outcomes)
+    clusterings = [cluster(task.matrix([s.execution for s in rows]), tau=1) for task, rows in groups]
+
+    def mean(values: Iterable[float | None]) -> float:
+        known = [value for value in values if value is not None]
+        return float(np.mean(known)) if known else float("nan")
+
+    return {
+        "consensus": mean(s.reward.consensus for s in scores),
+        "quality": mean(s.reward.probe for s in scores),
+        "quality_gate": gate,
+        "probe_concordance": mean(probe_concordance(rows) for _, rows in groups),
+        "flat_groups": mean(float(rows[0].reward.flat) for _, rows in groups),
+        "distinct_behaviours": mean(float(c.n_clusters) for c in clusterings),
+        "majority_share": mean(c.top_share for c in clusterings),
+        "behavioural_entropy": mean(c.entropy for c in clusterings),
+        "tokens": mean(float(s.n_tokens) for s in scores),
+        "missing": float(sum(s.reward.total is None for s in scores)),
+        "no_program": float(sum(not s.has_code for s in scores)),
+        **{f"outcomes/{kind.value}": float(kinds.get(kind, 0)) for kind in Kind},
+    }

@@ -1,0 +1,156 @@
+"""Config sections of stage 6: GRPO, SFT and the guards. Light: no torch, so that `--help` and `plan` stay quick."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Section(BaseModel):
+    """A frozen config section: unknown keys are errors, values do not change during a run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Schedule = Literal["constant", "constant_with_warmup", "linear", "cosine", "cosine_with_min_lr"]
+
+
+class OptimizerSection(Section):
+    """What GRPO and SFT share: the optimizer and its schedule."""
+
+    learning_rate: float = Field(gt=0, description="peak learning rate")
+    lr_schedule: Schedule = Field("constant_with_warmup", description="learning-rate schedule after warmup (name as in transformers)")
+    warmup: int = Field(0, ge=0, description="steps of linear warmup from 0")
+    weight_decay: float = Field(0.0, ge=0, description="AdamW weight decay")
+    max_grad_norm: float = Field(1.0, gt=0, description="gradient norm at which gradients are clipped")
+    optimizer: str = Field("adamw_torch_fused", description="optimizer (name as in transformers' `optim`)")
+    adam_beta2: float = Field(0.999, gt=0, lt=1, description="AdamW's decay of the second moment; 0.95 to 0.99 suits short runs")
+    micro_batch: int | None = Field(
+        None, ge=1, description="samples per forward and backward pass on one device; null: the device's whole share at once"
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="recompute activations in the backward pass: less memory, about a third more time"
+    )
+    weights_dtype: Literal["float32", "bfloat16"] = Field(
+        "float32", description="dtype of the trained weights; the passes run in bf16 on a GPU either way"
+    )
+
+
+class GrpoConfig(OptimizerSection):
+    """Stage 6, reinforcement: GRPO on execution consensus and the quality probe."""
+
+    learning_rate: float = Field(1e-6, gt=0, description="peak learning rate")
+    steps: int = Field(50, ge=1, description="optimizer steps a round")
+    group_size: int = Field(8, ge=2, description="rollouts of one problem that are compared with one another (G)")
+    rollouts_per_step: int = Field(128, ge=2, description="rollouts of one optimizer step, over all devices (the batch)")
+    max_new_tokens: int = Field(512, ge=1, description="tokens a rollout may take")
+    temperature: float = Field(1.0, gt=0, description="sampling temperature of rollouts; logprobs in the loss are tempered alike")
+    beta: float = Field(0.0, ge=0, description="weight of the KL penalty towards the round's starting policy; 0 spares the reference model")
+    epsilon: float = Field(0.2, gt=0, description="lower clipping range of the probability ratio")
+    epsilon_high: float | None = Field(None, gt=0, description="upper clipping range; null: same as epsilon")
+    loss_type: Literal["grpo", "bnpo", "dr_grpo", "dapo", "cispo"] = Field("dapo", description="loss aggregation, as in TRL")
+    scale_rewards: Literal["group", "batch", "none"] = Field(
+        "group", description="what the mixed reward's advantage is divided by: std of its group, of the batch, or nothing"
+    )
+    num_iterations: int = Field(1, ge=1, description="optimizer steps made on each batch of rollouts")
+    entropy_coef: float = Field(0.0, ge=0, description="weight of an entropy bonus in the loss")
+    mask_truncated: bool = Field(False, description="leave rollouts that hit the length limit out of the loss")
+    reward: Literal["label_free", "random", "oracle"] = Field(
+        "label_free", description="what is rewarded; `random` and `oracle` are ablation arms, and oracle needs `oracle` in the run's name"
+    )
+    oracle_score: Literal["exact", "share"] = Field(
+        "exact", description="oracle arm only: 1 if all reference outcomes match, or the share that does"
+    )
+    max_missing: float = Field(
+        0.05, ge=0, le=1, description="share of a step's rollouts that may be missing (our failures) before the run stops"
+    )
+    save_every: int = Field(10, ge=1, description="optimizer steps between resumable checkpoints inside a round")
+
+    @model_validator(mode="after")
+    def _batch_holds_whole_groups(self) -> Self:
+        if self.rollouts_per_step % self.group_size:
+            fitting = self.rollouts_per_step // self.group_size * self.group_size or self.group_size
+            raise ValueError(
+                f"group_size ({self.group_size}) does not divide rollouts_per_step ({self.rollouts_per_step}): "
+                f"a step must hold whole groups; set rollouts_per_step to a multiple of group_size, say {fitting}"
+            )
+        if self.save_every % self.num_iterations:
+            fitting = self.num_iterations * max(1, self.save_every // self.num_iterations)
+            raise ValueError(
+                f"save_every ({self.save_every}) is not a multiple of num_iterations ({self.num_iterations}): a checkpoint between "
+                f"two passes over a batch could not be resumed exactly; set save_every to {fitting}"
+            )
+        if self.steps % self.num_iterations:
+            raise ValueError(
+                f"steps ({self.steps}) is not a multiple of num_iterations ({self.num_iterations}): the last rollouts would be half used"
+            )
+        return self
+
+    @property
+    def tasks_per_step(self) -> int:
+        return self.rollouts_per_step // self.group_size
+
+
+class SftConfig(OptimizerSection):
+    """Stage 6, consolidation: the paper's supervised fine-tuning on the pick of the top cluster."""
+
+    learning_rate: float = Field(5e-6, gt=0, description="peak learning rate (paper: 5e-6)")
+    lr_schedule: Schedule = Field("cosine", description="learning-rate schedule after warmup (paper: cosine)")
+    epochs: int = Field(3, ge=1, description="passes over the selected pairs (paper: 3)")
+    batch: int = Field(128, ge=1, description="pairs of one optimizer step, over all devices (paper: 128)")
+    max_length: int = Field(2048, ge=8, description="tokens of prompt and answer together; longer pairs are left out and counted")
+    save_every: int = Field(50, ge=1, description="optimizer steps between resumable checkpoints inside a round")
+
+
+GuardAction = Literal["lower_lr", "raise_kl", "mute_probe", "end_round", "roll_back", "stop"]
+
+
+class GuardRule(Section):
+    """One signal's limit, and what is done each time it is passed: the first action at first, then the next; the last repeats."""
+
+    limit: float = Field(description="the limit; each guard says what it is compared with")
+    actions: tuple[GuardAction, ...] = Field(min_length=1, description="what is done at the first trip, the second, …")
+
+
+def _rule(limit: float, *actions: GuardAction) -> GuardRule:
+    return GuardRule(limit=limit, actions=actions)
+
+
+class GuardsConfig(Section):
+    """Signals that need no labels, and what is done about them. A null guard is off.
+
+    A loss that is not finite rolls back and stops, whatever is set here.
+    """
+
+    enabled: bool = Field(True, description="whether guards watch the training")
+    warmup: int = Field(5, ge=1, description="first steps, whose means are the baseline that drifts are measured from")
+    smoothing: float = Field(0.3, gt=0, le=1, description="weight of the newest step in each signal's moving average; 1 is no smoothing")
+    cooldown: int = Field(5, ge=1, description="steps for which a guard that tripped stays silent, so that its action can work")
+    entropy: GuardRule | None = Field(
+        _rule(0.3, "raise_kl", "lower_lr", "end_round"), description="token entropy, as a share of its baseline: not below"
+    )
+    distinct: GuardRule | None = Field(
+        _rule(0.3, "raise_kl", "end_round"), description="distinct behaviours a group, as a share of the baseline: not below"
+    )
+    majority: GuardRule | None = Field(
+        _rule(0.98, "end_round"), description="mean share of a group's largest cluster: not above; nothing is left to learn there"
+    )
+    length: GuardRule | None = Field(
+        _rule(1.5, "lower_lr", "end_round"), description="tokens a rollout against the baseline, the larger by the smaller: not above"
+    )
+    probe: GuardRule | None = Field(
+        _rule(0.5, "mute_probe"), description="share of pairs within groups that the frozen probe orders as consensus does: not below"
+    )
+    kl: GuardRule | None = Field(
+        _rule(0.5, "raise_kl", "lower_lr", "end_round"), description="KL from the round's start, nats a token: not above"
+    )
+    held_out: GuardRule | None = Field(
+        _rule(0.05, "lower_lr", "roll_back"), description="agreement on held-out self-made problems, fall from its best: not above"
+    )
+    lr_factor: float = Field(0.5, gt=0, lt=1, description="what lower_lr multiplies the learning rate by")
+    kl_factor: float = Field(2.0, gt=1, description="what raise_kl multiplies beta by")
+    kl_start: float = Field(0.02, gt=0, description="the beta that raise_kl starts from where beta was 0")
+    kl_every: int = Field(5, ge=0, description="steps between measurements of the KL from the round's start while beta is 0; 0: never")
+    held_out_every: int = Field(10, ge=1, description="steps between looks at the held-out problems")
+    held_out_samples: int = Field(8, ge=1, description="rollouts of each held-out problem at each look")

@@ -1,0 +1,125 @@
+"""A tiny random policy, a plain sampler and an executor that runs nothing, for tests of the training stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+from probing.samplers.base import Completion, SamplingParams
+from probing.samplers.randomness import row_keys, uniforms
+from rewards.records import Execution, Kind, Outcome, Program
+
+LETTERS = "abcdefghijklmnop"
+
+
+def value(payload: object) -> Outcome:
+    return Outcome(Kind.VALUE, str(payload))
+
+
+def error() -> Outcome:
+    return Outcome(Kind.EXCEPTION, "ValueError")
+
+
+def missing() -> Outcome:
+    return Outcome(Kind.INFRASTRUCTURE, "worker lost")
+
+
+def save_tiny_policy(path: Path, seed: int = 0) -> Path:
+    """A checkpoint folder: Qwen2, 2 layers of width 32, one token a letter, an end token that ends about one sample in eight steps."""
+    vocabulary = {"<pad>": 0, "<end>": 1} | {letter: i + 2 for i, letter in enumerate(LETTERS)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<pad>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    tokenizer.decoder = decoders.Fuse()
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<end>").save_pretrained(path)
+    torch.manual_seed(seed)
+    config = Qwen2Config(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=128,
+        tie_word_embeddings=True,
+        pad_token_id=0,
+        bos_token_id=None,
+        eos_token_id=1,
+    )
+    Qwen2ForCausalLM(config).save_pretrained(path)
+    return path
+
+
+class PlainSampler:
+    """One full forward pass a token, no cache: slow and obviously right. Same promise on randomness as the real sampler."""
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.model, self.tokenizer = model, tokenizer
+
+    @torch.no_grad()
+    def sample(
+        self,
+        prompts: Sequence[str],
+        n: int,
+        params: SamplingParams,
+        seed: int,
+        progress: Callable[[int], None] | None = None,
+        indices: Sequence[int] | None = None,
+    ) -> list[list[Completion]]:
+        return [
+            self._sample_one(prompt, n, params, seed, place)
+            for prompt, place in zip(prompts, range(len(prompts)) if indices is None else indices, strict=True)
+        ]
+
+    def _sample_one(self, prompt: str, n: int, params: SamplingParams, seed: int, place: int) -> list[Completion]:
+        ids_NL = torch.tensor([self.tokenizer(prompt, add_special_tokens=False)["input_ids"]]).repeat(n, 1)
+        start, keys = ids_NL.size(1), row_keys(seed, [place] * n, list(range(n)))
+        logprobs_NT = []
+        for step in range(params.max_new_tokens):
+            logits_NV = self.model(input_ids=ids_NL).logits[:, -1].double()
+            cdf_NV = torch.softmax(logits_NV / params.temperature, -1).cumsum(-1)
+            draw_N = torch.from_numpy(uniforms(keys, [step] * n)).unsqueeze(1)
+            token_N = (cdf_NV < draw_N).sum(-1).clamp(max=logits_NV.size(1) - 1)
+            logprobs_NT.append(torch.log_softmax(logits_NV, -1).gather(1, token_N.unsqueeze(1)))
+            ids_NL = torch.cat([ids_NL, token_N.unsqueeze(1)], dim=1)
+        logprobs = torch.cat(logprobs_NT, dim=1).tolist()
+        completions = []
+        for row, logp in zip(ids_NL[:, start:].tolist(), logprobs, strict=True):
+            length = row.index(1) + 1 if 1 in row else len(row)
+            text = self.tokenizer.decode(row[:length], skip_special_tokens=True)
+            completions.append(Completion(text, tuple(row[:length]), tuple(logp[:length]), 1 in row))
+        return completions
+
+    def close(self) -> None:
+        pass
+
+
+class LetterExecutor:
+    """Runs nothing: the outcome on input i is i and whether the program holds the letter `a`. Counts what it was given."""
+
+    def __init__(self) -> None:
+        self.programs: list[Program] = []
+
+    def run(self, programs: Iterable[Program]) -> Iterator[Execution]:
+        for program in programs:
+            self.programs.append(program)
+            yield Execution(tuple(value(f"{i}:{'a' in program.code}") for i in range(len(program.inputs))))
+
+
+class TableExecutor:
+    """Looks a program's outcomes up in a table."""
+
+    def __init__(self, table: dict[str, tuple[Outcome, ...]]) -> None:
+        self.table, self.programs = table, list[Program]()
+
+    def run(self, programs: Iterable[Program]) -> Iterator[Execution]:
+        for program in programs:
+            self.programs.append(program)
+            yield Execution(self.table[program.code])
+
+
+def completion(text: str, n_tokens: int = 3) -> Completion:
+    return Completion(text, tuple(range(2, 2 + n_tokens)), (-0.5,) * n_tokens, True)
