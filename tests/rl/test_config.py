@@ -39,8 +39,10 @@ def test_a_config_is_frozen() -> None:
 
 def test_overrides_reach_every_depth_and_type() -> None:
     config = config_from_argv(
-        ["--rounds", "1", "--grpo.learning_rate=1e-5", "--evals.benchmarks", "seedling,mbpp", "--evals.limit", "null"]
-        + ["--tracking.report_to", "[]", "--run-dir", "007", "--problems.topics", "[a, 'b, c']", "--seed", "3"]
+        [
+            *("--rounds", "1", "--grpo.learning_rate=1e-5", "--evals.benchmarks", "seedling,mbpp", "--evals.limit", "null"),
+            *("--tracking.report_to", "[]", "--run-dir", "007", "--problems.topics", "[a, 'b, c']", "--seed", "3"),
+        ]
     )
     assert (config.rounds, config.grpo.learning_rate, config.seed, config.run_dir) == (1, 1e-5, 3, "007")
     assert config.evals.benchmarks == ("seedling", "mbpp")

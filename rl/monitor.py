@@ -1,0 +1,180 @@
+"""Every figure of a run, to the run folder's metrics.jsonl and to the trackers.
+
+    with Monitor(folder, config) as monitor:
+        monitor.log("solutions", round=1, metrics={"tokens_per_second": 4400.0})
+        train_grpo(..., log=monitor.training_log(round=1))
+        monitor.round(row)                      # a row of summary.json
+
+A line of metrics.jsonl is one flat JSON object: round, stage, step (optimizer steps in this round, or null), time (Unix seconds),
+then the figures. Missing is null, never 0. A stage that was killed and repeated writes its lines again: readers keep the last
+(`read_metrics`).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from rl.config import Config
+from rl.run_folder import flatten
+from rl.trackers import Tracker, make_trackers
+
+KEYS = ("round", "stage", "step", "time")
+TRAINING_STAGES = ("grpo", "sft")
+
+# keys of a summary row -> group at the trackers; what is in no group goes to `eval`
+ROW_GROUPS = {
+    "label_accuracy": "consensus",
+    "probe_auroc_within_raw": "probe",
+    "probe_auroc_within_controlled": "probe",
+    "probe_auroc_pooled": "probe",
+    "length_auroc_within": "probe",
+    "logprob_auroc_within": "probe",
+    "seconds": "",  # nested: its own group
+    "funnel": "",
+}
+
+
+class Monitor:
+    """Writes figures down. On ranks other than the first (`main=False`) it does nothing.
+
+    clock: Unix seconds. trackers: for tests; by default those of `config.tracking`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        config: Config,
+        main: bool = True,
+        trackers: Sequence[Tracker] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.main, self.config, self.clock, self.path = main, config, clock, folder / "metrics.jsonl"
+        self.trackers: list[Tracker] = [] if not main else list(trackers) if trackers is not None else make_trackers(config, folder)
+        self.last_step: dict[int, int] = {}  # round -> optimizer steps of its training
+        self.guards_fired = 0
+        if main:
+            _mend_last_line(self.path)
+            for row in read_metrics(self.path):
+                self._note(row)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def log(self, stage: str, round: int, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Figures of one stage. Nested mappings become dotted names with a slash; text is kept in the JSONL only."""
+        if not self.main:
+            return
+        figures = {name.replace(".", "/"): clean(value) for name, value in flatten(metrics).items() if name not in KEYS}
+        row = {"round": round, "stage": stage, "step": step, "time": self.clock(), **figures}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row, allow_nan=False) + "\n")
+        self._note(row)
+        axis = None if step is None else self._global_step(round, step)
+        self._send({_full_name(stage, name): value for name, value in figures.items()}, round, axis)
+
+    def training_log(self, round: int, stage: str = "grpo") -> Callable[[Mapping[str, Any]], None]:
+        """A log function for training: records carry their `step`; a guard's action goes to the stage `guards`."""
+
+        def log(record: Mapping[str, Any]) -> None:
+            where = "guards" if "guard_action" in record else stage
+            self.log(where, round, record, step=record.get("step"))
+
+        return log
+
+    def round(self, row: Mapping[str, Any], round: int) -> None:
+        """The figures of a finished round (round 0: the base), as in summary.json."""
+        if not self.main:
+            return
+        grouped: dict[str, Any] = {}
+        for name, value in row.items():
+            if name == "round":
+                continue
+            if isinstance(value, (list, tuple)) and len(value) == 2 and name.endswith("_ci"):
+                value = {"low": value[0], "high": value[1]}
+            group = ROW_GROUPS.get(name, "eval")
+            grouped[f"{group}/{name}" if group else name] = value
+        self.log("round", round, grouped)
+
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], round: int) -> None:
+        """A small table for the trackers (the rows themselves lie in the round's files)."""
+        for tracker in self.trackers:
+            tracker.table(name, columns, rows, round)
+
+    def artifact(self, path: Path, name: str, kind: str, aliases: Sequence[str]) -> None:
+        """A checkpoint, probe or report, under aliases such as latest, best, round-3. Only with `tracking.artifacts`."""
+        if self.config.tracking.artifacts:
+            for tracker in self.trackers:
+                tracker.artifact(path, name, kind, aliases)
+
+    def close(self) -> None:
+        for tracker in self.trackers:
+            tracker.close()
+        self.trackers = []
+
+    def _note(self, row: Mapping[str, Any]) -> None:
+        if row["stage"] in TRAINING_STAGES and row["step"] is not None:
+            self.last_step[row["round"]] = max(self.last_step.get(row["round"], 0), row["step"])
+        if row["stage"] == "guards":
+            self.guards_fired += 1
+
+    def _global_step(self, round: int, step: int) -> int:
+        """Optimizer steps over all rounds: the trackers' curves go on where the last round's ended."""
+        return sum(steps for earlier, steps in self.last_step.items() if earlier < round) + step
+
+    def _send(self, figures: Mapping[str, Any], round: int, step: int | None) -> None:
+        numbers = {name: float(value) for name, value in figures.items() if isinstance(value, (int, float))}
+        if "guards/guard_action" in figures:
+            numbers["guards/fired"] = float(self.guards_fired)
+        for tracker in self.trackers if numbers else ():
+            tracker.log(numbers, round, step)
+
+
+def _full_name(stage: str, name: str) -> str:
+    """`audit/accuracy` logged by grpo keeps its group; a plain figure takes the stage's name."""
+    return name if "/" in name else f"{stage}/{name}"
+
+
+def clean(value: Any) -> Any:
+    """A JSON value: NaN, infinities and None become None; numpy scalars become numbers; other objects text."""
+    if hasattr(value, "item") and not isinstance(value, (str, bytes)):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [clean(item) for item in value]
+    return str(value)
+
+
+def _mend_last_line(path: Path) -> None:
+    """A kill may have cut the last line: close it, so that the next one stands alone."""
+    if path.is_file() and path.stat().st_size:
+        with path.open("rb+") as file:
+            file.seek(-1, 2)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
+
+
+def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a metrics.jsonl, repeated ones (same round, stage, step and kind of figures) once, the last. Cut lines are left out."""
+    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+    if not path.is_file():
+        return
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        key = (row["round"], row["stage"], row["step"], row.get("guard"), frozenset(row) if row["step"] is None else None)
+        rows.pop(key, None)
+        rows[key] = row
+    yield from rows.values()

@@ -1,0 +1,226 @@
+"""The monitor: nothing is lost, missing stays missing, every tracker receives, a resumed run continues."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rl import dashboard
+from rl.config import Config, load_config
+from rl.monitor import Monitor, read_metrics
+from rl.trackers import run_id, wandb_mode
+from tests.rl import wandb_file
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Recorder:
+    """A tracker that remembers."""
+
+    def __init__(self) -> None:
+        self.points: list[tuple[dict[str, float], int, int | None]] = []
+        self.tables: list[tuple[str, int]] = []
+        self.closed = 0
+
+    def log(self, values: Mapping[str, float], round: int, step: int | None) -> None:
+        self.points.append((dict(values), round, step))
+
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], round: int) -> None:
+        self.tables.append((name, round))
+
+    def artifact(self, path: Path, name: str, kind: str, aliases: Sequence[str]) -> None:
+        raise AssertionError("artifacts are off by default")
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def config(*report_to: str) -> Config:
+    return load_config(None, ["--tracking.report_to", f"[{', '.join(report_to)}]"])
+
+
+def summary_row(round: int) -> dict[str, Any]:
+    return {
+        "round": round,
+        "pass@1": 0.4 + 0.05 * round,
+        "pass@1_ci": [0.35, 0.45],
+        "pass@16": 0.8,
+        "majority@16": 0.5,
+        "label_accuracy": 0.7,
+        "probe_auroc_within_raw": 0.6,
+        "probe_auroc_within_controlled": 0.58,
+        "probe_auroc_pooled": 0.7,
+        "length_auroc_within": 0.5,
+        "logprob_auroc_within": 0.6,
+        "entropy": 1.2,
+        "mean_length": 40.0,
+        "seconds": {"solutions": 30.0, "grpo": 60.0, "eval": 5.0},
+        "funnel": {"proposed": 100, "kept": 60, "dropped": {"malformed": 10, "near_duplicate": 30}},
+    }
+
+
+GRPO_FIGURES = {
+    **dict.fromkeys(("loss", "grad_norm", "learning_rate", "entropy", "kl", "reward", "seconds", "consensus", "quality"), 0.1),
+    **dict.fromkeys(("quality_gate", "probe_concordance", "flat_groups", "distinct_behaviours", "majority_share"), 0.2),
+    **dict.fromkeys(("behavioural_entropy", "tokens", "missing", "no_program"), 0.3),
+    **{f"outcomes/{kind}": 1.0 for kind in ("value", "exception", "timeout", "memory", "killed", "infrastructure")},
+    **{f"audit/{name}": 0.5 for name in ("accuracy", "label_accuracy", "reward_accuracy")},
+}
+GUARD_ACTION = {"guard_action": "lower_lr", "step": 2, "guard": "kl", "value": 0.9, "limit": 0.5, "cause": "step 2: KL rose"}
+
+
+def write_a_run(monitor: Monitor) -> None:
+    """Two rounds of two steps, as the loop logs them."""
+    monitor.round(summary_row(0), 0)
+    for round in (1, 2):
+        log = monitor.training_log(round)
+        for step in (1, 2):
+            log({"step": step, **GRPO_FIGURES})
+        log(GUARD_ACTION)
+        monitor.round(summary_row(round), round)
+        monitor.table("clusters", ["program", "outcome"], [["return 1", "int:1"]], round)
+
+
+def test_every_figure_is_a_line_of_jsonl(tmp_path: Path) -> None:
+    with Monitor(tmp_path, config(), clock=lambda: 7.0) as monitor:
+        monitor.log("solutions", 1, {"tokens_per_second": 3.5, "outcomes": {"value": 4}})
+    assert [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == [
+        {"round": 1, "stage": "solutions", "step": None, "time": 7.0, "tokens_per_second": 3.5, "outcomes/value": 4}
+    ]
+
+
+def test_missing_is_null_in_the_file_and_absent_at_trackers(tmp_path: Path) -> None:
+    tracker = Recorder()
+    with Monitor(tmp_path, config(), trackers=[tracker]) as monitor:
+        monitor.log("probe", 1, {"auroc": math.nan, "ceiling": math.inf, "gate": None, "weight": np.float32(0.5), "zero": 0.0})
+    (row,) = read_metrics(tmp_path / "metrics.jsonl")
+    assert (row["auroc"], row["ceiling"], row["gate"], row["weight"], row["zero"]) == (None, None, None, 0.5, 0.0)
+    assert tracker.points == [({"probe/weight": 0.5, "probe/zero": 0.0}, 1, None)]
+
+
+def test_steps_go_on_over_rounds(tmp_path: Path) -> None:
+    tracker = Recorder()
+    with Monitor(tmp_path, config(), trackers=[tracker]) as monitor:
+        write_a_run(monitor)
+    assert [step for values, _, step in tracker.points if "grpo/loss" in values] == [1, 2, 3, 4]
+    assert [values["guards/fired"] for values, _, _ in tracker.points if "guards/fired" in values] == [1.0, 2.0]
+    assert tracker.tables == [("clusters", 1), ("clusters", 2)]
+    assert tracker.closed == 1
+
+
+def test_a_resumed_run_continues_its_axes_and_its_id(tmp_path: Path) -> None:
+    first, second = Recorder(), Recorder()
+    with Monitor(tmp_path, config(), trackers=[first]) as monitor:
+        write_a_run(monitor)
+    with Monitor(tmp_path, config(), trackers=[second]) as monitor:
+        monitor.training_log(3)({"step": 1, "loss": 0.1})
+        monitor.training_log(3)({**GUARD_ACTION, "step": 1})
+    assert second.points[0] == ({"grpo/loss": 0.1}, 3, 5)
+    assert second.points[1][0]["guards/fired"] == 3.0
+    assert run_id(tmp_path, "wandb") == run_id(tmp_path, "wandb") != run_id(tmp_path, "trackio")
+
+
+def test_a_repeated_stage_counts_once_and_a_cut_line_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    with Monitor(tmp_path, config(), trackers=[]) as monitor:
+        monitor.training_log(1)({"step": 1, "loss": 0.1})
+        monitor.training_log(1)({"step": 2, "loss": 0.2})
+    path.write_text(path.read_text() + '{"round": 1, "stage": "grpo", "st')
+    with Monitor(tmp_path, config(), trackers=[]) as monitor:
+        monitor.training_log(1)({"step": 2, "loss": 0.9})
+        monitor.training_log(1)({"step": 3, "loss": 0.3})
+    assert [(row["step"], row["loss"]) for row in read_metrics(path)] == [(1, 0.1), (2, 0.9), (3, 0.3)]
+
+
+def test_other_ranks_write_nothing(tmp_path: Path) -> None:
+    with Monitor(tmp_path, config("wandb"), main=False) as monitor:
+        write_a_run(monitor)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_offline_run_holds_every_metric_that_the_dashboard_names(tmp_path: Path) -> None:
+    pytest.importorskip("wandb")
+    with Monitor(tmp_path, config("wandb")) as monitor:
+        write_a_run(monitor)
+    points = wandb_file.history(tmp_path)
+    logged = {name for point in points for name in point}
+    assert sorted(set(dashboard.metric_names()) - logged) == []
+    assert {"round", "step", "clusters/_type"} <= logged
+    assert [point["step"] for point in points if "grpo/loss" in point] == [1, 2, 3, 4]
+    axes = wandb_file.metric_axes(tmp_path)
+    for section in dashboard.SECTIONS:
+        for panel in section.panels:
+            for name in panel.metrics:
+                assert axes[name.split("/")[0] + "/*"] == panel.axis, name
+
+
+def test_tensorboard_receives_scalars(tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    with Monitor(tmp_path, config("tensorboard")) as monitor:
+        write_a_run(monitor)
+    events = accumulator.EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("grpo/loss")] == [1, 2, 3, 4]
+    assert [event.step for event in events.Scalars("eval/pass@1")] == [0, 1, 2]
+
+
+def test_trackio_receives_scalars(tmp_path: Path) -> None:
+    pytest.importorskip("trackio")
+    script = (
+        "import sys; from pathlib import Path; from rl.monitor import Monitor; from tests.rl.test_monitor import config, write_a_run\n"
+        "with Monitor(Path(sys.argv[1]), config('trackio')) as monitor: write_a_run(monitor)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, timeout=120, check=False, cwd=ROOT)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    with sqlite3.connect(tmp_path / "trackio" / "ucoder.db") as database:
+        rows = [
+            (name, step, json.loads(values))
+            for name, step, values in database.execute("SELECT run_name, step, metrics FROM metrics ORDER BY id")
+        ]
+    assert [step for _, step, values in rows if "grpo/loss" in values] == [1, 2, 3, 4]
+    assert [step for _, step, values in rows if "eval/pass@1" in values] == [0, 2, 4]
+    assert {name.endswith(run_id(tmp_path, "trackio")) for name, _, _ in rows} == {True}
+
+
+@pytest.mark.parametrize(
+    ("environment", "asked", "mode"),
+    [
+        ({}, "auto", "offline"),
+        ({"WANDB_API_KEY": "k"}, "auto", "online"),
+        ({"WANDB_API_KEY": "k", "WANDB_MODE": "offline"}, "auto", "offline"),
+        ({"WANDB_API_KEY": "k"}, "disabled", "disabled"),
+    ],
+)
+def test_wandb_is_offline_without_a_login(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], asked: str, mode: str
+) -> None:
+    for name in ("WANDB_API_KEY", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert wandb_mode(load_config(None, ["--tracking.mode", asked])) == mode
+
+
+@pytest.mark.parametrize("package", ["wandb", "trackio", "wandb_workspaces", "vllm", "deepspeed", "ray"])
+def test_a_heavy_dependency_has_one_importer(package: str) -> None:
+    pattern = re.compile(rf"^\s*(import|from) {package}\b", re.MULTILINE)
+    sources = [path for floor in ("probing", "rewards", "rl", "seedling") for path in (ROOT / floor).rglob("*.py")]
+    assert len([path for path in sources if pattern.search(path.read_text(encoding="utf-8"))]) <= 1
+
+
+def test_the_dashboard_can_be_built(tmp_path: Path) -> None:
+    pytest.importorskip("wandb_workspaces")
+    workspace = dashboard.build("someone", "ucoder", "ucoder")
+    assert [len(section.panels) for section in workspace.sections] == [len(section.panels) for section in dashboard.SECTIONS]
+    assert len(dashboard.SECTIONS[0].panels) == 12
