@@ -1,0 +1,202 @@
+"""Inside the child: run the programs of one unit and write their outcomes as frames.
+
+Standard library only, imported by the zygote before it forks. Every name it needs later is bound at import: a program that patches
+builtins, marshal, json or time changes nothing here. A hostile program in its own child could still forge frames about itself, and gains
+nothing: no expected output is here, so a forged value is only another way to return it.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import marshal
+import os
+import random
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rewards.outcomes import Canonicaliser, TooLarge, Unserialisable
+from rewards.sandbox import wire
+
+FLUSH_SECONDS = 0.002  # finished outcomes wait at most so long for their frame
+RECURSION_LIMIT = 1000
+
+_loads, _dumps, _exit, _clock, _type = marshal.loads, marshal.dumps, os._exit, time.perf_counter, type
+_compile, _exec, _eval_literal, _parse_json, _str = compile, exec, ast.literal_eval, json.loads, str
+_class_name = vars(type)["__name__"].__get__  # a metaclass cannot lie to the descriptor
+_set_recursion_limit = sys.setrecursionlimit
+
+
+class OutputLimit(BaseException):
+    """The program printed more than it may."""
+
+
+class Sink(io.TextIOBase):
+    """Counts and drops what the program prints; raises past the limit, and remembers that it did."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit, self.count = limit, 0
+        self.buffer = ByteSink(self)
+
+    def take(self, amount: int) -> int:
+        self.count += amount
+        if self.count > self.limit:
+            raise OutputLimit
+        return amount
+
+    def write(self, text: str) -> int:
+        return self.take(len(text))
+
+    def writable(self) -> bool:
+        return True
+
+
+class ByteSink(io.RawIOBase):
+    """The binary face of a Sink."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._take = sink.take
+
+    def write(self, data: Any) -> int:
+        return self._take(len(data))
+
+    def writable(self) -> bool:
+        return True
+
+
+def parse_arguments(text: str) -> bytes | None:
+    """Marshalled argument list of one input text, or None when it is no literal list. Plain JSON texts take the fast C parser."""
+    try:
+        if "\\" in text or "'" in text or "(" in text or "e" in text or "u" in text or "N" in text:
+            arguments = _eval_literal(text)
+        else:  # no escapes and no true, false, null, NaN: JSON and Python read the rest alike
+            try:
+                arguments = _parse_json(text)
+            except ValueError:
+                arguments = _eval_literal(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+    return _dumps(list(arguments)) if _type(arguments) in (list, tuple) else None
+
+
+def refuse(reason: str) -> str:
+    return wire.REFUSED + reason
+
+
+def failure(error: BaseException) -> str:
+    """Outcome text of an exception that left a call."""
+    kind = _type(error)
+    if kind is MemoryError:
+        return wire.MEMORY
+    if kind is TooLarge:
+        return wire.TOO_LARGE + _str(error)
+    if kind is Unserialisable:
+        return wire.UNSERIALISABLE + _str(error)
+    if kind is OutputLimit:
+        return wire.TOO_LARGE + "printed output"
+    return wire.EXCEPTION + _class_name(kind)[:100].replace("\n", " ")
+
+
+class Runner:
+    """Runs the programs of one unit, one after the other.
+
+    request: the unmarshalled request; area: result frames; progress: two u32 words. settings: the zygote's limits.
+    """
+
+    def __init__(self, request: dict[str, Any], area: memoryview, progress: memoryview, settings: dict[str, Any], strict: bool) -> None:
+        self.request, self.progress, self.strict = request, progress, strict
+        self.frames = wire.FrameWriter(area, request["key"])
+        self.canonical = Canonicaliser(settings["digits"], settings["output_bytes"])
+        self.sink = Sink(settings["output_bytes"])
+        self.suites: dict[int, list[bytes | None]] = {}
+        sys.stdout = sys.stderr = self.sink
+        sys.stdin = io.StringIO("")
+
+    def arguments(self, suite: int) -> list[bytes | None]:
+        """Inputs of a suite, parsed once, before any program that uses it."""
+        if suite not in self.suites:
+            self.suites[suite] = [parse_arguments(text) for text in self.request["suites"][suite]]
+        return self.suites[suite]
+
+    def run_all(self) -> None:
+        """Run each program with its frames; ends the process when the result area is full."""
+        for index, (code, entry, suite, todo) in enumerate(self.request["programs"]):
+            started = _clock()
+            self.progress[1] = wire.LOADING
+            self.progress[0] = index
+            blobs = self.arguments(suite)
+            self.sink.count = 0
+            function, verdict = self.load(code, entry)
+            if function is None:
+                self.write(wire.STRICT if verdict is None else wire.WHOLE, index, (verdict or "").encode("utf-8", "backslashreplace"))
+                continue
+            if self.call_all(index, function, blobs, range(len(blobs)) if todo is None else todo):
+                self.write(wire.DONE, index, wire.SECONDS.pack(_clock() - started))
+            else:
+                self.write(wire.STRICT, index, b"")
+
+    def write(self, kind: int, index: int, payload: bytes) -> None:
+        if not self.frames.write(kind, index, payload):
+            _exit(wire.EXIT_FULL)
+
+    def load(self, code: str, entry: str) -> tuple[Callable[..., Any] | None, str | None]:
+        """The entry function, or None and the outcome that stands for every input."""
+        try:
+            compiled = _compile(code, "<program>", "exec", dont_inherit=True)
+        except (SyntaxError, ValueError, MemoryError, RecursionError, OverflowError) as error:
+            return None, refuse("does not compile: " + _class_name(_type(error)))
+        namespace: dict[str, Any] = {"__name__": "program", "__builtins__": __builtins__}
+        try:
+            _exec(compiled, namespace)
+        except BaseException as error:  # whatever the program raises is its outcome
+            return None, failure(error)
+        function = namespace.get(entry)
+        if function is None:
+            return None, refuse("has no function of that name")
+        if not callable(function):
+            return None, refuse("the entry is not callable")
+        return function, None
+
+    def call_all(self, index: int, function: Callable[..., Any], blobs: list[bytes | None], todo: Any) -> bool:
+        """Call on each input; False when the program has to go to the strict lane."""
+        progress, call, finished = self.progress, self.call, []
+        first, flushed = 0, _clock()
+        for position, which in enumerate(todo):
+            progress[1] = which
+            finished.append(call(function, blobs[which]))
+            now = _clock()
+            if now - flushed > FLUSH_SECONDS:
+                self.flush(index, first, finished)
+                first, flushed, finished = position + 1, now, []
+        if finished:
+            self.flush(index, first, finished)
+        return True
+
+    def flush(self, index: int, first: int, finished: list[str]) -> None:
+        self.write(wire.RESULTS, index, wire.FIRST.pack(first) + "\n".join(finished).encode("utf-8", "backslashreplace"))
+
+    def call(self, function: Callable[..., Any], blob: bytes | None) -> str:
+        """Outcome text of one call."""
+        if blob is None:
+            return refuse("the input is not a literal list of arguments")
+        sink = self.sink
+        sink.count = 0
+        try:
+            arguments = _loads(blob)
+            value = function(*arguments)
+            text = wire.VALUE + self.canonical.result(value, arguments)
+        except BaseException as error:  # whatever the program raises is its outcome
+            text = failure(error)
+        return wire.TOO_LARGE + "printed output" if sink.count > sink.limit else text
+
+
+def prepare() -> None:
+    """Fix in the zygote what can be fixed: random seed, recursion limit, clock."""
+    random.seed(0)
+    _set_recursion_limit(RECURSION_LIMIT)
+    ticks = iter(range(1_700_000_000_000, 1 << 62))
+    time.time = lambda: next(ticks) / 1000
+    time.time_ns = lambda: next(ticks) * 1_000_000

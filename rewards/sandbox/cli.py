@@ -1,0 +1,102 @@
+"""`ucoder sandbox run FILE --entry NAME --inputs FILE.json`: one JSON line an input, for a person to debug with."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from rewards.records import Program
+from rewards.sandbox.config import SandboxConfig, SandboxError
+from rewards.sandbox.pool import Sandbox
+
+
+def read_text(path: Path) -> str:
+    """A text file, or ValueError with a sentence for the user."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 (byte {error.start})") from error
+
+
+def read_inputs(path: Path) -> tuple[str, ...]:
+    """Inputs as Python literals: the file is a JSON list of argument lists, or of strings that hold such literals."""
+    try:
+        items = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    except RecursionError as error:
+        raise ValueError(f"{path} is nested too deeply") from error
+    if not isinstance(items, list) or not all(isinstance(item, list | str) for item in items):
+        raise ValueError(f"{path} must hold a JSON list of argument lists, for example [[[1, 2], 3], [[], 0]]")
+    if not items:
+        raise ValueError(f"{path} holds no inputs")
+    return tuple(item if isinstance(item, str) else repr(item) for item in items)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    top = argparse.ArgumentParser(prog="ucoder sandbox", description="Run a program behind the sandbox's walls.")
+    commands = top.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run one function on several inputs and print one JSON line for each")
+    run.add_argument("file", type=Path, help="Python source file")
+    run.add_argument("--entry", required=True, help="name of the function to call")
+    run.add_argument("--inputs", type=Path, required=True, help="JSON file: a list of argument lists")
+    run.add_argument(
+        "--isolation", choices=("auto", "bwrap", "nobwrap"), default="auto", help="bubblewrap where it works, always, or never"
+    )
+    run.add_argument("--seconds-per-input", type=float, default=1.0, help="limit for one call")
+    run.add_argument("--seconds-per-program", type=float, help="limit for all calls (ten seconds, or that for one call)")
+    run.add_argument("--memory-mb", type=int, default=512, help="address space for the program")
+    run.add_argument("--check-determinism", action="store_true", help="run again under a second hash seed and compare")
+    run.add_argument("--strict", action="store_true", help="close the fast lane")
+    run.add_argument("--unsafe", action="store_true", help="run even where neither namespaces nor seccomp work")
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 when the program was run (whatever came of it), 2 for bad input, 1 when the sandbox cannot work here."""
+    try:
+        arguments = parser().parse_args(argv)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 2
+    try:
+        program = Program(read_text(arguments.file), arguments.entry, read_inputs(arguments.inputs))
+        config = SandboxConfig(
+            workers=1,
+            seconds_per_input=arguments.seconds_per_input,
+            seconds_per_program=arguments.seconds_per_program or max(10.0, arguments.seconds_per_input),
+            memory_mb=arguments.memory_mb,
+            isolation=arguments.isolation,
+            check_determinism=arguments.check_determinism,
+            fast_lane=not arguments.strict,
+            unsafe=arguments.unsafe,
+        )
+        if not arguments.entry.isidentifier():
+            raise ValueError(f"--entry {arguments.entry!r} is not the name of a function")
+    except ValidationError as error:
+        print("ucoder sandbox: " + "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()), file=sys.stderr)
+        return 2
+    except ValueError as error:
+        print(f"ucoder sandbox: {error}", file=sys.stderr)
+        return 2
+    try:
+        with Sandbox(config) as sandbox:
+            print(sandbox.describe(), file=sys.stderr)
+            [execution] = sandbox.run([program])
+    except ValueError as error:
+        print(f"ucoder sandbox: {error}", file=sys.stderr)
+        return 2
+    except SandboxError as error:
+        print(f"ucoder sandbox: {error}", file=sys.stderr)
+        return 2 if arguments.isolation == "bwrap" else 1
+    for text, outcome in zip(program.inputs, execution.outcomes, strict=True):
+        shown = text if len(text) <= 200 else text[:200] + "…"
+        print(json.dumps({"input": shown, "kind": outcome.kind.value, "outcome": outcome.payload}))
+    return 0

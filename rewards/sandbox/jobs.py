@@ -1,0 +1,156 @@
+"""One program on its way to an execution, and the rules that turn a child's reply into outcomes."""
+
+from __future__ import annotations
+
+import signal
+
+from rewards.records import Execution, Kind, Outcome, Program
+from rewards.sandbox import wire
+from rewards.sandbox.config import SandboxConfig
+from rewards.sandbox.worker import Reply
+
+INPUT_BYTES = 16 << 20  # all input texts of one program
+KINDS = {
+    wire.VALUE: Kind.VALUE,
+    wire.EXCEPTION: Kind.EXCEPTION,
+    wire.MEMORY: Kind.MEMORY,
+    wire.TOO_LARGE: Kind.TOO_LARGE,
+    wire.UNSERIALISABLE: Kind.UNSERIALISABLE,
+    wire.REFUSED: Kind.REFUSED,
+}
+GIVEN_UP = Outcome(Kind.TIMEOUT, "given up after earlier timeouts")
+_interned: dict[str, Outcome] = {}
+
+
+def outcome(text: str) -> Outcome:
+    """The outcome of a child's text; equal texts share one object."""
+    found = _interned.get(text)
+    if found is None:
+        if len(_interned) > 50_000:
+            _interned.clear()
+        kind = KINDS.get(text[:1])
+        found = Outcome(kind, text[1:]) if kind else Outcome(Kind.KILLED, "malformed result")
+        _interned[text] = found
+    return found
+
+
+class Job:
+    """A program with what is decided about it so far."""
+
+    __slots__ = ("config", "fast", "losses", "outcomes", "program", "seconds", "timeouts", "todo", "undecided")
+
+    def __init__(self, program: Program, config: SandboxConfig) -> None:
+        self.program, self.config = program, config
+        self.outcomes: list[Outcome | None] = [None] * len(program.inputs)
+        self.undecided = len(program.inputs)
+        self.todo: tuple[int, ...] | None = None  # positions under way; None means all
+        self.seconds, self.timeouts, self.losses, self.fast = 0.0, 0, 0, False
+        if len(program.code) > config.source_kb << 10:
+            self.finish(Outcome(Kind.REFUSED, f"source longer than {config.source_kb} KB"))
+        elif sum(map(len, program.inputs)) > INPUT_BYTES // 4:
+            raise ValueError(f"the inputs of one program ({program.entry}) exceed {INPUT_BYTES >> 22} million characters: split them")
+
+    @property
+    def done(self) -> bool:
+        return self.undecided == 0
+
+    def begin(self) -> tuple[int, ...] | None:
+        """Positions still to run (None: all of them)."""
+        self.todo = None if self.undecided == len(self.outcomes) else tuple(i for i, o in enumerate(self.outcomes) if o is None)
+        return self.todo
+
+    def seconds_left(self) -> float:
+        return max(self.config.seconds_per_program - self.seconds, self.config.seconds_per_input / 4)
+
+    def decide(self, position: int, result: Outcome) -> None:
+        if self.outcomes[position] is None:
+            self.outcomes[position] = result
+            self.undecided -= 1
+
+    def finish(self, result: Outcome) -> None:
+        """The same outcome for everything undecided."""
+        self.outcomes = [result if o is None else o for o in self.outcomes]
+        self.undecided = 0
+
+    def take(self, first: int, texts: list[str]) -> None:
+        """Outcome texts of consecutive positions of `todo`, from the `first`-th."""
+        if self.todo is None and first == 0 and len(texts) == len(self.outcomes):
+            self.outcomes = [outcome(text) for text in texts]
+            self.undecided = 0
+            return
+        positions = range(len(self.outcomes)) if self.todo is None else self.todo
+        for position, text in zip(positions[first : first + len(texts)], texts, strict=True):
+            self.decide(position, outcome(text))
+
+    def blame(self, position: int, result: Outcome) -> None:
+        """The child ended at this input. What comes from a child's own words may be false: then the first undecided input is taken."""
+        if position == wire.LOADING:
+            self.finish(result)
+            return
+        if position >= len(self.outcomes) or self.outcomes[position] is not None:
+            position = self.outcomes.index(None)
+        self.decide(position, result)
+        if result.kind is Kind.TIMEOUT:
+            self.timeouts += 1
+            if self.timeouts >= self.config.max_timeouts or self.seconds >= self.config.seconds_per_program:
+                for later in range(position + 1, len(self.outcomes)):  # earlier ones were quick: their frame was lost, they run again
+                    self.decide(later, GIVEN_UP)
+
+    def execution(self) -> Execution:
+        assert self.undecided == 0
+        return Execution(tuple(o for o in self.outcomes if o is not None), self.seconds)
+
+
+def settle(jobs: list[Job], reply: Reply) -> list[Job]:
+    """Record a reply and return the jobs that have to run (on), in order."""
+    before = [job.undecided for job in jobs]
+    to_strict = set()
+    for kind, index, payload in reply.frames:
+        job = jobs[index]
+        if kind == wire.RESULTS:
+            (first,) = wire.FIRST.unpack(payload[: wire.FIRST.size])
+            job.take(first, payload[wire.FIRST.size :].decode().split("\n"))
+        elif kind == wire.WHOLE:
+            job.finish(outcome(payload.decode()))
+        elif kind == wire.STRICT:
+            to_strict.add(index)
+        elif kind == wire.DONE:
+            (seconds,) = wire.SECONDS.unpack(payload)
+            job.seconds += seconds
+    if not reply.unit.strict:
+        return unfinished_batch(jobs, reply, to_strict)
+    [job] = jobs
+    if not job.done:
+        job.seconds += reply.seconds
+        stuck = reply.end == wire.EXITED and reply.code == wire.EXIT_FULL and job.undecided < before[0]
+        if not stuck:
+            job.blame(reply.input, verdict(reply))
+        if not job.done and reply.end == wire.PROGRAM_TIMEOUT:
+            job.finish(Outcome(Kind.TIMEOUT, "the program's time is over"))
+    return [] if job.done else [job]
+
+
+def unfinished_batch(jobs: list[Job], reply: Reply, to_strict: set[int]) -> list[Job]:
+    """Jobs of a shared child that did not finish. The one at which it ended, and those it handed back, go to the strict lane, afresh."""
+    if reply.end != wire.EXITED or reply.code not in (0, wire.EXIT_FULL):
+        culprit = reply.program if reply.program < len(jobs) and not jobs[reply.program].done else None
+        to_strict.update(i for i, job in enumerate(jobs) if not job.done and (culprit is None or i == culprit))
+    rest = []
+    for index, job in enumerate(jobs):
+        if index in to_strict:
+            job.fast = False
+            job.outcomes, job.undecided, job.seconds = [None] * len(job.outcomes), len(job.outcomes), 0.0
+        if not job.done:
+            rest.append(job)
+    return rest[::-1]
+
+
+def verdict(reply: Reply) -> Outcome:
+    """What a child's end says about the input that it was at."""
+    if reply.end in (wire.INPUT_TIMEOUT, wire.PROGRAM_TIMEOUT):
+        return Outcome(Kind.TIMEOUT)
+    if reply.end == wire.SIGNALLED:
+        if reply.code == signal.SIGXCPU:
+            return Outcome(Kind.TIMEOUT, "processor time")
+        return Outcome(Kind.KILLED, signal.Signals(reply.code).name if reply.code in set(signal.Signals) else f"signal {reply.code}")
+    return Outcome(Kind.KILLED, "left without a result" if reply.code == 0 else f"exit status {reply.code}")

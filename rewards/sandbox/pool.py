@@ -1,0 +1,258 @@
+"""The sandbox as its callers see it: programs in, executions out, in order, streamed, with back-pressure.
+
+One thread, no queue of its own beyond a bounded window: programs are drawn from the caller's iterable as workers get free. The parent
+decides every verdict; a child's death, silence or garbage turns into the outcome of the input that it was at, never into another program's.
+"""
+
+from __future__ import annotations
+
+import itertools
+import select
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+
+from rewards.records import Execution, Kind, Outcome, Program
+from rewards.sandbox import layers as walls
+from rewards.sandbox import wire
+from rewards.sandbox.config import SandboxConfig, SandboxError
+from rewards.sandbox.jobs import Job, settle
+from rewards.sandbox.worker import Reply, Unit, Worker
+
+WINDOW = 4096  # programs that may be under way or waiting for their turn to be handed out
+MAX_STARTS = 3  # consecutive failures to start a worker before giving up
+
+
+class Pool:
+    """Workers under one hash seed."""
+
+    def __init__(self, config: SandboxConfig, layers: walls.Layers, hash_seed: int) -> None:
+        self.config, self.layers, self.hash_seed = config, layers, hash_seed
+        self.numbers = itertools.count()
+        self.counts: Counter[str] = Counter()  # programs by lane, worker deaths, outcomes by kind
+        self.workers = [self._start() for _ in range(config.workers)]
+        self.failed_starts = 0
+
+    def _start(self) -> Worker:
+        return Worker(self.config, self.layers, self.hash_seed, next(self.numbers))
+
+    def wait_ready(self) -> None:
+        """Block until every worker answers."""
+        while any(not worker.ready for worker in self.workers):
+            self.collect(0.1)
+
+    def replace(self, worker: Worker) -> list[Unit]:
+        """End a worker, start another in its place, and return the units that the first still owed."""
+        owed = worker.outstanding()
+        words = worker.last_words()
+        worker.close()
+        self.counts["worker_deaths"] += 1
+        self.failed_starts = self.failed_starts + 1 if not worker.ready else 0
+        if self.failed_starts >= MAX_STARTS * len(self.workers):
+            raise SandboxError(f"sandbox workers do not start: {words}")
+        self.workers[self.workers.index(worker)] = self._start()
+        return owed
+
+    def collect(self, seconds: float) -> tuple[list[Reply], list[Unit]]:
+        """Wait for replies at most so long: (replies, units lost with a worker that died or missed its deadline)."""
+        replies: list[Reply] = []
+        lost: list[Unit] = []
+        readable, _, _ = select.select(self.workers, [], [], seconds)
+        for worker in readable:
+            try:
+                reply = worker.receive()
+            except SandboxError:
+                lost += self.replace(worker)
+                continue
+            if reply is not None:
+                replies.append(reply)
+        now = time.monotonic()
+        for worker in [w for w in self.workers if w.overdue(now)]:
+            lost += self.replace(worker)
+        return replies, lost
+
+    def close(self) -> None:
+        for worker in self.workers:
+            worker.close()
+
+
+class Run:
+    """One pass over an iterable of programs."""
+
+    def __init__(self, pool: Pool, programs: Iterable[Program]) -> None:
+        self.pool, self.config, self.source = pool, pool.config, iter(programs)
+        self.window: deque[Job] = deque()  # drawn and not yet handed out, in input order
+        self.fast: deque[Job] = deque()
+        self.strict: deque[Job] = deque()
+        self.exhausted = False
+        self.started = time.monotonic()
+
+    def executions(self) -> Iterator[Execution]:
+        """Executions in input order."""
+        while True:
+            self.draw()
+            self.dispatch()
+            while self.window and self.window[0].done:
+                yield self.window.popleft().execution()
+                self.draw()
+                self.dispatch()
+            if not self.window:
+                if self.exhausted:
+                    return
+                continue
+            self.absorb(*self.pool.collect(0.2))
+            if self.config.seconds_per_run is not None and time.monotonic() - self.started > self.config.seconds_per_run:
+                self.give_up()
+
+    def draw(self) -> None:
+        """Take programs from the caller while workers could use them and the window has room."""
+        wanted = 2 * self.config.fast_batch * self.config.workers
+        while not self.exhausted and len(self.window) < WINDOW and len(self.fast) + len(self.strict) < wanted:
+            program = next(self.source, None)
+            if program is None:
+                self.exhausted = True
+                return
+            job = Job(program, self.config)
+            self.window.append(job)
+            if not job.done:
+                (self.fast if self.config.fast_lane and job.fast else self.strict).append(job)
+
+    def dispatch(self) -> None:
+        """Fill the free slots, first those of idle workers."""
+        for level in range(wire.SLOTS, 0, -1):
+            for worker in self.pool.workers:
+                if worker.free_slots() >= level and (self.fast or self.strict):
+                    worker.send(self.next_unit())
+
+    def next_unit(self) -> Unit:
+        if self.strict:
+            return self.unit([self.strict.popleft()], strict=True)
+        size = max(1, min(self.config.fast_batch, -(-len(self.fast) // (2 * self.config.workers))))
+        return self.unit([self.fast.popleft() for _ in range(min(size, len(self.fast)))], strict=False)
+
+    def unit(self, jobs: list[Job], strict: bool) -> Unit:
+        suites: dict[tuple[str, ...], int] = {}
+        programs = [(job.program.code, job.program.entry, suites.setdefault(job.program.inputs, len(suites)), job.begin()) for job in jobs]
+        per_program = jobs[0].seconds_left() if strict else self.config.seconds_per_program
+        per_input = self.config.seconds_per_input if strict else self.config.fast_seconds
+        return Unit(programs, list(suites), strict, per_input, per_program, jobs)
+
+    def absorb(self, replies: list[Reply], lost: list[Unit]) -> None:
+        """Turn replies into outcomes and send what is unfinished round again."""
+        for reply in replies:
+            jobs: list[Job] = reply.unit.payload
+            if not reply.confined:
+                self.lose(jobs)
+                continue
+            for job in settle(jobs, reply):
+                (self.strict if reply.unit.strict or not job.fast else self.fast).appendleft(job)
+        for unit in lost:
+            self.lose(unit.payload)
+
+    def lose(self, jobs: list[Job]) -> None:
+        """Our own failure: one more try each, alone, then missing."""
+        for job in jobs:
+            if not job.done:
+                job.fast = False
+                job.losses += 1
+                if job.losses > 1:
+                    job.finish(Outcome(Kind.INFRASTRUCTURE, "the sandbox lost this program twice"))
+                else:
+                    self.strict.appendleft(job)
+
+    def give_up(self) -> None:
+        """The run's own deadline has passed: what is left is missing."""
+        for job in self.window:
+            if not job.done:
+                job.finish(Outcome(Kind.INFRASTRUCTURE, "sandbox.seconds_per_run has passed"))
+        self.fast.clear()
+        self.strict.clear()
+        self.source = iter(())
+        self.exhausted = True
+
+
+class Sandbox:
+    """Runs programs behind walls.
+
+    >>> with Sandbox(SandboxConfig(workers=1)) as sandbox:                                     # doctest: +SKIP
+    ...     [execution] = sandbox.run([Program("def f(x):\\n    return x + 1", "f", ("[1]", "['a']"))])
+    >>> execution.outcomes                                                                     # doctest: +SKIP
+    (Outcome(VALUE, '2'), Outcome(EXCEPTION, 'TypeError'))
+    """
+
+    def __init__(self, config: SandboxConfig | None = None) -> None:
+        self.config = config or SandboxConfig()
+        self.layers = walls.choose(self.config)
+        self.counts: Counter[str] = Counter()  # what happened since the start, for metrics
+        self._pools: list[Pool] = []
+        self._running = False
+
+    def __enter__(self) -> Sandbox:
+        seeds = self.config.hash_seeds if self.config.check_determinism else self.config.hash_seeds[:1]
+        try:
+            for seed in seeds:
+                self._pools.append(Pool(self.config, self.layers, seed))
+            for pool in self._pools:
+                pool.wait_ready()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all workers. Nothing of them is left when this returns."""
+        for pool in self._pools:
+            pool.close()
+        self._pools = []
+
+    def describe(self) -> str:
+        """One line that says which layers are on."""
+        return self.layers.describe()
+
+    def run(self, programs: Iterable[Program], progress: Callable[[int], None] | None = None) -> Iterator[Execution]:
+        """Executions of the programs, in input order, as they become ready.
+
+        progress is called with the number of programs finished so far. Leaving the iterator early discards what is under way. Raises
+        ValueError for a program that cannot be sent (inputs too long), SandboxError when workers cannot be kept alive.
+        """
+        if not self._pools:
+            raise SandboxError("the sandbox is not open: use it as a context manager")
+        if self._running:
+            raise SandboxError("this sandbox already has a run under way")
+        self._running = True
+        try:
+            if len(self._pools) == 1:
+                stream = Run(self._pools[0], programs).executions()
+            else:
+                first, second = itertools.tee(programs)
+                pairs = zip(Run(self._pools[0], first).executions(), Run(self._pools[1], second).executions(), strict=True)
+                stream = (both(a, b) for a, b in pairs)
+            for number, execution in enumerate(stream, 1):
+                self.counts.update(outcome.kind.value for outcome in execution.outcomes)
+                if progress is not None:
+                    progress(number)
+                yield execution
+        finally:
+            self._running = False
+            for pool in self._pools:
+                for worker in [w for w in pool.workers if w.outstanding()]:
+                    pool.replace(worker)
+
+
+def both(first: Execution, second: Execution) -> Execution:
+    """One execution out of two under different hash seeds: a value that differed, or that one run lost, is nondeterministic."""
+
+    def merge(a: Outcome, b: Outcome) -> Outcome:
+        if a == b:
+            return a
+        if Kind.INFRASTRUCTURE in (a.kind, b.kind):
+            return a if a.kind is Kind.INFRASTRUCTURE else b
+        if Kind.VALUE in (a.kind, b.kind):
+            return Outcome(Kind.NONDETERMINISTIC, f"{a.kind} under one hash seed, {b.kind} under another")
+        return a
+
+    return Execution(tuple(merge(a, b) for a, b in zip(first.outcomes, second.outcomes, strict=True)), first.seconds + second.seconds)

@@ -1,0 +1,203 @@
+"""The zygote: a small process that forks a confined child per unit, keeps its deadlines, and never sees a program.
+
+It maps the slots without reading them: requests are read, and zeroed, by the child alone, and results by the parent. Of the shared memory
+it reads two progress words. It talks to the parent over one socket; its death, or the parent's, ends everything below it.
+
+Started by `worker.py` as `python -s -S -B -P -c BOOTSTRAP`; standard library only.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+import warnings
+from typing import Any
+
+from rewards.sandbox import child, confine, wire
+
+PRELOAD = """
+abc array base64 bisect calendar cmath collections collections.abc contextlib copy dataclasses datetime decimal enum fractions
+functools
+hashlib heapq inspect io itertools json keyword math numbers operator os pprint queue random re secrets statistics string struct
+textwrap threading time traceback types typing unicodedata uuid weakref zlib
+"""
+WARM_UP = """
+from typing import List, Dict, Optional
+import re, math, collections
+class Box:
+    def __init__(self, items): self.items = list(items)
+    def total(self): return sum(self.items)
+def entry(xs, k=2):
+    seen, out = {}, []
+    for i, x in enumerate(xs):
+        try:
+            seen[x] = seen.get(x, 0) + int(f"{i}") / k
+            out.append(sorted(seen.items(), key=lambda p: (-p[1], p[0]))[0])
+        except ZeroDivisionError as error:
+            raise ValueError(str(error))
+    text = ",".join(str(x) for x in xs).upper().split(",")
+    return [re.sub(r"\\d+", "n", t) for t in text], {k: v for k, v in seen.items()}, Box(xs).total(), math.sqrt(4), collections.Counter(xs)
+"""
+
+
+class Slot:
+    """One mapped slot: request, progress words, results."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.address, self.view = confine.map_shared(descriptor, wire.SLOT_BYTES)
+        os.close(descriptor)
+        start = wire.REQUEST_BYTES
+        self.request = self.view[:start]
+        self.progress = self.view[start : start + 8].cast("I")
+        self.results = self.view[start + wire.PROGRESS_BYTES :]
+
+    def take_request(self) -> bytes:
+        """The request, wiped from shared memory."""
+        (length,) = wire.LENGTH.unpack(self.request[: wire.LENGTH.size])
+        end = wire.LENGTH.size + length
+        data = bytes(self.request[wire.LENGTH.size : end])
+        self.request[:end] = bytes(end)
+        return data
+
+
+class Zygote:
+    """Forks, watches and reaps children, one at a time."""
+
+    def __init__(self, control: socket.socket, slots: list[Slot], settings: dict[str, Any]) -> None:
+        self.control, self.slots, self.settings = control, slots, settings
+        self.confined_read, self.confined_write = os.pipe2(os.O_NONBLOCK)
+        code = bytes.fromhex(settings["seccomp"])
+        self.seccomp = confine.SeccompProgram(code) if code else None
+
+    def serve(self) -> None:
+        """Run units until the parent hangs up."""
+        while message := self.control.recv(wire.COMMAND.size):
+            slot, strict, per_input, per_program, processor = wire.COMMAND.unpack(message)
+            started = time.monotonic()
+            pid = os.fork()
+            if pid == 0:
+                self.be_child(slot, bool(strict), processor)
+            descriptor = os.pidfd_open(pid)
+            try:
+                end = self.watch(pid, descriptor, self.slots[slot].progress, per_input, per_program)
+            finally:
+                os.close(descriptor)
+            self.control.send(wire.REPLY.pack(slot, *end, self.was_confined(), time.monotonic() - started))
+
+    def be_child(self, slot: int, strict: bool, processor: float) -> None:
+        """Confine this process, run the unit, and end without any clean-up that a program could hook."""
+        try:
+            for other in self.slots:
+                if other is not self.slots[slot]:
+                    confine.libc.munmap(other.address, wire.SLOT_BYTES)
+            self.confine(processor)
+            os.write(self.confined_write, b"c")
+            os.closerange(3, 64)
+        except BaseException as error:
+            os.write(2, f"sandbox child: {error}\n".encode())
+            os._exit(1)
+        mine = self.slots[slot]
+        request = child._loads(mine.take_request())
+        child.Runner(request, mine.results, mine.progress, self.settings, strict).run_all()
+        child._exit(0)
+
+    def confine(self, processor: float) -> None:
+        settings = self.settings
+        confine.set_limits(settings, processor)
+        os.dup2(settings["null"], 0)
+        os.dup2(settings["null"], 1)
+        os.dup2(settings["null"], 2)
+        if settings["uid"] is not None:
+            confine.drop_identity(settings["uid"])
+        confine.prctl(confine.PR_SET_PDEATHSIG, signal.SIGKILL)
+        confine.prctl(confine.PR_SET_DUMPABLE, 0)
+        confine.prctl(confine.PR_SET_NO_NEW_PRIVS, 1)
+        if self.seccomp is not None:
+            self.seccomp.load()
+
+    def was_confined(self) -> int:
+        """1 when the last child reported, before it read its request, that it is confined."""
+        try:
+            return len(os.read(self.confined_read, 1))
+        except BlockingIOError:
+            return 0
+
+    def watch(self, pid: int, descriptor: int, progress: memoryview, per_input: float, per_program: float) -> tuple[int, int, int, int]:
+        """How the child ended: (end, exit code or signal, program, input). Kills it at its deadline.
+
+        A call is timed by the processor time of the child, so that a busy machine does not turn answers into timeouts, but gets at most
+        twice as much by the clock.
+        """
+        poller = select.poll()
+        poller.register(descriptor, select.POLLIN)
+        poller.register(self.control.fileno(), 0)  # reports only that the parent is gone
+        interval = max(1, int(min(per_input / 4, 0.1) * 1000))
+        clock = (~pid << 3) | 2  # CPUCLOCK_SCHED of that process
+        where, program_start, input_start, input_processor = (-1, -1), 0.0, 0.0, 0.0
+        while not (events := poller.poll(interval)):
+            now, processor = time.monotonic(), time.clock_gettime(clock)
+            seen = (progress[0], progress[1])
+            if seen[0] != where[0]:
+                program_start = now
+            if seen != where:
+                where, input_start, input_processor = seen, now, processor
+            late = processor - input_processor >= per_input or now - input_start >= 2 * per_input
+            if late or now - program_start >= per_program:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                return wire.INPUT_TIMEOUT if late else wire.PROGRAM_TIMEOUT, 0, *where
+        if all(number != descriptor for number, _ in events):
+            os.kill(pid, signal.SIGKILL)
+            os._exit(0)
+        _, status = os.waitpid(pid, 0)
+        where = (progress[0], progress[1])
+        if os.WIFSIGNALED(status):
+            return wire.SIGNALLED, os.WTERMSIG(status), *where
+        return wire.EXITED, os.WEXITSTATUS(status), *where
+
+
+def warm_up() -> None:
+    """Touch what every program touches, so that children share those pages instead of copying them."""
+    settings = {"digits": 10, "output_bytes": 1 << 16}
+    request = {
+        "key": bytes(wire.KEY_BYTES),
+        "programs": [(WARM_UP, "entry", 0, None)] * 8,
+        "suites": [["[[1, 2, 3, 2], 3]", "[[1.5, 'a'], 0]"]],
+    }
+    streams = sys.stdin, sys.stdout, sys.stderr
+    for strict in (True, False):
+        child.Runner(request, memoryview(bytearray(1 << 16)), memoryview(bytearray(8)).cast("I"), settings, strict).run_all()
+    sys.stdin, sys.stdout, sys.stderr = streams
+
+
+def main(control_descriptor: int) -> None:
+    """Take settings and slots from the parent, prepare, say so, serve."""
+    control = socket.socket(fileno=control_descriptor)
+    message, ancillary, _, _ = control.recvmsg(1 << 16, socket.CMSG_SPACE(4 * wire.SLOTS))
+    descriptors = array.array("i", b"".join(data for _, _, data in ancillary))
+    settings = json.loads(message)
+    settings["null"] = os.open("/dev/null", os.O_RDWR)
+    warnings.simplefilter("ignore")
+    confine.prctl(confine.PR_SET_DUMPABLE, 0)
+    confine.prctl(confine.PR_SET_PDEATHSIG, signal.SIGKILL)
+    for name in PRELOAD.split():
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    zygote = Zygote(control, [Slot(d) for d in descriptors], settings)
+    child.prepare()
+    warm_up()
+    for name in [n for n in sys.modules if n == "rewards" or n.startswith("rewards.")]:
+        del sys.modules[name]
+    gc.collect()
+    gc.freeze()
+    control.send(b"ready")
+    zygote.serve()

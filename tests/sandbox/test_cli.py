@@ -1,0 +1,59 @@
+"""`ucoder sandbox run`: one JSON line an input; bad input ends with one sentence and status 2."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rewards.sandbox.cli import main
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    (tmp_path / "program.py").write_text("def f(x):\n    return x + 1\n")
+    (tmp_path / "inputs.json").write_text('[[1], ["a"], "[2.5]"]')
+    return tmp_path / "program.py", tmp_path / "inputs.json"
+
+
+def test_prints_one_line_an_input(files, capsys) -> None:
+    program, inputs = files
+    assert main(["run", str(program), "--entry", "f", "--inputs", str(inputs)]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["kind"] for line in lines] == ["value", "exception", "value"]
+    assert [line["outcome"] for line in lines] == ["2", "TypeError", "3.5"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("inputs.json", b"{"),
+        ("inputs.json", b'{"a": 1}'),
+        ("inputs.json", b"[1]"),
+        ("inputs.json", b"[]"),
+        ("program.py", b"\xff\xfe"),
+        ("inputs.json", b"\xff"),
+    ],
+)
+def test_bad_files_end_with_status_2(files, capsys, name: str, content: bytes) -> None:
+    program, inputs = files
+    (program.parent / name).write_bytes(content)
+    assert main(["run", str(program), "--entry", "f", "--inputs", str(inputs)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert name in captured.err
+    assert "Traceback" not in captured.err
+
+
+@pytest.mark.parametrize("arguments", [[], ["run"], ["run", "missing.py", "--entry", "f", "--inputs", "missing.json"], ["walk"]])
+def test_bad_arguments_end_with_status_2(capsys, arguments: list[str]) -> None:
+    assert main(arguments) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("extra", [["--entry", "f g"], ["--entry", "f", "--seconds-per-input", "-1"], ["--entry", "f", "--memory-mb", "1"]])
+def test_bad_values_end_with_status_2(files, capsys, extra: list[str]) -> None:
+    program, inputs = files
+    assert main(["run", str(program), "--inputs", str(inputs), *extra]) == 2
+    assert "Traceback" not in capsys.readouterr().err

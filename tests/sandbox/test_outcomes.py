@@ -1,0 +1,160 @@
+"""The canonical text of values: typed, order-free, and deaf to what a value says about itself."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rewards.outcomes import Canonicaliser, TooLarge, Unserialisable
+
+text = Canonicaliser().text
+SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.text(), st.binary(), st.floats(allow_nan=False).map(lambda x: float(f"{x:.6g}"))
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.tuples(inner, inner), st.dictionaries(st.text(), inner, max_size=4)),
+    max_leaves=12,
+)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (True, 1),
+        (1, 1.0),
+        (0, False),
+        ([1], (1,)),
+        ("1", 1),
+        (b"a", "a"),
+        ({1}, frozenset({1})),
+        ([], ()),
+        ({}, set()),
+        ("None", None),
+        (1, 1 + 0j),
+    ],
+)
+def test_types_are_told_apart(one: object, other: object) -> None:
+    assert text(one) != text(other)
+    assert text([one]) != text([other])
+    assert text({"k": one}) != text({"k": other})
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (math.nan, -math.nan),
+        (-0.0, 0.0),
+        (0.1 + 0.2, 0.3),
+        ([math.nan], [float("nan")]),
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
+        (Counter("ab"), {"b": 1, "a": 1}),
+        (OrderedDict(a=1, b=2), {"b": 2, "a": 1}),
+        (defaultdict(int, {1: 2}), {1: 2}),
+        ({"x", "y", "z"}, {"z", "y", "x"}),
+        ((i for i in [1, 2]), iter([1, 2])),
+    ],
+)
+def test_equal_behaviour_has_equal_text(one: object, other: object) -> None:
+    assert text(one) == text(other)
+
+
+def test_significant_digits_are_those_stated() -> None:
+    assert Canonicaliser(digits=3).text(1.2341) == Canonicaliser(digits=3).text(1.2339)
+    assert Canonicaliser(digits=6).text(1.2341) != Canonicaliser(digits=6).text(1.2339)
+
+
+@given(VALUES)
+def test_equal_text_exactly_when_python_and_types_agree(value: Any) -> None:
+    assert text(value) == text(eval(repr(value)))
+    assert "\n" not in text(value)
+
+
+@given(VALUES, VALUES)
+def test_different_values_have_different_texts(one: Any, other: Any) -> None:
+    if one != other:
+        assert text(one) != text(other)
+
+
+class Liar(str):
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        return "'right'"
+
+    def __hash__(self) -> int:
+        return hash("right")
+
+
+class FakeClass:
+    __class__ = int  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __len__(self) -> int:
+        raise RuntimeError
+
+    def __reduce__(self) -> str:
+        raise RuntimeError
+
+
+class HiddenItems(dict):  # type: ignore[type-arg]
+    def items(self) -> Any:
+        return {}.items()
+
+
+Point = namedtuple("Point", "x y")
+
+
+@pytest.mark.parametrize(
+    "value", [Liar("wrong"), FakeClass(), HiddenItems(a=1), Point(1, 2), object(), len, type, lambda: 0, [Liar("x")], {Liar("x"): 1}]
+)
+def test_objects_of_other_classes_have_no_text(value: object) -> None:
+    with pytest.raises(Unserialisable):
+        text(value)
+
+
+def test_cycles_and_depth_end() -> None:
+    cycle: list[Any] = []
+    cycle.append(cycle)
+    with pytest.raises(Unserialisable):
+        text(cycle)
+
+
+@pytest.mark.parametrize(
+    "value", [(i for i in iter(int, 1)), "x" * 3_000_000, ["x" * 1000] * 5000, b"x" * 3_000_000, 1 << 20_000_000], ids=range(5)
+)
+def test_size_is_bounded(value: object) -> None:
+    with pytest.raises(TooLarge):
+        text(value)
+
+
+def test_long_values_are_digested_and_still_told_apart() -> None:
+    one, other = text(list(range(5000))), text([*range(4999), 0])
+    assert len(one) < 200
+    assert one != other
+
+
+@pytest.mark.parametrize(
+    "value", [[10**5000], "\ud800", deque([1, 2]), Decimal("1.50"), Fraction(1, 3), range(3), {1: 2}.items(), 2 + 3j, bytearray(b"a")]
+)
+def test_unusual_values_have_a_text(value: object) -> None:
+    assert text(value).isprintable()
+
+
+def test_arguments_are_recorded_when_nothing_is_returned() -> None:
+    result = Canonicaliser().result
+    assert result(None, [[3, 1]]) != result(None, [[1, 3]])
+    assert result(None, [1]) == result(None, [2]) == "None"
+    assert result(5, [[3, 1]]) == result(5, [[1, 3]])
