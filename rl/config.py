@@ -17,11 +17,14 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from probing.config import ProblemsConfig, Section, SolutionsConfig, SuitesConfig
+from probing.probe_config import ProbeConfig
 from probing.samplers.config import SamplingConfig
 from rewards.consensus import ConsensusConfig
+from rewards.mixed import MixedConfig
+from rewards.sandbox.config import SandboxConfig
 from rl.config_loader import load
 from rl.console import UserError
-from rl.training_config import GrpoConfig, SftConfig
+from rl.training_config import GrpoConfig, GuardsConfig, SftConfig
 
 SEEDLING_WEIGHTS = Path(__file__).resolve().parents[1] / "seedling" / "weights"
 WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
@@ -73,8 +76,12 @@ class Config(Section):
     solutions: SolutionsConfig = Field(default_factory=SolutionsConfig, description="stage 5: solutions")
     sampling: SamplingConfig = Field(default_factory=SamplingConfig, description="the sampler behind every stage")
     consensus: ConsensusConfig = Field(default_factory=ConsensusConfig, description="how candidates vote")
+    sandbox: SandboxConfig = Field(default_factory=SandboxConfig, description="where model-written programs run, and their limits")
+    probe: ProbeConfig = Field(default_factory=ProbeConfig, description="the quality probe of hidden states")
+    reward: MixedConfig = Field(default_factory=MixedConfig, description="how consensus and probe are mixed")
     grpo: GrpoConfig = Field(default_factory=GrpoConfig, description="stage 6: reinforcement")
     sft: SftConfig = Field(default_factory=SftConfig, description="stage 6: supervised consolidation")
+    guards: GuardsConfig = Field(default_factory=GuardsConfig, description="what is done when training goes astray")
     evals: EvalsConfig = Field(default_factory=EvalsConfig, description="evaluation after every round")
     tracking: TrackingConfig = Field(default_factory=TrackingConfig, description="metrics trackers")
 

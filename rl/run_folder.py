@@ -24,8 +24,8 @@ import yaml
 from rl.config import Config, resolve_model
 from rl.console import UserError, warn
 
-# Keys that may change between two starts of one run: where it is watched, where it lies, and how far it goes.
-FREE_KEYS = ("tracking", "run_dir", "rounds")
+# Keys that may change between two starts of one run: where it is watched, where it lies, how far it goes, and on what machine.
+FREE_KEYS = ("tracking", "run_dir", "rounds", "sandbox.workers", "sandbox.cache_dir")
 PACKAGES = (
     *("ucoder", "torch", "transformers", "trl", "accelerate", "datasets", "peft", "tokenizers"),
     *("numpy", "scikit-learn", "datasketch", "vllm", "deepspeed"),
@@ -78,7 +78,7 @@ def check_same_config(folder: Path, config: Config) -> None:
         raise UserError(f"the run folder's config cannot be read: {error}", str(path), "choose another --run_dir") from None
     now = config.model_dump(mode="json")
     old, new = flatten(before if isinstance(before, dict) else {}), flatten(now)
-    differing = [key for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key) and key.split(".")[0] not in FREE_KEYS]
+    differing = [key for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key) and not _is_free(key)]
     if not differing and old.get("rounds", 0) > new["rounds"]:
         differing = ["rounds"]
     if differing:
@@ -87,6 +87,10 @@ def check_same_config(folder: Path, config: Config) -> None:
             lines.append(f"and {len(differing) - MOST_DIFFERENCES_SHOWN} more")
         remedy = "choose another --run_dir, or delete this folder, or go on with its own config: --config " + str(path)
         raise UserError("the run folder was made by another config\n" + "\n".join(lines), str(folder), remedy)
+
+
+def _is_free(key: str) -> bool:
+    return any(key == free or key.startswith(f"{free}.") for free in FREE_KEYS)
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

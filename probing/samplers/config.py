@@ -18,7 +18,7 @@ class SamplingConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    backend: Literal["transformers"] = "transformers"
+    backend: Literal["transformers"] = Field("transformers", description="engine that draws the samples")
     temperature: float = Field(1.0, ge=0, description="0 is greedy decoding")
     top_p: float = Field(1.0, gt=0, le=1, description="probability mass kept; 1 keeps the whole vocabulary")
     max_new_tokens: int = Field(256, ge=1, description="tokens, end token included")

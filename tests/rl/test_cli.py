@@ -29,9 +29,11 @@ def test_help_names_every_command_and_imports_nothing_heavy() -> None:
 
 @pytest.mark.parametrize("name", sorted(cli.COMMANDS))
 def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as left:
-        cli.main([name, "--help"])
-    assert left.value.code == 0
+    try:
+        status = cli.main([name, "--help"])
+    except SystemExit as left:  # argparse's way
+        status = left.code if isinstance(left.code, int) else 1
+    assert status == 0
     assert "usage: ucoder " + name in capsys.readouterr().out
 
 
