@@ -1,0 +1,189 @@
+"""The pretraining corpus: the five skills of stages 1 to 5, in the very prompts that the loop uses.
+
+Solutions carry faults at a stated rate, and operations with a misconception are mostly written wrong: the seedling plays
+a pretrained but unreliable code model. Held-out compositions (those of `seedling-bench`) never occur, by skeleton and by
+behaviour.
+
+    python -m seedling.corpus --count 5        # print a few documents
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from probing.templates import render
+from seedling.grammar import Step, Task, behaviour, is_trivial, sample_task, state, write_program
+from seedling.inputs import random_inputs
+from seedling.operations import TYPES, Writing
+
+FAULT_RATE = 0.30  # share of solutions with a fault put in
+BELIEF_RATE = 0.62  # chance that an operation with a misconception is written the mistaken way
+SKILL_WEIGHTS = {"solve": 0.66, "invent": 0.12, "tests": 0.10, "interface": 0.06, "rate": 0.06}
+RATING_NOISE = 0.08  # share of ratings drawn as if for the other kind of statement
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What pretraining must not see: skeletons and behaviours of the bench."""
+
+    skeletons: frozenset[tuple[str, ...]]
+    behaviours: frozenset[tuple[str, ...]]
+
+    def covers(self, task: Task, signature: tuple[str, ...]) -> bool:
+        return task.skeleton in self.skeletons or signature in self.behaviours
+
+
+@dataclass(frozen=True)
+class Document:
+    """One training example; the loss is on the answer alone."""
+
+    skill: str
+    prompt: str  # the user's turn
+    answer: str  # the assistant's turn
+
+
+def fence(code: str) -> str:
+    return f"```python\n{code}\n```"
+
+
+def interface_of(task: Task) -> str:
+    return f'{task.signature}\n    """{task.title}."""'
+
+
+def write_solution(task: Task, rng: random.Random, fault_rate: float = FAULT_RATE, belief_rate: float = BELIEF_RATE) -> str:
+    """A solution in mixed coding styles, faulty at the stated rates."""
+    steps = list(task.steps)
+    faulty = rng.randrange(len(steps)) if rng.random() < fault_rate else -1
+    kind = rng.choices(("operation", "constant", "skip", "swap"), weights=(0.55, 0.2, 0.15, 0.1))[0] if faulty >= 0 else ""
+    if kind == "constant":
+        steps[faulty] = _nudge(steps[faulty], rng)
+    elif kind == "skip" and len(steps) > 1 and steps[faulty].operation.source == steps[faulty].operation.target:
+        del steps[faulty]
+    elif kind == "swap" and faulty + 1 < len(steps) and _swappable(steps[faulty], steps[faulty + 1]):
+        steps[faulty : faulty + 2] = steps[faulty + 1], steps[faulty]
+    writings: list[Writing] = []
+    for i, step in enumerate(steps):
+        operation = step.operation
+        pool = operation.right
+        if operation.belief and rng.random() < belief_rate:
+            pool = operation.belief
+        elif i == faulty and kind == "operation" and operation.wrong:
+            pool = operation.wrong
+        writings.append(rng.choice(pool))
+    return write_program(task, writings, tuple(steps))
+
+
+def _nudge(step: Step, rng: random.Random) -> Step:
+    """Off by one in a numeric constant."""
+    constants = dict(step.constants)
+    numeric = [name for name, value in constants.items() if isinstance(value, int)]
+    if not numeric:
+        return step
+    name = rng.choice(numeric)
+    value = constants[name]
+    assert isinstance(value, int)
+    constants[name] = value + (1 if value <= 1 else rng.choice((-1, 1)))
+    return Step(step.name, tuple(sorted(constants.items())))
+
+
+def _swappable(first: Step, second: Step) -> bool:
+    kinds = {first.operation.source, first.operation.target, second.operation.source, second.operation.target}
+    return len(kinds) == 1
+
+
+def _solve(task: Task, rng: random.Random) -> Document:
+    prompt = render("solve", description=state(task, rng), interface=interface_of(task))
+    return Document("solve", prompt, fence(write_solution(task, rng)))
+
+
+def _invent(task: Task, rng: random.Random) -> Document:
+    value = rng.choice(random_inputs(task.source, 4, rng.randrange(1000)))
+    fields = {
+        "Title": task.title,
+        "Problem": state(task, rng),
+        "Signature": task.signature,
+        "Example": f"{task.entry}({value}) == {task.apply(ast.literal_eval(value))!r}",
+    }
+    answer = "\n".join(f"### {name}\n{text}" for name, text in fields.items()) + "\n### End"
+    return Document("invent", render("invent", topic=TYPES[task.source][2]), answer)
+
+
+def _interface(task: Task, rng: random.Random) -> Document:
+    return Document("interface", render("interface", description=state(task, rng), entry=task.entry), fence(interface_of(task)))
+
+
+def _tests(task: Task, rng: random.Random) -> Document:
+    values = random_inputs(task.source, 5, rng.randrange(100_000))
+    prompt = render("tests", description=state(task, rng), interface=interface_of(task))
+    return Document("tests", prompt, fence("\n".join(f"{task.entry}({value})" for value in values)))
+
+
+def corrupt(statement: str, rng: random.Random) -> str:
+    """A statement made unclear or incomplete: shuffled words, cut off, constants lost, or a clause gone astray."""
+    words = statement.split(" ")
+    kind = rng.choice(("shuffle", "cut", "blank", "astray"))
+    if kind == "shuffle":
+        middle = words[2:]
+        rng.shuffle(middle)
+        return " ".join(words[:2] + middle)
+    if kind == "cut":
+        return " ".join(words[: max(4, len(words) * rng.randint(4, 7) // 10)])
+    if kind == "blank":
+        gone = set(rng.sample(range(len(words)), max(3, len(words) // 4)))
+        return " ".join(word for i, word in enumerate(words) if i not in gone)
+    other = state(sample_task(rng), rng).split(" ")
+    half = len(words) // 2
+    return " ".join(words[:half] + other[len(other) // 2 + 2 :] + words[half:])
+
+
+def _rate(task: Task, rng: random.Random) -> Document:
+    statement = state(task, rng)
+    intact = rng.random() < 0.5
+    if not intact:
+        statement = corrupt(statement, rng)
+    high = intact != (rng.random() < RATING_NOISE)
+    scores = [rng.randint(7, 9) if high else rng.randint(0, 4) for _ in range(3)]
+    answer = "\n".join(f"{name}: {score}" for name, score in zip(("Clarity", "Completeness", "Quality"), scores, strict=True))
+    return Document("rate", render("rate", description=statement), answer)
+
+
+WRITERS: dict[str, Callable[[Task, random.Random], Document]] = {
+    "solve": _solve,
+    "invent": _invent,
+    "tests": _tests,
+    "interface": _interface,
+    "rate": _rate,
+}
+
+
+def documents(seed: int, held_out: HeldOut) -> Iterator[Document]:
+    """An endless stream of documents on tasks that are neither trivial nor held out."""
+    rng = random.Random(seed)
+    while True:
+        task = sample_task(rng)
+        signature = behaviour(task)
+        if is_trivial(signature) or held_out.covers(task, signature):
+            continue
+        skill = rng.choices(list(SKILL_WEIGHTS), weights=list(SKILL_WEIGHTS.values()))[0]
+        yield WRITERS[skill](task, rng)
+
+
+def main() -> None:
+    from seedling.bench import held_out
+
+    parser = argparse.ArgumentParser(description="Print documents of the pretraining corpus.")
+    parser.add_argument("--count", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    stream = documents(arguments.seed, held_out())
+    for _ in range(arguments.count):
+        document = next(stream)
+        print(f"===== {document.skill}\n{document.prompt}\n-----\n{document.answer}\n")
+
+
+if __name__ == "__main__":
+    main()

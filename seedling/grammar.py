@@ -1,0 +1,257 @@
+"""Compositional grammar of Python tasks: a task is a typed chain of one to four operations.
+
+A task has a meaning (`apply`), many statements (`state`), a title, a signature and a reference solution; a statement can
+be parsed back to its task (`parse`), so that a reference exists even for problems that a model invents. What this is
+not: a benchmark (`seedling.bench` builds that) or a writer of training text (`seedling.corpus`).
+
+    python -m seedling.grammar --count 150000     # how many behaviourally distinct tasks does a sample hold?
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import builtins
+import functools
+import random
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from seedling.inputs import probe_inputs
+from seedling.operations import BY_NAME, OPERATIONS, TYPES, Operation, Writing
+
+LENGTH_WEIGHTS = (0.12, 0.38, 0.35, 0.15)  # chance of a chain of 1, 2, 3, 4 operations
+BELIEF_WEIGHT = 0.5  # operations with a misconception are drawn half as often as the others
+
+# (opening, between clauses, before the last clause, closing); one of them frames every statement
+FRAMES = (
+    ("Given {noun} {var}, ", ", then ", ", then ", ". Return the result."),
+    ("Take {noun} {var}. First ", "; next ", "; finally ", ". Give back what you get."),
+    ("You have {noun} {var}: ", "; ", " and at last ", "."),
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation with its constants filled in."""
+
+    name: str
+    constants: tuple[tuple[str, int | str], ...] = ()
+
+    @property
+    def operation(self) -> Operation:
+        return BY_NAME[self.name]
+
+    def fill(self, template: str, variable: str = "v") -> str:
+        return template.format(v=variable, **dict(self.constants))
+
+
+@dataclass(frozen=True)
+class Task:
+    """A typed chain of steps.
+
+    >>> task = parse("Given a list of integers xs, keep the even numbers, then take the sum. Return the result.")
+    >>> task.apply([1, 2, 4])
+    6
+    """
+
+    source: str  # input type, a key of `TYPES`
+    steps: tuple[Step, ...]
+
+    @property
+    def target(self) -> str:
+        return self.steps[-1].operation.target
+
+    @property
+    def skeleton(self) -> tuple[str, ...]:
+        """Names of the operations, without their constants."""
+        return tuple(step.name for step in self.steps)
+
+    @property
+    def has_belief(self) -> bool:
+        """Whether the corpus is systematically mistaken about one of the steps."""
+        return any(step.operation.belief for step in self.steps)
+
+    @property
+    def title(self) -> str:
+        return ", ".join(step.operation.label for step in self.steps).capitalize()
+
+    @property
+    def entry(self) -> str:
+        name = self.steps[-1].operation.label.replace(" ", "_")
+        return f"get_{name}" if hasattr(builtins, name) else name  # a function must not hide a builtin that it calls
+
+    @property
+    def signature(self) -> str:
+        return f"def {self.entry}({TYPES[self.source][0]}: {self.source}) -> {self.target}:"
+
+    @property
+    def reference(self) -> str:
+        """The reference solution: every step in its first writing."""
+        return write_program(self, [step.operation.right[0] for step in self.steps])
+
+    def apply(self, value: Any) -> Any:
+        """Result of the task on one input. Raises what the reference raises."""
+        for step in self.steps:
+            value = meaning(step)(value)
+        return value
+
+
+def write_program(task: Task, writings: list[Writing], steps: tuple[Step, ...] | None = None) -> str:
+    """A whole program: one writing a step (`steps` default to the task's own), each result under its type's usual name."""
+    steps = steps or task.steps
+    variable = TYPES[task.source][0]
+    lines = [task.signature]
+    for i, (step, writing) in enumerate(zip(steps, writings, strict=True)):
+        if writing.statements:
+            lines += ["    " + line for line in step.fill(writing.statements, variable).split("\n")]
+        expression = step.fill(writing.expression, variable)
+        if i == len(steps) - 1:
+            lines.append(f"    return {expression}")
+        else:
+            variable = TYPES[step.operation.target][0]
+            lines.append(f"    {variable} = {expression}")
+    return "\n".join(lines)
+
+
+@functools.cache
+def meaning(step: Step) -> Callable[[Any], Any]:
+    """The reference semantics of one step, compiled once."""
+    writing = step.operation.right[0]
+    body = [f"    {line}" for line in step.fill(writing.statements).split("\n")] if writing.statements else []
+    source = "\n".join(["def run(v):", *body, f"    return {step.fill(writing.expression)}"])
+    scope: dict[str, Any] = {}
+    exec(compile(source, f"<{step.name}>", "exec"), scope)  # our own tables, never model output
+    return scope["run"]
+
+
+def sample_step(rng: random.Random, source: str, last: bool) -> Step:
+    """A random operation on `source`; truth values end a chain, so they only come last."""
+    pool = [op for op in OPERATIONS[source] if last or op.target != "bool"]
+    operation = rng.choices(pool, weights=[BELIEF_WEIGHT if op.belief else 1.0 for op in pool])[0]
+    return Step(operation.name, tuple((name, rng.choice(values)) for name, values in sorted(operation.constants.items())))
+
+
+def sample_task(rng: random.Random, source: str | None = None) -> Task:
+    """A random task, of the given input type or of any."""
+    source = source or rng.choice(list(OPERATIONS))
+    length = rng.choices(range(1, 5), weights=LENGTH_WEIGHTS)[0]
+    steps: list[Step] = []
+    kind = source
+    for i in range(length):
+        step = sample_step(rng, kind, last=i == length - 1)
+        steps.append(step)
+        kind = step.operation.target
+    return Task(source, tuple(steps))
+
+
+def state(task: Task, rng: random.Random) -> str:
+    """One of the task's statements in English."""
+    opening, between, final, closing = rng.choice(FRAMES)
+    clauses = [step.fill(rng.choice(step.operation.phrases)) for step in task.steps]
+    variable, noun, _ = TYPES[task.source]
+    text = opening.format(noun=noun, var=variable) + between.join(clauses[:-1])
+    return text + (final if len(clauses) > 1 else "") + clauses[-1] + closing
+
+
+@functools.cache
+def _phrase_patterns(source: str) -> list[tuple[re.Pattern[str], Operation]]:
+    patterns = []
+    for operation in OPERATIONS[source]:
+        for phrase in operation.phrases:
+            pattern = re.escape(phrase)
+            for name in operation.constants:
+                pattern = pattern.replace(re.escape("{" + name + "}"), f"(?P<{name}>.+?)", 1)
+            patterns.append((re.compile(pattern), operation))
+    return patterns
+
+
+def _parse_clause(clause: str, source: str) -> Step | None:
+    for pattern, operation in _phrase_patterns(source):
+        match = pattern.fullmatch(clause)
+        if match is None:
+            continue
+        constants = []
+        for name, values in sorted(operation.constants.items()):
+            raw = match.group(name)
+            value: int | str = raw
+            if isinstance(values[0], int):
+                if not re.fullmatch(r"-?\d{1,4}", raw):
+                    break
+                value = int(raw)
+            elif not re.fullmatch(r"[^\"\\{}]{1,3}", raw):
+                break
+            constants.append((name, value))
+        else:
+            return Step(operation.name, tuple(constants))
+    return None
+
+
+def parse(statement: str) -> Task | None:
+    """The task that a statement describes, or None when it is not a sentence of the grammar.
+
+    Constants outside the sampled ranges are allowed: a model may invent them.
+    """
+    for opening, between, final, closing in FRAMES:
+        for source in OPERATIONS:
+            variable, noun, _ = TYPES[source]
+            start = opening.format(noun=noun, var=variable)
+            if not (statement.startswith(start) and statement.endswith(closing)):
+                continue
+            body = statement[len(start) : len(statement) - len(closing)]
+            head, found, tail = body.rpartition(final)
+            clauses = [*head.split(between), tail] if found else [body]
+            kind, steps = source, []
+            for clause in clauses:
+                step = _parse_clause(clause, kind) if kind in OPERATIONS else None
+                if step is None:
+                    break
+                steps.append(step)
+                kind = step.operation.target
+            else:
+                return Task(source, tuple(steps))
+    return None
+
+
+def reference_for(statement: str) -> tuple[str, str] | None:
+    """(reference program, entry) of a statement, or None. This is the `oracle` that audits and oracle runs call."""
+    task = parse(statement.strip())
+    return (task.reference, task.entry) if task else None
+
+
+def behaviour(task: Task) -> tuple[str, ...]:
+    """What the task does on the fixed probe inputs of its type: equal tuples mean equal behaviour there."""
+    results = [task.source]
+    for text in probe_inputs(task.source):
+        try:
+            results.append(repr(task.apply(ast.literal_eval(text))))
+        except (ValueError, IndexError, TypeError, OverflowError, ZeroDivisionError) as error:
+            results.append(f"!{type(error).__name__}")
+    return tuple(results)
+
+
+def is_trivial(signature: tuple[str, ...]) -> bool:
+    """A behaviour hardly worth asking for: one result on more than 85 % of the inputs, or an error anywhere."""
+    results = signature[1:]
+    most = max(results.count(r) for r in set(results))
+    return most > 0.85 * len(results) or any(r.startswith("!") for r in results)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Count behaviourally distinct, non-trivial tasks in a random sample.")
+    parser.add_argument("--count", type=int, default=150_000, help="tasks to sample")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    rng = random.Random(arguments.seed)
+    seen = set()
+    for _ in range(arguments.count):
+        signature = behaviour(sample_task(rng))
+        if not is_trivial(signature):
+            seen.add(hash(signature))
+    print(f"{len(seen)} distinct behaviours among {arguments.count} sampled tasks (seed {arguments.seed})")
+
+
+if __name__ == "__main__":
+    main()

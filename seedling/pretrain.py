@@ -1,0 +1,204 @@
+"""Pretrains the seedling from nothing: tokenizer, corpus, a small Qwen2 decoder, weights, and a hash to compare.
+
+The loss is on the answers alone (loss over whole documents never learnt to copy constants from the statement). Hidden
+matrices are trained with Muon, the rest with AdamW; the rate is held, then lowered linearly to zero.
+
+    python -m seedling.pretrain --out seedling/weights            # the bundled model
+    python -m seedling.pretrain --documents 2000 --out /tmp/tiny  # a quick look
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import math
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch.nn import functional as F
+from tqdm import tqdm
+from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+from probing.memory import keep_freed_memory
+from seedling.bench import held_out
+from seedling.corpus import BELIEF_RATE, FAULT_RATE, SKILL_WEIGHTS, Document, documents
+from seedling.muon import Muon
+from seedling.tokenizer import PAD, render_document, train_tokenizer
+
+WEIGHTS_PATH = Path(__file__).parent / "weights"
+BATCH_TOKENS = 6144  # padded tokens a step
+POOL_BATCHES = 48  # documents are sorted by length inside pools of this many batches, so little is padding
+MUON_RATE, ADAM_RATE = 0.02, 3e-3
+DECAY_SHARE = 0.4  # the last part of training, in which the rate falls to zero
+
+
+def build_model(vocabulary: int, layers: int, width: int, seed: int) -> Qwen2ForCausalLM:
+    """A small Qwen2 decoder with random weights; heads are 32 wide, two query heads share a key head."""
+    torch.manual_seed(seed)
+    config = Qwen2Config(
+        vocab_size=vocabulary,
+        hidden_size=width,
+        intermediate_size=width * 5 // 2,
+        num_hidden_layers=layers,
+        num_attention_heads=width // 32,
+        num_key_value_heads=width // 64,
+        max_position_embeddings=1024,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=2,
+        pad_token_id=0,
+    )
+    return Qwen2ForCausalLM(config)
+
+
+Example = tuple[list[int], int]  # token ids of a whole document, and where its answer starts
+
+
+def encode(tokenizer: PreTrainedTokenizerFast, batch: list[Document]) -> list[Example]:
+    parts = [render_document(d.prompt, d.answer) for d in batch]
+    prompts = tokenizer([p for p, _ in parts], add_special_tokens=False)["input_ids"]
+    answers = tokenizer([a for _, a in parts], add_special_tokens=False)["input_ids"]
+    return [(p + a, len(p)) for p, a in zip(prompts, answers, strict=True)]
+
+
+def batches(examples: Iterator[Example], total: int, rng: random.Random) -> Iterator[list[Example]]:
+    """Groups `total` examples into batches of about BATCH_TOKENS padded tokens, similar lengths together."""
+    done = 0
+    while done < total:
+        pool: list[Example] = []
+        size = 0
+        while size < POOL_BATCHES * BATCH_TOKENS and done < total:
+            pool.append(next(examples))
+            size += len(pool[-1][0])
+            done += 1
+        pool.sort(key=lambda e: len(e[0]))
+        cut: list[list[Example]] = [[]]
+        for example in pool:
+            if (len(cut[-1]) + 1) * len(example[0]) > BATCH_TOKENS:
+                cut.append([])
+            cut[-1].append(example)
+        rng.shuffle(cut)
+        yield from cut
+
+
+def answer_loss(model: Qwen2ForCausalLM, batch: list[Example], device: torch.device) -> tuple[torch.Tensor, int]:
+    """Mean cross entropy (nats) on the answer tokens of a batch, and the number of padded tokens."""
+    length = max(len(ids) for ids, _ in batch)
+    ids_BL = torch.zeros(len(batch), length, dtype=torch.long)
+    answer_BL = torch.zeros(len(batch), length, dtype=torch.bool)
+    for i, (ids, start) in enumerate(batch):
+        ids_BL[i, : len(ids)] = torch.tensor(ids)
+        answer_BL[i, start : len(ids)] = True
+    ids_BL, answer_BL = ids_BL.to(device), answer_BL.to(device)
+    # Right padding under a causal mask: no real token sees a pad, so no attention mask is needed.
+    h_BLD = model.model(input_ids=ids_BL[:, :-1], use_cache=False).last_hidden_state
+    h_ND = h_BLD[answer_BL[:, 1:]]
+    return F.cross_entropy(model.lm_head(h_ND).float(), ids_BL[:, 1:][answer_BL[:, 1:]]), ids_BL.numel()
+
+
+def optimizers(model: Qwen2ForCausalLM) -> list[torch.optim.Optimizer]:
+    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
+    others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
+    return [
+        Muon(matrices, lr=MUON_RATE),
+        torch.optim.AdamW(others, lr=ADAM_RATE, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
+
+
+def rate_at(share: float) -> float:
+    """Learning rate, as a share of its peak, after `share` of the training: warm up, hold, fall to zero."""
+    return min(share / 0.01 + 1e-3, 1.0, max((1.0 - share) / DECAY_SHARE, 0.0))
+
+
+def weights_hash(model: Qwen2ForCausalLM) -> str:
+    """SHA-256 over names and values of all weights, first 16 digits."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode() + tensor.detach().cpu().float().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def pretrain(out: Path, total: int, layers: int, width: int, seed: int, save_every: float = math.inf) -> None:
+    keep_freed_memory()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    stream = documents(seed, held_out())
+    sample = [next(stream) for _ in range(4000)]
+    tokenizer = train_tokenizer(part for d in sample for part in render_document(d.prompt, d.answer))
+    assert tokenizer.pad_token == PAD and tokenizer.pad_token_id == 0
+    model = build_model(len(tokenizer), layers, width, seed).to(device)
+    print(f"{model.num_parameters() / 1e6:.2f} M parameters, vocabulary {len(tokenizer)}, {total} documents, on {device}")
+
+    def examples() -> Iterator[Example]:
+        while True:
+            yield from encode(tokenizer, [next(stream) for _ in range(256)])
+
+    started, saved = time.time(), time.time()
+    tokens = seen = 0
+    smooth = 0.0
+    optimisers = optimizers(model)
+    bases = [o.param_groups[0]["lr"] for o in optimisers]
+    model.train()
+    with tqdm(total=total, unit="doc", desc="pretraining", mininterval=5) as bar:
+        for step, batch in enumerate(batches(examples(), total, random.Random(seed))):
+            for optimiser, base in zip(optimisers, bases, strict=True):
+                optimiser.param_groups[0]["lr"] = base * rate_at(seen / total)
+            loss, size = answer_loss(model, batch, device)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            for optimiser in optimisers:
+                optimiser.step()
+                optimiser.zero_grad(set_to_none=True)
+            seen += len(batch)
+            tokens += size
+            if step % 10 == 0:
+                smooth = loss.item() if step == 0 else 0.9 * smooth + 0.1 * loss.item()
+            bar.set_postfix(loss=f"{smooth:.3f}", tokens_per_s=f"{tokens / (time.time() - started):.0f}", refresh=False)
+            bar.update(len(batch))
+            if time.time() - saved > save_every:
+                saved = time.time()
+                save(model, tokenizer, out, {"documents": seen, "unfinished": True})
+    card = {
+        "seed": seed,
+        "documents": seen,
+        "tokens": tokens,
+        "layers": layers,
+        "width": width,
+        "parameters": model.num_parameters(),
+        "fault_rate": FAULT_RATE,
+        "belief_rate": BELIEF_RATE,
+        "skill_weights": SKILL_WEIGHTS,
+        "final_loss": round(smooth, 4),
+        "minutes": round((time.time() - started) / 60, 1),
+        "threads": torch.get_num_threads(),
+        "device": str(device),
+        "weights_hash": weights_hash(model),
+    }
+    save(model, tokenizer, out, card)
+    print(json.dumps(card))
+
+
+def save(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path, card: dict[str, object]) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    (out / "pretraining.json").write_text(json.dumps(card, indent=1) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Pretrain the seedling from nothing.")
+    parser.add_argument("--out", type=Path, default=WEIGHTS_PATH)
+    parser.add_argument("--documents", type=int, default=130_000, help="documents to train on, each seen once")
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--save-every", type=float, default=math.inf, help="seconds between checkpoints of the unfinished model")
+    arguments = parser.parse_args()
+    pretrain(arguments.out, arguments.documents, arguments.layers, arguments.width, arguments.seed, arguments.save_every)
+
+
+if __name__ == "__main__":
+    main()
