@@ -1,0 +1,30 @@
+"""The `probe` section of a run's config."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class ProbeConfig(BaseModel):
+    """How the quality probe is fitted, and what it must show before it has a say in the reward."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    layers: int = Field(4, ge=1, description="candidate layers, evenly spread from a third of the depth to the last")
+    folds: int = Field(5, ge=3, le=20, description="cross-validation folds; a problem lies in one fold")
+    c_grid: tuple[float, ...] = Field((1e-4, 1e-3, 1e-2, 1e-1), min_length=1, description="candidate inverse strengths of the L2 penalty")
+    pca: int = Field(256, ge=2, description="most dimensions kept of one candidate's states")
+    null_shuffles: int = Field(20, ge=2, description="label shuffles that give the null its mean and spread")
+    min_problems: int = Field(10, ge=5, description="fewest problems with both right and wrong samples; below it there is no probe")
+    floor: float = Field(0.60, ge=0.5, lt=1, description="held-out, length-controlled AUROC within problems below which the weight is 0")
+    full: float = Field(0.80, gt=0.5, le=1, description="the same AUROC at which the weight is 1")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.floor >= self.full:
+            raise ValueError(f"probe.floor ({self.floor}) must be below probe.full ({self.full})")
+        if any(c <= 0 for c in self.c_grid):
+            raise ValueError("probe.c_grid must hold positive numbers")
+        return self

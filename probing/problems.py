@@ -1,0 +1,242 @@
+"""Stages 1 to 3: the model invents problems, rates them and writes their interfaces (paper, section 2: problem space probing).
+
+Every answer is parsed, never trusted: what is malformed, too like another, known from a benchmark, badly rated or without a
+valid interface is dropped, and the reason is counted in the `Funnel`.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from datasketch import MinHash, MinHashLSH
+
+from probing.answers import code_block, headed_sections
+from probing.config import ProblemsConfig
+from probing.records import Problem, short_hash
+from probing.samplers.base import Completion, Sampler, SamplingParams
+from probing.templates import render
+
+FIELDS = ("Title", "Problem", "Signature", "Example")
+TOP_RATING = 9  # ratings are digits from 0 to 9
+_PERMUTATIONS = 64  # hash functions of a MinHash sketch
+
+Chat = Callable[[str], str]  # a user's turn -> the prompt in the model's chat format
+
+
+@dataclass
+class Funnel:
+    """How many problems were proposed and kept, and why the others were dropped."""
+
+    proposed: int = 0
+    kept: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    def drop(self, reason: str) -> None:
+        self.dropped[reason] += 1
+
+    def as_dict(self) -> dict[str, object]:
+        return {"proposed": self.proposed, "kept": self.kept, "dropped": dict(sorted(self.dropped.items()))}
+
+
+def propose(
+    sampler: Sampler, chat: Chat, config: ProblemsConfig, seed: int, progress: Callable[[int], None] | None = None
+) -> list[tuple[str, Completion]]:
+    """Stage 1: `config.count` proposals as (topic, answer), topics in turn."""
+    topics = [config.topics[i % len(config.topics)] for i in range(config.count)]
+    params = SamplingParams(config.temperature, config.top_p, config.max_new_tokens)
+    # One prompt a topic and many samples of it: the prompt is computed once.
+    each = math.ceil(config.count / len(config.topics))
+    answers = sampler.sample([chat(render("invent", topic=t)) for t in config.topics], each, params, seed, progress)
+    taken: Counter[str] = Counter()
+    proposals = []
+    for topic in topics:
+        proposals.append((topic, answers[config.topics.index(topic)][taken[topic]]))
+        taken[topic] += 1
+    return proposals
+
+
+def parse_signature(line: str) -> ast.FunctionDef | None:
+    """The function that a line such as `def f(xs: list[int]) -> int:` declares; every argument must be annotated."""
+    try:
+        body = ast.parse(line.strip().rstrip(":") + ": pass").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    if len(body) != 1 or not isinstance(body[0], ast.FunctionDef):
+        return None
+    function = body[0]
+    arguments = function.args
+    plain = not (arguments.posonlyargs or arguments.kwonlyargs or arguments.vararg or arguments.kwarg or arguments.defaults)
+    return function if plain and arguments.args and all(a.annotation for a in arguments.args) else None
+
+
+def parse_proposal(text: str, topic: str, prefix: str) -> Problem | None:
+    """A problem from an answer in the asked form, or None when it is malformed."""
+    sections = headed_sections(text)
+    if any(not sections.get(name) for name in FIELDS):
+        return None
+    signature = sections["Signature"].strip()
+    function = parse_signature(signature)
+    if function is None or "\n" in signature:
+        return None
+    description = sections["Problem"]
+    return Problem(
+        id=f"{prefix}-{short_hash(description + signature)}",
+        title=sections["Title"],
+        description=description,
+        entry=function.name,
+        signature=signature,
+        example=sections["Example"],
+        topic=topic,
+    )
+
+
+def words_of(text: str) -> list[str]:
+    return re.findall(r"[a-z]+|\d+|[^\sa-z\d]", text.lower())
+
+
+def ngrams(text: str, n: int) -> set[str]:
+    """Runs of n words (or all of a shorter text)."""
+    words = words_of(text)
+    return {" ".join(words[i : i + n]) for i in range(max(len(words) - n + 1, 1))}
+
+
+def _sketch(text: str) -> MinHash:
+    sketch = MinHash(num_perm=_PERMUTATIONS, seed=1)
+    sketch.update_batch([gram.encode() for gram in ngrams(text, 3)])
+    return sketch
+
+
+def select_proposals(
+    proposals: Iterable[tuple[str, Completion]],
+    config: ProblemsConfig,
+    prefix: str,
+    funnel: Funnel,
+    known: Iterable[str] = (),
+    benchmark_texts: Iterable[str] = (),
+) -> list[Problem]:
+    """Well-formed proposals that are like no earlier one (nor any of `known`) and share no long run of words with a benchmark."""
+    forbidden: set[str] = set()
+    for text in benchmark_texts:
+        forbidden |= ngrams(text, config.decontamination_ngram)
+    index = MinHashLSH(threshold=config.near_duplicate, num_perm=_PERMUTATIONS)
+    for i, text in enumerate(known):
+        index.insert(f"known-{i}", _sketch(text))
+    kept: list[Problem] = []
+    for topic, answer in proposals:
+        funnel.proposed += 1
+        problem = parse_proposal(answer.text, topic, prefix) if answer.finished else None
+        if problem is None:
+            funnel.drop("malformed" if answer.finished else "cut off")
+            continue
+        sketch = _sketch(problem.description)
+        if index.query(sketch):
+            funnel.drop("near duplicate")
+        elif ngrams(problem.description, config.decontamination_ngram) & forbidden:
+            funnel.drop("benchmark overlap")
+        else:
+            index.insert(f"new-{len(kept)}", sketch)
+            kept.append(problem)
+    return kept
+
+
+def parse_rating(text: str) -> float | None:
+    """Mean of the scores of an answer such as `Clarity: 8`, in [0, 1]; None when there is none."""
+    scores = [int(s) for s in re.findall(r"^\s*\**(?:Clarity|Completeness|Quality)\**\s*:\s*\**(\d)\b", text, re.MULTILINE | re.IGNORECASE)]
+    return sum(scores) / len(scores) / TOP_RATING if scores else None
+
+
+def ratings_of(
+    sampler: Sampler,
+    chat: Chat,
+    descriptions: Sequence[str],
+    config: ProblemsConfig,
+    seed: int,
+    progress: Callable[[int], None] | None = None,
+) -> list[float | None]:
+    """Stage 2's question: the model's mean rating of each statement in [0, 1], None where no answer could be read."""
+    params = SamplingParams(1.0, 1.0, config.rating_max_new_tokens)
+    prompts = [chat(render("rate", description=d)) for d in descriptions]
+    answers = sampler.sample(prompts, config.ratings_per_problem, params, seed, progress)
+    ratings = []
+    for group in answers:
+        read = [score for score in (parse_rating(answer.text) for answer in group) if score is not None]
+        ratings.append(sum(read) / len(read) if read else None)
+    return ratings
+
+
+def rate(
+    sampler: Sampler,
+    chat: Chat,
+    problems: Sequence[Problem],
+    config: ProblemsConfig,
+    seed: int,
+    funnel: Funnel,
+    progress: Callable[[int], None] | None = None,
+) -> list[Problem]:
+    """Stage 2: the problems whose own rating reaches the cut-off."""
+    ratings = ratings_of(sampler, chat, [p.description for p in problems], config, seed, progress)
+    kept = []
+    for problem, rating in zip(problems, ratings, strict=True):
+        if rating is None:
+            funnel.drop("unrated")
+        elif rating < config.rating_cutoff:
+            funnel.drop("low rating")
+        else:
+            kept.append(replace(problem, rating=rating))
+    return kept
+
+
+def parse_interface(text: str, entry: str) -> str | None:
+    """Signature and docstring of `entry` from an answer, or None when they are not valid Python with typed arguments."""
+    code = code_block(text)
+    if code is None:
+        return None
+    try:
+        body = ast.parse(code).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    if len(body) != 1 or not isinstance(body[0], ast.FunctionDef) or body[0].name != entry or ast.get_docstring(body[0]) is None:
+        return None
+    signature = code.split(":\n")[0].strip() + ":"
+    return code.rstrip() if "\n" in signature or parse_signature(signature) else None
+
+
+def write_interfaces(
+    sampler: Sampler,
+    chat: Chat,
+    problems: Sequence[Problem],
+    config: ProblemsConfig,
+    seed: int,
+    funnel: Funnel,
+    progress: Callable[[int], None] | None = None,
+) -> list[Problem]:
+    """Stage 3: the problems with the interface that the model wrote for them; those without a valid one are dropped."""
+    params = SamplingParams(0.0, 1.0, config.interface_max_new_tokens)
+    prompts = [chat(render("interface", description=p.description, entry=p.entry)) for p in problems]
+    answers = sampler.sample(prompts, 1, params, seed, progress)
+    kept = []
+    for problem, (answer,) in zip(problems, answers, strict=True):
+        interface = parse_interface(answer.text, problem.entry)
+        if interface is None:
+            funnel.drop("no interface")
+        else:
+            kept.append(replace(problem, interface=interface))
+    funnel.kept = len(kept)
+    return kept
+
+
+def lexical_entropy(texts: Iterable[str]) -> float:
+    """Entropy in bits of the distribution of words over all texts (the paper reports 3.64 bits of token entropy)."""
+    counts = Counter(word for text in texts for word in words_of(text))
+    total = sum(counts.values())
+    return -sum(c / total * math.log2(c / total) for c in counts.values()) if total else 0.0
+
+
+def topic_shares(problems: Sequence[Problem]) -> dict[str, float]:
+    counts = Counter(p.topic for p in problems)
+    return {topic: count / len(problems) for topic, count in sorted(counts.items())}

@@ -1,0 +1,228 @@
+"""The quality probe: a calibrated probability, from frozen hidden states, that an answer belongs to the right cluster.
+
+It is fitted on consensus labels and learns from contrasts inside a problem only, since GRPO only ever compares samples of one group:
+features and labels are centred within the problem (a pooled probe mostly learns which problems are hard). Length is regressed out. Layer,
+pooling and penalty are chosen by cross-validation that keeps problems apart; every figure of the report is out-of-fold, with that choice
+made anew inside each fold. What it has earned is one number in [0, 1], from its length-controlled AUROC within held-out problems.
+
+Not trusted further than that: with too little data the probe says so and has no weight.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from probing.auroc import auroc_within
+from probing.contrasts import Bools, Floats, Ints, centred, length_terms, problem_folds, select, shuffled_within
+from probing.held_out import design, held_out_scores, logprob_terms, pooled_aurocs
+from probing.hidden_states import POOLINGS, StateFeatures
+from probing.logistic import calibrate, calibration_error, fit_contrasts, sigmoid
+from probing.probe_config import ProbeConfig
+
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class ProbeReport:
+    """How good the probe is, out of fold. Figures are AUROCs unless said otherwise; NaN means not measured."""
+
+    available: bool
+    reason: str  # why there is no probe; empty when there is one
+    samples: int  # with finite features and a label
+    problems: int
+    informative: int  # problems with both kinds of sample: the AUROCs within are averaged over these
+    positive_share: float
+    earned_weight: float = 0.0  # g in METHOD, in [0, 1]
+    within: dict[str, float] = field(default_factory=dict)  # controlled, raw, states, length, mean_logprob, min_logprob
+    within_se: float = NAN  # standard error of within["controlled"] over problems
+    pooled: dict[str, float] = field(default_factory=dict)  # controlled, raw, length, mean_logprob: of a probe that is not centred
+    null_mean: float = NAN  # AUROC within, the whole search repeated on labels shuffled inside problems
+    null_sd: float = NAN
+    calibration_error: float = NAN  # expected calibration error, ten equal-width bins, probabilities calibrated on the other folds
+    layer: int = -1  # place among the model's hidden states, as in StateFeatures.layers
+    pooling: str = ""
+    c: float = NAN
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A fitted probe: linear in centred features, then a logistic calibration. Save and load without pickle."""
+
+    report: ProbeReport
+    place: tuple[int, int] = (0, 0)  # layer (place in StateFeatures.layers) and pooling that it reads
+    state_weights: Floats = field(default_factory=lambda: np.zeros(0))  # [D]
+    logprob_weights: Floats = field(default_factory=lambda: np.zeros(2))  # mean, least
+    length_weights: Floats = field(default_factory=lambda: np.zeros(2))  # takes out what the others owe to length
+    calibration: tuple[float, float] = (0.0, 0.0)  # slope >= 0 and intercept of the log-odds
+
+    def logits(self, features: StateFeatures, groups: npt.ArrayLike) -> Floats:
+        """float64[N] uncalibrated log-odds, centred within the problems that `groups` (int or str [N]) names. NaN where a feature is."""
+        groups_N = _numbered(groups)
+        states_ND = features.states[:, self.place[0], self.place[1]].astype(np.float64)
+        logit_N = states_ND @ self.state_weights + logprob_terms(features) @ self.logprob_weights
+        logit_N = logit_N + length_terms(features.lengths) @ self.length_weights
+        seen = np.isfinite(logit_N)
+        out_N = np.full(len(logit_N), NAN)
+        if seen.any():
+            _, kept = np.unique(groups_N[seen], return_inverse=True)
+            out_N[seen] = centred(logit_N[seen, None], kept)[:, 0]
+        return out_N
+
+    def score(self, features: StateFeatures, groups: npt.ArrayLike) -> Floats:
+        """float64[N]: calibrated probability that each answer is right; NaN where it cannot be known (no probe, or a NaN feature).
+
+        Centring needs the other answers of the problem: pass whole groups.
+        """
+        if not self.report.available:
+            return np.full(len(features.lengths), NAN)
+        slope, intercept = self.calibration
+        return sigmoid(slope * self.logits(features, groups) + intercept)
+
+    def save(self, folder: Path) -> None:
+        """Write `probe.npz` (weights) and `probe.json` (report) into an existing folder."""
+        np.savez(
+            folder / "probe.npz",
+            place=np.array(self.place),
+            state_weights=self.state_weights,
+            logprob_weights=self.logprob_weights,
+            length_weights=self.length_weights,
+            calibration=np.array(self.calibration),
+        )
+        (folder / "probe.json").write_text(json.dumps(asdict(self.report), indent=1) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> Probe:
+        """Read what `save` wrote. Raises OSError when it is not there, ValueError when it is not a probe."""
+        report = ProbeReport(**json.loads((folder / "probe.json").read_text()))
+        with np.load(folder / "probe.npz", allow_pickle=False) as stored:
+            return cls(
+                report=report,
+                place=(int(stored["place"][0]), int(stored["place"][1])),
+                state_weights=stored["state_weights"],
+                logprob_weights=stored["logprob_weights"],
+                length_weights=stored["length_weights"],
+                calibration=(float(stored["calibration"][0]), float(stored["calibration"][1])),
+            )
+
+
+def earned_weight(auroc_within_controlled: float, null_mean: float, null_sd: float, config: ProbeConfig) -> float:
+    """g in [0, 1]: 0 up to the floor (or two spreads above the null, if that is higher), 1 from `config.full`, straight in between.
+
+    >>> [round(earned_weight(a, 0.5, 0.01, ProbeConfig(floor=0.6, full=0.8)), 2) for a in (0.55, 0.6, 0.7, 0.9)]
+    [0.0, 0.0, 0.5, 1.0]
+    """
+    if not np.isfinite(auroc_within_controlled):
+        return 0.0
+    floor = max(config.floor, null_mean + 2 * null_sd) if np.isfinite(null_mean) else config.floor
+    if auroc_within_controlled <= floor:
+        return 0.0
+    return float(min(1.0, (auroc_within_controlled - floor) / max(config.full - floor, 1e-9)))
+
+
+def fit_probe(
+    features: StateFeatures,
+    labels: npt.ArrayLike,
+    groups: npt.ArrayLike,
+    config: ProbeConfig,
+    seed: int,
+    targets: npt.ArrayLike | None = None,
+) -> Probe:
+    """Fit a probe to consensus labels.
+
+    Args: features of N answers; `labels` float[N] of 0 and 1, NaN where there is none (left out, never counted as wrong); `groups` [N],
+    the problem of each; `targets` float[N] in [0, 1] to learn from instead of the labels (which still score it), such as soft agreement.
+    Data too poor for a probe (few problems with both kinds) gives a `Probe` whose report says why, with weight 0.
+    Raises ValueError for lengths that differ or labels outside [0, 1].
+    """
+    started = time.perf_counter()
+    labels_N = np.asarray(labels, dtype=np.float64)
+    targets_N = labels_N if targets is None else np.asarray(targets, dtype=np.float64)
+    if not len(labels_N) == len(targets_N) == len(np.asarray(groups)) == len(features.lengths):
+        raise ValueError(
+            f"{len(features.lengths)} answers, {len(labels_N)} labels, {len(targets_N)} targets, {len(np.asarray(groups))} groups"
+        )
+    if not np.isin(labels_N, (0.0, 1.0)).all(where=np.isfinite(labels_N)) or not ((targets_N >= 0) & (targets_N <= 1)).all(
+        where=np.isfinite(targets_N)
+    ):
+        raise ValueError("labels must be 0, 1 or NaN, and targets must lie in [0, 1]")
+    seen = np.isfinite(labels_N) & np.isfinite(targets_N) & features.finite()
+    kept_N = _numbered(np.asarray(groups)[seen])
+    share_G = np.bincount(kept_N, weights=labels_N[seen]) / np.bincount(kept_N)
+    informative_G = (share_G > 0) & (share_G < 1)
+    if informative_G.sum() >= config.min_problems:
+        probe = _fit(features.take(seen), labels_N[seen], targets_N[seen], kept_N, informative_G, config, seed)
+        return replace(probe, report=replace(probe.report, seconds=time.perf_counter() - started))
+    report = ProbeReport(
+        available=False,
+        reason=f"{informative_G.sum()} problems have both right and wrong samples; a probe needs {config.min_problems}",
+        samples=int(seen.sum()),
+        problems=len(informative_G),
+        informative=int(informative_G.sum()),
+        positive_share=float(labels_N[seen].mean()) if seen.any() else NAN,
+        seconds=time.perf_counter() - started,
+    )
+    return Probe(report)
+
+
+def _fit(
+    features: StateFeatures, labels_N: Floats, targets_N: Floats, groups_N: Ints, informative_G: Bools, config: ProbeConfig, seed: int
+) -> Probe:
+    """The search, the out-of-fold figures and the final fit, on clean data with enough contrasts."""
+    rng = np.random.default_rng(seed)
+    fold_N = problem_folds(groups_N, informative_G, min(config.folds, int(informative_G.sum())), rng)
+    permuted_NK = shuffled_within(groups_N, config.null_shuffles, rng)
+    data = design(features, labels_N, targets_N, groups_N, fold_N, config.pca, seed)
+    candidates = [np.concatenate([states, data.logprobs_N2], axis=1) for states in data.states]
+    chosen = select(candidates, data.basis_NZ, targets_N[permuted_NK], labels_N[permuted_NK] > 0.5, groups_N, fold_N, config.c_grid)
+    choices = [(place, config.c_grid[c]) for place, c in chosen.per_fold]
+    scores = held_out_scores(data, choices)
+    within = {name: auroc_within(scores_N, labels_N > 0.5, groups_N) for name, scores_N in scores.items()}
+    pooled_data = design(features, labels_N, targets_N, groups_N, fold_N, config.pca, seed, pooled=True)
+
+    controlled_N, probability_N = scores["controlled"], np.empty(len(labels_N))
+    for fold in range(int(fold_N.max()) + 1):
+        slope, intercept = calibrate(controlled_N[fold_N != fold], labels_N[fold_N != fold])
+        probability_N[fold_N == fold] = sigmoid(slope * controlled_N[fold_N == fold] + intercept)
+
+    place, c = chosen.final[0], config.c_grid[chosen.final[1]]
+    weights = fit_contrasts(candidates[place], data.basis_NZ, targets_N, groups_N, c)
+    n_basis = data.basis_NZ.shape[1]
+    null_mean, null_sd = float(chosen.null.mean()), float(chosen.null.std(ddof=1))
+    report = ProbeReport(
+        available=True,
+        reason="",
+        samples=len(labels_N),
+        problems=len(informative_G),
+        informative=int(informative_G.sum()),
+        positive_share=float(labels_N.mean()),
+        earned_weight=earned_weight(within["controlled"][0], null_mean, null_sd, config),
+        within={name: mean for name, (mean, _) in within.items()},
+        within_se=within["controlled"][1],
+        pooled=pooled_aurocs(pooled_data, choices),
+        null_mean=null_mean,
+        null_sd=null_sd,
+        calibration_error=calibration_error(probability_N, labels_N),
+        layer=features.layers[data.places[place][0]],
+        pooling=POOLINGS[data.places[place][1]],
+        c=c,
+    )
+    return Probe(
+        report=report,
+        place=data.places[place],
+        state_weights=data.axes[place] @ weights[n_basis:-2],
+        logprob_weights=weights[-2:],
+        length_weights=weights[:n_basis],
+        calibration=calibrate(controlled_N, labels_N),
+    )
+
+
+def _numbered(groups: npt.ArrayLike) -> Ints:
+    """int64[N]: the groups numbered 0..G-1."""
+    return np.unique(np.asarray(groups), return_inverse=True)[1].astype(np.int64)

@@ -1,0 +1,111 @@
+"""Stage 4, test understanding probing: the model writes inputs, a typed mutator extends them. No expected outputs.
+
+An answer is a code block of calls, one a line, with literal arguments; asserts are kept too where a rule wants them. Which of
+the pooled inputs are kept is decided after execution, by how well they tell candidates apart (`rewards.inputs`).
+"""
+
+from __future__ import annotations
+
+import ast
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from probing.answers import code_block
+from probing.config import SuitesConfig
+from probing.problems import Chat, Funnel, parse_signature
+from probing.records import Problem, TestSuite
+from probing.samplers.base import Sampler, SamplingParams
+from probing.templates import render
+from probing.typed_values import fits, mutate
+
+_TRIES = 12  # mutations tried for each input wanted, before a small input space is accepted as exhausted
+_LONGEST = 2_000  # characters of one input
+
+
+def calls_of(text: str, entry: str) -> tuple[list[list[Any]], list[str], int]:
+    """(argument lists of literal calls of `entry`, asserts about it, lines that could not be read) in an answer."""
+    code = code_block(text) or text
+    calls: list[list[Any]] = []
+    asserts: list[str] = []
+    unread = 0
+    for line in code.splitlines():
+        line = line.strip()
+        if not line or line.startswith("#"):
+            continue
+        try:
+            statement = ast.parse(line).body[0]
+        except (SyntaxError, ValueError, IndexError, RecursionError, MemoryError):
+            unread += 1
+            continue
+        call = next(
+            (n for n in ast.walk(statement) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == entry), None
+        )
+        try:
+            if call is None or call.keywords:
+                raise ValueError("no plain call of the entry")
+            calls.append([ast.literal_eval(argument) for argument in call.args])
+        except (ValueError, TypeError, RecursionError, MemoryError):
+            unread += 1
+            continue
+        if isinstance(statement, ast.Assert):
+            asserts.append(line)
+    return calls, asserts, unread
+
+
+def callable_with(signature: str, arguments: Sequence[Any]) -> bool:
+    """Whether the arguments fit the signature in number and type."""
+    function = parse_signature(signature)
+    if function is None or len(function.args.args) != len(arguments):
+        return False
+    return all(fits(value, a.annotation) for value, a in zip(arguments, function.args.args, strict=True))
+
+
+def extend(inputs: Sequence[str], wanted: int, rng: random.Random) -> list[str]:
+    """Mutants of the given inputs (and of mutants), until there are `wanted` distinct ones or the space seems exhausted."""
+    pool = list(inputs)
+    seen = set(pool)
+    for _ in range(_TRIES * max(wanted - len(pool), 0)):
+        if len(pool) >= wanted:
+            break
+        arguments = ast.literal_eval(rng.choice(pool))
+        for _ in range(rng.choice((1, 1, 2, 3))):
+            place = rng.randrange(len(arguments))
+            arguments[place] = mutate(arguments[place], rng)
+        text = repr(arguments)
+        if text not in seen and len(text) <= _LONGEST:
+            seen.add(text)
+            pool.append(text)
+    return pool
+
+
+def write_suites(
+    sampler: Sampler,
+    chat: Chat,
+    problems: Sequence[Problem],
+    config: SuitesConfig,
+    seed: int,
+    funnel: Funnel,
+    progress: Callable[[int], None] | None = None,
+) -> list[TestSuite]:
+    """A pool of inputs for each problem, model-written first, then mutants; problems without one callable input get no suite."""
+    params = SamplingParams(config.temperature, config.top_p, config.max_new_tokens)
+    prompts = [chat(render("tests", description=p.description, interface=p.interface or p.signature)) for p in problems]
+    answers = sampler.sample(prompts, config.samples, params, seed, progress)
+    suites = []
+    for problem, group in zip(problems, answers, strict=True):
+        written: dict[str, None] = {}
+        asserts: dict[str, None] = {}
+        for answer in group:
+            calls, claimed, _ = calls_of(answer.text, problem.entry)
+            asserts.update(dict.fromkeys(claimed))
+            written.update((repr(c), None) for c in calls if callable_with(problem.signature, c) and len(repr(c)) <= _LONGEST)
+        if not written:
+            funnel.drop("no test inputs")
+            continue
+        model_written = list(written)[: config.pool]
+        pool = extend(model_written, config.pool, random.Random(f"{seed} {problem.id}"))
+        origins = ("model",) * len(model_written) + ("mutated",) * (len(pool) - len(model_written))
+        suites.append(TestSuite(problem.id, tuple(pool), origins, tuple(asserts)))
+    funnel.kept = len(suites)
+    return suites
