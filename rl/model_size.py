@@ -1,0 +1,89 @@
+"""How large a model is, without loading it: from its safetensors headers and config.json, its Hub cache, or its name."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rl.config import SEEDLING_WEIGHTS
+from rl.console import UserError
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """Counts of one decoder.
+
+    >>> ModelSize(10.0, 2, 4, 8, 3, "test").weight_bytes
+    20.0
+    """
+
+    parameters: float
+    layers: int
+    hidden: int  # width of the residual stream
+    vocabulary: int
+    kv_values_per_token: int  # keys and values over all layers
+    source: str  # where this was read
+
+    @property
+    def weight_bytes(self) -> float:
+        """Bytes of a 16-bit checkpoint."""
+        return self.parameters * 2
+
+
+def read_model_size(name: str, parameters: float | None = None) -> ModelSize:
+    """Size of `seedling`, a folder, or a Hub id (from the cache, else from a name such as `...-7B-...`, else from `parameters`)."""
+    folder = SEEDLING_WEIGHTS if name == "seedling" else Path(name).expanduser()
+    if not (folder / "config.json").is_file() and "/" in name:
+        folder = _cached(name) or folder
+    if (folder / "config.json").is_file():
+        config = json.loads((folder / "config.json").read_text())
+        counted = sum(_safetensors_count(path) for path in folder.glob("*.safetensors"))
+        return _from_config(config, counted or parameters, f"counted in {folder}" if counted else f"computed from {folder / 'config.json'}")
+    if parameters is not None:
+        return _guessed(parameters, "given")
+    named = re.search(r"(?<![\w.])(\d+(?:\.\d+)?)[bB](?![a-zA-Z])", name)
+    if named and name != "seedling":
+        return _guessed(float(named[1]) * 1e9, "read off its name")
+    raise UserError(f"the size of {name} is not known: the model is not at hand", "model", "give --parameters 7e9")
+
+
+def _cached(name: str) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    try:
+        found = try_to_load_from_cache(name, "config.json")
+    except ValueError:  # not a Hub id
+        return None
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def _safetensors_count(path: Path) -> int:
+    """Number of values in a safetensors file, read from its header."""
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header: dict[str, Any] = json.loads(file.read(length))
+    return sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+
+
+def _from_config(config: dict[str, Any], parameters: float | None, source: str) -> ModelSize:
+    hidden, layers, vocabulary = config["hidden_size"], config["num_hidden_layers"], config["vocab_size"]
+    heads = config["num_attention_heads"]
+    kv_heads = config.get("num_key_value_heads") or heads
+    head = config.get("head_dim") or hidden // heads
+    if parameters is None:  # a gated MLP and grouped attention, as in Qwen2 and Llama
+        block = 2 * hidden * heads * head + 2 * hidden * kv_heads * head + 3 * hidden * config.get("intermediate_size", 4 * hidden)
+        parameters = layers * block + vocabulary * hidden * (1 if config.get("tie_word_embeddings") else 2)
+    return ModelSize(float(parameters), layers, hidden, vocabulary, 2 * layers * kv_heads * head, source)
+
+
+def _guessed(parameters: float, source: str) -> ModelSize:
+    """A typical shape for a number of parameters (12 · layers · hidden², hidden = 128 · layers, a quarter of the heads for keys)."""
+    layers = max(2, round((parameters / (12 * 128**2)) ** (1 / 3)))
+    hidden = 128 * layers
+    vocabulary = min(150_000, round(parameters / 4 / hidden))
+    return ModelSize(parameters, layers, hidden, vocabulary, 2 * layers * hidden // 4, source)
