@@ -126,7 +126,7 @@ def make_plan(config: Config, size: ModelSize, device: str = "cpu", devices: int
             f"sampling {speed:,.0f} tokens/s" + (" (given)" if tokens_per_second else f" ({sampling_flops:.0e} FLOP/s in use)"),
             f"training {training_flops:.0e} FLOP/s in use, a backward pass costing two forward passes",
             f"{KEPT_PROBLEMS:.0%} of proposals are kept; answers take {FILLED_TOKENS:.0%} of max_new_tokens",
-            f"{DISTINCT_PROGRAMS:.0%} of samples are distinct programs; {BYTES_PER_TOKEN} bytes of disk a token, {BYTES_PER_OUTCOME} an outcome",
+            f"{DISTINCT_PROGRAMS:.0%} of samples are distinct programs; {BYTES_PER_TOKEN} bytes a token, {BYTES_PER_OUTCOME} an outcome",
         ),
     )
 
