@@ -32,7 +32,7 @@ class Design:
 def design(
     features: StateFeatures, labels_N: Floats, targets_N: Floats, groups_N: Ints, fold_N: Ints, pca: int, seed: int, pooled: bool = False
 ) -> Design:
-    """Lay out a fit. `pooled` centres over all samples instead of within problems, and counts the prompt's length among the length terms."""
+    """Lay out a fit. `pooled` centres over all samples, not within problems, and counts the prompt's length among the length terms."""
     within_N = np.zeros_like(groups_N) if pooled else groups_N
     basis_NZ = length_terms(features.lengths)
     if pooled:

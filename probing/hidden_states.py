@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
 
 from probing.models import end_token_ids
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 POOLINGS = ("end", "mean")  # state at the end of the code; mean over the answer up to there
 MAX_TOKENS = 4096  # most answer tokens in one forward pass, padding included
 MAX_LOGITS = 2**27  # most logits in one forward pass (512 MiB in float32)
+
+KeysAndValues = list[tuple[torch.Tensor, torch.Tensor]]  # a pair [1, H, P, D] for each layer
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,9 @@ class StateFeatures:
 
     def take(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> StateFeatures:
         """The features of some of the answers."""
-        arrays = (self.states, self.mean_logprob, self.min_logprob, self.lengths, self.prompt_lengths)
-        return StateFeatures(*(array[rows] for array in arrays), layers=self.layers)
+        return StateFeatures(
+            self.states[rows], self.mean_logprob[rows], self.min_logprob[rows], self.lengths[rows], self.prompt_lengths[rows], self.layers
+        )
 
     def finite(self) -> npt.NDArray[np.bool_]:
         """bool[N]: answers whose features are all finite numbers."""
@@ -82,7 +86,7 @@ class HiddenStates:
         while len(ids) > 1 and ids[-1] in self.end_ids:
             ids.pop()
         wanted = (code or "").rstrip()
-        text = self.tokenizer.decode(ids, skip_special_tokens=True)
+        text = str(self.tokenizer.decode(ids, skip_special_tokens=True))
         start = text.rfind(wanted)
         if not wanted or start < 0 or text.rstrip().endswith(wanted):
             return len(ids)
@@ -147,15 +151,19 @@ class HiddenStates:
             chunks[-1].append(item)
         return chunks
 
-    def _prefill(self, prompt: Sequence[int]) -> tuple[torch.Tensor, DynamicCache]:
+    def _prefill(self, prompt: Sequence[int]) -> tuple[torch.Tensor, KeysAndValues]:
         """Logits float[V] of the first answer token, and the prompt's keys and values."""
         cache = DynamicCache()
         ids_1P = torch.tensor([list(prompt)], device=self.model.device)
         output = self.model(input_ids=ids_1P, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        return output.logits[0, -1], cache
+        pairs: KeysAndValues = []
+        for layer in cache.layers:
+            assert isinstance(layer, DynamicLayer) and layer.keys is not None and layer.values is not None
+            pairs.append((layer.keys, layer.values))
+        return output.logits[0, -1], pairs
 
     def _forward(
-        self, chunk: list[tuple[tuple[int, ...], int]], first_logits_V: torch.Tensor, prompt: DynamicCache
+        self, chunk: list[tuple[tuple[int, ...], int]], first_logits_V: torch.Tensor, prompt: KeysAndValues
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """float32 states [G, K, 2, D], mean logprobs [G] and least logprobs [G] of some answers to one prompt."""
         device, n = self.model.device, len(chunk)
@@ -168,8 +176,8 @@ class HiddenStates:
         end_G1 = torch.tensor([[end] for _, end in chunk], device=device)
         place_1C = torch.arange(width, device=device)[None]
         cache = DynamicCache()
-        for layer, kept in enumerate(prompt.layers):
-            cache.update(kept.keys.expand(n, -1, -1, -1), kept.values.expand(n, -1, -1, -1), layer)
+        for layer, (keys_1HPD, values_1HPD) in enumerate(prompt):
+            cache.update(keys_1HPD.expand(n, -1, -1, -1), values_1HPD.expand(n, -1, -1, -1), layer)
         # Right padding: no real token ever attends to it, so no mask is needed beyond the causal one.
         output = self.model(input_ids=ids_GC, past_key_values=cache, use_cache=True, output_hidden_states=True)
 

@@ -36,7 +36,7 @@ def fit_contrasts(x_NF: Floats, basis_NZ: Floats, targets_N: Floats, groups_N: I
 def out_of_fold(
     features: list[Floats], c_of_fold: list[float], basis_NZ: Floats, targets_N: Floats, groups_N: Ints, fold_N: Ints
 ) -> Floats:
-    """float64[N]: each sample's log-odds from a fit that saw nothing of its problem; `features[i]` and `c_of_fold[i]` are fold i's choice."""
+    """float64[N]: each sample's log-odds from a fit that saw nothing of its problem, on fold i's choice of features and C."""
     logits_N = np.empty(len(targets_N))
     for fold, (x_NF, c) in enumerate(zip(features, c_of_fold, strict=True)):
         train, test = fold_N != fold, fold_N == fold

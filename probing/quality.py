@@ -62,12 +62,21 @@ class Probe:
     length_weights: Floats = field(default_factory=lambda: np.zeros(2))  # takes out what the others owe to length
     calibration: tuple[float, float] = (0.0, 0.0)  # slope >= 0 and intercept of the log-odds
 
-    def logits(self, features: StateFeatures, groups: npt.ArrayLike) -> Floats:
-        """float64[N] uncalibrated log-odds, centred within the problems that `groups` (int or str [N]) names. NaN where a feature is."""
-        groups_N = _numbered(groups)
+    def evidence(self, features: StateFeatures) -> Floats:
+        """float64[N] uncalibrated log-odds as they stand; only differences within a problem mean anything. NaN where a feature is."""
         states_ND = features.states[:, self.place[0], self.place[1]].astype(np.float64)
         logit_N = states_ND @ self.state_weights + logprob_terms(features) @ self.logprob_weights
-        logit_N = logit_N + length_terms(features.lengths) @ self.length_weights
+        return logit_N + length_terms(features.lengths) @ self.length_weights
+
+    def probability(self, centred_evidence: Floats) -> Floats:
+        """Calibrated probability of evidence from which the problem's mean has been taken."""
+        slope, intercept = self.calibration
+        return sigmoid(slope * centred_evidence + intercept)
+
+    def logits(self, features: StateFeatures, groups: npt.ArrayLike) -> Floats:
+        """float64[N]: `evidence`, centred within the problems that `groups` (int or str [N]) names. NaN where a feature is."""
+        groups_N = _numbered(groups)
+        logit_N = self.evidence(features)
         seen = np.isfinite(logit_N)
         out_N = np.full(len(logit_N), NAN)
         if seen.any():
@@ -82,8 +91,7 @@ class Probe:
         """
         if not self.report.available:
             return np.full(len(features.lengths), NAN)
-        slope, intercept = self.calibration
-        return sigmoid(slope * self.logits(features, groups) + intercept)
+        return self.probability(self.logits(features, groups))
 
     def save(self, folder: Path) -> None:
         """Write `probe.npz` (weights) and `probe.json` (report) into an existing folder."""
@@ -146,7 +154,7 @@ def fit_probe(
     targets_N = labels_N if targets is None else np.asarray(targets, dtype=np.float64)
     if not len(labels_N) == len(targets_N) == len(np.asarray(groups)) == len(features.lengths):
         raise ValueError(
-            f"{len(features.lengths)} answers, {len(labels_N)} labels, {len(targets_N)} targets, {len(np.asarray(groups))} groups"
+            f"{len(features.lengths)} answers but {len(labels_N)} labels, {len(targets_N)} targets or another number of groups"
         )
     if not np.isin(labels_N, (0.0, 1.0)).all(where=np.isfinite(labels_N)) or not ((targets_N >= 0) & (targets_N <= 1)).all(
         where=np.isfinite(targets_N)
