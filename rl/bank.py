@@ -1,0 +1,142 @@
+"""The bank of a problem: its distinct programs with their outcomes, as matrices and votes over all candidates.
+
+A candidate without a program is a wrong answer that has no vote; a program that our infrastructure failed on is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from probing.records import Candidate, Problem, TestSuite
+from rewards.clustering import cluster
+from rewards.consensus import ConsensusConfig
+from rewards.inputs import InputsConfig, select_inputs
+from rewards.literals import argument_outcomes
+from rewards.programs import normal_form
+from rewards.records import Execution, Outcome, Program
+from rewards.sandbox import Sandbox
+from rewards.signatures import OutcomeMatrix, concatenate
+from rl.round_files import BankProgram, Verdict
+
+
+def by_problem(candidates: Sequence[Candidate]) -> dict[str, list[Candidate]]:
+    groups: dict[str, list[Candidate]] = {}
+    for candidate in candidates:
+        groups.setdefault(candidate.problem_id, []).append(candidate)
+    return groups
+
+
+def distinct_programs(candidates: Sequence[Candidate]) -> list[tuple[str, str, tuple[int, ...]]]:
+    """(problem id, program, candidates) of programs that differ after normalisation of their syntax trees."""
+    found: dict[tuple[str, str], list[Candidate]] = {}
+    for candidate in candidates:
+        if candidate.code is not None:
+            found.setdefault((candidate.problem_id, normal_form(candidate.code)), []).append(candidate)
+    return [(problem_id, same[0].code or "", tuple(c.index for c in same)) for (problem_id, _), same in found.items()]
+
+
+def execute_bank(
+    problems: Sequence[Problem],
+    suites: Sequence[TestSuite],
+    programs: Sequence[tuple[str, str, tuple[int, ...]]],
+    sandbox: Sandbox,
+    progress: Callable[[int], None] | None = None,
+) -> list[BankProgram]:
+    """Every distinct program on its problem's whole pool of inputs."""
+    entry = {p.id: p.entry for p in problems}
+    inputs = {s.problem_id: s.inputs for s in suites}
+    executions = sandbox.run((Program(code, entry[pid], inputs[pid]) for pid, code, _ in programs), progress)
+    return [BankProgram(pid, code, who, execution) for (pid, code, who), execution in zip(programs, executions, strict=True)]
+
+
+class ProblemBank:
+    """One problem's programs on some of its inputs, ready to vote."""
+
+    def __init__(self, programs: Sequence[BankProgram], inputs: Sequence[str], columns: Sequence[int] | None = None) -> None:
+        """inputs: the suite's whole pool; columns: the inputs to look at (default: all)."""
+        self.programs = list(programs)
+        self.columns = list(range(len(inputs))) if columns is None else list(columns)
+        self.inputs = tuple(inputs[j] for j in self.columns)
+        self.executions = [Execution(tuple(p.execution.outcomes[j] for j in self.columns), p.execution.seconds) for p in programs]
+        self.arguments: tuple[tuple[Outcome, ...], ...] = tuple(map(tuple, argument_outcomes(self.inputs)))
+        weights = [len(p.candidates) for p in programs]
+        self.matrix = OutcomeMatrix.from_executions(self.executions, weights, self.arguments)
+
+    def known(self) -> dict[str, Execution]:
+        """Executions by the normal form of the program, so that rollouts equal to one need not run."""
+        return {normal_form(p.program): e for p, e in zip(self.programs, self.executions, strict=True)}
+
+    def spread(self, values: Sequence[float] | np.ndarray, n: int, default: float) -> np.ndarray:
+        """float64[n]: a value of each program, given to each of its candidates; `default` for candidates without a program."""
+        out = np.full(n, default, dtype=np.float64)
+        for value, program in zip(values, self.programs, strict=True):
+            out[list(program.candidates)] = value
+        return out
+
+
+def group_bank(bank: Sequence[BankProgram]) -> dict[str, list[BankProgram]]:
+    groups: dict[str, list[BankProgram]] = {}
+    for program in bank:
+        groups.setdefault(program.problem_id, []).append(program)
+    return groups
+
+
+def judge(
+    suites: Sequence[TestSuite],
+    candidates: Sequence[Candidate],
+    bank: Sequence[BankProgram],
+    consensus: ConsensusConfig,
+    keep_inputs: int,
+    band: tuple[float, float],
+) -> Iterator[Verdict]:
+    """Selects each problem's inputs by how well they tell its candidates apart, clusters them, and says which problems to train on."""
+    programs, answers = group_bank(bank), by_problem(candidates)
+    for suite in suites:
+        everything = ProblemBank(programs.get(suite.problem_id, []), suite.inputs)
+        columns = select_inputs(everything.matrix, InputsConfig(keep=keep_inputs)) if everything.programs else np.array([], dtype=int)
+        chosen = ProblemBank(everything.programs, suite.inputs, columns.tolist())
+        n = len(answers.get(suite.problem_id, []))
+        if not everything.programs or not len(columns):
+            yield Verdict(suite.problem_id, (), (-1,) * n, (), -1, 0.0, 0.0, 0.0, 0, False)
+            continue
+        logprob = {c.index: c.mean_logprob for c in answers[suite.problem_id]}
+        quality = np.array([max(logprob[i] for i in program.candidates) for program in everything.programs])
+        found = cluster(chosen.matrix, consensus.rho, consensus.tau, quality)
+        yield Verdict(
+            problem_id=suite.problem_id,
+            inputs=tuple(columns.tolist()),
+            labels=tuple(int(label) for label in chosen.spread(found.labels, n, -1)),
+            counts=tuple(int(c) for c in found.counts),
+            top=found.top,
+            top_share=round(found.top_share, 6),
+            margin=round(found.margin, 6),
+            entropy=round(found.entropy, 6),
+            n_valid=found.n_valid,
+            kept=found.in_band(*band),
+        )
+
+
+def label_is_correct(verdict: Verdict, bank: ProblemBank, reference: Execution) -> bool | None:
+    """Whether the winning cluster behaves like the reference wherever that gives a value; None where nobody won (audit only)."""
+    if verdict.top < 0:
+        return None
+    row = next(i for i, p in enumerate(bank.programs) if verdict.labels[p.candidates[0]] == verdict.top)
+    pair = concatenate(bank.matrix.select_programs([row]), OutcomeMatrix.from_executions([reference]))
+    counted = pair.codes[1] >= 0
+    return bool((pair.codes[0, counted] == pair.codes[1, counted]).all()) if counted.any() else None
+
+
+def vote_labels(verdict: Verdict, min_margin: float) -> np.ndarray:
+    """float64[n]: 1 in the winning cluster, 0 outside it, NaN where there is no clear winner: what the probe learns from."""
+    labels = np.array(verdict.labels)
+    if verdict.top < 0 or verdict.margin < min_margin:
+        return np.full(len(labels), np.nan)
+    return (labels == verdict.top).astype(np.float64)
+
+
+def pick_inputs(suites: Sequence[TestSuite], verdicts: Sequence[Verdict]) -> Mapping[str, tuple[str, ...]]:
+    """The kept inputs of each problem."""
+    pool = {s.problem_id: s.inputs for s in suites}
+    return {v.problem_id: tuple(pool[v.problem_id][j] for j in v.inputs) for v in verdicts if v.inputs}

@@ -1,0 +1,131 @@
+"""After every round (and before the first): evaluate the checkpoint, write the round's row, and at the end the summary.
+
+round_NN/metrics.json    one row of summary.json        summary.json    base, rounds, final, loop_seconds, stage_seconds, peak_memory_mb
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from probing.models import load_model
+from probing.samplers.transformers import TransformersSampler
+from rl.console import print_summary
+from rl.evals.base import Unavailable, load_benchmark
+from rl.evals.runner import evaluate
+from rl.monitor import clean, read_metrics
+from rl.round_files import write_rows
+from rl.run_folder import write_atomically
+
+if TYPE_CHECKING:
+    from rl.run import Run
+
+# what a row takes over from the first benchmark's metrics
+_FROM_EVAL = (
+    "pass@1",
+    "pass@1_ci",
+    "pass@4",
+    "pass@16",
+    "majority@16",
+    "majority_wrong",
+    "entropy",
+    "mean_length",
+    "compile_rate",
+    "missing",
+)
+
+
+def evaluate_policy(run: Run, index: int, policy: str) -> dict[str, Any]:
+    """Evaluates a checkpoint on the configured benchmarks and returns the round's row."""
+    folder = run.round_folder(index)
+
+    def compute() -> dict[str, Any]:
+        model, tokenizer = load_model(policy, run.config.sampling.device, run.config.sampling.dtype)
+        sampler = TransformersSampler(model, tokenizer, batch_size=run.config.sampling.batch_size)
+        benchmarks: dict[str, Any] = {}
+        for name in run.config.evals.benchmarks:
+            benchmark = load_benchmark(name, run.config.evals.limit)
+            if isinstance(benchmark, Unavailable):
+                benchmarks[name] = {"unavailable": benchmark.reason}
+                continue
+            total = len(benchmark.tasks) * run.config.evals.samples
+            with run.bar(index, f"eval {name}", total, "samples") as advance:
+                result = evaluate(sampler, tokenizer, run.sandbox, benchmark, run.config.evals, advance)
+            write_rows(folder / f"eval_{name}.jsonl", result.tasks)
+            benchmarks[name] = result.metrics
+        return benchmarks
+
+    benchmarks = run.once(index, "eval", folder / "eval.json", compute, _write_json, _read_json)
+    row = _row(run, index, benchmarks)
+    if run.main:
+        write_atomically(folder / "metrics.json", json.dumps(row, indent=1, default=clean))
+        run.monitor.round(row, index)
+        _write_summary(run)
+    return row
+
+
+def _write_json(path: Path, value: Any) -> None:
+    write_atomically(path, json.dumps(value, indent=1, default=clean))
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def _row(run: Run, index: int, benchmarks: Mapping[str, Any]) -> dict[str, Any]:
+    first = next((m for m in benchmarks.values() if "unavailable" not in m), {})
+    row: dict[str, Any] = {"round": index, **{name: first[name] for name in _FROM_EVAL if name in first}, "benchmarks": benchmarks}
+    if index:
+        logged = {r["stage"]: r for r in read_metrics(run.folder / "metrics.jsonl") if r["round"] == index and r["step"] is None}
+        consensus, probe = logged.get("consensus", {}), logged.get("probe", {})
+        row |= {
+            "label_accuracy": consensus.get("label_accuracy"),
+            "label_accuracy_kept": consensus.get("label_accuracy_kept"),
+            "probe_auroc_within_raw": probe.get("within/raw"),
+            "probe_auroc_within_controlled": probe.get("within/controlled"),
+            "probe_auroc_pooled": probe.get("pooled/raw"),
+            "length_auroc_within": probe.get("within/length"),
+            "logprob_auroc_within": probe.get("within/mean_logprob"),
+            "probe_weight": probe.get("earned_weight"),
+            "funnel": _read_json(run.round_folder(index) / "funnel.json"),
+            "training": _read_json(run.round_folder(index) / "training.json"),
+        }
+    row["seconds"] = run.seconds.get(str(index), {})
+    return row
+
+
+def _write_summary(run: Run) -> dict[str, Any]:
+    """summary.json of all rounds so far; `final` is the last of them, whose checkpoint a run ends with."""
+    rows = []
+    while (path := run.folder / f"round_{len(rows):02d}" / "metrics.json").exists():
+        rows.append(_read_json(path))
+    stages: dict[str, float] = {}
+    for row in rows:
+        for name, seconds in row["seconds"].items():
+            stages[name] = round(stages.get(name, 0.0) + seconds, 2)
+    summary = {
+        "base": rows[0],
+        "rounds": rows[1:],
+        "final": rows[-1],
+        "loop_seconds": round(run.loop_seconds(), 1),
+        "stage_seconds": stages,
+        "peak_memory_mb": round(run.memory.megabytes),
+    }
+    write_atomically(run.folder / "summary.json", json.dumps(summary, indent=1))
+    return summary
+
+
+def finish(run: Run) -> None:
+    """The report, the final table, and where to find the result."""
+    run.state.wait_for_everyone()
+    if not run.main:
+        return
+    from rl.report import write_report
+
+    summary = _write_summary(run)
+    report = write_report(run.folder)
+    last = summary["final"]
+    checkpoint = run.folder / last["training"]["checkpoint"] if last["round"] else Path(run.model)
+    print_summary(summary, {"best checkpoint": str(checkpoint), "report": str(report)}, run.console)

@@ -1,0 +1,91 @@
+"""The files of a round: records to JSON lines and back, written whole or not at all.
+
+round_01/problems.jsonl     Problem                     round_01/executions.jsonl   BankProgram (a distinct program and its outcomes)
+round_01/suites.jsonl       TestSuite (pool of inputs)  round_01/clusters.jsonl     Verdict (one a problem)
+round_01/candidates.jsonl   Candidate                   round_01/scores.jsonl       one a candidate
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from probing.records import Candidate, Problem, TestSuite
+from rewards.records import Execution, Kind, Outcome
+from rl.run_folder import write_atomically
+
+Record = TypeVar("Record", Problem, TestSuite, Candidate, "Verdict")
+
+
+@dataclass(frozen=True)
+class BankProgram:
+    """A distinct program of a problem's bank, with every candidate that wrote it."""
+
+    problem_id: str
+    program: str  # the first candidate's text
+    candidates: tuple[int, ...]  # indices of the candidates whose normal form is the same
+    execution: Execution  # on all inputs of the suite's pool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What consensus says about one problem (METHOD, "The quantities")."""
+
+    problem_id: str
+    inputs: tuple[int, ...]  # inputs of the suite's pool that were kept, the most telling first
+    labels: tuple[int, ...]  # cluster of each candidate, -1 where it has no vote
+    counts: tuple[int, ...]  # members of each cluster, the largest first
+    top: int  # winning cluster, -1 when none
+    top_share: float
+    margin: float
+    entropy: float  # nats
+    n_valid: int
+    kept: bool  # in the band of agreement, so trained on
+    label_correct: bool | None = None  # audit only: does the winner behave like the reference? None: not known
+
+
+def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    write_atomically(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+
+
+def write_records(path: Path, records: Sequence[Problem | TestSuite | Candidate | Verdict]) -> None:
+    write_rows(path, map(asdict, records))
+
+
+def read_records(path: Path, kind: type[Record]) -> list[Record]:
+    """Records of one kind; lists become tuples again."""
+    names = {f.name for f in fields(kind)}
+    return [kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items() if k in names}) for row in read_rows(path)]
+
+
+def write_bank(path: Path, bank: Sequence[BankProgram]) -> None:
+    """Outcomes are written as `kind:payload`."""
+    write_rows(
+        path,
+        (
+            {
+                "problem_id": b.problem_id,
+                "program": b.program,
+                "candidates": b.candidates,
+                "outcomes": [f"{o.kind}:{o.payload}" for o in b.execution.outcomes],
+                "seconds": round(b.execution.seconds, 4),
+            }
+            for b in bank
+        ),
+    )
+
+
+def read_bank(path: Path) -> list[BankProgram]:
+    bank = []
+    for row in read_rows(path):
+        parts = (text.partition(":") for text in row["outcomes"])
+        execution = Execution(tuple(Outcome(Kind(kind), payload) for kind, _, payload in parts), row["seconds"])
+        bank.append(BankProgram(row["problem_id"], row["program"], tuple(row["candidates"]), execution))
+    return bank

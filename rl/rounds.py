@@ -1,0 +1,253 @@
+"""One round, stage by stage. Every method leaves its file in the round's folder and reads it back when it is there already.
+
+    problems.jsonl → suites.jsonl → candidates.jsonl → executions.jsonl → clusters.jsonl → probe.json, scores.jsonl → checkpoint → metrics.json
+
+Resuming therefore means: the first file that is missing. What depends on chance takes its seed from (run seed, round, stage).
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from probing.models import load_model, render_chat
+from probing.problems import Funnel, lexical_entropy, propose, rate, select_proposals, topic_shares, write_interfaces
+from probing.records import Candidate, Problem, TestSuite
+from probing.samplers.base import Sampler
+from probing.samplers.transformers import TransformersSampler
+from probing.solutions import sample_solutions, solve_prompt
+from probing.suites import write_suites
+from rewards.consensus import get_rule
+from rl.bank import ProblemBank, distinct_programs, execute_bank, group_bank, judge, label_is_correct, pick_inputs, vote_labels
+from rl.evals.seedling import benchmark_texts
+from rl.frozen_probe import FrozenProbe, fit_frozen_probe
+from rl.oracle import reference_executions
+from rl.rollouts import derive_seed
+from rl.round_files import BankProgram, Verdict, read_bank, read_records, write_bank, write_records, write_rows
+from rl.run_folder import write_atomically
+
+if TYPE_CHECKING:
+    from rl.run import Run
+
+
+class Round:
+    """Round `index` (from 1) of a run, starting from the checkpoint `policy`."""
+
+    def __init__(self, run: Run, index: int, policy: str) -> None:
+        self.run, self.index, self.policy, self.config = run, index, policy, run.config
+        self.folder = run.round_folder(index)
+
+    # what the stages share
+
+    @functools.cached_property
+    def _loaded(self) -> tuple[Any, Any]:
+        return load_model(self.policy, self.config.sampling.device, self.config.sampling.dtype)
+
+    @functools.cached_property
+    def sampler(self) -> Sampler:
+        return TransformersSampler(*self._loaded, batch_size=self.config.sampling.batch_size)
+
+    def chat(self, text: str) -> str:
+        return render_chat(self._loaded[1], text)
+
+    def seed(self, stage: str) -> int:
+        return derive_seed(self.config.seed, self.index, stage)
+
+    def stopped(self) -> bool:
+        """Whether a guard ended the run in this round."""
+        return bool(json.loads((self.folder / "training.json").read_text()).get("stop_run"))
+
+    # stages 1 to 3
+
+    def problems(self) -> list[Problem]:
+        """Problems that the policy invented, rated and wrote an interface for."""
+        return self.run.once(
+            self.index, "problems", self.folder / "problems.jsonl", self._invent, write_records, lambda p: read_records(p, Problem)
+        )
+
+    def _invent(self) -> list[Problem]:
+        config, funnel = self.config.problems, Funnel()
+        each = math.ceil(config.count / len(config.topics)) * len(config.topics)
+        with self.run.bar(self.index, "problems", each, "proposals") as advance:
+            proposals = propose(self.sampler, self.chat, config, self.seed("propose"), advance)
+        earlier = [p.description for r in range(1, self.index) for p in read_records(self.run.round_folder(r) / "problems.jsonl", Problem)]
+        texts = benchmark_texts(self.config.evals.benchmarks)
+        problems = select_proposals(proposals, config, f"r{self.index:02d}", funnel, earlier, texts)
+        with self.run.bar(self.index, "ratings", len(problems) * config.ratings_per_problem, "ratings") as advance:
+            problems = rate(self.sampler, self.chat, problems, config, self.seed("rate"), funnel, advance)
+        with self.run.bar(self.index, "interfaces", len(problems), "problems") as advance:
+            problems = write_interfaces(self.sampler, self.chat, problems, config, self.seed("interface"), funnel, advance)
+        if not problems:
+            raise RoundError(f"round {self.index}: not one of {funnel.proposed} proposals is usable; dropped: {dict(funnel.dropped)}")
+        figures = {"lexical_entropy_bits": lexical_entropy(p.description for p in problems), "topic_shares": topic_shares(problems)}
+        rating = sum(p.rating or 0.0 for p in problems) / len(problems)
+        self.run.log("problems", self.index, {**funnel.as_dict(), **figures, "mean_rating": rating})
+        write_atomically(self.folder / "funnel.json", json.dumps({**funnel.as_dict(), **figures}, indent=1))
+        return problems
+
+    # stage 4
+
+    def suites(self, problems: Sequence[Problem]) -> list[TestSuite]:
+        """A pool of test inputs for each problem."""
+
+        def compute() -> list[TestSuite]:
+            funnel = Funnel(proposed=len(problems))
+            config = self.config.suites
+            with self.run.bar(self.index, "test inputs", len(problems) * config.samples, "answers") as advance:
+                suites = write_suites(self.sampler, self.chat, problems, config, self.seed("suites"), funnel, advance)
+            written = sum(origin == "model" for s in suites for origin in s.origins)
+            total = sum(len(s.inputs) for s in suites)
+            self.run.log("suites", self.index, {**funnel.as_dict(), "inputs": total, "model_written_share": written / max(total, 1)})
+            return suites
+
+        return self.run.once(
+            self.index, "test inputs", self.folder / "suites.jsonl", compute, write_records, lambda p: read_records(p, TestSuite)
+        )
+
+    # stage 5
+
+    def candidates(self, problems: Sequence[Problem], suites: Sequence[TestSuite]) -> list[Candidate]:
+        """`solutions.samples` solutions of each problem that has inputs."""
+        tested = {s.problem_id for s in suites}
+        chosen = [p for p in problems if p.id in tested]
+
+        def compute() -> list[Candidate]:
+            with self.run.bar(self.index, "solutions", len(chosen) * self.config.solutions.samples, "samples") as advance:
+                return sample_solutions(self.sampler, self.chat, chosen, self.config.solutions, self.seed("solutions"), advance)
+
+        return self.run.once(
+            self.index, "solutions", self.folder / "candidates.jsonl", compute, write_records, lambda p: read_records(p, Candidate)
+        )
+
+    def executions(self, problems: Sequence[Problem], suites: Sequence[TestSuite], candidates: Sequence[Candidate]) -> list[BankProgram]:
+        """Every distinct program on all its problem's inputs, in the sandbox."""
+
+        def compute() -> list[BankProgram]:
+            programs = distinct_programs(candidates)
+            before = Counter(self.run.sandbox.counts)
+            with self.run.bar(self.index, "executions", len(programs), "programs") as advance:
+                bank = execute_bank(problems, suites, programs, self.run.sandbox, advance)
+            self.run.log_outcomes(self.index, before)
+            missing = sum(b.execution.missing for b in bank)
+            if missing > self.config.grpo.max_missing * max(len(bank), 1):
+                raise RoundError(f"round {self.index}: the sandbox failed on {missing} of {len(bank)} programs; the run cannot be trusted")
+            return bank
+
+        return self.run.once(self.index, "executions", self.folder / "executions.jsonl", compute, write_bank, read_bank)
+
+    def verdicts(
+        self, problems: Sequence[Problem], suites: Sequence[TestSuite], candidates: Sequence[Candidate], bank: Sequence[BankProgram]
+    ) -> list[Verdict]:
+        """Execution consensus on each problem; with an oracle, also whether it is right (for the log only)."""
+
+        def compute() -> list[Verdict]:
+            solutions, keep = self.config.solutions, self.config.suites.inputs
+            band = (solutions.band_low, solutions.band_high)
+            verdicts = list(judge(suites, candidates, bank, self.config.consensus, keep, band))
+            references = self.references(problems, suites, verdicts)
+            programs, pool = group_bank(bank), {s.problem_id: s.inputs for s in suites}
+            audited = [
+                replace(v, label_correct=label_is_correct(v, ProblemBank(programs[v.problem_id], pool[v.problem_id], v.inputs), reference))
+                if (reference := references.get(v.problem_id)) is not None
+                else v
+                for v in verdicts
+            ]
+            self.run.log("consensus", self.index, consensus_figures(audited))
+            return audited
+
+        return self.run.once(
+            self.index, "consensus", self.folder / "clusters.jsonl", compute, write_records, lambda p: read_records(p, Verdict)
+        )
+
+    def references(self, problems: Sequence[Problem], suites: Sequence[TestSuite], verdicts: Sequence[Verdict]) -> dict[str, Any]:
+        """The oracle's outcomes on each problem's kept inputs; empty unless the run is audited or is an oracle run."""
+        if self.run.oracle is None or not (self.config.audit or self.config.grpo.reward == "oracle"):
+            return {}
+        return reference_executions(self.run.oracle, problems, dict(pick_inputs(suites, verdicts)), self.run.sandbox)
+
+    # the probe
+
+    def probe(
+        self, problems: Sequence[Problem], candidates: Sequence[Candidate], bank: Sequence[BankProgram], verdicts: Sequence[Verdict]
+    ) -> FrozenProbe:
+        """The quality probe on the frozen policy, fitted on consensus labels; scores.jsonl holds every candidate's two scores."""
+
+        def compute() -> tuple[FrozenProbe, list[dict[str, Any]]]:
+            prompts = {p.id: solve_prompt(self.chat, p) for p in problems}
+            labels = {v.problem_id: vote_labels(v, self.config.probe.label_margin) for v in verdicts}
+            label_N = [float(labels[c.problem_id][c.index]) for c in candidates]
+            with self.run.bar(self.index, "hidden states", len(candidates), "samples") as advance:
+                probe, score_N = fit_frozen_probe(
+                    *self._loaded,
+                    [prompts[c.problem_id] for c in candidates],
+                    [(c.token_ids, c.code) for c in candidates],
+                    label_N,
+                    self.config.probe,
+                    self.seed("probe") % 2**32,
+                    advance,
+                )
+            self.run.log("probe", self.index, asdict(probe.probe.report))
+            return probe, self._scores(candidates, bank, verdicts, score_N)
+
+        def write(path: Path, result: tuple[FrozenProbe, list[dict[str, Any]]]) -> None:
+            result[0].save(path.parent)
+            write_rows(path, result[1])
+
+        def read(path: Path) -> tuple[FrozenProbe, list[dict[str, Any]]]:
+            return FrozenProbe.load(path.parent, *self._loaded, self.config.probe), []
+
+        return self.run.once(self.index, "probe", self.folder / "scores.jsonl", compute, write, read)[0]
+
+    def _scores(
+        self, candidates: Sequence[Candidate], bank: Sequence[BankProgram], verdicts: Sequence[Verdict], probe_N: np.ndarray
+    ) -> list[dict[str, Any]]:
+        rule, programs = get_rule(self.config.consensus), group_bank(bank)
+        inputs = {s.problem_id: s.inputs for s in read_records(self.folder / "suites.jsonl", TestSuite)}
+        votes: dict[str, np.ndarray] = {}
+        for verdict in verdicts:
+            chosen = ProblemBank(programs.get(verdict.problem_id, []), inputs[verdict.problem_id], verdict.inputs)
+            scores = rule.scores(chosen.matrix) if chosen.programs and verdict.inputs else []
+            votes[verdict.problem_id] = chosen.spread(scores, len(verdict.labels), 0.0)
+        return [
+            {
+                "problem_id": c.problem_id,
+                "index": c.index,
+                "consensus": _known(votes[c.problem_id][c.index]),
+                "probe": _known(p),
+                "mean_logprob": round(c.mean_logprob, 4),
+                "n_tokens": c.n_tokens,
+            }
+            for c, p in zip(candidates, probe_N, strict=True)
+        ]
+
+
+class RoundError(RuntimeError):
+    """A round that cannot go on, with what the user can look at."""
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else round(float(value), 5)
+
+
+def consensus_figures(verdicts: Sequence[Verdict]) -> dict[str, float | None]:
+    """Means over problems. Label accuracy is an audit: the share of winners that behave like the reference."""
+    labels = [v.label_correct for v in verdicts if v.label_correct is not None]
+    kept = [v.label_correct for v in verdicts if v.label_correct is not None and v.kept]
+    return {
+        "problems": len(verdicts),
+        "kept": sum(v.kept for v in verdicts),
+        "top_share": float(np.mean([v.top_share for v in verdicts])),
+        "margin": float(np.mean([v.margin for v in verdicts])),
+        "entropy": float(np.mean([v.entropy for v in verdicts])),
+        "distinct_behaviours": float(np.mean([len(v.counts) for v in verdicts])),
+        "label_accuracy": float(np.mean(labels)) if labels else None,
+        "label_accuracy_kept": float(np.mean(kept)) if kept else None,
+    }

@@ -1,0 +1,48 @@
+"""The whole loop. Reads top to bottom:
+
+    problems → suites → candidates → executions → clusters → probe scores → rewards → update → eval → next round
+
+    accelerate launch rl/train.py --config configs/seedling.yaml [--rounds 1 --grpo.learning_rate 1e-5 ...]
+
+Killed anywhere, the same command goes on at the first unfinished stage, to the same result.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from probing.memory import keep_freed_memory
+from rl.config import config_from_argv
+from rl.console import error_screen
+
+
+def main(argv: list[str]) -> int:
+    keep_freed_memory()
+    with error_screen():
+        config = config_from_argv(argv)
+        from rl.evaluation import evaluate_policy, finish
+        from rl.rounds import Round
+        from rl.run import Run
+        from rl.training import train
+
+        with Run(config) as run:
+            policy = run.model
+            evaluate_policy(run, 0, policy)
+            for index in range(1, config.rounds + 1):
+                round = Round(run, index, policy)
+                problems = round.problems()
+                suites = round.suites(problems)
+                candidates = round.candidates(problems, suites)
+                executions = round.executions(problems, suites, candidates)
+                verdicts = round.verdicts(problems, suites, candidates, executions)
+                probe = round.probe(problems, candidates, executions, verdicts)
+                policy = str(train(round, problems, suites, candidates, executions, verdicts, probe))
+                evaluate_policy(run, index, policy)
+                if round.stopped():
+                    break
+            finish(run)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
