@@ -63,35 +63,27 @@ class Probe:
     calibration: tuple[float, float] = (0.0, 0.0)  # slope >= 0 and intercept of the log-odds
 
     def evidence(self, features: StateFeatures) -> Floats:
-        """float64[N] uncalibrated log-odds as they stand; only differences within a problem mean anything. NaN where a feature is."""
-        states_ND = features.states[:, self.place[0], self.place[1]].astype(np.float64)
-        logit_N = states_ND @ self.state_weights + logprob_terms(features) @ self.logprob_weights
-        return logit_N + length_terms(features.lengths) @ self.length_weights
+        """float64[N] log-odds of each answer by itself, up to a constant of its problem; NaN where a feature is."""
+        evidence_N = features.states[:, self.place[0], self.place[1]].astype(np.float64) @ self.state_weights
+        evidence_N += logprob_terms(features) @ self.logprob_weights + length_terms(features.lengths) @ self.length_weights
+        return np.where(np.isfinite(evidence_N), evidence_N, NAN)
 
     def probability(self, centred_evidence: Floats) -> Floats:
-        """Calibrated probability of evidence from which the problem's mean has been taken."""
+        """float64[N]: calibrated probability of being right, from evidence less its problem's mean; NaN without a probe or evidence."""
+        if not self.report.available:
+            return np.full(len(centred_evidence), NAN)
         slope, intercept = self.calibration
         return sigmoid(slope * centred_evidence + intercept)
 
-    def logits(self, features: StateFeatures, groups: npt.ArrayLike) -> Floats:
-        """float64[N]: `evidence`, centred within the problems that `groups` (int or str [N]) names. NaN where a feature is."""
-        groups_N = _numbered(groups)
-        logit_N = self.evidence(features)
-        seen = np.isfinite(logit_N)
-        out_N = np.full(len(logit_N), NAN)
-        if seen.any():
-            _, kept = np.unique(groups_N[seen], return_inverse=True)
-            out_N[seen] = centred(logit_N[seen, None], kept)[:, 0]
-        return out_N
-
     def score(self, features: StateFeatures, groups: npt.ArrayLike) -> Floats:
-        """float64[N]: calibrated probability that each answer is right; NaN where it cannot be known (no probe, or a NaN feature).
-
-        Centring needs the other answers of the problem: pass whole groups.
-        """
+        """float64[N]: calibrated probability that each answer is right, centred with the answers given: pass whole problems."""
         if not self.report.available:
             return np.full(len(features.lengths), NAN)
-        return self.probability(self.logits(features, groups))
+        evidence_N, groups_N = self.evidence(features), _numbered(groups)
+        seen = np.isfinite(evidence_N)
+        if seen.any():
+            evidence_N[seen] = centred(evidence_N[seen, None], _numbered(groups_N[seen]))[:, 0]
+        return self.probability(evidence_N)
 
     def save(self, folder: Path) -> None:
         """Write `probe.npz` (weights) and `probe.json` (report) into an existing folder."""
@@ -103,12 +95,14 @@ class Probe:
             length_weights=self.length_weights,
             calibration=np.array(self.calibration),
         )
-        (folder / "probe.json").write_text(json.dumps(asdict(self.report), indent=1) + "\n")
+        plain = {name: None if value != value else value for name, value in asdict(self.report).items()}  # JSON has no NaN
+        (folder / "probe.json").write_text(json.dumps(plain, indent=1, allow_nan=False) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> Probe:
         """Read what `save` wrote. Raises OSError when it is not there, ValueError when it is not a probe."""
-        report = ProbeReport(**json.loads((folder / "probe.json").read_text()))
+        stored_report = json.loads((folder / "probe.json").read_text())
+        report = ProbeReport(**{name: NAN if value is None else value for name, value in stored_report.items()})
         with np.load(folder / "probe.npz", allow_pickle=False) as stored:
             return cls(
                 report=report,
