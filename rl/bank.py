@@ -47,8 +47,13 @@ def execute_bank(
     """Every distinct program on its problem's whole pool of inputs."""
     entry = {p.id: p.entry for p in problems}
     inputs = {s.problem_id: s.inputs for s in suites}
-    executions = sandbox.run((Program(code, entry[pid], inputs[pid]) for pid, code, _ in programs), progress)
-    return [BankProgram(pid, code, who, execution) for (pid, code, who), execution in zip(programs, executions, strict=True)]
+    executions = sandbox.run(Program(code, entry[pid], inputs[pid]) for pid, code, _ in programs)
+    bank = []
+    for (pid, code, who), execution in zip(programs, executions, strict=True):
+        bank.append(BankProgram(pid, code, who, execution))
+        if progress is not None:
+            progress(1)
+    return bank
 
 
 class ProblemBank:

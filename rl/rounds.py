@@ -214,7 +214,7 @@ class Round:
         votes: dict[str, np.ndarray] = {}
         for verdict in verdicts:
             chosen = ProblemBank(programs.get(verdict.problem_id, []), inputs[verdict.problem_id], verdict.inputs)
-            scores = rule.scores(chosen.matrix) if chosen.programs and verdict.inputs else []
+            scores = rule.scores(chosen.matrix) if verdict.inputs else np.zeros(len(chosen.programs))  # no input left: nothing agrees
             votes[verdict.problem_id] = chosen.spread(scores, len(verdict.labels), 0.0)
         return [
             {

@@ -22,7 +22,7 @@ from rl.round_files import BankProgram, Verdict
 from rl.rounds import RoundError
 from rl.run_folder import write_atomically
 from rl.scoring import GrpoTask, RolloutScorer
-from rl.sft import select_for_sft, train_sft
+from rl.sft import select_for_sft, sft_steps, train_sft
 
 if TYPE_CHECKING:
     from rl.rounds import Round
@@ -102,7 +102,7 @@ def _consolidate(
     outcome: dict[str, object] = {"problems": len(chosen), "held_out": len(apart)}
     if config.consolidation in ("sft", "sft+grpo"):
         pairs = select_for_sft([solve_prompt(round.chat, p) for p in problems], problems, candidates, bank, verdicts)
-        with run.bar(round.index, "sft", 1, "steps") as advance:
+        with run.bar(round.index, "sft", sft_steps(len(pairs), config.sft), "steps") as advance:
             result = train_sft(
                 policy, round.folder / "sft", pairs, config.sft, round.seed("sft"), run.monitor.training_log(round.index, "sft"), advance
             )
