@@ -16,18 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, set_seed
 from trl import GRPOConfig as TrlConfig
 
 from probing.samplers.base import Sampler, SamplingParams
 from rl.checkpoints import latest_complete, load_policy, save_policy
-from rl.grpo_trainer import BatchRewards, PolicyTrainer, StepCallback, quiet_libraries, step_figures
+from rl.grpo_trainer import BatchRewards, PolicyTrainer
 from rl.guard_callback import GuardCallback
 from rl.rollouts import PolicyRollouts, SamplerFactory, derive_seed
 from rl.scoring import GrpoTask, RolloutScorer
-from rl.training_config import GrpoConfig, GuardsConfig, OptimizerSection
+from rl.trainer_parts import StepCallback, optimizer_arguments, quiet_libraries, step_figures
+from rl.training_config import GrpoConfig, GuardsConfig
 
 __all__ = ["GrpoConfig", "GrpoResult", "GuardsConfig", "train_grpo"]
 
@@ -57,47 +57,6 @@ def schedule(problem_ids: Sequence[str], steps: int, per_step: int, seed: int) -
     while len(order) < steps * per_step:
         order += [problem_ids[i] for i in rng.permutation(len(problem_ids))]
     return order[: steps * per_step]
-
-
-def optimizer_arguments(config: OptimizerSection, seed: int, world: int, batch: int) -> dict[str, Any]:
-    """Training arguments that GRPO and SFT share. ValueError where the batch cannot be cut evenly.
-
-    batch: samples of one optimizer step over all `world` processes.
-    """
-    if batch % world:
-        fitting = batch // world * world or world
-        raise ValueError(f"a batch of {batch} cannot be shared by {world} processes: make it a multiple of {world}, say {fitting}")
-    share = batch // world
-    micro = min(config.micro_batch or share, share)
-    if share % micro:
-        raise ValueError(
-            f"micro_batch ({micro}) does not divide each process's share of the batch ({share} of {batch}): choose a divisor of {share}"
-        )
-    on_gpu = torch.cuda.is_available()
-    return {
-        "per_device_train_batch_size": micro,
-        "gradient_accumulation_steps": share // micro,
-        "learning_rate": config.learning_rate,
-        "lr_scheduler_type": config.lr_schedule,
-        "lr_scheduler_kwargs": {"min_lr_rate": 0.1} if config.lr_schedule == "cosine_with_min_lr" else None,
-        "warmup_steps": config.warmup,
-        "weight_decay": config.weight_decay,
-        "max_grad_norm": config.max_grad_norm,
-        "adam_beta2": config.adam_beta2,
-        "optim": config.optimizer,
-        "gradient_checkpointing": config.gradient_checkpointing,
-        "bf16": on_gpu,
-        "use_cpu": not on_gpu,
-        "seed": seed % 2**31,
-        "data_seed": seed % 2**31,
-        "logging_steps": 1,
-        "logging_nan_inf_filter": False,
-        "report_to": "none",
-        "disable_tqdm": True,
-        "save_total_limit": 2,  # the newest may be half-written when we are killed
-        "dataloader_pin_memory": on_gpu,
-        "ddp_find_unused_parameters": False,
-    }
 
 
 def train_grpo(
@@ -158,9 +117,8 @@ def train_grpo(
 
 
 def _trl_config(config: GrpoConfig, seed: int, out_dir: Path) -> TrlConfig:
-    world = torch.distributed.get_world_size() if torch.distributed.is_initialized() else _world_from_environment()
     return TrlConfig(
-        **optimizer_arguments(config, seed, world, config.rollouts_per_step),
+        **optimizer_arguments(config, seed, config.rollouts_per_step),
         output_dir=str(out_dir / "trainer"),
         max_steps=config.steps,
         save_steps=config.save_every,
@@ -177,12 +135,6 @@ def _trl_config(config: GrpoConfig, seed: int, out_dir: Path) -> TrlConfig:
         mask_truncated_completions=config.mask_truncated,
         shuffle_dataset=False,  # `schedule` has shuffled; a resumed run must meet the same order
     )
-
-
-def _world_from_environment() -> int:
-    from accelerate import PartialState
-
-    return int(PartialState().num_processes)
 
 
 def _finish(trainer: PolicyTrainer, tokenizer: PreTrainedTokenizerBase, out_dir: Path, guard: GuardCallback) -> Path:

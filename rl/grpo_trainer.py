@@ -1,4 +1,4 @@
-"""TRL's GRPOTrainer with what a round adds: batch-wide rewards, a reference on demand, resumable checkpoints, quiet logs.
+"""TRL's GRPOTrainer with what a round adds: batch-wide rewards, a reference on demand, no work done twice.
 
 Not a trainer of its own: sampling, loss, optimizer and distribution are TRL's. Our parts enter through its
 `rollout_func`, reward functions, `log_metric` and callbacks, and one override that runs between steps.
@@ -6,25 +6,20 @@ Not a trainer of its own: sampling, loss, optimizer and distribution are TRL's. 
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import datasets
 import torch
-import transformers
-from accelerate.utils import gather_object
-from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from accelerate.utils import gather_object, is_peft_model
+from transformers import PreTrainedModel, TrainerState
 from trl import GRPOTrainer
 from trl.models import prepare_deepspeed, prepare_fsdp
 from trl.trainer.utils import add_fused_lm_head
 
-from rl.checkpoints import load_policy, mark_complete
+from rl.checkpoints import load_policy
 from rl.rollouts import PolicyRollouts
 from rl.scoring import BatchScores, RolloutScorer
+from rl.shared_prefix import can_share_prefix, shared_prefix_logps
 
 KL_ROWS = 32  # rollouts of a rank that the KL from the round's start is measured on
 
@@ -70,6 +65,7 @@ class PolicyTrainer(GRPOTrainer):
     def __init__(self, *args: Any, start: Path | str, rewards: BatchRewards, measure_kl_every: int, **kwargs: Any) -> None:
         self.start, self.rewards, self.measure_kl_every = start, rewards, measure_kl_every
         self._reference: Any = None  # the frozen start, wrapped as the backend wants it
+        self._active_B: torch.Tensor | None = None  # bool[B], rows of the batch that need a gradient; None: all
         self.next_beta: float | None = None  # a KL weight that takes effect with the next batch of rollouts
         super().__init__(*args, **kwargs)
 
@@ -82,8 +78,9 @@ class PolicyTrainer(GRPOTrainer):
     @property
     def policy(self) -> PreTrainedModel:
         """The live policy, unwrapped."""
-        assert isinstance(self.model, PreTrainedModel)
-        return self.model
+        model = self.model.get_base_model() if is_peft_model(self.model) else self.model
+        assert isinstance(model, PreTrainedModel)
+        return model
 
     def reference(self) -> Any:
         """The round's starting policy, frozen, loaded at first use (TRL loads it only when beta starts above 0)."""
@@ -111,6 +108,31 @@ class PolicyTrainer(GRPOTrainer):
             self._metrics["train"]["kl"].append(self._kl_from_start(output))
         return output
 
+    def _compute_loss(self, model: Any, inputs: Any) -> Any:
+        if self.beta == 0 and not self._entropy_bonus_enabled:  # then a rollout without an advantage has no gradient
+            self._active_B = inputs["advantages"] != 0
+        try:
+            return super()._compute_loss(model, inputs)
+        finally:
+            self._active_B = None
+
+    def _get_per_token_logps_and_entropies(
+        self, model: Any, input_ids: Any, attention_mask: Any, logits_to_keep: int, *args: Any, **kwargs: Any
+    ) -> Any:
+        bare = self.accelerator.unwrap_model(model)
+        if not self._share_prefix or kwargs.get("compute_aux_loss"):
+            return super()._get_per_token_logps_and_entropies(model, input_ids, attention_mask, logits_to_keep, *args, **kwargs)
+        backbone = (bare.get_base_model() if is_peft_model(bare) else bare).base_model
+        with self.accelerator.autocast():
+            logps, entropies = shared_prefix_logps(model, backbone, input_ids, attention_mask, logits_to_keep, self._active_B)
+        return logps, entropies, None
+
+    @property
+    def _share_prefix(self) -> bool:
+        """Whether prompts may run once a group: not where parameters are sharded, nor where activations are recomputed."""
+        sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
+        return not sharded and not self.args.gradient_checkpointing and can_share_prefix(self.policy)
+
     def _kl_from_start(self, batch: dict[str, torch.Tensor]) -> float:
         """KL(policy || start) in nats a token, over all ranks: Schulman's k3 on up to KL_ROWS rollouts of each rank."""
         ids_BL = torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1)[:KL_ROWS]
@@ -123,95 +145,3 @@ class PolicyTrainer(GRPOTrainer):
         k3_BT = (torch.exp(gap_BT) - gap_BT - 1) * mask_BT
         total, count = self.accelerator.reduce(torch.stack([k3_BT.sum(), mask_BT.sum().float()]), reduction="sum").tolist()
         return total / max(count, 1.0)
-
-
-class StepCallback(TrainerCallback):
-    """Hands each step's figures to the run's log, advances the progress bar, marks checkpoints as complete.
-
-    state: called when a checkpoint is marked; returns what the trainer's own checkpoint lacks (JSON).
-    """
-
-    def __init__(
-        self, log: Callable[[dict[str, Any]], None], progress: Callable[[int], None] | None, state: Callable[[], dict[str, Any]]
-    ) -> None:
-        self.log, self.progress, self.extra_state = log, progress, state
-
-    def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, Any] | None = None, **_: Any
-    ) -> None:
-        if state.is_world_process_zero and logs and "loss" in logs:
-            self.log(step_figures(logs, state.global_step))
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if self.progress is not None:
-            self.progress(1)
-
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if state.is_world_process_zero:
-            mark_complete(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}", self.extra_state())
-
-
-# TRL's figure -> ours; what is not named here is left out of the log (our own figures pass through)
-RENAMED = {
-    "loss": "loss",
-    "grad_norm": "grad_norm",
-    "learning_rate": "learning_rate",
-    "entropy": "entropy",  # mean token entropy, nats
-    "kl": "kl",  # from the round's start, nats a token
-    "reward": "reward",
-    "step_time": "seconds",
-    "completions/clipped_ratio": "truncated",
-    "clip_ratio/region_mean": "clip_ratio",
-    "epoch": "",
-}
-DROPPED = (
-    "rewards/",
-    "completions/",
-    "clip_ratio/",
-    "reward_std",
-    "frac_reward_zero_std",
-    "num_tokens",
-    "cispo_clip_ratio",
-    "total_flos",
-    "train_",
-)
-
-
-def step_figures(logs: dict[str, Any], step: int) -> dict[str, Any]:
-    """One flat record for the run's log; missing figures are None, never 0."""
-    record: dict[str, Any] = {"step": step}
-    for name, value in logs.items():
-        ours = RENAMED.get(name, "" if name.startswith(DROPPED) else name)
-        if ours:
-            record[ours] = None if isinstance(value, float) and value != value else value
-    return record
-
-
-@contextmanager
-def quiet_libraries() -> Iterator[None]:
-    """Silence what the training libraries say that a user can do nothing about; errors still come through.
-
-    TRL warns that `rollout_func` is experimental and once for every unscorable rollout (we count those); torch warns about pinned
-    memory without a GPU; transformers prints its own progress and config differences.
-    """
-    levels = {name: logging.getLogger(name).level for name in ("trl", "accelerate", "transformers")}
-    bars = datasets.are_progress_bars_disabled()
-    verbosity = transformers.logging.get_verbosity()
-    try:
-        for name in levels:
-            logging.getLogger(name).setLevel(logging.ERROR)
-        transformers.logging.set_verbosity_error()
-        transformers.logging.disable_progress_bar()
-        datasets.disable_progress_bars()
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*rollout_func.*experimental")
-            warnings.filterwarnings("ignore", message=".*pin_memory.*")
-            warnings.filterwarnings("ignore", category=FutureWarning)
-            yield
-    finally:
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
-        transformers.logging.set_verbosity(verbosity)
-        transformers.logging.enable_progress_bar()
-        if not bars:
-            datasets.enable_progress_bars()

@@ -11,7 +11,8 @@ from rewards.records import Execution
 from rewards.signatures import OutcomeMatrix
 from rl.grpo import GrpoConfig, train_grpo
 from rl.scoring import ConsensusSignal, GrpoTask, RolloutScorer
-from tests.rl.tiny import LetterExecutor, PlainSampler, save_tiny_policy, value
+from tests.rl.fakes import LetterExecutor, value
+from tests.rl.tiny import PlainSampler, save_tiny_policy
 
 CONFIG = GrpoConfig(
     steps=6, group_size=4, rollouts_per_step=16, max_new_tokens=6, learning_rate=2e-2, save_every=2, lr_schedule="constant", warmup=0

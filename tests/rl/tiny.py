@@ -1,8 +1,8 @@
-"""A tiny random policy, a plain sampler and an executor that runs nothing, for tests of the training stage."""
+"""A tiny random policy and a plain sampler, for tests of the training stage."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -11,21 +11,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTok
 
 from probing.samplers.base import Completion, SamplingParams
 from probing.samplers.randomness import row_keys, uniforms
-from rewards.records import Execution, Kind, Outcome, Program
 
 LETTERS = "abcdefghijklmnop"
-
-
-def value(payload: object) -> Outcome:
-    return Outcome(Kind.VALUE, str(payload))
-
-
-def error() -> Outcome:
-    return Outcome(Kind.EXCEPTION, "ValueError")
-
-
-def missing() -> Outcome:
-    return Outcome(Kind.INFRASTRUCTURE, "worker lost")
 
 
 def save_tiny_policy(path: Path, seed: int = 0) -> Path:
@@ -95,31 +82,3 @@ class PlainSampler:
 
     def close(self) -> None:
         pass
-
-
-class LetterExecutor:
-    """Runs nothing: the outcome on input i is i and whether the program holds the letter `a`. Counts what it was given."""
-
-    def __init__(self) -> None:
-        self.programs: list[Program] = []
-
-    def run(self, programs: Iterable[Program]) -> Iterator[Execution]:
-        for program in programs:
-            self.programs.append(program)
-            yield Execution(tuple(value(f"{i}:{'a' in program.code}") for i in range(len(program.inputs))))
-
-
-class TableExecutor:
-    """Looks a program's outcomes up in a table."""
-
-    def __init__(self, table: dict[str, tuple[Outcome, ...]]) -> None:
-        self.table, self.programs = table, list[Program]()
-
-    def run(self, programs: Iterable[Program]) -> Iterator[Execution]:
-        for program in programs:
-            self.programs.append(program)
-            yield Execution(self.table[program.code])
-
-
-def completion(text: str, n_tokens: int = 3) -> Completion:
-    return Completion(text, tuple(range(2, 2 + n_tokens)), (-0.5,) * n_tokens, True)

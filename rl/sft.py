@@ -1,0 +1,155 @@
+"""Stage 6, consolidation: the paper's supervised fine-tuning on what consensus kept (arXiv 2512.17385, section 2), through TRL.
+
+From each problem's winning cluster (candidates with e(r) >= ρ, at least τ members) the candidate with the highest e(r), then the
+lowest perplexity f(r); 3 epochs of AdamW with a cosine schedule; loss on the answer alone.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase, PrinterCallback, set_seed
+from trl import SFTConfig as TrlConfig
+from trl import SFTTrainer
+
+from probing.records import Candidate, Problem
+from rewards.records import Kind
+from rl.checkpoints import latest_complete, load_policy, save_policy
+from rl.round_files import BankProgram, Verdict
+from rl.trainer_parts import StepCallback, optimizer_arguments, quiet_libraries, step_figures
+from rl.training_config import SftConfig
+
+__all__ = ["SftConfig", "SftPair", "SftResult", "select_for_sft", "sft_steps", "train_sft"]
+
+
+@dataclass(frozen=True)
+class SftPair:
+    """One example: a prompt and the answer to learn, token by token as it was sampled (end token included)."""
+
+    problem_id: str
+    prompt: str
+    token_ids: tuple[int, ...]
+    value_share: float  # e(r), over the suite's whole pool of inputs
+    mean_logprob: float  # nats a token: minus the log of the perplexity f(r)
+
+
+@dataclass(frozen=True)
+class SftResult:
+    """What the fine-tuning left behind."""
+
+    checkpoint: Path
+    history: list[dict[str, Any]]  # one record a step
+    n_too_long: int  # pairs left out because they pass `max_length`
+
+
+def select_for_sft(
+    prompts: Sequence[str],
+    problems: Sequence[Problem],
+    candidates: Sequence[Candidate],
+    bank: Sequence[BankProgram],
+    verdicts: Sequence[Verdict],
+) -> list[SftPair]:
+    """At most one pair a problem, in the order of `problems`; none where nobody won or no member of the winner finished.
+
+    prompts: one for each problem, as in stage 5. Members of a cluster err at the same kept inputs, so e(r) is taken over the
+    whole pool, which can still tell them apart. Ties go to the candidate sampled first.
+    """
+    winners = {v.problem_id: {i for i, label in enumerate(v.labels) if label == v.top} for v in verdicts if v.top >= 0}
+    shares: dict[tuple[str, int], float] = {}
+    for program in bank:
+        outcomes = program.execution.outcomes
+        share = sum(o.kind is Kind.VALUE for o in outcomes) / max(len(outcomes), 1)
+        shares |= {(program.problem_id, index): share for index in program.candidates}
+    members: dict[str, list[Candidate]] = {}
+    for candidate in candidates:
+        if candidate.finished and candidate.index in winners.get(candidate.problem_id, ()):
+            members.setdefault(candidate.problem_id, []).append(candidate)
+    pairs = []
+    for prompt, problem in zip(prompts, problems, strict=True):
+        if problem.id in members:
+            best = max(members[problem.id], key=lambda c: (shares[c.problem_id, c.index], c.mean_logprob, -c.index))
+            pairs.append(SftPair(problem.id, prompt, best.token_ids, shares[problem.id, best.index], best.mean_logprob))
+    return pairs
+
+
+def sft_steps(n_pairs: int, config: SftConfig) -> int:
+    """Optimizer steps that training on `n_pairs` takes."""
+    return math.ceil(n_pairs / config.batch) * config.epochs
+
+
+class PairTrainer(SFTTrainer):
+    """SFTTrainer that tells nobody about itself and writes no model card."""
+
+    def _send_telemetry(self) -> None:
+        pass
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+
+def tokenised(pairs: Sequence[SftPair], tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[dict[str, list[int]]]:
+    """input_ids int[L] and labels int[L], -100 over the prompt: the loss sees the answer alone. Longer than `max_length`: left out."""
+    rows = []
+    for pair in pairs:
+        prompt = tokenizer(pair.prompt, add_special_tokens=False)["input_ids"]
+        if len(prompt) + len(pair.token_ids) <= max_length:
+            rows.append({"input_ids": [*prompt, *pair.token_ids], "labels": [-100] * len(prompt) + list(pair.token_ids)})
+    return rows
+
+
+def train_sft(
+    policy_dir: Path | str,
+    out_dir: Path,
+    pairs: Sequence[SftPair],
+    config: SftConfig,
+    seed: int,
+    log: Callable[[dict[str, Any]], None],
+    progress: Callable[[int], None] | None = None,
+) -> SftResult:
+    """Fine-tune the policy on the pairs and write the result to `out_dir/checkpoint`, whole or not at all.
+
+    Every rank calls it; log is called on the first. Call it again after a kill and it goes on from the last complete checkpoint in
+    `out_dir/trainer`. Raises ValueError when there is nothing to learn from.
+    """
+    with quiet_libraries():
+        set_seed(seed % 2**31)
+        model, tokenizer = load_policy(policy_dir, config.weights_dtype)
+        rows = tokenised(pairs, tokenizer, config.max_length)
+        if not rows:
+            raise ValueError(
+                f"there is no pair to train on: {len(pairs)} were selected, and those over max_length ({config.max_length}) are left out"
+            )
+        arguments = TrlConfig(
+            **optimizer_arguments(config, seed, config.batch),
+            output_dir=str(out_dir / "trainer"),
+            num_train_epochs=config.epochs,
+            save_steps=config.save_every,
+            max_length=None,
+            dataset_kwargs={"skip_prepare_dataset": True},
+        )
+        trainer = PairTrainer(
+            model=model,
+            args=arguments,
+            train_dataset=Dataset.from_list(rows),
+            processing_class=tokenizer,
+            callbacks=[StepCallback(log, progress, dict)],
+        )
+        trainer.remove_callback(PrinterCallback)
+        found = latest_complete(out_dir / "trainer")
+        if found is not None and progress is not None:
+            progress(int(found[0].name.rsplit("-", 1)[1]))
+        trainer.train(resume_from_checkpoint=str(found[0]) if found is not None else None)
+        checkpoint = out_dir / "checkpoint"
+        state_dict = trainer.accelerator.get_state_dict(trainer.model_wrapped) if trainer.accelerator.num_processes > 1 else None
+        if trainer.is_world_process_zero():
+            save_policy(trainer.accelerator.unwrap_model(trainer.model_wrapped), tokenizer, checkpoint, state_dict)
+            shutil.rmtree(out_dir / "trainer", ignore_errors=True)
+        trainer.accelerator.wait_for_everyone()
+    history = [step_figures(record, int(record["step"])) for record in trainer.state.log_history if "loss" in record]
+    return SftResult(checkpoint, history, len(pairs) - len(rows))

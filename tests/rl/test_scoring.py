@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from probing.samplers.base import Completion
+from rewards.consensus import ConsensusConfig, get_rule
+from rewards.mixed import MixedConfig
+from rewards.records import Execution, Outcome
+from rewards.signatures import OutcomeMatrix
+from rl.scoring import BatchScores, ConsensusSignal, GrpoTask, RandomSignal, RolloutScorer, ScoringError
+from tests.rl.fakes import TableExecutor, completion, error, missing, value
+
+GOOD, BAD, OTHER = (value(1), value(2)), (value(1), value(9)), (value(7), value(8))
+TABLE: dict[str, tuple[Outcome, ...]] = {
+    "good": GOOD,
+    "same": GOOD,
+    "bad": BAD,
+    "other": OTHER,
+    "crash": (error(), error()),
+    "lost": (missing(), missing()),
+}
+BANK = OutcomeMatrix.from_executions([Execution(GOOD), Execution(BAD)], weights=[3, 1])
+
+
+def task(id: str = "p", bank: OutcomeMatrix | None = BANK, **rest: object) -> GrpoTask:
+    return GrpoTask(id, f"prompt {id}", "f", ("[1]", "[2]"), bank, **rest)
+
+
+class Probe:
+    """Says how likely a rollout is by a table of texts."""
+
+    def __init__(self, table: dict[str, float | None], gate: float = 1.0) -> None:
+        self.table, self.gate = table, gate
+
+    def probabilities(self, prompts: Sequence[str], completions: Sequence[Completion]) -> list[float | None]:
+        return [self.table[c.text] for c in completions]
+
+
+def extract(text: str) -> str | None:
+    return None if text == "prose" else text
+
+
+def make(tasks: Sequence[GrpoTask], anchor: str = "bank", rule: str = "soft", **rest: object) -> RolloutScorer:
+    signal = rest.pop("signal", None) or ConsensusSignal(get_rule(ConsensusConfig(rule=rule, anchor=anchor)))
+    options = {"mixed": MixedConfig(), "max_missing": 1.0} | rest
+    return RolloutScorer(tasks, TableExecutor(TABLE), extract, signal, **options)
+
+
+def score(scorer: RolloutScorer, texts: Sequence[str], ids: Sequence[str] | None = None, group_size: int | None = None) -> BatchScores:
+    return scorer.score(ids or ["p"] * len(texts), [completion(t) for t in texts], group_size or len(texts), step=0)
+
+
+def test_bank_anchor_asks_the_bank_and_not_the_group() -> None:
+    batch = score(make([task()]), ["bad", "bad", "bad", "good"])
+    assert [s.reward.consensus for s in batch.scores] == pytest.approx([0.625, 0.625, 0.625, 0.875])
+    assert batch.scores[3].reward.total > 0 > batch.scores[0].reward.total
+
+
+def test_group_anchor_asks_the_group_and_leaves_a_samples_own_vote_out() -> None:
+    batch = score(make([task(bank=None)], anchor="group"), ["bad", "bad", "bad", "good"])
+    assert [s.reward.consensus for s in batch.scores] == pytest.approx([5 / 6, 5 / 6, 5 / 6, 0.5])
+
+
+def test_both_pools_bank_and_group() -> None:
+    batch = score(make([task()], anchor="both"), ["bad", "good"])
+    # the others of good: 3 good and 1 bad of the bank, 1 bad of the group
+    assert batch.scores[1].reward.consensus == pytest.approx((1 + 3 / 5) / 2)
+
+
+def test_identical_programs_run_once_and_known_ones_never() -> None:
+    scorer = make([task(known={"good": Execution(GOOD)})])
+    score(scorer, ["good", "bad", "bad", "(bad)"])  # the parentheses are gone in the normal form
+    assert [p.code for p in scorer.executor.programs] == ["bad"]
+    score(scorer, ["bad", "other", "good", "other"])
+    assert [p.code for p in scorer.executor.programs] == ["bad", "other"]
+
+
+def test_the_same_text_runs_again_for_another_problem() -> None:
+    scorer = make([task("p"), task("q")])
+    score(scorer, ["bad", "good", "bad", "good"], ["p", "p", "q", "q"], 2)
+    assert len(scorer.executor.programs) == 4
+
+
+def test_no_program_is_wrong_and_not_missing() -> None:
+    batch = score(make([task()]), ["prose", "good", "crash", "good"])
+    prose, crash = batch.scores[0], batch.scores[2]
+    assert prose.reward.consensus == crash.reward.consensus == 0.0
+    assert prose.reward.total is not None
+    assert (batch.metrics["no_program"], batch.metrics["missing"]) == (1.0, 0.0)
+    assert (batch.metrics["outcomes/refused"], batch.metrics["outcomes/exception"], batch.metrics["outcomes/value"]) == (2.0, 2.0, 4.0)
+
+
+def test_missing_is_none_counted_and_leaves_the_others_as_they_were() -> None:
+    batch = score(make([task()]), ["good", "bad", "lost", "lost"])
+    alone = score(make([task()]), ["good", "bad"])
+    assert [s.reward.total for s in batch.scores[:2]] == pytest.approx([s.reward.total for s in alone.scores])
+    assert [s.reward.total for s in batch.scores[2:]] == [None, None]
+    assert (batch.metrics["missing"], batch.metrics["outcomes/infrastructure"]) == (2.0, 4.0)
+
+
+def test_a_lost_program_is_tried_again_next_time() -> None:
+    scorer = make([task()])
+    score(scorer, ["lost", "good"])
+    scorer.executor.table = TABLE | {"lost": GOOD}
+    assert score(scorer, ["lost", "bad"]).scores[0].reward.total > 0
+
+
+def test_too_many_missing_stop_the_run() -> None:
+    with pytest.raises(ScoringError, match="50% of 4 rollouts"):
+        score(make([task()], max_missing=0.4), ["lost", "lost", "good", "bad"])
+
+
+def test_probe_speaks_within_groups_by_its_gate_and_not_in_flat_ones() -> None:
+    probe = Probe({"good": 0.9, "same": 0.1, "bad": 0.5, "other": 0.2}, gate=0.5)
+    scorer = make([task("p"), task("q")], quality=probe, mixed=MixedConfig(w_consensus=1.0, w_quality=0.8))
+    batch = score(scorer, ["good", "same", "bad", "other"], ["p", "p", "q", "q"], 2)
+    flat, lively = batch.scores[:2], batch.scores[2:]
+    assert [s.reward.total for s in flat] == [0.0, 0.0]  # unanimous: no gradient from the probe alone
+    for s in lively:
+        assert s.reward.total == pytest.approx(s.reward.consensus_normed + 0.8 * 0.5 * s.reward.probe_normed)
+    assert batch.metrics["probe_concordance"] == 1.0
+
+
+def test_a_muted_probe_says_nothing_but_is_still_logged() -> None:
+    scorer = make([task()], quality=Probe({"good": 0.1, "bad": 0.9}))
+    scorer.mute_probe()
+    batch = score(scorer, ["good", "bad"])
+    assert batch.scores[0].reward.total == batch.scores[0].reward.consensus_normed
+    assert (batch.metrics["quality_gate"], batch.metrics["quality"], batch.metrics["probe_concordance"]) == (0.0, 0.5, 0.0)
+
+
+def test_random_arm_repeats_and_ignores_outcomes() -> None:
+    texts = ["good", "good", "bad", "lost"]
+    first, again = (score(make([task()], signal=RandomSignal(7)), texts) for _ in range(2))
+    assert [s.reward.total for s in first.scores] == [s.reward.total for s in again.scores]
+    assert first.scores[0].reward.consensus != first.scores[1].reward.consensus
+    assert first.scores[3].reward.total is None
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_ranks_with_straddling_groups_get_the_rewards_of_one_process(world: int) -> None:
+    """Groups of 4 over slices of 6 or 4: ranks in threads, joined by a barrier as a collective would."""
+    rng = np.random.default_rng(0)
+    texts = rng.choice([t for t in TABLE if t != "lost"] + ["prose", "lost"], 12).tolist()
+    ids = ["p"] * 4 + ["q"] * 4 + ["p"] * 4
+    tasks = [task("p"), task("q", bank=None)]
+    probe = Probe({t: float(i) / 10 for i, t in enumerate([*TABLE, "prose"])})
+    whole = score(make(tasks, anchor="both", quality=probe), texts, ids, 4)
+
+    barrier, slices, results = threading.Barrier(world), [None] * world, [None] * world
+
+    def rank(r: int) -> None:
+        def gather(mine: list) -> list:
+            slices[r] = mine
+            barrier.wait()
+            return [row for part in slices for row in part]
+
+        share = slice(r * 12 // world, (r + 1) * 12 // world)
+        scorer = make(tasks, anchor="both", quality=probe)
+        results[r] = scorer.score(ids[share], [completion(t) for t in texts[share]], 4, 0, gather)
+
+    threads = [threading.Thread(target=rank, args=(r,)) for r in range(world)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    for result in results:
+        assert [s.reward for s in result.scores] == [s.reward for s in whole.scores]
+        assert result.metrics == pytest.approx(whole.metrics, nan_ok=True)
+
+
+def test_agreement_with_the_banks_winner() -> None:
+    scorer = make([task()])
+    groups = [[completion(t) for t in ("good", "same", "bad", "lost")], [completion("good")]]
+    no_winner = replace(task("q"), bank=OutcomeMatrix.from_executions([Execution(GOOD), Execution(BAD)]))
+    assert scorer.winner_shares([task(), no_winner], groups) == [pytest.approx(2 / 3), None]
+
+
+def test_two_tasks_with_one_id_are_refused() -> None:
+    with pytest.raises(ValueError, match="unique"):
+        make([task(), task()])
