@@ -1,0 +1,140 @@
+"""Benchmarks by name: what a task is, what a benchmark must do, and what is said when its data is not here.
+
+A benchmark turns a completion into a program (`program`) and outcomes into verdicts (`grade`). Programs run in the sandbox; expected
+outputs and tests stay on this side of it, so nothing that a program does can forge a verdict. A benchmark whose data is absent is
+`Unavailable`, never a number.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from probing.answers import extract_code
+from rewards.records import Execution, Kind, Outcome, Program
+from rewards.sandbox import Sandbox
+from rl.console import UserError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+# name: module with `load(name) -> Benchmark | Unavailable`, what it is
+BENCHMARKS: dict[str, tuple[str, str]] = {
+    "seedling": ("rl.evals.seedling", "seedling-bench, the bundled model's held-out compositions"),
+}
+
+
+@dataclass(frozen=True)
+class EvalTask:
+    """One task of a benchmark.
+
+    >>> EvalTask("toy/0", "Write inc(x).", "inc", ("[1]",), "def inc(x): return x + 1", "Write inc(x).").inputs
+    ('[1]',)
+    """
+
+    id: str
+    prompt: str  # the user's turn, before the chat template
+    entry: str  # name of the function that is called
+    inputs: tuple[str, ...]  # each a Python literal: the list of positional arguments
+    reference: str  # a program whose outcomes on the inputs are the expected ones
+    statement: str  # the text that decontamination looks for
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """A benchmark that cannot be scored here."""
+
+    name: str
+    reason: str  # what is missing
+    remedy: str  # what to install, or where to put it
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Tasks whose programs are judged by equal outcomes (typed and canonical) with a reference on every input."""
+
+    name: str
+    tasks: Sequence[EvalTask]
+    source: str  # where the data came from
+    sandbox: Mapping[str, Any] = field(default_factory=dict)  # settings of the sandbox that this benchmark needs
+
+    def digest(self) -> str:
+        """Hash of everything that a score depends on."""
+        parts = [repr(sorted(self.sandbox.items())), *(repr(asdict(task)) for task in self.tasks)]
+        return hashlib.sha256("\0".join([self.name, *parts]).encode("utf-8", "surrogatepass")).hexdigest()
+
+    def program(self, task: EvalTask, completion: str) -> Program | None:
+        """The program in a completion, as it is to be run; None when there is none."""
+        code = extract_code(completion)
+        return None if code is None else Program(code, task.entry, task.inputs)
+
+    def grade(self, runs: Sequence[tuple[EvalTask, Execution]], sandbox: Sandbox) -> list[bool | None]:
+        """Whether each execution passes its task; None where our infrastructure failed on it or on the reference.
+
+        References run in children of their own, never beside a candidate. An input on which the reference gives no value is not counted.
+        """
+        expected = reference_outcomes(list({task.id: task for task, _ in runs}.values()), sandbox)
+        return [None if e.missing else same_outcomes(e.outcomes, expected[t.id]) if expected[t.id] else None for t, e in runs]
+
+
+def reference_outcomes(tasks: Sequence[EvalTask], sandbox: Sandbox) -> dict[str, tuple[Outcome, ...]]:
+    """The references' outcomes; an empty tuple where the sandbox failed or no input gave a value."""
+    executions = sandbox.run([Program(task.reference, task.entry, task.inputs) for task in tasks])
+    found = {}
+    for task, execution in zip(tasks, executions, strict=True):
+        usable = not execution.missing and any(o.kind is Kind.VALUE for o in execution.outcomes)
+        found[task.id] = execution.outcomes if usable else ()
+    return found
+
+
+def same_outcomes(outcomes: Sequence[Outcome], expected: Sequence[Outcome]) -> bool:
+    """Whether the outcomes agree wherever a value is expected."""
+    return all(o.agrees(e) for o, e in zip(outcomes, expected, strict=True) if e.kind is Kind.VALUE)
+
+
+def normal_name(name: str) -> str:
+    """The registry's spelling of a benchmark's name.
+
+    >>> normal_name("HumanEval+")
+    'humaneval_plus'
+    """
+    return name.strip().lower().replace("+", "_plus").replace("-", "_")
+
+
+def load_benchmark(name: str, limit: int | None = None) -> Benchmark | Unavailable:
+    """The benchmark of that name, cut to its first `limit` tasks. Raises UserError for a name that nobody has."""
+    key = normal_name(name)
+    if key not in BENCHMARKS:
+        near = difflib.get_close_matches(key, BENCHMARKS, 1)
+        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(BENCHMARKS)}"
+        raise UserError(f"there is no benchmark {name!r}", "benchmarks", hint)
+    benchmark = importlib.import_module(BENCHMARKS[key][0]).load(key)
+    if limit is not None and isinstance(benchmark, Benchmark):
+        return replace(benchmark, tasks=benchmark.tasks[:limit])
+    return benchmark
+
+
+def benchmark_texts(names: Sequence[str] | None = None) -> list[str]:
+    """The statements of every benchmark whose data is present (all known ones, and `names`), for decontamination."""
+    texts: list[str] = []
+    for name in dict.fromkeys([*map(normal_name, names or ()), *BENCHMARKS]):
+        benchmark = load_benchmark(name)
+        if isinstance(benchmark, Benchmark):
+            texts += [task.statement for task in benchmark.tasks]
+    return texts
+
+
+def data_folders() -> list[Path]:
+    """Where benchmark files are looked for: $UCODER_DATA, then shared/data beside the repository."""
+    stated = os.environ.get("UCODER_DATA")
+    return [*([Path(stated).expanduser()] if stated else []), REPOSITORY.parent / "shared" / "data"]
+
+
+def find_data(*names: str) -> Path | None:
+    """The first of the named files (paths inside a data folder) that is there."""
+    return next((folder / name for folder in data_folders() for name in names if (folder / name).is_file()), None)

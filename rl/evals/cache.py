@@ -1,0 +1,64 @@
+"""Finished evaluations on disk, keyed by model weights, benchmark data and settings, so that nothing is computed twice.
+
+    DIR/<model hash>/<benchmark>-<key>.json
+
+Results in which anything is missing are not kept: an infrastructure failure deserves another try.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from rl.config import EvalsConfig
+from rl.evals.base import Benchmark
+from rl.evals.runner import EvalResult, Sample
+from rl.run_folder import write_atomically
+
+HASHED = ("*.safetensors", "pytorch_model*.bin", "*.json", "*.jinja", "*.model", "merges.txt")
+LIBRARIES = ("torch", "transformers", "tokenizers")
+
+
+def model_hash(path: str) -> str:
+    """Hash of a checkpoint: of the files in its folder, or of a Hub id with the revision that is cached."""
+    digest = hashlib.sha256()
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        from huggingface_hub import try_to_load_from_cache
+
+        config = try_to_load_from_cache(path, "config.json")
+        revision = Path(config).parent.name if isinstance(config, str) else "unknown"
+        return hashlib.sha256(f"{path}@{revision}".encode()).hexdigest()
+    for file in sorted({f for pattern in HASHED for f in folder.glob(pattern)}):
+        digest.update(file.name.encode())
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+class Cache:
+    """Results of one model. A file that cannot be read counts as absent and is written again."""
+
+    def __init__(self, folder: Path, model: str) -> None:
+        self.folder = folder.expanduser() / model[:16]
+
+    def _path(self, benchmark: Benchmark, config: EvalsConfig) -> Path:
+        found = {name: importlib.metadata.version(name) for name in LIBRARIES}
+        settings = json.dumps([benchmark.digest(), config.model_dump(mode="json", exclude={"benchmarks"}), found], sort_keys=True)
+        return self.folder / f"{benchmark.name}-{hashlib.sha256(settings.encode()).hexdigest()[:16]}.json"
+
+    def get(self, benchmark: Benchmark, config: EvalsConfig) -> EvalResult | None:
+        try:
+            stored = json.loads(self._path(benchmark, config).read_text(encoding="utf-8"))
+            samples = [Sample(**row) for row in stored["samples"]]
+            return EvalResult(stored["benchmark"], stored["metrics"], stored["tasks"], samples)
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+
+    def put(self, benchmark: Benchmark, config: EvalsConfig, result: EvalResult) -> None:
+        if result.metrics["missing"] == 0:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(self._path(benchmark, config), json.dumps(asdict(result)))

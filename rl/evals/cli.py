@@ -1,0 +1,229 @@
+"""`ucoder eval`: measure a model on benchmarks.
+
+    ucoder eval --model seedling --benchmarks seedling --samples 16 --json eval.json
+    ucoder eval --model Qwen/Qwen2.5-Coder-7B --benchmarks humaneval_plus,mbpp_plus --temperature 0
+
+The JSON holds every figure with what is needed to repeat it: model hash, data hash, versions, seed and command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from rich.table import Table
+
+from probing.memory import keep_freed_memory
+from rewards.sandbox import Sandbox, SandboxConfig, SandboxError
+from rl.config import EvalsConfig, resolve_model
+from rl.console import UserError, make_console, stage
+from rl.evals.base import BENCHMARKS, Benchmark, Unavailable, load_benchmark, normal_name
+from rl.evals.cache import Cache, model_hash
+from rl.evals.runner import EvalResult, evaluate
+from rl.evals.skills import SKILL_FLOORS, measure_skills
+from rl.monitor import clean
+from rl.run_folder import versions, write_atomically
+
+# figure in the table, key of the metrics, whether it is a share
+FIGURES = (
+    ("pass@1", "pass@1", True),
+    ("pass@4", "pass@4", True),
+    ("pass@16", "pass@16", True),
+    ("pass@64", "pass@64", True),
+    ("majority@16", "majority@16", True),
+    ("majority wrong", "majority_wrong", True),
+    ("compile", "compile_rate", True),
+    ("entropy", "entropy", False),
+    ("tokens", "mean_length", False),
+    ("missing", "missing", False),
+)
+COMPILE_CONFIG = EvalsConfig(samples=2, max_new_tokens=256)  # for the skills card where seedling-bench was not asked for
+
+
+def _parser() -> argparse.ArgumentParser:
+    names = ", ".join(BENCHMARKS)
+    top = argparse.ArgumentParser(prog="ucoder eval", description="Measure a model on benchmarks: pass@k with intervals, majority@k.")
+    top.add_argument("--model", default="seedling", help="`seedling` (bundled), a checkpoint folder, or a Hugging Face Hub id")
+    top.add_argument("--benchmarks", default="seedling", help=f"names with commas between them, of: {names}; empty: none")
+    top.add_argument("--samples", type=int, default=16, help="completions of each task (default 16)")
+    top.add_argument("--temperature", type=float, default=1.0, help="0 is greedy: one sample a task (default 1)")
+    top.add_argument("--top_p", type=float, default=1.0, help="nucleus mass (default 1)")
+    top.add_argument("--max_new_tokens", type=int, default=512, help="tokens that a completion may take (default 512)")
+    top.add_argument("--limit", type=int, help="only the first so many tasks of each benchmark")
+    top.add_argument("--seed", type=int, default=EvalsConfig().seed, help="sampling seed")
+    top.add_argument("--batch_size", type=int, default=256, help="most sequences decoded at once (default 256)")
+    top.add_argument("--json", type=Path, metavar="OUT", help="write every figure, and each task's row, to this file")
+    top.add_argument("--skills", action="store_true", help="also print the card of the five skills (always for --model seedling)")
+    top.add_argument("--cache", type=Path, metavar="DIR", help="folder of finished results, keyed by model, data and settings")
+    return top
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command; returns its exit status. Raises UserError for what the user has to put right."""
+    keep_freed_memory()
+    args = _parser().parse_args(argv)
+    config, names = _config(args), [normal_name(n) for n in args.benchmarks.split(",") if n.strip()]
+    benchmarks = {name: load_benchmark(name, config.limit) for name in names}
+    path = resolve_model(args.model)
+    if args.json is not None:
+        _check_writable(args.json)
+    record: dict[str, Any] = {
+        "model": args.model,
+        "model_hash": model_hash(path),
+        "command": shlex.join(["ucoder", "eval", *argv]),
+        "seed": config.seed,
+        "config": config.model_dump(mode="json"),
+        "versions": versions(),
+    }
+    started, console = time.monotonic(), make_console()
+    results, skills = _measure(args, path, config, benchmarks, record["model_hash"], console)
+    for name, benchmark in benchmarks.items():
+        if isinstance(benchmark, Unavailable):
+            console.print(f"{name}: unavailable. {benchmark.reason}; {benchmark.remedy}", markup=False, soft_wrap=True)
+    if results:
+        console.print(_table(results))
+    if skills:
+        console.print(_card(skills))
+    if args.json is not None:
+        record["benchmarks"] = {
+            name: {"unavailable": b.reason, "remedy": b.remedy}
+            if isinstance(b, Unavailable)
+            else {"metrics": results[name].metrics, "tasks": results[name].tasks, "data": b.source, "data_hash": b.digest()}
+            for name, b in benchmarks.items()
+        }
+        record |= {"skills": skills, "seconds": round(time.monotonic() - started, 1)}
+        write_atomically(args.json, json.dumps(record, indent=1, default=clean) + "\n")
+        console.print(f"written to {args.json}", markup=False, soft_wrap=True)
+    return 0
+
+
+def _config(args: argparse.Namespace) -> EvalsConfig:
+    keys = ("samples", "temperature", "top_p", "max_new_tokens", "limit", "seed")
+    try:
+        return EvalsConfig(**{key: getattr(args, key) for key in keys})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"--{first['loc'][0]} {first['input']}: {first['msg'].lower()}", "command line", "see ucoder eval --help") from None
+
+
+def _check_writable(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a"):
+            pass
+    except OSError as error:
+        raise UserError(f"--json cannot be written: {error.strerror}", str(path), "choose another file") from None
+
+
+def _measure(
+    args: argparse.Namespace,
+    path: str,
+    config: EvalsConfig,
+    benchmarks: dict[str, Benchmark | Unavailable],
+    key: str,
+    console: Any,
+) -> tuple[dict[str, EvalResult], dict[str, Any]]:
+    """(results by benchmark, figures of the skills card)."""
+    cache = Cache(args.cache, key) if args.cache is not None else None
+    results: dict[str, EvalResult] = {}
+    wanted: dict[str, Benchmark] = {}
+    for name, benchmark in benchmarks.items():
+        if isinstance(benchmark, Benchmark):
+            found = cache.get(benchmark, config) if cache else None
+            if found is not None:
+                console.print(f"{name}: taken from the cache", markup=False)
+                results[name] = found
+            else:
+                wanted[name] = benchmark
+    want_skills = args.skills or args.model == "seedling"
+    if not wanted and not want_skills:
+        return results, {}
+
+    from probing.models import ModelError, load_model, render_chat
+    from probing.samplers.base import SamplerError
+    from probing.samplers.transformers import TransformersSampler
+
+    try:
+        model, tokenizer = load_model(path)
+        sampler = TransformersSampler(model, tokenizer, batch_size=args.batch_size)
+        with Sandbox(SandboxConfig()) as sandbox:
+            for name, benchmark in wanted.items():
+                with stage(f"eval {name}", len(benchmark.tasks) * config.samples, "samples", console) as advance:
+                    results[name] = evaluate(sampler, tokenizer, sandbox, benchmark, config, advance)
+                if cache:
+                    cache.put(benchmark, config, results[name])
+            skills = {}
+            if want_skills:
+                skills = measure_skills(sampler, lambda text: render_chat(tokenizer, text), config.seed, partial(_bar, console))
+                skills |= _compile_figure(results.get("seedling") or evaluate(sampler, tokenizer, sandbox, _bench(), COMPILE_CONFIG))
+    except (ModelError, SamplerError, SandboxError) as error:
+        raise UserError(str(error), args.model) from None
+    except ValueError as error:
+        if "max_new_tokens" not in str(error):
+            raise
+        raise UserError(str(error), "command line", "lower --max_new_tokens") from None
+    return results, skills
+
+
+@contextmanager
+def _bar(console: Any, name: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    with stage(name, total, unit, console) as advance:
+        yield advance
+
+
+def _bench() -> Benchmark:
+    bench = load_benchmark("seedling")
+    if isinstance(bench, Unavailable):
+        raise UserError(bench.reason, "--skills", bench.remedy)
+    return bench
+
+
+def _compile_figure(result: EvalResult) -> dict[str, Any]:
+    return {"compile": result.metrics.get("compile_rate"), "compile_of": result.metrics["samples"] - result.metrics["missing"]}
+
+
+def _table(results: dict[str, EvalResult]) -> Table:
+    table = Table(title="Evaluation (95 % intervals: bootstrap over tasks; entropy in nats; length in tokens)", title_justify="left")
+    table.add_column("")
+    for name in results:
+        table.add_column(name, justify="right")
+    for title, key, share in FIGURES:
+        if any(key in r.metrics for r in results.values()):
+            table.add_row(title, *(_cell(r.metrics, key, share) for r in results.values()))
+    table.add_row(
+        "tasks × samples", *(f"{r.metrics['tasks']} × {r.metrics['samples'] // max(r.metrics['tasks'], 1)}" for r in results.values())
+    )
+    return table
+
+
+def _cell(metrics: dict[str, Any], key: str, share: bool) -> str:
+    value = metrics.get(key)
+    if value is None:
+        return "–"
+    if not share:
+        return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
+    interval = metrics.get(f"{key}_ci")
+    return f"{100 * value:.1f} %" + (f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]" if interval else "")
+
+
+def _card(skills: dict[str, Any]) -> Table:
+    table = Table(title="Skills", title_justify="left")
+    for title in ("skill", "share or AUROC", "of", "wanted"):
+        table.add_column(title, justify="left" if title == "skill" else "right")
+    for key, (title, floor) in SKILL_FLOORS.items():
+        value = skills.get(key)
+        table.add_row(title, "–" if value is None else f"{value:.3f}", str(skills[f"{key}_of"]), "" if floor is None else f"≥ {floor}")
+    return table
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,209 @@
+"""Runs one benchmark on one model: sample, extract, execute once each, grade in the parent, and count.
+
+    result = evaluate(sampler, tokenizer, sandbox, load_benchmark("seedling"), EvalsConfig(samples=16))
+    result.metrics["pass@1"], result.metrics["pass@1_ci"]
+
+Infrastructure failures are left out and counted (`missing`); nothing here marks them wrong.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from probing.models import render_chat
+from probing.samplers.base import Completion, Sampler, SamplingParams
+from rewards.clustering import cluster
+from rewards.programs import normal_form
+from rewards.records import Execution, Kind, Program
+from rewards.sandbox import Sandbox
+from rewards.signatures import OutcomeMatrix
+from rl.config import EvalsConfig
+from rl.evals.base import Benchmark, EvalTask
+from rl.evals.passk import bootstrap_interval, majority_at_k, pass_at_k
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+KS = (1, 4, 16, 64)  # pass@k for those k that the samples allow
+MAJORITY_OF = 16  # majority@16; of fewer samples, of all of them
+VALID_SHARE = 0.8  # ρ: least share of inputs that must give a value for a program to have a vote
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One completion with its verdict."""
+
+    task_id: str
+    index: int  # 0..n-1 within the task
+    completion: str
+    code: str | None  # the program as it was run; None when there is none
+    n_tokens: int
+    passed: bool | None  # None: our infrastructure failed
+    label: int  # behaviour cluster within the task, the largest first; -1: no vote
+    outcome: str  # "passed", "wrong", "no program", "does not compile", "missing", or the kind of the first outcome without a value
+
+
+@dataclass(frozen=True)
+class EvalResult:
+    """What a benchmark said about a model. `metrics` and `tasks` are JSON-able."""
+
+    benchmark: str
+    metrics: dict[str, Any]
+    tasks: list[dict[str, Any]]  # one row a task: id, n, correct, missing, pass@1, top_share, majority_correct, entropy, mean_length
+    samples: list[Sample] = field(repr=False, default_factory=list)
+
+
+@dataclass
+class _Distinct:
+    """A program of a task and the samples that wrote it."""
+
+    task: EvalTask
+    program: Program
+    samples: list[int]
+    execution: Execution | None = None
+    passed: bool | None = None
+
+
+def evaluate(
+    sampler: Sampler,
+    tokenizer: PreTrainedTokenizerBase,
+    sandbox: Sandbox,
+    benchmark: Benchmark,
+    config: EvalsConfig,
+    progress: Callable[[int], None] | None = None,
+) -> EvalResult:
+    """Samples the model on every task and scores it. `progress` is called with the number of samples that have just finished.
+
+    temperature 0 is greedy: one sample a task. Deterministic for one sampler, seed and machine.
+    """
+    greedy = config.temperature == 0
+    n = 1 if greedy else config.samples
+    params = SamplingParams(config.temperature, config.top_p, config.max_new_tokens)
+    prompts = [render_chat(tokenizer, task.prompt) for task in benchmark.tasks]
+    answers = sampler.sample(prompts, n, params, config.seed, progress)
+    if progress is not None and n < config.samples:
+        progress((config.samples - n) * len(prompts))
+    return score(benchmark, answers, sandbox, config)
+
+
+def score(benchmark: Benchmark, answers: Sequence[Sequence[Completion]], sandbox: Sandbox, config: EvalsConfig) -> EvalResult:
+    """Executes and grades answers that are already there, `answers[i]` to task i."""
+    with _fitting(sandbox, benchmark.sandbox) as fitting:
+        groups = [_distinct_programs(benchmark, task, group) for task, group in zip(benchmark.tasks, answers, strict=True)]
+        programs = [program for group in groups for program in group]
+        for program, execution in zip(programs, fitting.run([p.program for p in programs]), strict=True):
+            program.execution = execution
+        verdicts = benchmark.grade([(p.task, p.execution) for p in programs if p.execution is not None], fitting)
+        for program, verdict in zip(programs, verdicts, strict=True):
+            program.passed = verdict
+    samples: list[Sample] = []
+    rows: list[dict[str, Any]] = []
+    for task, completions, distinct in zip(benchmark.tasks, answers, groups, strict=True):
+        found, entropy, top_share = _samples(task, completions, distinct)
+        samples += found
+        rows.append(_row(task, found, entropy, top_share))
+    return EvalResult(benchmark.name, _metrics(rows, samples, config), rows, samples)
+
+
+def _fitting(sandbox: Sandbox, settings: Mapping[str, Any]) -> AbstractContextManager[Sandbox]:
+    """The sandbox itself, or one of its kind with the settings that the benchmark needs."""
+    config = sandbox.config.model_copy(update=dict(settings))
+    return nullcontext(sandbox) if config == sandbox.config else Sandbox(config)
+
+
+def _distinct_programs(benchmark: Benchmark, task: EvalTask, group: Sequence[Completion]) -> list[_Distinct]:
+    """The programs of a task that differ after normalisation."""
+    found: dict[str, _Distinct] = {}
+    for index, completion in enumerate(group):
+        program = benchmark.program(task, completion.text)
+        if program is not None:
+            found.setdefault(normal_form(program.code), _Distinct(task, program, [])).samples.append(index)
+    return list(found.values())
+
+
+def _outcome(program: _Distinct) -> str:
+    assert program.execution is not None
+    if program.passed is None:
+        return "missing"
+    if program.passed:
+        return "passed"
+    bad = next((o for o in program.execution.outcomes if o.kind is not Kind.VALUE), None)
+    if bad is None:
+        return "wrong"
+    return "does not compile" if bad.kind is Kind.REFUSED and bad.payload.startswith("does not compile") else bad.kind.value
+
+
+def _samples(task: EvalTask, completions: Sequence[Completion], distinct: Sequence[_Distinct]) -> tuple[list[Sample], float, float]:
+    """(samples of one task, behavioural entropy in nats, share of the largest cluster among all samples that are not missing)."""
+    n = len(completions)
+    passed: list[bool | None] = [False] * n
+    code: list[str | None] = [None] * n
+    outcome, label = ["no program"] * n, [-1] * n
+    executions = [p.execution for p in distinct if p.execution is not None]
+    clusters = cluster(OutcomeMatrix.from_executions(executions, [len(p.samples) for p in distinct]), VALID_SHARE, tau=1)
+    for program, its_label in zip(distinct, clusters.labels, strict=True):
+        for i in program.samples:
+            passed[i], code[i], outcome[i], label[i] = program.passed, program.program.code, _outcome(program), int(its_label)
+    known = sum(p is not None for p in passed)
+    top = max((label.count(c) for c in set(label) - {-1}), default=0)
+    lengths = [len(c.token_ids) for c in completions]
+    samples = [
+        Sample(task.id, i, completions[i].text, code[i], lengths[i], passed[i], label[i] if passed[i] is not None else -1, outcome[i])
+        for i in range(n)
+    ]
+    return samples, clusters.entropy, top / max(known, 1)
+
+
+def _row(task: EvalTask, samples: Sequence[Sample], entropy: float, top_share: float) -> dict[str, Any]:
+    known = [s for s in samples if s.passed is not None]
+    correct = [bool(s.passed) for s in known]
+    labels = [s.label for s in known]
+    row: dict[str, Any] = {"id": task.id, "n": len(known), "correct": sum(correct), "missing": len(samples) - len(known)}
+    row |= {f"pass@{k}": pass_at_k(len(known), sum(correct), k) for k in KS if k <= len(known)}
+    if known:
+        of = min(MAJORITY_OF, len(samples))
+        if of <= len(known):
+            row[f"majority@{of}"] = majority_at_k(labels, correct, of, seed=zlib.crc32(task.id.encode()))
+        row["majority_correct"] = majority_at_k(labels, correct, len(known))
+        row |= {"top_share": top_share, "entropy": entropy}
+    row["mean_length"] = float(np.mean([s.n_tokens for s in samples]))
+    return row
+
+
+def _metrics(rows: Sequence[Mapping[str, Any]], samples: Sequence[Sample], config: EvalsConfig) -> dict[str, Any]:
+    """Means over tasks; a figure is left out where no task has it."""
+    metrics: dict[str, Any] = {}
+
+    def mean_of(name: str, key: str) -> None:
+        values = [row[key] for row in rows if key in row]
+        if values:
+            metrics[name] = float(np.mean(values))
+
+    for k in KS:
+        mean_of(f"pass@{k}", f"pass@{k}")
+        if f"pass@{k}" in metrics:
+            values = [row[f"pass@{k}"] for row in rows if f"pass@{k}" in row]
+            metrics[f"pass@{k}_ci"] = list(bootstrap_interval(values, config.bootstrap, config.seed))
+    for key in sorted({key for row in rows for key in row if key.startswith("majority@")}):
+        mean_of(key, key)
+    wrong = [1.0 - row["majority_correct"] for row in rows if "majority_correct" in row]
+    if wrong:
+        metrics["majority_wrong"] = float(np.mean(wrong))
+    mean_of("entropy", "entropy")
+    mean_of("top_share", "top_share")
+    known = [s for s in samples if s.passed is not None]
+    if samples:
+        metrics["mean_length"] = float(np.mean([s.n_tokens for s in samples]))
+    if known:
+        metrics["compile_rate"] = 1.0 - sum(s.outcome in ("no program", "does not compile") for s in known) / len(known)
+    metrics["outcomes"] = dict(sorted(Counter(s.outcome for s in samples).items()))
+    metrics["tasks"], metrics["tasks_missing"] = len(rows), sum(row["n"] == 0 for row in rows)
+    metrics["samples"], metrics["missing"] = len(samples), len(samples) - len(known)
+    return metrics

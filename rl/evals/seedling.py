@@ -1,0 +1,48 @@
+"""seedling-bench: held-out compositions with hidden inputs and reference solutions (`seedling/bench.jsonl`, read by path)."""
+
+from __future__ import annotations
+
+import functools
+import json
+
+from probing.records import Problem
+from probing.templates import render
+from rl.evals.base import REPOSITORY, Benchmark, EvalTask, Unavailable, benchmark_texts
+
+__all__ = ["benchmark_texts", "load", "problems", "rated_statements"]
+
+BENCH_PATH = REPOSITORY / "seedling" / "bench.jsonl"
+RATINGS_PATH = REPOSITORY / "seedling" / "ratings.jsonl"
+
+
+@functools.cache
+def load(name: str = "seedling") -> Benchmark | Unavailable:
+    """The bundled benchmark. Prompts are those of stage 5, which the seedling was pretrained on."""
+    if not BENCH_PATH.is_file():
+        return Unavailable(name, f"{BENCH_PATH} is not there", "rebuild it with: python -m seedling.bench")
+    rows = [json.loads(line) for line in BENCH_PATH.read_text(encoding="utf-8").splitlines()]
+    tasks = tuple(
+        EvalTask(
+            id=row["id"],
+            prompt=render("solve", description=row["description"], interface=row["interface"]),
+            entry=row["entry"],
+            inputs=tuple(row["inputs"]),
+            reference=row["reference"],
+            statement=row["description"],
+        )
+        for row in rows
+    )
+    return Benchmark(name, tasks, str(BENCH_PATH))
+
+
+def problems() -> list[Problem]:
+    """The bench's tasks as problems, for the skills of stages 3 and 4. Raises OSError when the file is not there."""
+    fields = ("id", "title", "description", "entry", "signature", "topic", "interface")
+    rows = [json.loads(line) for line in BENCH_PATH.read_text(encoding="utf-8").splitlines()]
+    return [Problem(**{name: row[name] for name in fields}, example="") for row in rows]
+
+
+def rated_statements() -> list[tuple[str, bool]]:
+    """(statement, whether it is intact), for the skill of stage 2. Raises OSError when the file is not there."""
+    rows = [json.loads(line) for line in RATINGS_PATH.read_text(encoding="utf-8").splitlines()]
+    return [(row["statement"], row["intact"]) for row in rows]
