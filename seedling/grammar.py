@@ -189,6 +189,20 @@ def _parse_clause(clause: str, source: str) -> Step | None:
     return None
 
 
+def _parse_clauses(pieces: tuple[str, ...], between: str, source: str) -> tuple[Step, ...] | None:
+    """Steps of a statement cut at every connector; a phrase may itself hold one, so neighbours are joined where need be."""
+    if not pieces:
+        return ()
+    if source not in OPERATIONS:
+        return None
+    for n in range(1, len(pieces) + 1):
+        step = _parse_clause(between.join(pieces[:n]), source)
+        rest = _parse_clauses(pieces[n:], between, step.operation.target) if step else None
+        if step is not None and rest is not None:
+            return (step, *rest)
+    return None
+
+
 def parse(statement: str) -> Task | None:
     """The task that a statement describes, or None when it is not a sentence of the grammar.
 
@@ -202,16 +216,10 @@ def parse(statement: str) -> Task | None:
                 continue
             body = statement[len(start) : len(statement) - len(closing)]
             head, found, tail = body.rpartition(final)
-            clauses = [*head.split(between), tail] if found else [body]
-            kind, steps = source, []
-            for clause in clauses:
-                step = _parse_clause(clause, kind) if kind in OPERATIONS else None
-                if step is None:
-                    break
-                steps.append(step)
-                kind = step.operation.target
-            else:
-                return Task(source, tuple(steps))
+            pieces = [*head.split(between), tail] if found else [body]
+            steps = _parse_clauses(tuple(pieces), between, source)
+            if steps:
+                return Task(source, steps)
     return None
 
 
