@@ -15,11 +15,12 @@ import os
 import random
 import sys
 import time
+import types
 from collections.abc import Callable
 from typing import Any
 
 from rewards.outcomes import Canonicaliser, TooLarge, Unserialisable
-from rewards.sandbox import wire
+from rewards.sandbox import tame, wire
 
 FLUSH_SECONDS = 0.002  # finished outcomes wait at most so long for their frame
 RECURSION_LIMIT = 1000
@@ -27,6 +28,8 @@ RECURSION_LIMIT = 1000
 _loads, _dumps, _exit, _clock, _type = marshal.loads, marshal.dumps, os._exit, time.perf_counter, type
 _compile, _exec, _eval_literal, _parse_json, _str = compile, exec, ast.literal_eval, json.loads, str
 _class_name = vars(type)["__name__"].__get__  # a metaclass cannot lie to the descriptor
+_untrace = sys.settrace
+_LANE_DEPENDENT = frozenset({NameError, MemoryError})
 _set_recursion_limit = sys.setrecursionlimit
 
 
@@ -107,7 +110,8 @@ class Runner:
     """
 
     def __init__(self, request: dict[str, Any], area: memoryview, progress: memoryview, settings: dict[str, Any], strict: bool) -> None:
-        self.request, self.progress, self.strict = request, progress, strict
+        self.request, self.progress = request, progress
+        self.world = None if strict else tame.World()
         self.frames = wire.FrameWriter(area, request["key"])
         self.canonical = Canonicaliser(settings["digits"], settings["output_bytes"])
         self.sink = Sink(settings["output_bytes"])
@@ -130,38 +134,59 @@ class Runner:
             blobs = self.arguments(suite)
             self.sink.count = 0
             function, verdict = self.load(code, entry)
-            if function is None:
-                self.write(wire.STRICT if verdict is None else wire.WHOLE, index, (verdict or "").encode("utf-8", "backslashreplace"))
-                continue
-            if self.call_all(index, function, blobs, range(len(blobs)) if todo is None else todo):
-                self.write(wire.DONE, index, wire.SECONDS.pack(_clock() - started))
-            else:
+            if function is not None:
+                self.call_all(index, function, blobs, range(len(blobs)) if todo is None else todo)
+            if self.world is not None and self.world.escape.happened:
                 self.write(wire.STRICT, index, b"")
+            elif function is None:
+                self.write(wire.WHOLE, index, verdict.encode("utf-8", "backslashreplace"))
+            else:
+                self.write(wire.DONE, index, wire.SECONDS.pack(_clock() - started))
+            self.namespace.clear()
 
     def write(self, kind: int, index: int, payload: bytes) -> None:
         if not self.frames.write(kind, index, payload):
             _exit(wire.EXIT_FULL)
 
-    def load(self, code: str, entry: str) -> tuple[Callable[..., Any] | None, str | None]:
+    def load(self, code: str, entry: str) -> tuple[Callable[..., Any] | None, str]:
         """The entry function, or None and the outcome that stands for every input."""
+        self.namespace = self.fresh_namespace()
         try:
             compiled = _compile(code, "<program>", "exec", dont_inherit=True)
         except (SyntaxError, ValueError, MemoryError, RecursionError, OverflowError) as error:
             return None, refuse("does not compile: " + _class_name(_type(error)))
-        namespace: dict[str, Any] = {"__name__": "program", "__builtins__": __builtins__}
+        if self.world is not None and not tame.is_tame(compiled):
+            self.world.escape.happened = True
+            return None, ""
         try:
-            _exec(compiled, namespace)
+            _exec(compiled, self.namespace)
+            _untrace(None)
         except BaseException as error:  # whatever the program raises is its outcome
-            return None, failure(error)
-        function = namespace.get(entry)
+            return None, self.failed(error)
+        function = self.namespace.get(entry)
         if function is None:
             return None, refuse("has no function of that name")
         if not callable(function):
             return None, refuse("the entry is not callable")
-        return function, None
+        return function, ""
 
-    def call_all(self, index: int, function: Callable[..., Any], blobs: list[bytes | None], todo: Any) -> bool:
-        """Call on each input; False when the program has to go to the strict lane."""
+    def fresh_namespace(self) -> dict[str, Any]:
+        """Globals of the next program: a module of its own in the strict lane, the tame world in the fast one."""
+        if self.world is not None:
+            return self.world.namespace()
+        module = types.ModuleType("program")
+        sys.modules["program"] = module
+        module.__dict__["__builtins__"] = __builtins__
+        return module.__dict__
+
+    def failed(self, error: BaseException) -> str:
+        """Outcome text of an exception. What may come of sharing a child is not judged in one: names that are missing there, and memory."""
+        if self.world is not None and _type(error) in _LANE_DEPENDENT:
+            self.world.escape.happened = True
+        return failure(error)
+
+    def call_all(self, index: int, function: Callable[..., Any], blobs: list[bytes | None], todo: Any) -> None:
+        """Call on each input and write the outcomes."""
         progress, call, finished = self.progress, self.call, []
         first, flushed = 0, _clock()
         for position, which in enumerate(todo):
@@ -173,7 +198,6 @@ class Runner:
                 first, flushed, finished = position + 1, now, []
         if finished:
             self.flush(index, first, finished)
-        return True
 
     def flush(self, index: int, first: int, finished: list[str]) -> None:
         self.write(wire.RESULTS, index, wire.FIRST.pack(first) + "\n".join(finished).encode("utf-8", "backslashreplace"))
@@ -187,9 +211,11 @@ class Runner:
         try:
             arguments = _loads(blob)
             value = function(*arguments)
+            _untrace(None)
             text = wire.VALUE + self.canonical.result(value, arguments)
         except BaseException as error:  # whatever the program raises is its outcome
-            text = failure(error)
+            _untrace(None)
+            text = self.failed(error)
         return wire.TOO_LARGE + "printed output" if sink.count > sink.limit else text
 
 

@@ -24,7 +24,7 @@ class SandboxConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     workers: int = Field(default_factory=available_cores, ge=1, le=512, description="worker processes, one program at a time each")
-    seconds_per_input: float = Field(1.0, gt=0, le=600, description="processor time for one call; twice as much by the clock")
+    seconds_per_input: float = Field(1.0, gt=0, le=600, description="processor time for one call; four times as much by the clock")
     seconds_per_program: float = Field(10.0, gt=0, le=3600, description="clock time for all calls of one program")
     max_timeouts: int = Field(2, ge=1, description="after so many timeouts the program's remaining inputs count as timeouts too")
     seconds_per_run: float | None = Field(None, gt=0, description="clock time for one run() call; what is left then is missing")

@@ -14,7 +14,10 @@ from typing import Any
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 4, 22, 36, 38
 PID_PLACEHOLDER = 0x5AFE5AFE  # stands in the seccomp program for the child's own pid
-_LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
+_LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446  # the same numbers on every machine
+_LANDLOCK_RIGHTS = {1: 0x1FFF, 2: 0x3FFF, 3: 0x7FFF, 5: 0xFFFF}  # file rights that each version of the kernel interface knows
+_READ, _WRITE_EXTRA = 0b1100, 0b11110110  # READ_FILE READ_DIR; WRITE_FILE, REMOVE_*, MAKE_DIR, MAKE_REG
+_MS_NOSUID_NODEV_NOEXEC, _MNT_DETACH = 2 | 4 | 8, 2
 _CAPSET = {"x86_64": 126, "aarch64": 91}
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -58,6 +61,41 @@ class SeccompProgram:
         for place in self.places:
             struct.pack_into("<I", self.buffer, place, os.getpid())
         prctl(PR_SET_SECCOMP, 2, ctypes.addressof(self.program))
+
+
+def landlock_version() -> int:
+    """Version of the kernel's Landlock interface; 0 when there is none."""
+    return max(0, libc.syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1))
+
+
+def landlock_ruleset(readable: list[str], writable: list[str]) -> int:
+    """Descriptor of a ruleset that lets a process read and write beneath these paths, and nothing elsewhere; -1 without Landlock."""
+    version = landlock_version()
+    if version == 0:
+        return -1
+    rights = _LANDLOCK_RIGHTS[max(v for v in _LANDLOCK_RIGHTS if v <= version)]
+    attributes = struct.pack("=QQQ", rights, 3 if version >= 4 else 0, 3 if version >= 6 else 0)  # files, TCP, abstract sockets and signals
+    size = 8 if version < 4 else 16 if version < 6 else 24
+    ruleset = check(libc.syscall(_LANDLOCK_CREATE, attributes, ctypes.c_size_t(size), 0), "landlock_create_ruleset")
+    for paths, wanted in ((readable, _READ), (writable, _READ | _WRITE_EXTRA | 0x4000)):
+        for path in filter(os.path.exists, paths):
+            descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            allowed = wanted & rights if os.path.isdir(path) else wanted & rights & 0x4006
+            check(libc.syscall(_LANDLOCK_ADD, ruleset, 1, struct.pack("=Qi", allowed, descriptor), 0), f"landlock_add_rule {path}")
+            os.close(descriptor)
+    return ruleset
+
+
+def landlock_restrict(ruleset: int) -> None:
+    """Enter a ruleset for good (needs no_new_privs)."""
+    check(libc.syscall(_LANDLOCK_RESTRICT, ruleset, 0), "landlock_restrict_self")
+
+
+def mount_scratch(path: str, megabytes: int) -> None:
+    """Put a fresh, empty, bounded file system on a folder; whatever lay there is gone, however much it was."""
+    libc.umount2(path.encode(), _MNT_DETACH)
+    options = f"size={megabytes}m,nr_inodes=4096,mode=1777".encode()
+    check(libc.mount(b"scratch", path.encode(), b"tmpfs", _MS_NOSUID_NODEV_NOEXEC, options), "mount")
 
 
 def drop_capabilities(machine: str) -> None:

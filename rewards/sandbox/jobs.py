@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import signal
 
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import wire
 from rewards.sandbox.config import SandboxConfig
+from rewards.sandbox.tame import MODULES
 from rewards.sandbox.worker import Reply
 
 INPUT_BYTES = 16 << 20  # all input texts of one program
@@ -19,6 +21,13 @@ KINDS = {
     wire.REFUSED: Kind.REFUSED,
 }
 GIVEN_UP = Outcome(Kind.TIMEOUT, "given up after earlier timeouts")
+NOT_TAME = re.compile(  # a quick look at the text that spares a child a program which the real check (tame.py) would hand back
+    r"__(?!init__|name__|main__|future__)[a-z]+__"
+    r"|\b(?:open|eval|exec|getattr|setattr|hasattr|input|globals|locals|vars|dir|memoryview|id)\("
+    r"|\.format(?:_map)?\(|\basync\s+def\b|\bimport\s+\*"
+    rf"|^[ \t]*(?:import|from)[ \t]+(?!(?:{'|'.join(MODULES)})\b(?!\.))",
+    re.MULTILINE,
+)
 _interned: dict[str, Outcome] = {}
 
 
@@ -44,7 +53,8 @@ class Job:
         self.outcomes: list[Outcome | None] = [None] * len(program.inputs)
         self.undecided = len(program.inputs)
         self.todo: tuple[int, ...] | None = None  # positions under way; None means all
-        self.seconds, self.timeouts, self.losses, self.fast = 0.0, 0, 0, False
+        self.seconds, self.timeouts, self.losses = 0.0, 0, 0
+        self.fast = config.fast_lane and NOT_TAME.search(program.code) is None
         if len(program.code) > config.source_kb << 10:
             self.finish(Outcome(Kind.REFUSED, f"source longer than {config.source_kb} KB"))
         elif sum(map(len, program.inputs)) > INPUT_BYTES // 4:

@@ -116,7 +116,7 @@ class Run:
             job = Job(program, self.config)
             self.window.append(job)
             if not job.done:
-                (self.fast if self.config.fast_lane and job.fast else self.strict).append(job)
+                (self.fast if job.fast else self.strict).append(job)
 
     def dispatch(self) -> None:
         """Fill the free slots, first those of idle workers."""

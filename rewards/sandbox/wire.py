@@ -38,11 +38,12 @@ EXIT_FULL = 96  # the child stopped because the result area was full
 COMMAND = struct.Struct("<IIddd")  # slot, strict, seconds per input, seconds per program, processor seconds in all
 REPLY = struct.Struct("<IIiIIId")  # slot, end, exit code or signal, program, input, confined, seconds
 EXITED, SIGNALLED, INPUT_TIMEOUT, PROGRAM_TIMEOUT = range(4)
+_blake2b = hashlib.blake2b
 
 
 def tag(key: bytes, sequence: int, header: bytes, payload: bytes) -> bytes:
     """Authentication tag of one frame."""
-    return hashlib.blake2b(SEQUENCE.pack(sequence) + header + payload, digest_size=TAG_BYTES, key=key).digest()
+    return _blake2b(SEQUENCE.pack(sequence) + header + payload, digest_size=TAG_BYTES, key=key).digest()
 
 
 def read_frames(area: memoryview, key: bytes) -> Iterator[tuple[int, int, bytes]]:

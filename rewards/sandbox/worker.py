@@ -7,10 +7,12 @@ import json
 import marshal
 import mmap
 import os
+import platform
 import secrets
 import signal
 import socket
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -92,6 +94,13 @@ class Worker:
         return {
             "seccomp": layers.seccomp.hex(),
             "uid": uid,
+            "scratch": "/tmp" if layers.bwrap else "",
+            "scratch_mb": config.scratch_mb,
+            "own_pids": layers.bwrap is not None,
+            "landlock": layers.landlock > 0,
+            "readable": walls.readable_paths(),
+            "machine": platform.machine(),
+            "stdlib_hidden": uid is not None and layers.bwrap is None and not walls.readable_by_others(sys.base_prefix),
             "rlimits": walls.resource_limits(config, layers),
             "digits": config.significant_digits,
             "output_bytes": config.output_kb << 10,

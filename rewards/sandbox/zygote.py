@@ -30,6 +30,13 @@ functools
 hashlib heapq inspect io itertools json keyword math numbers operator os pprint queue random re secrets statistics string struct
 textwrap threading time traceback types typing unicodedata uuid weakref zlib
 """
+CLOCK_FACTOR = 4  # a call may take so many times its processor time by the clock (sleep, or a busy machine)
+MORE = """
+argparse cProfile cmd codecs colorsys configparser concurrent.futures csv ctypes difflib doctest email encodings.idna encodings.latin_1
+fileinput fnmatch getopt glob graphlib gzip html html.parser ipaddress linecache locale logging multiprocessing optparse pathlib pickle
+platform plistlib pdb resource sched select selectors shelve shlex shutil socket sqlite3 ssl stat stringprep subprocess sysconfig tempfile
+timeit tokenize token unittest urllib.parse urllib.request xml.etree.ElementTree zipfile zoneinfo _strptime asyncio
+"""
 WARM_UP = """
 from typing import List, Dict, Optional
 import re, math, collections
@@ -77,6 +84,19 @@ class Zygote:
         self.confined_read, self.confined_write = os.pipe2(os.O_NONBLOCK)
         code = bytes.fromhex(settings["seccomp"])
         self.seccomp = confine.SeccompProgram(code) if code else None
+        self.ruleset = -1
+        self.fresh_scratch()
+
+    def fresh_scratch(self) -> None:
+        """An empty scratch folder, and a ruleset that knows it."""
+        if self.settings["scratch"]:
+            os.chdir("/")
+            confine.mount_scratch(self.settings["scratch"], self.settings["scratch_mb"])
+            os.chdir(self.settings["scratch"])
+        if self.ruleset >= 0:
+            os.close(self.ruleset)
+        writable = [self.settings["scratch"]] if self.settings["scratch"] else []
+        self.ruleset = confine.landlock_ruleset(self.settings["readable"], writable) if self.settings["landlock"] else -1
 
     def serve(self) -> None:
         """Run units until the parent hangs up."""
@@ -91,7 +111,21 @@ class Zygote:
                 end = self.watch(pid, descriptor, self.slots[slot].progress, per_input, per_program)
             finally:
                 os.close(descriptor)
+            self.clean_up(pid)
             self.control.send(wire.REPLY.pack(slot, *end, self.was_confined(), time.monotonic() - started))
+
+    def clean_up(self, pid: int) -> None:
+        """Leave nothing of the last child to the next: no process, no file."""
+        if self.settings["own_pids"]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(-1, signal.SIGKILL)  # everything in this pid namespace but its first two processes
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        if self.settings["scratch"] and os.listdir(self.settings["scratch"]):
+            self.fresh_scratch()
 
     def be_child(self, slot: int, strict: bool, processor: float) -> None:
         """Confine this process, run the unit, and end without any clean-up that a program could hook."""
@@ -112,6 +146,7 @@ class Zygote:
 
     def confine(self, processor: float) -> None:
         settings = self.settings
+        os.setsid()
         confine.set_limits(settings, processor)
         os.dup2(settings["null"], 0)
         os.dup2(settings["null"], 1)
@@ -121,6 +156,9 @@ class Zygote:
         confine.prctl(confine.PR_SET_PDEATHSIG, signal.SIGKILL)
         confine.prctl(confine.PR_SET_DUMPABLE, 0)
         confine.prctl(confine.PR_SET_NO_NEW_PRIVS, 1)
+        confine.drop_capabilities(settings["machine"])
+        if self.ruleset >= 0:
+            confine.landlock_restrict(self.ruleset)
         if self.seccomp is not None:
             self.seccomp.load()
 
@@ -135,7 +173,7 @@ class Zygote:
         """How the child ended: (end, exit code or signal, program, input). Kills it at its deadline.
 
         A call is timed by the processor time of the child, so that a busy machine does not turn answers into timeouts, but gets at most
-        twice as much by the clock.
+        CLOCK_FACTOR times as much by the clock.
         """
         poller = select.poll()
         poller.register(descriptor, select.POLLIN)
@@ -150,7 +188,7 @@ class Zygote:
                 program_start = now
             if seen != where:
                 where, input_start, input_processor = seen, now, processor
-            late = processor - input_processor >= per_input or now - input_start >= 2 * per_input
+            late = processor - input_processor >= per_input or now - input_start >= CLOCK_FACTOR * per_input
             if late or now - program_start >= per_program:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
@@ -189,7 +227,8 @@ def main(control_descriptor: int) -> None:
     warnings.simplefilter("ignore")
     confine.prctl(confine.PR_SET_DUMPABLE, 0)
     confine.prctl(confine.PR_SET_PDEATHSIG, signal.SIGKILL)
-    for name in PRELOAD.split():
+    confine.prctl(confine.PR_SET_CHILD_SUBREAPER, 1)
+    for name in (PRELOAD + MORE if settings["stdlib_hidden"] else PRELOAD).split():
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     zygote = Zygote(control, [Slot(d) for d in descriptors], settings)
