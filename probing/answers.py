@@ -15,7 +15,7 @@ def headed_sections(text: str) -> dict[str, str]:
     {'Title': 'Twice', 'End': ''}
     """
     marks = list(_HEADING.finditer(text))
-    ends = [mark.start() for mark in marks[1:]] + [len(text)]
+    ends = [*(mark.start() for mark in marks[1:]), len(text)][: len(marks)]
     sections: dict[str, str] = {}
     for mark, end in zip(marks, ends, strict=True):
         sections.setdefault(mark.group(1).capitalize(), text[mark.end() : end].strip())

@@ -105,7 +105,8 @@ def _mutate_items(items: list[Any], rng: random.Random, resize: bool) -> list[An
     if not items:
         return items
     place = rng.randrange(len(items))
-    moves = ["change", "change", "shuffle", "swap"] + (["drop", "repeat", "extend", "cut", "reverse"] if resize else [])
+    # the places of a tuple may have types of their own: only their values change
+    moves = ("change", "change", "shuffle", "swap", "drop", "repeat", "extend", "cut", "reverse") if resize else ("change",)
     match rng.choice(moves):
         case "change":
             items[place] = mutate(items[place], rng)

@@ -1,0 +1,144 @@
+"""Stages 1 to 3: what is parsed, what is dropped, and why."""
+
+import pytest
+
+from probing.config import ProblemsConfig
+from probing.problems import (
+    Funnel,
+    lexical_entropy,
+    parse_interface,
+    parse_proposal,
+    parse_rating,
+    parse_signature,
+    propose,
+    rate,
+    select_proposals,
+    topic_shares,
+    write_interfaces,
+)
+from probing.records import Problem
+from probing.samplers.base import Completion
+
+GOOD = "### Title\n{title}\n### Problem\n{problem}\n### Signature\ndef f(xs: list[int]) -> int:\n### Example\nf([1]) == 1\n### End"
+CONFIG = ProblemsConfig(count=4, topics=("lists", "strings"))
+
+
+def answer(text: str, finished: bool = True) -> Completion:
+    return Completion(text, (1, 2), (-0.1, -0.2), finished)
+
+
+def proposal(problem: str, title: str = "Sum") -> tuple[str, Completion]:
+    return "lists", answer(GOOD.format(title=title, problem=problem))
+
+
+def problem(description: str = "Add up the numbers.") -> Problem:
+    return Problem("x", "Sum", description, "f", "def f(xs: list[int]) -> int:", "f([1]) == 1", "lists")
+
+
+class Scripted:
+    """A sampler that gives scripted texts, one list a prompt."""
+
+    def __init__(self, *texts: str) -> None:
+        self.texts, self.prompts = list(texts), []
+
+    def sample(self, prompts, n, params, seed, progress=None, indices=None):
+        self.prompts += list(prompts)
+        texts = iter(self.texts)
+        return [[answer(next(texts)) for _ in range(n)] for _ in prompts]
+
+    def close(self) -> None: ...
+
+
+def select(*proposals, known=(), benchmarks=(), config=CONFIG):
+    funnel = Funnel()
+    return select_proposals(proposals, config, "r01", funnel, known, benchmarks), funnel
+
+
+def test_a_proposal_in_the_asked_form_is_read():
+    found = parse_proposal(GOOD.format(title="Sum", problem="Add them."), "lists", "r01")
+    assert (found.title, found.description, found.entry, found.signature) == ("Sum", "Add them.", "f", "def f(xs: list[int]) -> int:")
+
+
+@pytest.mark.parametrize("broken", ["", "### Title\nx", GOOD.replace("def f(xs: list[int]) -> int:", "f(xs)"), GOOD.replace("{problem}", "")])
+def test_a_malformed_proposal_is_none(broken):
+    assert parse_proposal(broken, "lists", "r01") is None
+
+
+@pytest.mark.parametrize("line", ["def f(x):", "def f():", "def f(x: int, *rest: int):", "class f:", "def f(x: int", "x" * 9 + "\0"])
+def test_signatures_must_be_typed_and_plain(line):
+    assert parse_signature(line) is None
+
+
+def test_proposals_go_over_the_topics_in_turn():
+    topics = [topic for topic, _ in propose(Scripted("a", "b", "c", "d"), lambda text: text, CONFIG, seed=0)]
+    assert topics == ["lists", "strings", "lists", "strings"]
+
+
+def test_malformed_and_cut_off_proposals_are_counted_apart():
+    _, funnel = select(("lists", answer("nonsense")), ("lists", answer(GOOD, finished=False)))
+    assert funnel.dropped == {"malformed": 1, "cut off": 1}
+
+
+def test_a_near_duplicate_of_an_earlier_problem_is_dropped():
+    text = "Keep the even numbers of the given list of integers and then return the sum of their squares as one number"
+    kept, funnel = select(proposal(text + "."), proposal(text + "!"))
+    assert len(kept) == 1 and funnel.dropped == {"near duplicate": 1}
+
+
+def test_a_near_duplicate_of_an_earlier_round_is_dropped():
+    kept, funnel = select(proposal("Count the words."), known=["Count the words."])
+    assert not kept and funnel.dropped == {"near duplicate": 1}
+
+
+def test_different_problems_are_kept():
+    assert len(select(proposal("Count the words."), proposal("Reverse the given string twice."))[0]) == 2
+
+
+def test_a_problem_that_shares_a_long_run_of_words_with_a_benchmark_is_dropped():
+    shared = "one two three four five six seven eight nine ten"
+    kept, funnel = select(proposal(f"Please {shared}."), benchmarks=[f"Here {shared} ends"])
+    assert not kept and funnel.dropped == {"benchmark overlap": 1}
+
+
+def test_a_short_overlap_with_a_benchmark_is_allowed():
+    assert select(proposal("Return the sum of all."), benchmarks=["Return the sum of something else entirely, my friend, today"])[0]
+
+
+@pytest.mark.parametrize(("text", "rating"), [("Clarity: 9\nCompleteness: 9\nQuality: 9", 1.0), ("clarity: 0", 0.0), ("fine", None)])
+def test_ratings_are_means_in_the_unit_interval(text, rating):
+    assert parse_rating(text) == rating
+
+
+def test_low_and_unread_ratings_are_dropped_for_different_reasons():
+    funnel = Funnel()
+    kept = rate(Scripted("Clarity: 9", "Clarity: 1", "hm"), str, [problem("a"), problem("b"), problem("c")], CONFIG, 0, funnel)
+    assert [p.description for p in kept] == ["a"] and kept[0].rating == 1.0 and funnel.dropped == {"low rating": 1, "unrated": 1}
+
+
+INTERFACE = '```python\ndef f(xs: list[int]) -> int:\n    """Sum."""\n```'
+
+
+def test_a_valid_interface_is_kept_as_written():
+    assert parse_interface(INTERFACE, "f") == 'def f(xs: list[int]) -> int:\n    """Sum."""'
+
+
+@pytest.mark.parametrize(
+    "text", ["def f(", INTERFACE.replace("def f", "def g"), INTERFACE.replace('"""Sum."""', "pass"), INTERFACE.replace(": list[int]", "")]
+)
+def test_an_interface_that_is_not_typed_python_with_a_docstring_is_none(text):
+    assert parse_interface(text, "f") is None
+
+
+def test_problems_without_an_interface_are_dropped():
+    funnel = Funnel()
+    kept = write_interfaces(Scripted(INTERFACE, "sorry"), str, [problem(), problem()], CONFIG, 0, funnel)
+    assert len(kept) == 1 and funnel.dropped == {"no interface": 1} and funnel.kept == 1
+
+
+def test_lexical_entropy_is_that_of_the_word_distribution():
+    assert lexical_entropy(["a b", "a b"]) == pytest.approx(1.0)
+    assert lexical_entropy([]) == 0.0
+
+
+def test_topic_shares_sum_to_one():
+    assert topic_shares([problem(), problem()]) == {"lists": 1.0}
