@@ -19,6 +19,19 @@ def canonical_outcome(value: object, digits: int = 10) -> Outcome:
         return Outcome(Kind.UNSERIALISABLE, str(error))
 
 
+def parse_input(text: str) -> str | None:
+    """The text if it is a Python literal of a list of positional arguments, else None.
+
+    >>> parse_input(" [1, [2]]"), parse_input("3"), parse_input("[x]")
+    ('[1, [2]]', None, None)
+    """
+    try:
+        arguments = ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+    return text.strip() if isinstance(arguments, list) else None
+
+
 def argument_outcomes(inputs: Sequence[str], digits: int = 10) -> list[list[Outcome]]:
     """For each input (a Python literal: the list of positional arguments) what echoing would give: each argument, and for programs that
     work in place, all arguments left alone. An input that is no such literal has no arguments.

@@ -231,21 +231,31 @@ def _local_names(function: ast.AST) -> list[str]:
     return list(found)
 
 
-def all_mutants(code: str) -> Iterator[Mutant]:
-    """Every first-order mutant of the functions in `code`, in a fixed order, repeats included. SyntaxError when it does not parse."""
-    tree = ast.parse(normal_form(code))
+@dataclass(frozen=True, eq=False)
+class _Site:
+    """A place for one fault."""
+
+    operator: str
+    old: Node
+    new: Node
+
+
+def _sites(tree: ast.Module) -> Iterator[_Site]:
     for function in tree.body:
         if not isinstance(function, ast.FunctionDef):
             continue
         names = _local_names(function)
         for statement in function.body:
             for node in ast.walk(statement):
-                if not isinstance(node, ast.expr | ast.stmt):
-                    continue
-                for operator, mutate in OPERATORS.items():
-                    for new in mutate(node, names):
-                        mutated = copy.deepcopy(tree, {id(node): new})  # the memo puts `new` where `node` was
-                        yield Mutant(ast.unparse(ast.fix_missing_locations(mutated)), operator)
+                if isinstance(node, ast.expr | ast.stmt):
+                    for operator, mutate in OPERATORS.items():
+                        for new in mutate(node, names):
+                            yield _Site(operator, node, new)
+
+
+def _plant(tree: ast.Module, site: _Site) -> Mutant:
+    mutated = copy.deepcopy(tree, {id(site.old): site.new})  # the memo puts `new` where `old` was
+    return Mutant(ast.unparse(ast.fix_missing_locations(mutated)), site.operator)
 
 
 def mutants(code: str, limit: int, seed: int = 0) -> list[Mutant]:
@@ -254,24 +264,24 @@ def mutants(code: str, limit: int, seed: int = 0) -> list[Mutant]:
     Repeats exactly for the same seed. Programs that do not parse have no mutants.
     """
     original = normal_form(code)
-    by_operator: dict[str, dict[str, Mutant]] = {}
     try:
-        for mutant in all_mutants(code):
-            by_operator.setdefault(mutant.operator, {}).setdefault(mutant.code, mutant)
+        tree = ast.parse(original)
+        sites = list(_sites(tree))
     except (SyntaxError, ValueError, RecursionError):
         return []
     rng = random.Random(seed)
-    queues = []
-    for operator in sorted(by_operator):
-        queue = list(by_operator[operator].values())
-        rng.shuffle(queue)
-        queues.append(queue)
+    rng.shuffle(sites)
+    by_operator: dict[str, list[_Site]] = {name: [] for name in OPERATORS}
+    for site in sites:
+        by_operator[site.operator].append(site)
+    queues = [queue for queue in by_operator.values() if queue]
     chosen: dict[str, Mutant] = {}
     while queues and len(chosen) < limit:
         rng.shuffle(queues)
         for queue in queues:
-            mutant = queue.pop()
-            if mutant.code != original and len(chosen) < limit:
-                chosen.setdefault(mutant.code, mutant)
+            if len(chosen) < limit:
+                mutant = _plant(tree, queue.pop())
+                if mutant.code != original:
+                    chosen.setdefault(mutant.code, mutant)
         queues = [queue for queue in queues if queue]
     return list(chosen.values())

@@ -114,7 +114,7 @@ class BoundReport:
     m: int  # inputs
     error: float  # total error asked for
     delta: float  # δ, part of it
-    p: float  # the p that was used: the largest pairwise agreement; NaN when it could not be estimated
+    p: float  # the p that was used: the largest pairwise agreement, by the rule of succession; NaN when it could not be estimated
     bound: float  # 1 − δ − n² p^m, at least 0; NaN likewise
     needed: int | None  # inputs for the error asked for; None: no number is enough, or p is unknown
 
@@ -136,11 +136,16 @@ class BoundReport:
 
 
 def bound_report(matrix: OutcomeMatrix, clustering: Clustering, error: float = 0.05, delta: float = 0.0) -> BoundReport:
-    """Apply the theorem to one problem, with p estimated from its own candidates and no labels."""
-    p = estimate_agreement(matrix, clustering).p_max
+    """Apply the theorem to one problem, with p estimated from its own candidates and no labels.
+
+    p is the largest pairwise agreement k/m taken as (k + 1)/(m + 2), so that a few inputs without agreement do not pass for p = 0.
+    It remains a point estimate: the bound holds as far as p does.
+    """
+    largest = estimate_agreement(matrix, clustering).p_max
     n, m = max(clustering.n_valid, 1), matrix.n_inputs
-    if math.isnan(p):
-        return BoundReport(n, m, error, delta, p, float("nan"), None)
+    if math.isnan(largest):
+        return BoundReport(n, m, error, delta, largest, float("nan"), None)
+    p = (largest * m + 1) / (m + 2)
     return BoundReport(n, m, error, delta, p, lower_bound(n, p, m, delta), inputs_needed(n, p, error, delta))
 
 

@@ -1,0 +1,108 @@
+"""`ucoder judge`: a report on good files, one clear screen on bad ones."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rewards import cli
+from rewards.consensus import ConsensusConfig
+from rewards.inputs import InputsConfig
+from rewards.judging import judge
+from rewards.sandbox import Sandbox, SandboxConfig
+
+RIGHT = ["def f(xs):\n    return sum(xs)", "def f(ys):\n    t = 0\n    for y in ys:\n        t += y\n    return t"]
+WRONG = ["def f(xs):\n    return len(xs)", "def f(xs):\n    return max(xs)", "def f(xs):\n    return 0", "def f(xs: oops"]
+CODES = [RIGHT[0], RIGHT[0] + "  # again", RIGHT[1], *WRONG, WRONG[2], WRONG[2], WRONG[2]]
+INPUTS = [[[1, 2, 3]], "[[5]]", [[4, 4]], [[7, 1]], ["no list"]]
+
+
+@pytest.fixture
+def files(tmp_path):
+    candidates, inputs = tmp_path / "candidates.jsonl", tmp_path / "inputs.json"
+    candidates.write_text("\n".join(json.dumps({"code": code}) for code in CODES) + "\n")
+    inputs.write_text(json.dumps(INPUTS))
+    return [str(candidates), "--entry", "f", "--inputs", str(inputs)]
+
+
+def bad(capsys, argv, *words):
+    assert cli.main(argv) == 2
+    out, err = capsys.readouterr()
+    assert not out and "Traceback" not in err and err.startswith("ucoder judge cannot start")
+    for word in words:
+        assert word in err
+    return err
+
+
+def test_right_programs_win_over_more_numerous_constants(files, capsys):
+    assert cli.main([*files, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["candidates"], report["distinct_programs"], report["missing"]) == (10, 6, 0)
+    winner = next(c for c in report["clusters"] if c["winner"])
+    assert winner["samples"] == 3 and winner["representative"] == 0 and not winner["degenerate"]
+    assert {row["candidate"] for row in report["ranking"][:3]} == {0, 1, 2}
+    assert any(c["degenerate"] and c["samples"] == 4 for c in report["clusters"])
+    assert report["input_quality"]["mutants_killed"] > 0.5
+    assert 0 < report["theorem"]["p"] < 1 and report["theorem"]["needed"] >= 1
+
+
+def test_the_same_verdict_for_a_person(files, capsys):
+    assert cli.main([*files, "--mutants", "0"]) == 0
+    out = capsys.readouterr().out
+    assert "winner" in out and "constant or echo" in out and "Theorem 2.4" in out and "#0" in out
+
+
+def test_asserts_serve_the_rules_that_need_them(files, tmp_path, capsys):
+    asserts = tmp_path / "asserts.json"
+    asserts.write_text(json.dumps(["assert f([1, 2]) == 3", "assert f([2, 9]) == 11", "assert g(1)", "assert f([3]) == 3"]))
+    assert cli.main([*files, "--rule", "codet", "--asserts", str(asserts), "--json", "--mutants", "0"]) == 0
+    assert json.loads(capsys.readouterr().out)["ranking"][0]["candidate"] in (0, 1, 2)
+    bad(capsys, [*files, "--rule", "passfail"], "--asserts")
+
+
+def test_bad_files_end_in_one_screen(files, tmp_path, capsys):
+    for text, words in [
+        ("", ["no candidates"]),
+        ("{", ["line 1", "not JSON"]),
+        ('{"code": "x"}\n{"code": 3}', ["line 2", "code"]),
+        ('{"code": "x", "logprob": "high"}', ["logprob"]),
+        ('{"code": "x", "logprob": -1}\n{"code": "y"}', ["only 1 of 2"]),
+    ]:
+        file = tmp_path / "bad.jsonl"
+        file.write_text(text)
+        bad(capsys, [str(file), *files[1:]], "bad.jsonl", *words)
+    for text, words in [
+        ("[", ["not JSON"]),
+        ("{}", ["list of inputs"]),
+        ("[]", ["no inputs"]),
+        ("[3]", ["input 1"]),
+        ('["[x]"]', ["input 1"]),
+    ]:
+        file = tmp_path / "bad.json"
+        file.write_text(text)
+        bad(capsys, [*files[:-1], str(file)], "bad.json", *words)
+    bad(capsys, [str(tmp_path / "nowhere.jsonl"), *files[1:]], "no such file")
+    (tmp_path / "bytes.jsonl").write_bytes(b"\xff\xfe")
+    bad(capsys, [str(tmp_path / "bytes.jsonl"), *files[1:]], "cannot be read")
+
+
+@pytest.mark.parametrize(
+    ("option", "word"),
+    [
+        (["--rule", "loud"], "rule"),
+        (["--rho", "0"], "rho"),
+        (["--tau", "0"], "tau"),
+        (["--keep", "0"], "keep"),
+        (["--seconds", "-1"], "seconds_per_input"),
+        (["--error", "2"], "--error"),
+        (["--entry", "f()"], "f()"),
+    ],
+)
+def test_bad_options_end_in_one_screen(files, capsys, option, word):
+    bad(capsys, [*files, *option], word)
+
+
+def test_hard_scores_are_given_to_every_sample_of_the_winner(files):
+    with Sandbox(SandboxConfig(workers=1)) as box:
+        verdict = judge(CODES, "f", cli.read_inputs(Path(files[-1])), box, ConsensusConfig(rule="hard"), InputsConfig())
+    assert verdict.scores[:3].tolist() == [1, 1, 1] and verdict.scores[3:].max() == 0
