@@ -36,7 +36,7 @@ ATTACKS: dict[str, tuple[set[Kind], str]] = {
     "memory hog": ({M, T}, "xs = []\nwhile True: xs.append(bytearray(1 << 24))"),
     "memory by small objects": ({M, T, K}, "xs = []\nwhile True: xs.append([0] * 1000)"),
     "memory mapped": (
-        {X, M},
+        {X, M, T},
         "import mmap\nkept = []\nwhile True:\n    m = mmap.mmap(-1, 1 << 26); m.write(b'x' * (1 << 26)); kept.append(m)",
     ),
     "endless loop": ({T}, "while True: pass"),
@@ -59,7 +59,8 @@ ATTACKS: dict[str, tuple[set[Kind], str]] = {
     ),
     "all signals ignored": (
         {T},
-        "import signal\nfor s in signal.valid_signals():\n    try: signal.signal(s, signal.SIG_IGN)\n    except (OSError, ValueError): pass\nwhile True: pass",
+        "import signal\nfor s in signal.valid_signals():\n    try: signal.signal(s, signal.SIG_IGN)\n    except (OSError, ValueError): pass\n"
+        "while True: pass",
     ),
     "thread that never ends": (
         {V},
@@ -109,7 +110,8 @@ ATTACKS: dict[str, tuple[set[Kind], str]] = {
     "exception whose name lies": ({X}, "class M(type):\n    __name__ = 'Lie'\nclass E(Exception, metaclass=type): pass\nraise E"),
     "patched builtins": (
         {V},
-        "import builtins\nfor n in ('len', 'repr', 'type', 'sorted', 'isinstance', 'int', 'str'):\n    setattr(builtins, n, lambda *a, **k: 'lie')\nreturn [3]",
+        "import builtins\nfor n in ('len', 'repr', 'type', 'sorted', 'isinstance', 'int', 'str'):\n"
+        "    setattr(builtins, n, lambda *a, **k: 'lie')\nreturn [3]",
     ),
     "patched modules": (
         {V},
@@ -118,7 +120,8 @@ ATTACKS: dict[str, tuple[set[Kind], str]] = {
     ),
     "frames walked and emptied": (
         {V, X, K},
-        "fr = sys._getframe()\nwhile fr:\n    for v in list(fr.f_locals.values()):\n        if isinstance(v, (dict, list)) and v is not sys.modules:\n"
+        "fr = sys._getframe()\nwhile fr:\n    for v in list(fr.f_locals.values()):\n"
+        "        if isinstance(v, (dict, list)) and v is not sys.modules:\n"
         "            v.clear()\n    fr = fr.f_back\nreturn 3",
     ),
     "garbage collector walked": (
@@ -137,10 +140,13 @@ ATTACKS: dict[str, tuple[set[Kind], str]] = {
     "integer past the limit": ({L, M}, "return 1 << (1 << 27)"),
     "lone surrogate": ({V}, "return '\\ud800'"),
     "exit in another thread": ({K, V}, "import threading\nt = threading.Thread(target=os._exit, args=(0,))\nt.start()\nt.join()\nreturn 3"),
-    "stack of C frames": ({X, K, M, T}, "import functools\ng = lambda: 0\nfor _ in range(10 ** 6): g = functools.partial(g)\nreturn g()"),
+    "stack of C frames": (
+        {V, X, K, M, T},
+        "import functools\ng = lambda: 0\nfor _ in range(10 ** 6): g = functools.partial(g)\nreturn g()",
+    ),
     "disk filled": ({X}, "n = 0\nwhile True:\n    with open(f'/tmp/{n}', 'wb') as file: file.write(b'x' * (1 << 20))\n    n += 1"),
     "deleting files": ({X}, "os.unlink(os.__file__)"),
-    "deleting the tree": ({V}, "import shutil\nshutil.rmtree('/usr/lib', ignore_errors=True)\nreturn os.path.exists('/usr/lib')"),
+    "deleting the tree": ({V}, "import shutil\nshutil.rmtree('/lib64', ignore_errors=True)\nreturn os.path.exists('/lib64')"),
     "device nodes": ({X}, "os.mknod('/tmp/disk', 0o60666, os.makedev(254, 0))"),
     "symbolic link": ({X}, "os.symlink('/etc', '/tmp/etc')"),
     "sandbox's own objects": ({V, X, U}, "fr = sys._getframe(1)\nreturn (lambda: fr.f_locals['self'])"),
@@ -209,7 +215,8 @@ def test_memory_of_one_program_is_not_seen_by_the_next(run) -> None:
     scan = (
         "import gc\ndef f(reversed_mark):\n    mark, found = reversed_mark[::-1], 0\n    for o in gc.get_objects():\n"
         "        if type(o) in (dict, list, tuple) and len(o) < 1000:\n"
-        "            found += any(type(x) is str and mark in x and x is not mark for x in (o.values() if type(o) is dict else o))\n    return found"
+        "            items = o.values() if type(o) is dict else o\n"
+        "            found += any(type(x) is str and mark in x and x is not mark for x in items)\n    return found"
     )
     assert run(scan, repr([mark[::-1]])).outcomes[0].payload == "0"
 
