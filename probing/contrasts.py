@@ -21,6 +21,11 @@ Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
 
+def numbered(groups: npt.ArrayLike) -> Ints:
+    """int64[N]: groups of any kind numbered 0..G-1."""
+    return np.unique(np.asarray(groups), return_inverse=True)[1].astype(np.int64)
+
+
 def group_means(x_NF: npt.NDArray[np.floating], groups_N: Ints) -> Floats:
     """float64[N, F]: for each sample, the mean of its problem. `groups_N` numbers the problems 0..G-1."""
     sums_GF = np.zeros((int(groups_N.max()) + 1, x_NF.shape[1]))
@@ -42,7 +47,7 @@ def length_terms(lengths_N: npt.NDArray[np.integer]) -> Floats:
 
 
 def shuffled_within(groups_N: Ints, shuffles: int, rng: np.random.Generator) -> Ints:
-    """int64[N, 1 + shuffles]: places of the samples; column 0 in order, the others permuted inside each problem."""
+    """int64[N, 1 + shuffles]: places of the samples; column 0 in order, the others permuted inside each group."""
     columns = [np.arange(len(groups_N))]
     order = np.argsort(groups_N, kind="stable")
     for _ in range(shuffles):
@@ -74,22 +79,27 @@ def select(
     candidates: list[Floats],
     basis_NZ: Floats,
     targets_NK: Floats,
-    labels_NK: Bools,
+    labels_NK: Floats,
     groups_N: Ints,
     fold_N: Ints,
     c_grid: tuple[float, ...],
 ) -> Selection:
     """Choose among `candidates` (float64[N, F] each, centred within problems) and `c_grid` by AUROC within held-out problems.
 
-    `basis_NZ` (centred length terms) is regressed out of features and targets; `targets_NK` in [0, 1] is what is learnt, `labels_NK` is
-    what is scored. A fold's own choice is made on models that never saw it (nested); inner models leave out two folds.
+    `basis_NZ` (centred length terms) is regressed out of features and targets. `targets_NK` in [0, 1] is what is learnt and `labels_NK`
+    what is judged by; NaN in either (the same rows in every column) leaves a sample out of that. A fold's own choice is made on models
+    that never saw it (nested); inner models leave out two folds.
     """
     folds, n_columns, n_c = int(fold_N.max()) + 1, targets_NK.shape[1], len(c_grid)
-    mean_target_N1 = group_means(targets_NK[:, :1], groups_N)
-    weight_N1 = 2 * mean_target_N1 * (1 - mean_target_N1)  # expected weight of a sample's contrast; the same for every shuffle
-    centred_NK = centred(targets_NK, groups_N)
+    learn_N, judged_N = np.isfinite(targets_NK[:, 0]), np.isfinite(labels_NK[:, 0])
+    centred_NK, weight_N1 = np.zeros(targets_NK.shape), np.zeros((len(groups_N), 1))
+    learn_groups = numbered(groups_N[learn_N])
+    centred_NK[learn_N] = centred(targets_NK[learn_N], learn_groups)
+    mean = group_means(targets_NK[learn_N, :1], learn_groups)
+    weight_N1[learn_N] = 2 * mean * (1 - mean)  # expected weight of a sample's contrast: the same for every shuffle
     rows_of = [np.flatnonzero(fold_N == fold) for fold in range(folds)]
-    labels_of = [np.tile(labels_NK[rows], n_c) for rows in rows_of]
+    judged_of = [np.flatnonzero((fold_N == fold) & judged_N) for fold in range(folds)]
+    labels_of = [np.tile(labels_NK[rows] > 0.5, n_c) for rows in judged_of]
     # score[i, j]: AUROC sums over the problems of fold j, from a model that saw neither fold i nor fold j
     score = np.zeros((folds, folds, len(candidates), n_c, n_columns))
     for place, features_NF in enumerate(candidates):
@@ -103,14 +113,14 @@ def select(
                 total = float(weight_N1[~np.isin(fold_N, left_out)].sum())
                 weights = _ridge_path(moment[kept].sum(0), cross[kept].sum(0), basis_NZ.shape[1], total, c_grid)
                 for outer, held in {(i, j), (j, i)}:
-                    rows = rows_of[held]
+                    rows = judged_of[held]
                     by_group = auroc_by_group(stacked[rows] @ weights, labels_of[held], groups_N[rows])
                     score[outer, held, place] = np.nansum(by_group, axis=0).reshape(n_c, n_columns)
     own = score[np.arange(folds), np.arange(folds)]  # [folds, candidates, J, K]: each outer fold, under each choice
     inner = (score.sum(axis=1) - own).reshape(folds, -1, n_columns)
     best = inner.argmax(axis=1)  # [folds, K]
     achieved_K = np.take_along_axis(own.reshape(folds, -1, n_columns), best[:, None], axis=1)[:, 0].sum(axis=0)
-    with_both = np.unique(groups_N[weight_N1[:, 0] > 0]).size
+    with_both = int(np.isfinite(auroc_by_group(labels_NK[judged_N, :1], labels_NK[judged_N, :1] > 0.5, groups_N[judged_N])).sum())
     final = int(own.sum(axis=0)[..., 0].argmax())
     return Selection(
         per_fold=tuple(divmod(int(choice), n_c) for choice in best[:, 0]),

@@ -18,8 +18,8 @@ class Design:
     """The data of one fit: finite features, and everything centred within its group."""
 
     features: StateFeatures
-    labels_N: Floats  # 0 or 1
-    targets_N: Floats  # in [0, 1]
+    labels_N: Floats  # 0 or 1, or NaN: not judged
+    targets_N: Floats  # in [0, 1], or NaN: not learnt from
     groups_N: Ints  # 0..G-1
     fold_N: Ints
     basis_NZ: Floats  # length terms
@@ -81,7 +81,14 @@ def held_out_scores(data: Design, choices: list[tuple[int, float]]) -> dict[str,
 
 def pooled_aurocs(data: Design, choices: list[tuple[int, float]]) -> dict[str, float]:
     """AUROC over all samples of a `pooled` design, by the same names. It flatters: much of it is knowledge of which problems are hard."""
-    return {name: auroc(scores_N, data.labels_N > 0.5) for name, scores_N in held_out_scores(data, choices).items()}
+    judged_N = np.isfinite(data.labels_N)
+    spread_N, found = np.empty(len(judged_N)), {}
+    for name, scores_N in held_out_scores(data, choices).items():
+        for fold in range(len(choices)):  # fits of different folds lie on different scales
+            spread_N[data.fold_N == fold] = float(scores_N[data.fold_N == fold].std()) or 1.0
+        comparable_N = scores_N if name.endswith("_logprob") else scores_N / spread_N
+        found[name] = auroc(comparable_N[judged_N], data.labels_N[judged_N] > 0.5)
+    return found
 
 
 def principal(x_ND: Floats, most: int, seed: int) -> tuple[Floats, Floats]:

@@ -19,6 +19,7 @@ class ProbeConfig(BaseModel):
     null_shuffles: int = Field(20, ge=2, description="label shuffles that give the null its mean and spread")
     label_margin: float = Field(0.1, ge=0, le=1, description="least margin of the winning cluster for a problem's labels to be learnt from")
     min_problems: int = Field(10, ge=5, description="fewest problems with both right and wrong samples; below it there is no probe")
+    drift_groups: int = Field(64, ge=1, description="groups of the moving policy over which the probe's AUROC is followed")
     floor: float = Field(0.60, ge=0.5, lt=1, description="held-out, length-controlled AUROC within problems below which the weight is 0")
     full: float = Field(0.80, gt=0.5, le=1, description="the same AUROC at which the weight is 1")
 

@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from probing.auroc import auroc_within
-from probing.contrasts import Bools, Floats, Ints, centred, length_terms, problem_folds, select, shuffled_within
+from probing.contrasts import Bools, Floats, Ints, centred, length_terms, numbered, problem_folds, select, shuffled_within
 from probing.held_out import design, held_out_scores, logprob_terms, pooled_aurocs
 from probing.hidden_states import POOLINGS, StateFeatures
-from probing.logistic import calibrate, calibration_error, fit_contrasts, sigmoid
+from probing.logistic import calibrate, calibration_error, fit_contrasts, out_of_fold, sigmoid
 from probing.probe_config import ProbeConfig
 
 NAN = float("nan")
@@ -33,11 +33,12 @@ class ProbeReport:
     """How good the probe is, out of fold. Figures are AUROCs unless said otherwise; NaN means not measured."""
 
     available: bool
-    reason: str  # why there is no probe; empty when there is one
-    samples: int  # with finite features and a label
-    problems: int
-    informative: int  # problems with both kinds of sample: the AUROCs within are averaged over these
-    positive_share: float
+    reason: str = ""  # why there is no probe; empty when there is one
+    samples: int = 0  # with finite features and a label
+    problems: int = 0
+    informative: int = 0  # problems with both kinds of sample: the AUROCs within are averaged over these
+    positive_share: float = NAN  # of the labels
+    source: str = "margin"  # what it learnt from, see `label_sources`
     earned_weight: float = 0.0  # g in METHOD, in [0, 1]
     within: dict[str, float] = field(default_factory=dict)  # controlled, raw, states, length, mean_logprob, min_logprob
     within_se: float = NAN  # standard error of within["controlled"] over problems
@@ -79,10 +80,10 @@ class Probe:
         """float64[N]: calibrated probability that each answer is right, centred with the answers given: pass whole problems."""
         if not self.report.available:
             return np.full(len(features.lengths), NAN)
-        evidence_N, groups_N = self.evidence(features), _numbered(groups)
+        evidence_N, groups_N = self.evidence(features), numbered(groups)
         seen = np.isfinite(evidence_N)
         if seen.any():
-            evidence_N[seen] = centred(evidence_N[seen, None], _numbered(groups_N[seen]))[:, 0]
+            evidence_N[seen] = centred(evidence_N[seen, None], numbered(groups_N[seen]))[:, 0]
         return self.probability(evidence_N)
 
     def save(self, folder: Path) -> None:
@@ -138,39 +139,49 @@ def fit_probe(
 ) -> Probe:
     """Fit a probe to consensus labels.
 
-    Args: features of N answers; `labels` float[N] of 0 and 1, NaN where there is none (left out, never counted as wrong); `groups` [N],
-    the problem of each; `targets` float[N] in [0, 1] to learn from instead of the labels (which still score it), such as soft agreement.
+    Args: features of N answers; `labels` float[N] of 0 and 1, which judge it; `groups` [N], the problem of each; `targets` float[N] in
+    [0, 1], which it learns from (default: the labels). NaN in either leaves an answer out of that, and is never counted as wrong.
     Data too poor for a probe (few problems with both kinds) gives a `Probe` whose report says why, with weight 0.
-    Raises ValueError for lengths that differ or labels outside [0, 1].
+    Raises ValueError for lengths that differ or values out of range.
     """
     started = time.perf_counter()
     labels_N = np.asarray(labels, dtype=np.float64)
     targets_N = labels_N if targets is None else np.asarray(targets, dtype=np.float64)
-    if not len(labels_N) == len(targets_N) == len(np.asarray(groups)) == len(features.lengths):
-        raise ValueError(
-            f"{len(features.lengths)} answers but {len(labels_N)} labels, {len(targets_N)} targets or another number of groups"
-        )
-    if not np.isin(labels_N, (0.0, 1.0)).all(where=np.isfinite(labels_N)) or not ((targets_N >= 0) & (targets_N <= 1)).all(
-        where=np.isfinite(targets_N)
-    ):
-        raise ValueError("labels must be 0, 1 or NaN, and targets must lie in [0, 1]")
-    seen = np.isfinite(labels_N) & np.isfinite(targets_N) & features.finite()
-    kept_N = _numbered(np.asarray(groups)[seen])
-    share_G = np.bincount(kept_N, weights=labels_N[seen]) / np.bincount(kept_N)
-    informative_G = (share_G > 0) & (share_G < 1)
-    if informative_G.sum() >= config.min_problems:
-        probe = _fit(features.take(seen), labels_N[seen], targets_N[seen], kept_N, informative_G, config, seed)
-        return replace(probe, report=replace(probe.report, seconds=time.perf_counter() - started))
-    report = ProbeReport(
-        available=False,
-        reason=f"{informative_G.sum()} problems have both right and wrong samples; a probe needs {config.min_problems}",
-        samples=int(seen.sum()),
-        problems=len(informative_G),
-        informative=int(informative_G.sum()),
-        positive_share=float(labels_N[seen].mean()) if seen.any() else NAN,
+    groups_N = np.asarray(groups)
+    if not len(labels_N) == len(targets_N) == len(groups_N) == len(features.lengths):
+        raise ValueError(f"{len(features.lengths)} answers but {len(labels_N)} labels, {len(targets_N)} targets, {len(groups_N)} groups")
+    if not np.isin(labels_N[np.isfinite(labels_N)], (0.0, 1.0)).all():
+        raise ValueError("labels must be 0, 1 or NaN")
+    if (np.abs(targets_N[np.isfinite(targets_N)] - 0.5) > 0.5).any():
+        raise ValueError("targets must lie in [0, 1] or be NaN")
+    seen = features.finite() & (np.isfinite(labels_N) | np.isfinite(targets_N))
+    labels_N, targets_N, groups_N = labels_N[seen], targets_N[seen], numbered(groups_N[seen])
+    judged, learnt = _contrasts(labels_N, groups_N), _contrasts(targets_N, groups_N)
+    if min(judged.sum(), learnt.sum()) >= config.min_problems:
+        probe = _fit(features.take(seen), labels_N, targets_N, groups_N, judged, config, seed)
+    else:
+        reason = f"{min(judged.sum(), learnt.sum())} problems have both right and wrong samples; a probe needs {config.min_problems}"
+        probe = Probe(ProbeReport(available=False, reason=reason))
+    report = replace(
+        probe.report,
+        samples=int(np.isfinite(labels_N).sum()),
+        problems=len(judged),
+        informative=int(judged.sum()),
+        positive_share=float(np.nanmean(labels_N)) if np.isfinite(labels_N).any() else NAN,
         seconds=time.perf_counter() - started,
     )
-    return Probe(report)
+    return replace(probe, report=report)
+
+
+def _contrasts(values_N: Floats, groups_N: Ints) -> Bools:
+    """bool[G]: groups whose known values are not all the same."""
+    if not len(groups_N):
+        return np.zeros(0, dtype=bool)
+    known = np.isfinite(values_N)
+    low, high = np.full(groups_N.max() + 1, np.inf), np.full(groups_N.max() + 1, -np.inf)
+    np.minimum.at(low, groups_N[known], values_N[known])
+    np.maximum.at(high, groups_N[known], values_N[known])
+    return high > low
 
 
 def _fit(
@@ -179,38 +190,38 @@ def _fit(
     """The search, the out-of-fold figures and the final fit, on clean data with enough contrasts."""
     rng = np.random.default_rng(seed)
     fold_N = problem_folds(groups_N, informative_G, min(config.folds, int(informative_G.sum())), rng)
-    permuted_NK = shuffled_within(groups_N, config.null_shuffles, rng)
+    learnt_N, judged_N = np.isfinite(targets_N), np.isfinite(labels_N)
+    permuted_NK = shuffled_within(groups_N * 4 + 2 * learnt_N + judged_N, config.null_shuffles, rng)  # what is missing stays where it is
     data = design(features, labels_N, targets_N, groups_N, fold_N, config.pca, seed)
     candidates = [np.concatenate([states, data.logprobs_N2], axis=1) for states in data.states]
-    chosen = select(candidates, data.basis_NZ, targets_N[permuted_NK], labels_N[permuted_NK] > 0.5, groups_N, fold_N, config.c_grid)
+    chosen = select(candidates, data.basis_NZ, targets_N[permuted_NK], labels_N[permuted_NK], groups_N, fold_N, config.c_grid)
     choices = [(place, config.c_grid[c]) for place, c in chosen.per_fold]
-    scores = held_out_scores(data, choices)
-    within = {name: auroc_within(scores_N, labels_N > 0.5, groups_N) for name, scores_N in scores.items()}
+    right_N, judged_groups = labels_N[judged_N] > 0.5, groups_N[judged_N]
+    scores = {name: scores_N[judged_N] for name, scores_N in held_out_scores(data, choices).items()}
+    within = {name: auroc_within(scores_N, right_N, judged_groups) for name, scores_N in scores.items()}
     pooled_data = design(features, labels_N, targets_N, groups_N, fold_N, config.pca, seed, pooled=True)
 
-    controlled_N, probability_N = scores["controlled"], np.empty(len(labels_N))
-    for fold in range(int(fold_N.max()) + 1):
-        slope, intercept = calibrate(controlled_N[fold_N != fold], labels_N[fold_N != fold])
-        probability_N[fold_N == fold] = sigmoid(slope * controlled_N[fold_N == fold] + intercept)
-
     place, c = chosen.final[0], config.c_grid[chosen.final[1]]
-    weights = fit_contrasts(candidates[place], data.basis_NZ, targets_N, groups_N, c)
+    n_folds, probability_N = len(choices), np.empty(len(right_N))
+    # Calibrated at the final choice: log-odds of fits with other penalties lie on other scales.
+    evidence_N = out_of_fold([candidates[place]] * n_folds, [c] * n_folds, data.basis_NZ, targets_N, groups_N, fold_N)[judged_N]
+    for fold in range(n_folds):
+        test = fold_N[judged_N] == fold
+        slope, intercept = calibrate(evidence_N[~test], right_N[~test])
+        probability_N[test] = sigmoid(slope * evidence_N[test] + intercept)
+
+    weights = fit_contrasts(candidates[place][learnt_N], data.basis_NZ[learnt_N], targets_N[learnt_N], numbered(groups_N[learnt_N]), c)
     n_basis = data.basis_NZ.shape[1]
     null_mean, null_sd = float(chosen.null.mean()), float(chosen.null.std(ddof=1))
     report = ProbeReport(
         available=True,
-        reason="",
-        samples=len(labels_N),
-        problems=len(informative_G),
-        informative=int(informative_G.sum()),
-        positive_share=float(labels_N.mean()),
         earned_weight=earned_weight(within["controlled"][0], null_mean, null_sd, config),
         within={name: mean for name, (mean, _) in within.items()},
         within_se=within["controlled"][1],
         pooled=pooled_aurocs(pooled_data, choices),
         null_mean=null_mean,
         null_sd=null_sd,
-        calibration_error=calibration_error(probability_N, labels_N),
+        calibration_error=calibration_error(probability_N, right_N),
         layer=features.layers[data.places[place][0]],
         pooling=POOLINGS[data.places[place][1]],
         c=c,
@@ -221,10 +232,5 @@ def _fit(
         state_weights=data.axes[place] @ weights[n_basis:-2],
         logprob_weights=weights[-2:],
         length_weights=weights[:n_basis],
-        calibration=calibrate(controlled_N, labels_N),
+        calibration=calibrate(evidence_N, right_N),
     )
-
-
-def _numbered(groups: npt.ArrayLike) -> Ints:
-    """int64[N]: the groups numbered 0..G-1."""
-    return np.unique(np.asarray(groups), return_inverse=True)[1].astype(np.int64)

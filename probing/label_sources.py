@@ -1,0 +1,53 @@
+"""What the probe may learn from, and which of it is kept: a choice made without any reference solution.
+
+Three sources, all from execution consensus:
+- margin: member of the winning cluster or not, on problems with a clear winner;
+- soft: leave-one-out agreement, input by input, on every problem (METHOD's a(r));
+- pairs: the share of a sample's own cluster. The fit sums contrasts inside a problem, so this is learning from every pair of samples, each
+  weighted by how much more of the vote one has than the other.
+
+All are judged by the same held-out labels, those of `margin`, since a clear winner is the most that is known without a reference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from probing.contrasts import Floats
+from probing.hidden_states import StateFeatures
+from probing.probe_config import ProbeConfig
+from probing.quality import Probe, fit_probe
+
+SOURCES = ("margin", "soft", "pairs")
+
+
+def label_sources(
+    in_top: npt.ArrayLike, margin: npt.ArrayLike, agreement: npt.ArrayLike, cluster_share: npt.ArrayLike, min_margin: float
+) -> dict[str, Floats]:
+    """Targets float64[N] of each source, NaN where it says nothing.
+
+    Args, each [N], NaN where our infrastructure failed: `in_top` 1 in the winning cluster, else 0, NaN in a problem without a winner;
+    `margin` of the sample's problem; soft `agreement` in [0, 1]; `cluster_share` in [0, 1], 0 for a program that is not valid.
+    """
+    top_N, margin_N = np.asarray(in_top, dtype=np.float64), np.asarray(margin, dtype=np.float64)
+    return {
+        "margin": np.where(margin_N >= min_margin, top_N, np.nan),
+        "soft": np.asarray(agreement, dtype=np.float64),
+        "pairs": np.asarray(cluster_share, dtype=np.float64),
+    }
+
+
+def fit_best_probe(
+    features: StateFeatures, sources: dict[str, Floats], groups: npt.ArrayLike, config: ProbeConfig, seed: int
+) -> tuple[Probe, dict[str, float]]:
+    """The probe of the source whose held-out, length-controlled AUROC within problems is highest on the labels of `margin`.
+
+    Returns it (its report names the source) and that AUROC of every source, NaN where it gave no probe. Ties go to the first.
+    """
+    probes = {name: fit_probe(features, sources["margin"], groups, config, seed, targets) for name, targets in sources.items()}
+    found = {name: probe.report.within.get("controlled", float("nan")) for name, probe in probes.items()}
+    best = max(found, key=lambda name: -1.0 if np.isnan(found[name]) else found[name])
+    return replace(probes[best], report=replace(probes[best].report, source=best)), found
