@@ -1,0 +1,103 @@
+"""Killed with -9 in every stage, the same command goes on at the first unfinished one, to the same result."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# Each kill comes when this file appears, that is, in the stage after it.
+MILESTONES = (
+    "config.yaml",
+    "round_00/eval.json",
+    "round_01/problems.jsonl",
+    "round_01/suites.jsonl",
+    "round_01/candidates.jsonl",
+    "round_01/executions.jsonl",
+    "round_01/clusters.jsonl",
+    "round_01/scores.jsonl",
+    "round_01/grpo/trainer/checkpoint-1/complete.json",
+    "round_01/training.json",
+)
+PATIENCE = 300  # seconds until a start that shows no progress fails the test
+
+
+def start(folder: Path) -> subprocess.Popen:
+    command = [sys.executable, "rl/train.py", "--config", str(Path(__file__).with_name("small.yaml")), "--run_dir", str(folder)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    log = (folder.parent / f"{folder.name}.log").open("ab")
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
+
+
+def finish(folder: Path) -> None:
+    assert start(folder).wait(PATIENCE) == 0, (folder.parent / f"{folder.name}.log").read_text()[-3000:]
+
+
+def kill_at(folder: Path, milestone: str) -> None:
+    process = start(folder)
+    deadline = time.monotonic() + PATIENCE
+    while not (folder / milestone).exists():
+        assert process.poll() is None, (folder.parent / f"{folder.name}.log").read_text()[-3000:]
+        assert time.monotonic() < deadline, f"{milestone} never came"
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def result(folder: Path) -> dict[str, str]:
+    """What a run leaves behind, without the times."""
+    found = {}
+    for path in sorted(folder.glob("round_*/*.jsonl")):
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        for row in rows:
+            row.pop("seconds", None)
+        found[str(path.relative_to(folder))] = json.dumps(rows)
+    for path in sorted(folder.glob("round_*/grpo/checkpoint/*.safetensors")):
+        found[str(path.relative_to(folder))] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    finish(folder)
+    return folder
+
+
+@pytest.mark.slow
+def test_a_run_killed_in_every_stage_ends_with_the_same_result(whole, tmp_path):
+    folder = tmp_path / "run"
+    for milestone in MILESTONES:
+        kill_at(folder, milestone)
+    finish(folder)
+    assert result(folder) == result(whole)
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_result_and_a_finished_run_is_left_alone(whole, tmp_path):
+    again = tmp_path / "run"
+    finish(again)
+    assert result(again) == result(whole)
+    before = result(again)
+    finish(again)
+    assert result(again) == before
+
+
+def test_a_run_leaves_every_stage_a_file_and_a_summary(whole):
+    names = {p.name for p in (whole / "round_01").iterdir()}
+    assert {"problems.jsonl", "suites.jsonl", "candidates.jsonl", "executions.jsonl", "clusters.jsonl", "scores.jsonl", "probe.json"} <= names
+    summary = json.loads((whole / "summary.json").read_text())
+    assert {"base", "rounds", "final", "loop_seconds", "stage_seconds", "peak_memory_mb"} <= set(summary)
+    assert len(summary["rounds"]) == 1 and summary["peak_memory_mb"] > 100
+    assert (whole / "report.html").stat().st_size > 1000 and (whole / "versions.json").exists()
+
+
+def test_every_trained_group_has_its_rewards_broken_down(whole):
+    steps = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines() if '"stage": "grpo"' in line]
+    assert len(steps) >= 3 and all(0 <= s["consensus"] <= 1 for s in steps)
