@@ -1,0 +1,185 @@
+"""What the quality probe knows, against references it never saw: AUROC by label source, and where the majority is wrong.
+
+    python -m bench.probe --model seedling/weights
+
+Samples each problem of seedling-bench, runs the samples, takes labels from consensus alone, and fits a probe by each label source on one
+half of the problems. The other half is then scored (and the halves change places), so that every figure is of problems that the probe
+never saw. References serve for the audit only. Writes `bench/results/probe.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from probing.answers import extract_code
+from probing.auroc import auroc_within
+from probing.contrasts import Bools, Floats, Ints
+from probing.hidden_states import HiddenStates, StateFeatures
+from probing.label_sources import SOURCES, label_sources
+from probing.models import load_model, render_chat
+from probing.probe_config import ProbeConfig
+from probing.quality import fit_probe
+from probing.samplers.base import SamplingParams
+from probing.samplers.transformers import TransformersSampler
+from probing.templates import render
+from rewards.clustering import cluster
+from rewards.records import Execution, Kind, Program
+from rewards.rules.soft import Soft
+from rewards.sandbox import Sandbox, SandboxConfig
+from rewards.signatures import OutcomeMatrix
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Pool:
+    """N samples of some problems, with what consensus says and what the references say."""
+
+    features: StateFeatures
+    groups: Ints  # [N], problem
+    clusters: Ints  # [N], cluster within the problem, -1 when not valid
+    in_top: Floats  # [N], 1 or 0, NaN without a winner
+    margin: Floats  # [N], of the problem
+    agreement: Floats  # [N]
+    cluster_share: Floats  # [N]
+    correct: Bools  # [N], equals the reference on every input (audit only)
+    states_seconds: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default=str(ROOT / "seedling" / "weights"), help="folder or Hub id")
+    parser.add_argument("--problems", type=int, default=120)
+    parser.add_argument("--samples", type=int, default=48)
+    parser.add_argument("--max-new-tokens", type=int, default=160)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results" / "probe.json")
+    args = parser.parse_args()
+    pool = sample_pool(args.model, args.problems, args.samples, args.max_new_tokens, args.seed)
+    result = audit(pool, ProbeConfig(), args.seed) | {"model": args.model, "samples": args.samples, "seed": args.seed}
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(result, indent=1) + "\n")
+    print(json.dumps(result, indent=1))
+
+
+def sample_pool(model_path: str, problems: int, n: int, most: int, seed: int) -> Pool:
+    """Sample, execute, cluster and read the hidden states of `problems` x `n` answers."""
+    model, tokenizer = load_model(model_path)
+    rows = [json.loads(line) for line in (ROOT / "seedling" / "bench.jsonl").read_text().splitlines()[:problems]]
+    prompts = [render_chat(tokenizer, render("solve", description=row["description"], interface=row["interface"])) for row in rows]
+    drawn = TransformersSampler(model, tokenizer).sample(prompts, n, SamplingParams(max_new_tokens=most), seed)
+    codes = [[extract_code(completion.text) for completion in group] for group in drawn]
+    reader = HiddenStates(model, tokenizer)
+    started = time.perf_counter()
+    ids = [tokenizer(prompt, add_special_tokens=False)["input_ids"] for prompt in prompts]
+    flat = [(i, completion, code) for i, group in enumerate(drawn) for completion, code in zip(group, codes[i], strict=True)]
+    ends = [reader.end_of_code(completion.token_ids, code) for _, completion, code in flat]
+    features = reader.extract([ids[i] for i, _, _ in flat], [completion.token_ids for _, completion, _ in flat], ends)
+    seconds = time.perf_counter() - started
+    columns: list[np.ndarray] = []
+    with Sandbox(SandboxConfig(seconds_per_input=0.3, seconds_per_program=3.0)) as sandbox:
+        for row, group in zip(rows, codes, strict=True):
+            sources = list(dict.fromkeys(code or "" for code in group))
+            ran = list(sandbox.run(Program(code, row["entry"], tuple(row["inputs"])) for code in [row["reference"], *sources]))
+            columns.append(votes(ran[0], [ran[1 + sources.index(code or "")] for code in group]))
+    stacked = np.concatenate(columns, axis=1)
+    return Pool(
+        features=features,
+        groups=np.repeat(np.arange(len(rows)), n),
+        clusters=stacked[0].astype(np.int64),
+        in_top=stacked[1],
+        margin=stacked[2],
+        agreement=stacked[3],
+        cluster_share=stacked[4],
+        correct=stacked[5] > 0.5,
+        states_seconds=seconds,
+    )
+
+
+def votes(reference: Execution, executions: list[Execution]) -> np.ndarray:
+    """float64[6, n]: cluster, membership of the winner, margin, soft agreement, share of the own cluster, correctness."""
+    matrix = OutcomeMatrix.from_executions(executions)
+    found = cluster(matrix)
+    in_top = (found.labels == found.top).astype(np.float64) if found.top >= 0 else np.full(len(executions), np.nan)
+    share = np.where(found.labels >= 0, np.append(found.shares, 0.0)[found.labels], 0.0)
+    wanted = [o if o.kind is Kind.VALUE else None for o in reference.outcomes]
+    correct = [all(w is None or w == o for w, o in zip(wanted, e.outcomes, strict=True)) for e in executions]
+    margin = np.full(len(executions), found.margin)
+    return np.stack([found.labels, in_top, margin, Soft().scores(matrix), share, np.array(correct, dtype=np.float64)])
+
+
+def audit(pool: Pool, config: ProbeConfig, seed: int) -> dict[str, Any]:
+    """Every figure, from two-fold scores: each half of the problems is scored by probes fitted on the other."""
+    half = np.random.default_rng(seed).permutation(int(pool.groups.max()) + 1) % 2
+    sources = label_sources(pool.in_top, pool.margin, pool.agreement, pool.cluster_share, config.label_margin)
+    scores = {name: np.full(len(pool.groups), np.nan) for name in SOURCES}
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in SOURCES}
+    for side in (0, 1):
+        train, test = half[pool.groups] == side, half[pool.groups] != side
+        for name in SOURCES:
+            probe = fit_probe(pool.features.take(train), sources["margin"][train], pool.groups[train], config, seed, sources[name][train])
+            found[name].append(asdict(probe.report))
+            scores[name][test] = probe.score(pool.features.take(test), pool.groups[test])
+    scores["mean_logprob"] = pool.features.mean_logprob.astype(np.float64)
+    scores["consensus"] = pool.agreement
+    winner = np.isfinite(pool.in_top)
+    return {
+        "pass_at_1": float(pool.correct.mean()),
+        "majority_right": float(np.mean([right_majority(pool, g) for g in range(int(pool.groups.max()) + 1)])),
+        "states_seconds": pool.states_seconds,
+        "within_reference": {name: auroc_within(s, pool.correct, pool.groups) for name, s in scores.items() if np.isfinite(s).all()},
+        "within_consensus": {
+            name: auroc_within(s[winner], pool.in_top[winner] > 0.5, pool.groups[winner])
+            for name, s in scores.items()
+            if np.isfinite(s).all()
+        },
+        "majority_wrong": {name: majority_wrong(pool, s, seed) for name, s in scores.items() if np.isfinite(s).all()},
+        "reports": found,
+    }
+
+
+def right_majority(pool: Pool, group: int) -> bool:
+    """Whether the winning cluster of a problem is right."""
+    winners = (pool.groups == group) & (pool.in_top == 1)
+    return bool(winners.any() and pool.correct[winners].all())
+
+
+def majority_wrong(pool: Pool, scores_N: Floats, seed: int, resamples: int = 2000) -> dict[str, float]:
+    """On problems where the majority is wrong and a right cluster exists: how often the cluster with the best mean score is right.
+
+    `chance` is that of a cluster drawn evenly; `within` the AUROC against the references there. 95 % intervals by bootstrap over problems.
+    """
+    hits, chances, aurocs = [], [], []
+    for group in range(int(pool.groups.max()) + 1):
+        rows = np.flatnonzero((pool.groups == group) & (pool.clusters >= 0))
+        if right_majority(pool, group) or not pool.correct[rows].any():
+            continue
+        kinds = np.unique(pool.clusters[rows])
+        mean = np.array([scores_N[rows][pool.clusters[rows] == kind].mean() for kind in kinds])
+        right = np.array([pool.correct[rows][pool.clusters[rows] == kind].all() for kind in kinds])
+        hits.append(float(right[mean.argmax()]))
+        chances.append(float(right.mean()))
+        aurocs.append(auroc_within(scores_N[rows], pool.correct[rows], np.zeros(len(rows), dtype=np.int64))[0])
+    if not hits:
+        return {"problems": 0.0}
+    draws = np.random.default_rng(seed).integers(0, len(hits), (resamples, len(hits)))
+    low, high = np.quantile(np.array(hits)[draws].mean(axis=1), [0.025, 0.975])
+    return {
+        "problems": float(len(hits)),
+        "hit": float(np.mean(hits)),
+        "hit_low": float(low),
+        "hit_high": float(high),
+        "chance": float(np.mean(chances)),
+        "within": float(np.nanmean(aurocs)),
+    }
+
+
+if __name__ == "__main__":
+    main()
