@@ -88,14 +88,16 @@ class TooLarge(ValueError):
 class Canonicaliser:
     """Turns values into canonical text.
 
-    digits: significant digits at which floats are compared. max_chars: limit on the text of one value.
+    digits: significant digits at which floats are compared. max_chars: limit on the text of one value. digest_over: characters above
+    which a digest stands for the text.
     """
 
-    __slots__ = ("_format", "_left", "max_chars")
+    __slots__ = ("_format", "_left", "digest_over", "max_chars")
 
-    def __init__(self, digits: int = 10, max_chars: int = 1 << 20) -> None:
+    def __init__(self, digits: int = 10, max_chars: int = 1 << 20, digest_over: int = DIGEST_OVER) -> None:
         self._format = f".{digits}g"
         self.max_chars = max_chars
+        self.digest_over = digest_over
         self._left = 0
 
     def text(self, value: Any) -> str:
@@ -112,7 +114,7 @@ class Canonicaliser:
             raise TooLarge(f"more than {self.max_chars} characters")
         return (
             text
-            if _len(text) <= DIGEST_OVER
+            if _len(text) <= self.digest_over
             else f"{kind.__name__}#{_len(text)}:{_sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
         )
 

@@ -113,7 +113,7 @@ class Runner:
         self.request, self.progress = request, progress
         self.world = None if strict else tame.World()
         self.frames = wire.FrameWriter(area, request["key"])
-        self.canonical = Canonicaliser(settings["digits"], settings["output_bytes"])
+        self.canonical = Canonicaliser(settings["digits"], settings["output_bytes"], settings["digest_over"])
         self.sink = Sink(settings["output_bytes"])
         self.suites: dict[int, list[bytes | None]] = {}
         sys.stdout = sys.stderr = self.sink

@@ -104,6 +104,7 @@ class Worker:
             "rlimits": walls.resource_limits(config, layers),
             "digits": config.significant_digits,
             "output_bytes": config.output_kb << 10,
+            "digest_over": config.digest_over,
         }
 
     def fileno(self) -> int:
