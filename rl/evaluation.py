@@ -10,13 +10,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from probing.models import load_model
 from probing.samplers.transformers import TransformersSampler
 from rl.console import print_summary
 from rl.evals.base import Unavailable, load_benchmark
+from rl.evals.passk import bootstrap_interval
 from rl.evals.runner import evaluate
 from rl.monitor import clean, read_metrics
-from rl.round_files import write_rows
+from rl.round_files import read_rows, write_rows
 from rl.run_folder import write_atomically
 
 if TYPE_CHECKING:
@@ -78,6 +81,7 @@ def _row(run: Run, index: int, benchmarks: Mapping[str, Any]) -> dict[str, Any]:
     first = next((m for m in benchmarks.values() if "unavailable" not in m), {})
     row: dict[str, Any] = {"round": index, **{name: first[name] for name in _FROM_EVAL if name in first}, "benchmarks": benchmarks}
     if index:
+        row |= gain_over_base(run, index)
         logged = {r["stage"]: r for r in read_metrics(run.folder / "metrics.jsonl") if r["round"] == index and r["step"] is None}
         consensus, probe = logged.get("consensus", {}), logged.get("probe", {})
         row |= {
@@ -94,6 +98,18 @@ def _row(run: Run, index: int, benchmarks: Mapping[str, Any]) -> dict[str, Any]:
         }
     row["seconds"] = run.seconds.get(str(index), {})
     return row
+
+
+def gain_over_base(run: Run, index: int) -> dict[str, Any]:
+    """`gain`: pass@1 minus the base's on the first benchmark, over the tasks that both have; `gain_ci`: its 95 % interval, tasks paired."""
+    for name in run.config.evals.benchmarks:
+        before, after = (run.round_folder(i) / f"eval_{name}.jsonl" for i in (0, index))
+        if before.exists() and after.exists():
+            base = {row["id"]: row["pass@1"] for row in read_rows(before) if "pass@1" in row}
+            pairs = [row["pass@1"] - base[row["id"]] for row in read_rows(after) if "pass@1" in row and row["id"] in base]
+            interval = bootstrap_interval(pairs, run.config.evals.bootstrap, run.config.evals.seed)
+            return {"gain": float(np.mean(pairs)), "gain_ci": list(interval)} if pairs else {}
+    return {}
 
 
 def _write_summary(run: Run) -> dict[str, Any]:

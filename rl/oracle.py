@@ -29,7 +29,7 @@ def load_oracle(name: str) -> Oracle:
 def reference_executions(
     oracle: Oracle, problems: Sequence[Problem], inputs: dict[str, tuple[str, ...]], sandbox: Sandbox
 ) -> dict[str, Execution]:
-    """Outcomes of the reference on each problem's inputs, for the problems whose statement has one. Runs in the sandbox like any program."""
+    """Outcomes of the reference on each problem's inputs, where the statement has one. It runs in the sandbox like any program."""
     found = [(p.id, reference) for p in problems if p.id in inputs and (reference := oracle(p.description)) is not None]
     programs = [Program(code, entry, inputs[problem_id]) for problem_id, (code, entry) in found]
     executions = sandbox.run(programs)

@@ -1,6 +1,6 @@
 """One round, stage by stage. Every method leaves its file in the round's folder and reads it back when it is there already.
 
-    problems.jsonl → suites.jsonl → candidates.jsonl → executions.jsonl → clusters.jsonl → probe.json, scores.jsonl → checkpoint → metrics.json
+    problems.jsonl → suites.jsonl → candidates.jsonl → executions.jsonl → clusters.jsonl → scores.jsonl → checkpoint → metrics.json
 
 Resuming therefore means: the first file that is missing. What depends on chance takes its seed from (run seed, round, stage).
 """

@@ -5,10 +5,13 @@ from __future__ import annotations
 import functools
 import random
 
+# fmt: off
 VOCABULARY = (
-    "apple Berry car dot East fig tree noon level Ant rose sea oat Iris note stone tin rain Eve sun air nose train otter "
-    "Anna rest art tea ear Otto inn star toast reason noise ratio"
-).split()
+    "apple", "Berry", "car", "dot", "East", "fig", "tree", "noon", "level", "Ant", "rose", "sea",
+    "oat", "Iris", "note", "stone", "tin", "rain", "Eve", "sun", "air", "nose", "train", "otter",
+    "Anna", "rest", "art", "tea", "ear", "Otto", "inn", "star", "toast", "reason", "noise", "ratio",
+)
+# fmt: on
 _SYMBOLS = "!?.-_,"
 
 

@@ -3,14 +3,14 @@
 from seedling.operations.base import LETTERS, Operation, Values, Writing, direct
 
 _D, _INT, _S, _W, _L, _BOOL = "dict[str, int]", "int", "str", "list[str]", "list[int]", "bool"
-_NEAR, _FACTOR = range(0, 13), range(2, 10)
+_NEAR, _FACTOR = range(13), range(2, 10)
 
 
 def _kept(test: str) -> tuple[Writing, ...]:
     return (
         Writing("comprehension", f"{{{{k: x for k, x in {{v}}.items() if {test}}}}}"),
         Writing("loop", "out", f"out = {{{{}}}}\nfor k, x in {{v}}.items():\n    if {test}:\n        out[k] = x"),
-        Writing("builtin", f"dict(filter(lambda p: keep(*p), {{v}}.items()))", f"def keep(k, x):\n    return {test}"),
+        Writing("builtin", "dict(filter(lambda p: keep(*p), {v}.items()))", f"def keep(k, x):\n    return {test}"),
     )
 
 

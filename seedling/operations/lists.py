@@ -3,7 +3,7 @@
 from seedling.operations.base import Operation, Writing, direct, each, keep, loop
 
 _L, _INT, _STR, _WORDS, _BOOL = "list[int]", "int", "str", "list[str]", "bool"
-_NEAR, _FACTOR, _FEW = range(0, 13), range(2, 10), range(1, 5)
+_NEAR, _FACTOR, _FEW = range(13), range(2, 10), range(1, 5)
 
 _FILTERS: tuple[Operation, ...] = (
     keep(
@@ -46,7 +46,7 @@ _FILTERS: tuple[Operation, ...] = (
         "{j} <= x <= {k}",
         ["x >= {j} or x <= {k}"],
         "{j} <= x < {k}",
-        j=range(0, 5),
+        j=range(5),
         k=range(6, 16),
     ),
     keep("xs_even", _L, "x", "even", ["keep the even numbers", "drop the odd numbers"], "x % 2 == 0", ["x % 2 == 1", "x // 2 == 0"]),
@@ -427,7 +427,7 @@ _REDUCERS: tuple[Operation, ...] = (
         ["take the first number, or {k} if there is none", "pick the leading number, {k} for an empty list"],
         ["{v}[0] if {v} else {k}"],
         ["{v}[0]", "{v}[-1] if {v} else {k}"],
-        k=range(0, 5),
+        k=range(5),
     ),
     direct(
         "xs_tail",
@@ -437,7 +437,7 @@ _REDUCERS: tuple[Operation, ...] = (
         ["take the last number, or {k} if there is none", "pick the final number, {k} for an empty list"],
         ["{v}[-1] if {v} else {k}"],
         ["{v}[-1]", "{v}[0] if {v} else {k}"],
-        k=range(0, 5),
+        k=range(5),
     ),
     direct(
         "xs_alternating",
