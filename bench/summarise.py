@@ -1,0 +1,116 @@
+"""Prints the Markdown tables of RESULTS.md and README.md from what runs and evaluations left behind.
+
+python -m bench.summarise runs/seed-0 runs/seed-1 runs/seed-2      # a row a run
+python -m bench.summarise --rounds runs/seed-0                     # a row a round
+python -m bench.summarise --card bench/results/seedling_card.json  # the base model's card, from `ucoder eval --json`
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+def percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def interval(row: Mapping[str, Any], key: str, points: bool = False) -> str:
+    """`41.2 % [38.0, 44.5]`, or for a difference `+14.7 [12.1, 17.3]`."""
+    if row.get(key) is None:
+        return "–"
+    low, high = row[f"{key}_ci"]
+    value = f"{100 * row[key]:+.1f}" if points else percent(row[key])
+    return f"{value} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def runs_table(folders: Sequence[Path]) -> str:
+    """One row a run: base, final, paired gain, and what the run cost."""
+    rows = []
+    for folder in folders:
+        summary = json.loads((folder / "summary.json").read_text())
+        config = yaml.safe_load((folder / "config.yaml").read_text())
+        commit = json.loads((folder / "versions.json").read_text()).get("commit", "–")[:7]
+        base, final = summary["base"], summary["final"]
+        rows.append(
+            [
+                str(config["seed"]),
+                interval(base, "pass@1"),
+                interval(final, "pass@1"),
+                interval(final, "gain", points=True),
+                f"{percent(base.get('pass@16'))} → {percent(final.get('pass@16'))}",
+                f"{percent(base.get('majority@16'))} → {percent(final.get('majority@16'))}",
+                f"{summary['loop_seconds'] / 60:.1f}",
+                f"{summary['peak_memory_mb'] / 1024:.1f}",
+                commit,
+            ]
+        )
+    header = ["seed", "base pass@1", "final pass@1", "gain, points (paired)", "pass@16", "majority@16", "minutes", "GB", "commit"]
+    return table(header, rows)
+
+
+def rounds_table(folder: Path) -> str:
+    """One row a round of one run."""
+    summary = json.loads((folder / "summary.json").read_text())
+    columns = {
+        "label accuracy": lambda r: percent(r.get("label_accuracy")),
+        "within raw": lambda r: number(r.get("probe_auroc_within_raw")),
+        "within controlled": lambda r: number(r.get("probe_auroc_within_controlled")),
+        "pooled": lambda r: number(r.get("probe_auroc_pooled")),
+        "length": lambda r: number(r.get("length_auroc_within")),
+        "logprob": lambda r: number(r.get("logprob_auroc_within")),
+        "entropy (nats)": lambda r: number(r.get("entropy"), 2),
+        "tokens": lambda r: number(r.get("mean_length"), 1),
+        "seconds": lambda r: number(sum(r["seconds"].values()), 0),
+    }
+    rows = [
+        [str(row["round"]), interval(row, "pass@1"), percent(row.get("pass@16")), percent(row.get("majority@16"))]
+        + [show(row) for show in columns.values()]
+        for row in [summary["base"], *summary["rounds"]]
+    ]
+    return table(["round", "pass@1 [95 %]", "pass@16", "majority@16", *columns], rows)
+
+
+def card_table(path: Path) -> str:
+    """The figures of an evaluation, one a row."""
+    result = json.loads(path.read_text())
+    rows = []
+    for name, found in {**result.get("benchmarks", {}), "skills": result.get("skills") or {}}.items():
+        figures = found.get("metrics", found)
+        for key, value in figures.items():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                shown = f"{value:.4g}" + (f" [{', '.join(f'{x:.4g}' for x in figures[f'{key}_ci'])}]" if f"{key}_ci" in figures else "")
+                rows.append([name, key, shown])
+    return table(["what", "figure", "value"], rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Markdown tables of runs and evaluations.")
+    parser.add_argument("folders", nargs="*", type=Path, help="run folders: a row each")
+    parser.add_argument("--rounds", type=Path, help="a run folder: a row a round")
+    parser.add_argument("--card", type=Path, help="the JSON of `ucoder eval`")
+    arguments = parser.parse_args()
+    if arguments.folders:
+        print(runs_table(arguments.folders) + "\n")
+    if arguments.rounds:
+        print(rounds_table(arguments.rounds) + "\n")
+    if arguments.card:
+        print(card_table(arguments.card) + "\n")
+
+
+if __name__ == "__main__":
+    main()
