@@ -72,3 +72,25 @@ def latest_complete(folder: Path) -> tuple[Path, dict[str, Any]] | None:
     """The newest complete trainer checkpoint in `folder` with its state, or None. Half-written ones are passed over."""
     found = sorted(folder.glob(f"checkpoint-*/{COMPLETE}"), key=lambda marker: int(marker.parent.name.rsplit("-", 1)[1]))
     return (found[-1].parent, json.loads(found[-1].read_text())) if found else None
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder so that a kill halfway leaves nothing that looks like a part of it."""
+    doomed = folder.with_name(f".{folder.name}.discarded")
+    shutil.rmtree(doomed, ignore_errors=True)
+    if folder.exists():
+        folder.rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
+
+
+def write_result(out_dir: Path, result: dict[str, Any]) -> None:
+    """Leave `result.json` beside a finished checkpoint: the training is done, and this is what it said."""
+    partial = out_dir / ".result.json.partial"
+    partial.write_text(json.dumps(result))
+    os.replace(partial, out_dir / "result.json")
+
+
+def read_result(out_dir: Path) -> dict[str, Any] | None:
+    """What a finished training left in `out_dir`, or None while there is none."""
+    path = out_dir / "result.json"
+    return json.loads(path.read_text()) if path.is_file() and (out_dir / "checkpoint" / "config.json").is_file() else None

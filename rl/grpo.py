@@ -9,7 +9,6 @@ Call it again after a kill and it goes on from the last complete checkpoint, to 
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallba
 from trl import GRPOConfig as TrlConfig
 
 from probing.samplers.base import Sampler, SamplingParams
-from rl.checkpoints import latest_complete, load_policy, save_policy
+from rl.checkpoints import discard, latest_complete, load_policy, read_result, save_policy, write_result
 from rl.grpo_trainer import BatchRewards, PolicyTrainer
 from rl.guard_callback import GuardCallback
 from rl.rollouts import PolicyRollouts, SamplerFactory, derive_seed
@@ -79,6 +78,9 @@ def train_grpo(
     just made (those found in a checkpoint at once). Raises ValueError for what the caller can mend, ScoringError when too many
     rollouts are missing.
     """
+    done = read_result(out_dir)
+    if done is not None:
+        return GrpoResult(out_dir / "checkpoint", **done)
     if not tasks:
         raise ValueError("there is no problem to train on: every one fell outside the band of agreement, or none was made")
     with quiet_libraries():
@@ -111,9 +113,10 @@ def train_grpo(
                 progress(int(found[0].name.rsplit("-", 1)[1]))
         trainer.train(resume_from_checkpoint=str(found[0]) if found is not None else None)
         rollouts.close()
-        checkpoint = _finish(trainer, tokenizer, out_dir, guard)
-    history = [step_figures(record, int(record["step"])) for record in trainer.state.log_history if "loss" in record]
-    return GrpoResult(checkpoint, history, guard.actions, guard.stopped_because, guard.stop_run)
+        history = [step_figures(record, int(record["step"])) for record in trainer.state.log_history if "loss" in record]
+        result = GrpoResult(out_dir / "checkpoint", history, guard.actions, guard.stopped_because, guard.stop_run)
+        _finish(trainer, tokenizer, out_dir, guard, result)
+    return result
 
 
 def _trl_config(config: GrpoConfig, seed: int, out_dir: Path) -> TrlConfig:
@@ -137,17 +140,16 @@ def _trl_config(config: GrpoConfig, seed: int, out_dir: Path) -> TrlConfig:
     )
 
 
-def _finish(trainer: PolicyTrainer, tokenizer: PreTrainedTokenizerBase, out_dir: Path, guard: GuardCallback) -> Path:
-    """Write the round's checkpoint: the trained policy, or the best one where a guard rolled back. All ranks wait for it."""
-    checkpoint = out_dir / "checkpoint"
+def _finish(trainer: PolicyTrainer, tokenizer: PreTrainedTokenizerBase, out_dir: Path, guard: GuardCallback, result: GrpoResult) -> None:
+    """Write the round's checkpoint: the trained policy, or the one that a guard rolled back to. All ranks wait for it."""
     state_dict = trainer.accelerator.get_state_dict(trainer.model_wrapped) if trainer.accelerator.num_processes > 1 else None
     if trainer.is_world_process_zero():
         if guard.rolled_back_to is not None:
             model, tokenizer = load_policy(guard.rolled_back_to)
-            save_policy(model, tokenizer, checkpoint)
+            save_policy(model, tokenizer, result.checkpoint)
         else:
-            save_policy(trainer.accelerator.unwrap_model(trainer.model_wrapped), tokenizer, checkpoint, state_dict)
-        shutil.rmtree(out_dir / "trainer", ignore_errors=True)
-        shutil.rmtree(guard.best_folder, ignore_errors=True)
+            save_policy(trainer.accelerator.unwrap_model(trainer.model_wrapped), tokenizer, result.checkpoint, state_dict)
+        write_result(out_dir, {name: value for name, value in vars(result).items() if name != "checkpoint"})
+        discard(out_dir / "trainer")
+        discard(guard.best_folder)
     trainer.accelerator.wait_for_everyone()
-    return checkpoint

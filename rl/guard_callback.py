@@ -124,6 +124,7 @@ class GuardCallback(TrainerCallback):
         scheduler.base_lrs = [rate * factor for rate in scheduler.base_lrs]  # the schedule's shape stays; saved with its state
         for group in optimizer.param_groups:
             group["lr"] *= factor
+        scheduler._last_lr = [group["lr"] for group in optimizer.param_groups]  # what the next step's log shows
 
     def state(self) -> dict[str, Any]:
         """What a resumed round needs beside the trainer's own checkpoint."""

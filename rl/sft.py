@@ -7,7 +7,6 @@ lowest perplexity f(r); 3 epochs of AdamW with a cosine schedule; loss on the an
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from trl import SFTTrainer
 
 from probing.records import Candidate, Problem
 from rewards.records import Kind
-from rl.checkpoints import latest_complete, load_policy, save_policy
+from rl.checkpoints import discard, latest_complete, load_policy, read_result, save_policy, write_result
 from rl.round_files import BankProgram, Verdict
 from rl.trainer_parts import StepCallback, optimizer_arguments, quiet_libraries, step_figures
 from rl.training_config import SftConfig
@@ -117,6 +116,9 @@ def train_sft(
     Every rank calls it; log is called on the first. Call it again after a kill and it goes on from the last complete checkpoint in
     `out_dir/trainer`. Raises ValueError when there is nothing to learn from.
     """
+    done = read_result(out_dir)
+    if done is not None:
+        return SftResult(out_dir / "checkpoint", **done)
     with quiet_libraries():
         set_seed(seed % 2**31)
         model, tokenizer = load_policy(policy_dir, config.weights_dtype)
@@ -145,11 +147,12 @@ def train_sft(
         if found is not None and progress is not None:
             progress(int(found[0].name.rsplit("-", 1)[1]))
         trainer.train(resume_from_checkpoint=str(found[0]) if found is not None else None)
-        checkpoint = out_dir / "checkpoint"
+        history = [step_figures(record, int(record["step"])) for record in trainer.state.log_history if "loss" in record]
+        result = SftResult(out_dir / "checkpoint", history, len(pairs) - len(rows))
         state_dict = trainer.accelerator.get_state_dict(trainer.model_wrapped) if trainer.accelerator.num_processes > 1 else None
         if trainer.is_world_process_zero():
-            save_policy(trainer.accelerator.unwrap_model(trainer.model_wrapped), tokenizer, checkpoint, state_dict)
-            shutil.rmtree(out_dir / "trainer", ignore_errors=True)
+            save_policy(trainer.accelerator.unwrap_model(trainer.model_wrapped), tokenizer, result.checkpoint, state_dict)
+            write_result(out_dir, {"history": history, "n_too_long": result.n_too_long})
+            discard(out_dir / "trainer")
         trainer.accelerator.wait_for_everyone()
-    history = [step_figures(record, int(record["step"])) for record in trainer.state.log_history if "loss" in record]
-    return SftResult(checkpoint, history, len(pairs) - len(rows))
+    return result
