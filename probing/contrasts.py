@@ -147,5 +147,5 @@ def _ridge_path(moment: Floats, cross_K: Floats, n_basis: int, total_weight: flo
 
 def spread(sums_F: Floats, total_weight: float) -> Floats:
     """float64[F]: standard deviations from weighted sums of squares; 1 for a feature that does not vary."""
-    variance_F = np.maximum(sums_F, 0) / total_weight
+    variance_F = np.maximum(sums_F, 0) / max(total_weight, 1e-12)
     return np.where(variance_F > 1e-12, np.sqrt(np.maximum(variance_F, 1e-12)), 1.0)
