@@ -14,7 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "eval": ("rl.evals.cli", "measure a model on benchmarks: pass@k with intervals"),
     "judge": ("rewards.cli", "cluster and rank a file of candidate solutions"),
     "sandbox": ("rewards.sandbox.cli", "run one program on inputs, in isolation"),
-    "report": ("rl.report_cli", "write a run's report as one HTML file"),
+    "report": ("rl.report.cli", "write a run's report as one HTML file"),
     "plan": ("rl.plan", "what a config would cost, without running it"),
     "config": ("rl.config_cli", "check a config and print it resolved, or list every key"),
     "dashboard": ("rl.dashboard", "make the Weights & Biases dashboard"),

@@ -51,7 +51,7 @@ SECTIONS = (
                 "round",
             ),
             Panel("Guards fired", ("guards/fired",)),
-            Panel("Seconds by stage", ("seconds/solutions", "seconds/grpo", "seconds/eval"), "round"),
+            Panel("Seconds by stage", ("seconds/solutions", "seconds/training", "seconds/eval"), "round"),
             Panel("Missing rollouts (our failures, not wrong answers)", ("grpo/missing", "outcomes/infrastructure")),
         ),
     ),

@@ -21,9 +21,10 @@ from typing import Any, Self
 
 from rl.config import Config
 from rl.run_folder import flatten
-from rl.trackers import Tracker, make_trackers
+from rl.trackers import ROUND_GROUPS, STEP_GROUPS, Tracker, make_trackers
 
 KEYS = ("round", "stage", "step", "time")
+GROUPS = frozenset((*STEP_GROUPS, *ROUND_GROUPS))
 TRAINING_STAGES = ("grpo", "sft")
 
 # keys of a summary row -> group at the trackers; what is in no group goes to `eval`
@@ -95,7 +96,10 @@ class Monitor:
             return
         grouped: dict[str, Any] = {}
         for name, value in row.items():
-            if name == "round":
+            if name in ("round", "training"):  # what training did is logged step by step
+                continue
+            if name == "benchmarks":
+                grouped |= {f"eval/{benchmark}": figures for benchmark, figures in value.items()}
                 continue
             if isinstance(value, (list, tuple)) and len(value) == 2 and name.endswith("_ci"):
                 value = {"low": value[0], "high": value[1]}
@@ -138,8 +142,8 @@ class Monitor:
 
 
 def _full_name(stage: str, name: str) -> str:
-    """`audit/accuracy` logged by grpo keeps its group; a plain figure takes the stage's name."""
-    return name if "/" in name else f"{stage}/{name}"
+    """`audit/accuracy` logged by grpo keeps its group; any other figure takes the stage's name."""
+    return name if name.split("/")[0] in GROUPS and "/" in name else f"{stage}/{name}"
 
 
 def clean(value: Any) -> Any:
@@ -152,6 +156,8 @@ def clean(value: Any) -> Any:
         return value
     if isinstance(value, (list, tuple)):
         return [clean(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): clean(item) for key, item in value.items()}
     return str(value)
 
 

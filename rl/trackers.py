@@ -22,7 +22,7 @@ from rl.run_folder import write_atomically
 
 # metric groups by their axis; a name is GROUP/METRIC
 STEP_GROUPS = ("grpo", "sft", "guards", "audit", "outcomes")
-ROUND_GROUPS = ("eval", "probe", "consensus", "sampling", "sandbox", "funnel", "seconds", "clusters", "rewards")
+ROUND_GROUPS = ("eval", "probe", "consensus", "sampling", "sandbox", "problems", "suites", "funnel", "seconds", "clusters")
 WandbMode = Literal["online", "offline", "disabled"]
 WANDB_HOST = "https://api.wandb.ai"
 

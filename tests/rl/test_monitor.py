@@ -64,7 +64,9 @@ def summary_row(round: int) -> dict[str, Any]:
         "logprob_auroc_within": 0.6,
         "entropy": 1.2,
         "mean_length": 40.0,
-        "seconds": {"solutions": 30.0, "grpo": 60.0, "eval": 5.0},
+        "seconds": {"solutions": 30.0, "training": 60.0, "eval": 5.0},
+        "benchmarks": {"seedling": {"pass@1": 0.4}, "livecodebench": {"unavailable": "no data"}},
+        "training": {"guard_actions": [{"guard": "kl"}]},
         "funnel": {"proposed": 100, "kept": 60, "dropped": {"malformed": 10, "near_duplicate": 30}},
     }
 
@@ -97,6 +99,19 @@ def test_every_figure_is_a_line_of_jsonl(tmp_path: Path) -> None:
     assert [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == [
         {"round": 1, "stage": "solutions", "step": None, "time": 7.0, "tokens_per_second": 3.5, "outcomes/value": 4}
     ]
+
+
+def test_names_at_trackers(tmp_path: Path) -> None:
+    tracker = Recorder()
+    with Monitor(tmp_path, config(), trackers=[tracker]) as monitor:
+        monitor.log("probe", 1, {"within": {"raw": 0.6}, "layer": 3, "reason": "text stays in the file"})
+        monitor.log("grpo", 1, {"loss": 0.1, "audit/accuracy": 0.5}, step=1)
+        monitor.round(summary_row(1), 1)
+    assert tracker.points[0][0] == {"probe/within/raw": 0.6, "probe/layer": 3.0}
+    assert tracker.points[1][0] == {"grpo/loss": 0.1, "audit/accuracy": 0.5}
+    assert {"eval/pass@1", "eval/seedling/pass@1", "eval/pass@1_ci/low", "seconds/eval", "funnel/dropped/malformed"} <= tracker.points[2][
+        0
+    ].keys()
 
 
 def test_missing_is_null_in_the_file_and_absent_at_trackers(tmp_path: Path) -> None:

@@ -1,0 +1,129 @@
+"""Reads a run's folder for the report. What a run did not write is absent here, never made up.
+
+Files (see `rl.rounds`, `rl.round_files`): summary.json, metrics.jsonl, config.yaml, versions.json and, in each round_XX/, problems.jsonl,
+suites.jsonl, candidates.jsonl, executions.jsonl, clusters.jsonl, scores.jsonl, probe.json, metrics.json.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rl.console import UserError
+from rl.monitor import read_metrics
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RoundFiles:
+    """One round's folder."""
+
+    number: int
+    folder: Path
+
+    def rows(self, name: str) -> Iterator[Row]:
+        """The lines of one of its files; none where the stage has not run."""
+        path = self.folder / f"{name}.jsonl"
+        if path.is_file():
+            with path.open(encoding="utf-8") as file:
+                for line in file:
+                    yield json.loads(line)
+
+    def by_problem(self, name: str) -> dict[str, list[Row]]:
+        """The same, grouped by problem_id, in order."""
+        groups: dict[str, list[Row]] = {}
+        for row in self.rows(name):
+            groups.setdefault(row["problem_id"], []).append(row)
+        return groups
+
+    @property
+    def probe(self) -> Row:
+        """probe.json; empty where there is none."""
+        return _json(self.folder / "probe.json")
+
+
+@dataclass(frozen=True)
+class RunData:
+    """Everything that the report shows of one run."""
+
+    folder: Path
+    rows: Sequence[Row]  # quality by round, as in summary.json; row 0 is the base; each has "round"
+    final: Row  # the round whose checkpoint is the result
+    finished: bool  # all rounds are done, or a guard ended the run
+    summary: Row
+    metrics: Sequence[Row]  # metrics.jsonl, repeats of a resumed stage once
+    config: Row
+    versions: Row
+    rounds: Sequence[RoundFiles] = field(default_factory=tuple)
+
+    @property
+    def name(self) -> str:
+        return self.folder.resolve().name
+
+    @property
+    def base(self) -> Row:
+        return self.rows[0]
+
+    @property
+    def guard_events(self) -> list[Row]:
+        return [row for row in self.metrics if row["stage"] == "guards"]
+
+    def training_steps(self) -> list[Row]:
+        """One row a step of training, with `global_step` counted over all rounds, in order."""
+        steps = [row for row in self.metrics if row["stage"] in ("grpo", "sft") and row["step"] is not None]
+        lengths: dict[int, int] = {}
+        for row in steps:
+            lengths[row["round"]] = max(lengths.get(row["round"], 0), row["step"])
+        before = {number: sum(n for other, n in lengths.items() if other < number) for number in lengths}
+        return sorted(({**row, "global_step": before[row["round"]] + row["step"]} for row in steps), key=lambda row: row["global_step"])
+
+
+def read_run(folder: Path) -> RunData:
+    """Read a run's folder, finished or not. Raises UserError when it holds no evaluated round."""
+    if not folder.is_dir():
+        raise UserError("there is no such run folder", str(folder), "give the run_dir of a run")
+    summary = _json(folder / "summary.json")
+    rounds = tuple(RoundFiles(int(path.name.removeprefix("round_")), path) for path in sorted(folder.glob("round_[0-9]*")) if path.is_dir())
+    if summary:
+        rows = [summary["base"], *summary["rounds"]]
+    else:
+        rows = [row for row in (_json(files.folder / "metrics.json") for files in rounds) if row]
+    if not rows:
+        raise UserError("the run has not evaluated anything yet", str(folder), "wait until round_00 is evaluated, then try again")
+    rows = [{"round": number, **row} for number, row in enumerate(rows)]
+    config_path = folder / "config.yaml"
+    config = yaml.safe_load(config_path.read_text(encoding="utf-8")) if config_path.is_file() else {}
+    stopped = bool((rows[-1].get("training") or {}).get("stop_run"))
+    return RunData(
+        folder=folder,
+        rows=rows,
+        final=summary.get("final") or rows[-1],
+        finished=stopped or len(rows) > config.get("rounds", 0),
+        summary=summary,
+        metrics=tuple(read_metrics(folder / "metrics.jsonl")),
+        config=config,
+        versions=_json(folder / "versions.json"),
+        rounds=rounds,
+    )
+
+
+def _json(path: Path) -> Row:
+    if not path.is_file():
+        return {}
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise UserError(f"not valid JSON: {error}", str(path), "was it cut by hand? remove it and start the run again") from None
+    return value if isinstance(value, dict) else {}
+
+
+def known(row: Mapping[str, Any], key: str) -> float | None:
+    """A figure, or None when it is missing or NaN."""
+    value = row.get(key)
+    return None if value is None or value != value else float(value)

@@ -1,0 +1,210 @@
+"""Puts the page together: figures and views in, one HTML file out."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+from markupsafe import Markup
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
+
+from rl.console import duration
+from rl.report import plots
+from rl.report.browser import problems_of
+from rl.report.data import Row, RunData, known, read_run
+from rl.report.reliability import judge_record
+from rl.report.verdict import judge, percent, points
+from rl.run_folder import flatten, write_atomically
+
+HERE = Path(__file__).parent
+# Pygments' token classes in the page's own colours, so that code follows the theme
+CODE_COLORS = (
+    ".code .k,.code .kn,.code .kc,.code .ow{color:var(--kw)}.code [class^=s]{color:var(--str)}.code [class^=m]{color:var(--num)}"
+    ".code .nf,.code .nb,.code .fm{color:var(--fn)}.code [class^=c]{color:var(--com)}"
+)
+TABLE_COLUMNS = (  # heading, key, kind
+    ("pass@1", "pass@1", "interval"),
+    ("pass@16", "pass@16", "percent"),
+    ("majority@16", "majority@16", "percent"),
+    ("labels right", "label_accuracy", "percent"),
+    ("probe, controlled", "probe_auroc_within_controlled", "auroc"),
+    ("probe, raw", "probe_auroc_within_raw", "auroc"),
+    ("pooled", "probe_auroc_pooled", "auroc"),
+    ("length alone", "length_auroc_within", "auroc"),
+    ("mean logprob", "logprob_auroc_within", "auroc"),
+    ("entropy, nats", "entropy", "number"),
+    ("tokens", "mean_length", "number"),
+)
+
+
+def write_report(run_dir: Path, out: Path | None = None, compare: Path | None = None) -> Path:
+    """Write the report of a run (default: RUN/report.html), beside a second run where `compare` is given; returns its path."""
+    run = read_run(Path(run_dir))
+    other = read_run(Path(compare)) if compare is not None else None
+    path = out or run.folder / "report.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, render(run, other))
+    return path
+
+
+def render(run: RunData, other: RunData | None = None) -> str:
+    """The page as a string. The same run gives the same bytes."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters |= {"percent": percent, "points": points, "duration": duration, "python": python_html}
+    named = [(run.name, run)] if other is None else list(zip(_labels(run, other), (run, other), strict=True))
+    return environment.get_template("report.html.jinja").render(
+        css=Markup((HERE / "report.css").read_text(encoding="utf-8") + CODE_COLORS),
+        js=Markup((HERE / "report.js").read_text(encoding="utf-8")),
+        run=run,
+        verdict=judge(run),
+        sides=[{"label": label, "run": side, "verdict": judge(side)} for label, side in named],
+        comparing=other is not None,
+        facts=_facts(run),
+        learning=_named_plots(
+            ("pass@1", plots.learning_curve(named, "pass@1", "pass1", "pass@1"), "with its 95 % interval"),
+            ("Known and reachable", plots.breadth_curves(run, "breadth"), "pass@16 is what sampling can reach; labels come from votes"),
+        ),
+        training=_named_plots(
+            *(
+                (title, plots.training_curve(named, key, f"step-{i}", title), unit)
+                for i, (key, title, unit) in enumerate(plots.TRAINING_FIGURES)
+            )
+        ),
+        columns=TABLE_COLUMNS,
+        rows=run.rows,
+        benchmarks=_benchmarks(run),
+        cell=table_cell,
+        funnels=[(row["round"], row["funnel"]) for row in run.rows if row.get("funnel")],
+        funnel_plot=_funnel_plot(run),
+        reliability=_reliability(run),
+        browser=[(files.number, views) for files in run.rounds if (views := problems_of(files))],
+        events=run.guard_events,
+        time_plot=_time_plot(run),
+        config_text=yaml.safe_dump(run.config, sort_keys=False, width=100),
+        command=_command(run),
+        config_differences=[] if other is None else _differences(run.config, other.config),
+        version_differences=[] if other is None else _differences(run.versions, other.versions),
+    )
+
+
+def python_html(code: str) -> Markup:
+    """Highlighted Python, escaped."""
+    return Markup(highlight(code, PythonLexer(), HtmlFormatter(nowrap=True)))
+
+
+def table_cell(row: Row, key: str, kind: str) -> str:
+    """A figure as text; a missing one is a dash."""
+    value = known(row, key)
+    if value is None:
+        return "–"
+    if kind == "interval" and row.get(f"{key}_ci"):
+        low, high = row[f"{key}_ci"]
+        return f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+    return {"interval": f"{100 * value:.1f}", "percent": f"{100 * value:.1f}", "auroc": f"{value:.3f}"}.get(kind, f"{value:.2f}")
+
+
+def _named_plots(*entries: tuple[str, str | None, str]) -> list[tuple[str, Markup, str]]:
+    return [(title, Markup(svg), note) for title, svg, note in entries if svg is not None]
+
+
+def _labels(run: RunData, other: RunData) -> tuple[str, str]:
+    if run.name != other.name:
+        return run.name, other.name
+    return str(run.folder), str(other.folder)
+
+
+def _facts(run: RunData) -> list[tuple[str, str]]:
+    """The line under the title."""
+    done = len(run.rows) - 1
+    facts = [
+        ("model", str(run.config.get("model", "unknown"))),
+        ("rounds", f"{done} of {run.config.get('rounds', '?')}" + ("" if run.finished else ", still running")),
+        ("training", str(run.config.get("consolidation", "unknown"))),
+        ("seed", str(run.config.get("seed", "unknown"))),
+    ]
+    if run.summary.get("loop_seconds"):
+        facts.append(("time", duration(run.summary["loop_seconds"])))
+    if run.summary.get("peak_memory_mb"):
+        facts.append(("memory", f"{run.summary['peak_memory_mb'] / 1024:.1f} GB at most"))
+    if run.versions.get("commit"):
+        facts.append(("commit", run.versions["commit"]))
+    return facts
+
+
+def _benchmarks(run: RunData) -> list[tuple[str, list[tuple[str, str]]]]:
+    """For each benchmark its pass@1 by round, or why there is none; only where there is more than one."""
+    names = list(dict.fromkeys(name for row in run.rows for name in row.get("benchmarks") or {}))
+    if len(names) < 2:
+        return []
+    found = []
+    for name in names:
+        cells = []
+        for row in run.rows:
+            figures = (row.get("benchmarks") or {}).get(name, {})
+            cells.append(
+                (
+                    str(row["round"]),
+                    f"unavailable: {figures['unavailable']}" if "unavailable" in figures else table_cell(figures, "pass@1", "interval"),
+                )
+            )
+        found.append((name, cells))
+    return found
+
+
+def _funnel_plot(run: RunData) -> Markup | None:
+    bars = [
+        (
+            f"round {row['round']}",
+            {"kept": float(row["funnel"]["kept"]), **{k: float(v) for k, v in row["funnel"].get("dropped", {}).items()}},
+        )
+        for row in run.rows
+        if row.get("funnel")
+    ]
+    svg = plots.stacked_bars(bars, "funnel", "problems", "Problems proposed in each round: kept, and why dropped") if bars else None
+    return None if svg is None else Markup(svg)
+
+
+def _time_plot(run: RunData) -> Markup | None:
+    bars = [(f"round {row['round']}", {k: float(v) for k, v in row["seconds"].items()}) for row in run.rows if row.get("seconds")]
+    svg = plots.stacked_bars(bars, "time", "seconds", "Seconds by stage in each round") if bars else None
+    return None if svg is None else Markup(svg)
+
+
+def _reliability(run: RunData) -> dict[str, Any]:
+    record = judge_record(run)
+    truth = "audited against the oracle" if record.truth == "audit" else "against consensus labels, not the truth"
+    curves = [("probe", record.centred_probe), ("mean logprob", record.centred_logprob), ("shortness", record.centred_length)]
+    auroc = plots.auroc_dots(run, "auroc")
+    label = "right (audited)" if record.truth == "audit" else "in the winning cluster"
+    return {
+        "probes": [(files.number, files.probe) for files in run.rounds if files.probe],
+        "plots": _named_plots(
+            ("What separates right from wrong", auroc, "within held-out problems; a dot a round, the latest filled"),
+            (
+                "Does agreement mean right?",
+                plots.reliability(record.shares, "shares", "share of the winning cluster", "right (audited)"),
+                "by problem",
+            ),
+            ("Is the probe calibrated?", plots.reliability(record.probes, "calibration", "probability given by the probe", label), truth),
+            ("What ranks answers within a problem?", plots.roc(curves, "roc"), truth),
+        ),
+    }
+
+
+def _command(run: RunData) -> str:
+    config, folder = shlex.quote(str(run.folder / "config.yaml")), shlex.quote(f"{run.folder}-again")
+    return f"accelerate launch rl/train.py --config {config} --run_dir {folder}"
+
+
+def _differences(mine: Row, theirs: Row) -> Sequence[tuple[str, str, str]]:
+    """Keys in which two configs, or two sets of versions, differ."""
+    a, b = flatten(mine), flatten(theirs)
+    return [(key, str(a.get(key, "–")), str(b.get(key, "–"))) for key in dict.fromkeys([*a, *b]) if a.get(key) != b.get(key)]

@@ -1,0 +1,179 @@
+"""Did the run improve the model, by how much, and can that be trusted? One sentence, and the checks behind it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rl.report.data import RunData, known
+
+Status = Literal["good", "warn", "bad", "unknown"]
+
+KEPT_GAIN = 0.02  # points of pass@1 that the result may lie below the best round
+LOST_BREADTH = 0.02  # points of pass@16 that may be lost
+LENGTH_FACTOR = 1.5  # change of mean length, either way, that asks for a look
+MISSING_SHARE = 0.01  # share of rollouts that our own infrastructure may lose
+
+
+@dataclass(frozen=True)
+class Check:
+    """One reason to trust the result, or not to."""
+
+    status: Status
+    title: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Shares, not percent. `gain` is None where there is nothing to compare."""
+
+    status: Status
+    headline: str
+    base: float | None
+    final: float | None
+    gain: float | None
+    low: float | None
+    high: float | None
+    interval_kind: str
+    checks: tuple[Check, ...]
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    return "–" if value is None else f"{100 * value:.{digits}f} %"
+
+
+def points(value: float) -> str:
+    return f"{100 * value:+.1f} points"
+
+
+def gain_interval(run: RunData) -> tuple[float | None, float | None, float | None, str]:
+    """(gain, low, high, what kind of interval): paired where the run wrote one, else from the two intervals, unpaired and so wider."""
+    base, final = known(run.base, "pass@1"), known(run.final, "pass@1")
+    if base is None or final is None:
+        return None, None, None, ""
+    paired = run.summary.get("gain_ci") or run.final.get("gain_ci")
+    if paired:
+        return final - base, float(paired[0]), float(paired[1]), "paired over tasks"
+    intervals = [row["pass@1_ci"] for row in (run.base, run.final) if row.get("pass@1_ci")]
+    if len(intervals) < 2:
+        return final - base, None, None, ""
+    half = math.hypot(*((high - low) / 2 for low, high in intervals))
+    return final - base, final - base - half, final - base + half, "unpaired, from the two 95 % intervals"
+
+
+def judge(run: RunData) -> Verdict:
+    """The verdict on a run."""
+    gain, low, high, kind = gain_interval(run)
+    base, final = known(run.base, "pass@1"), known(run.final, "pass@1")
+    rounds = len(run.rows) - 1
+    status: Status = "unknown"
+    if rounds == 0:
+        headline = "Only the base model has been evaluated so far."
+    elif gain is None:
+        headline = "pass@1 was not measured, so there is no verdict."
+    elif low is not None and low > 0:
+        status, headline = "good", f"The model improved by {100 * gain:.1f} points of pass@1."
+    elif high is not None and high < 0:
+        status, headline = "bad", f"The model got worse by {-100 * gain:.1f} points of pass@1."
+    else:
+        status, headline = "warn", f"No clear change: {points(gain)} of pass@1, and the interval includes zero."
+    checks = (
+        ()
+        if rounds == 0
+        else (_interval(low, high, kind), _held(run), _breadth(run), _labels(run), _probe(run), _guards(run), *_hygiene(run))
+    )
+    return Verdict(status, headline, base, final, gain, low, high, kind, checks)
+
+
+def _interval(low: float | None, high: float | None, kind: str) -> Check:
+    if low is None or high is None:
+        return Check("unknown", "Is the gain more than noise?", "The run gave no interval.")
+    text = f"95 % interval of the gain: {points(low)} to {points(high)} ({kind})."
+    return Check("good" if low > 0 else "bad" if high < 0 else "warn", "Is the gain more than noise?", text)
+
+
+def _held(run: RunData) -> Check:
+    title = "Did it hold to the end?"
+    scores = {row["round"]: value for row in run.rows if (value := known(row, "pass@1")) is not None}
+    last = scores.get(run.rows[-1]["round"])
+    if last is None:
+        return Check("unknown", title, "The last round has no pass@1.")
+    best = max(scores, key=lambda number: scores[number])
+    if last < scores[best] - KEPT_GAIN:
+        return Check("warn", title, f"Round {best} reached {percent(scores[best])}; the last round fell back to {percent(last)}.")
+    return Check("good", title, f"The last round ({percent(last)}) is at or near the best ({percent(scores[best])}, round {best}).")
+
+
+def _breadth(run: RunData) -> Check:
+    title = "Was breadth kept?"
+    before, after = known(run.base, "pass@16"), known(run.final, "pass@16")
+    if before is None or after is None:
+        return Check("unknown", title, "pass@16 was not measured.")
+    text = f"pass@16 went from {percent(before)} to {percent(after)}."
+    if after < before - LOST_BREADTH:
+        return Check("warn", title, text + " The model solves fewer problems in 16 tries: it narrowed.")
+    return Check("good", title, text)
+
+
+def _labels(run: RunData) -> Check:
+    title = "Were the labels better than the model?"
+    pairs = [
+        (row["round"], accuracy, policy)
+        for row, before in zip(run.rows[1:], run.rows, strict=False)
+        if (accuracy := known(row, "label_accuracy")) is not None and (policy := known(before, "pass@1")) is not None
+    ]
+    if not pairs:
+        return Check("unknown", title, "Not audited: there was no oracle to hold consensus against.")
+    worst = min(pairs, key=lambda pair: pair[1])
+    text = f"Consensus labels were right in {percent(worst[1])} of audited problems in the worst round ({worst[0]})."
+    return Check("good" if worst[1] > worst[2] else "warn", title, text + f" The policy's pass@1 then was {percent(worst[2])}.")
+
+
+def _probe(run: RunData) -> Check:
+    title = "Did the probe know more than length?"
+    row = next((row for row in reversed(run.rows) if known(row, "probe_auroc_within_controlled") is not None), None)
+    if row is None:
+        return Check("unknown", title, "There was no probe, or no problem with both right and wrong samples held out.")
+    controlled = known(row, "probe_auroc_within_controlled")
+    assert controlled is not None
+    floor = float(run.config.get("probe", {}).get("floor", 0.6))
+    text = f"AUROC within problems, length controlled: {controlled:.3f} (round {row['round']}); it has a say above {floor:.2f}."
+    return Check("good" if controlled > floor else "warn", title, text + ("" if controlled > floor else " It had none."))
+
+
+def _guards(run: RunData) -> Check:
+    title = "Did the guards stay quiet?"
+    events = run.guard_events
+    if not events:
+        return Check("good", title, "No guard fired.")
+    hard = [event for event in events if event.get("guard_action") in ("stop", "roll_back")]
+    names = ", ".join(sorted({str(event.get("guard")) for event in events}))
+    text = f"{len(events)} action{'s' if len(events) > 1 else ''} ({names})"
+    return Check("bad" if hard else "warn", title, text + (f", {len(hard)} of them stopped or rolled back." if hard else "; see below."))
+
+
+def _hygiene(run: RunData) -> tuple[Check, ...]:
+    checks = []
+    before, after = known(run.base, "mean_length"), known(run.final, "mean_length")
+    if before and after:
+        drift = max(after / before, before / after)
+        text = f"Answers went from {before:.0f} to {after:.0f} tokens."
+        checks.append(Check("good" if drift <= LENGTH_FACTOR else "warn", "Did length stay put?", text))
+    lost = _missing_share(run.metrics)
+    if lost is not None:
+        text = f"{percent(lost, 2)} of outcomes in training were lost to our own failures, and left out."
+        checks.append(Check("good" if lost <= MISSING_SHARE else "bad", "Did the sandbox hold?", text))
+    return tuple(checks)
+
+
+def _missing_share(metrics: Any) -> float | None:
+    """Share of outcomes that were infrastructure failures, over all training steps."""
+    lost = total = 0.0
+    for row in metrics:
+        kinds: Mapping[str, float] = {name: value for name, value in row.items() if name.startswith("outcomes/") and value is not None}
+        total += sum(kinds.values())
+        lost += kinds.get("outcomes/infrastructure", 0.0)
+    return lost / total if total else None
