@@ -21,7 +21,7 @@ from rewards.sandbox import layers as walls
 from rewards.sandbox import wire
 from rewards.sandbox.config import SandboxConfig, SandboxError
 
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 GRACE_SECONDS = 5.0  # beyond a unit's own deadlines, before the zygote itself counts as stuck
 
 
