@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from bench.pools import (
     Population,
@@ -42,6 +41,7 @@ from rewards.rules.base import Rule
 from rewards.rules.codet import CodeT
 from rewards.rules.hard import Hard
 from rewards.rules.passfail import PassFail
+from rewards.rules.sharp import Sharp
 from rewards.rules.soft import Soft
 from rewards.sandbox import Sandbox, SandboxConfig
 from rewards.signatures import OutcomeMatrix
@@ -63,7 +63,9 @@ def expected_right(scores: np.ndarray, weights: np.ndarray, right: np.ndarray) -
 
 def auroc(scores: np.ndarray, weights: np.ndarray, right: np.ndarray) -> float:
     """Probability that a right sample scores above a wrong one, ties half: how good a reward the scores are inside a group."""
-    return float(roc_auc_score(right, scores, sample_weight=weights))
+    order = np.sign(scores[right][:, None] - scores[~right][None, :])
+    pairs = weights[right][:, None] * weights[~right][None, :]
+    return float(((order + 1) / 2 * pairs).sum() / pairs.sum())
 
 
 def contenders() -> dict[str, Callable[[OutcomeMatrix, np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray]]]:
@@ -84,6 +86,9 @@ def contenders() -> dict[str, Callable[[OutcomeMatrix, np.ndarray, np.random.Gen
         "text majority": lambda pool, reference, rng: (pool.weights.astype(float), pool.weights.astype(float)),
         "hard": voting(Hard(), Hard()),
         "soft": voting(Soft(), Soft()),
+        "sharp": voting(Sharp(), Sharp()),
+        "hard, constants may win": voting(Hard(bar_degenerate=False), Hard(bar_degenerate=False)),
+        "sharp, constants may win": voting(Sharp(bar_degenerate=False), Sharp(bar_degenerate=False)),
     }
     for accuracy in ASSERT_ACCURACIES:
         found[f"passfail, asserts {accuracy:.0%} right"] = tested(PassFail(), PassFail(), accuracy)
@@ -196,7 +201,7 @@ def compare_inputs(populations: Sequence[Population], draws: int, seed: int, sha
                 columns = {"as they come": np.arange(m), "selected": select_inputs(pool, InputsConfig(keep=m))}
                 for how, kept in columns.items():
                     part = pool.select_inputs(kept)
-                    for name, rule in (("hard", Hard()), ("soft", Soft())):
+                    for name, rule in (("hard", Hard()), ("soft", Soft()), ("sharp", Sharp())):
                         found.setdefault((how, name), []).append(expected_right(rule.scores(part, part), part.weights, right))
         rows += [{"inputs": m, "chosen": how, "rule": name, "pick": float(np.mean(v)), "pools": len(v)} for (how, name), v in found.items()]
     return rows
@@ -257,7 +262,7 @@ def plot(rows: Sequence[Row], path: Path) -> None:
         for name in dict.fromkeys(r.rule for r in rows):
             line = [r for r in rows if r.rule == name and r.regime == regime]
             x, y = [r.wrong_share for r in line], [r.pick for r in line]
-            style = "-" if name in ("hard", "soft") else "--" if "asserts" in name else ":"
+            style = "-" if name in ("hard", "soft", "sharp") else "--" if "asserts" in name else ":"
             axis.plot(x, y, style, marker=".", label=name)
             axis.fill_between(x, [r.pick_ci[0] for r in line], [r.pick_ci[1] for r in line], alpha=0.1)
         axis.set(title=f"wrong programs {regime}", xlabel="share of wrong programs among 64", ylim=(0, 1.02))
@@ -281,7 +286,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m bench.judge", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--tasks", type=int, help="use so many tasks, drawn with the seed (default: all)")
-    parser.add_argument("--draws", type=int, default=5, help="pools a task, share and regime (default 5)")
+    parser.add_argument("--draws", type=int, default=3, help="pools a task, share and regime (default 3)")
     parser.add_argument("--visible", type=int, default=24, help="inputs that the judge sees (default 24)")
     parser.add_argument("--hidden", type=int, default=24, help="inputs that only decide who is right (default 24)")
     parser.add_argument("--right", type=int, default=6, help="distinct right programs wanted a task (default 6)")
@@ -313,7 +318,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     plot(rows, args.out / "judge.png")
     print(markdown(rows, "Right picks (%)"))
     print(markdown(rows, "AUROC of the scores within a pool"))
-    print("\nRight picks (%) with few inputs, 60 % wrong, systematic\n\n| inputs | chosen | hard | soft |\n|---|---|---|---|")
+    print("\nRight picks (%) with few inputs, 60 % wrong, systematic\n\n| inputs | chosen | hard | soft | sharp |\n|---|---|---|---|---|")
     for m in INPUT_COUNTS:
         for how in ("as they come", "selected"):
             cells = [f"{100 * r['pick']:.1f}" for r in inputs if r["inputs"] == m and r["chosen"] == how]

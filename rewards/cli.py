@@ -115,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--inputs", type=Path, required=True, help="inputs, a JSON list")
     parser.add_argument("--asserts", type=Path, help="model-written asserts, a JSON list of texts (rules codet and passfail)")
     defaults = ConsensusConfig()
-    parser.add_argument("--rule", default=defaults.rule, help=f"hard, soft, codet, passfail (default {defaults.rule})")
+    parser.add_argument("--rule", default=defaults.rule, help=f"hard, soft, sharp, codet, passfail (default {defaults.rule})")
     parser.add_argument("--rho", type=float, default=defaults.rho, help=f"least share of inputs that give a value (default {defaults.rho})")
     parser.add_argument("--tau", type=int, default=defaults.tau, help=f"least number of samples of a winner (default {defaults.tau})")
     parser.add_argument("--keep", type=int, default=100, help="inputs kept, the most telling ones (default 100)")

@@ -38,8 +38,11 @@ class Clustering:
         return len(self.shares)
 
     def in_band(self, low: float, high: float) -> bool:
-        """Whether the problem is worth training on: a winner, neither hopeless nor unanimous (low <= top share <= high)."""
-        return self.top >= 0 and low <= self.top_share <= high
+        """Whether the problem is worth training on: a winner, neither hopeless nor unanimous (low <= top share <= high).
+
+        Not one whose winner is outnumbered by constant or echoing programs: there the right answer may itself be constant on these inputs.
+        """
+        return self.top >= 0 and self.margin >= 0 and low <= self.top_share <= high
 
 
 def group_rows(rows: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from rewards.rules.base import Anchor, Rule
 from rewards.rules.codet import CodeT
 from rewards.rules.hard import Hard
 from rewards.rules.passfail import PassFail
+from rewards.rules.sharp import Sharp
 from rewards.rules.soft import Soft
 
 __all__ = ["Clustering", "ConsensusConfig", "Rule", "cluster", "get_rule"]
@@ -26,10 +27,11 @@ class ConsensusConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    rule: Literal["hard", "soft", "codet", "passfail"] = Field("soft", description="how candidates vote")
+    rule: Literal["hard", "soft", "sharp", "codet", "passfail"] = Field("soft", description="how candidates vote")
     anchor: Anchor = Field("bank", description="who votes on a group's samples: the n samples of stage 5, the group itself, or both")
     rho: float = Field(0.8, gt=0, le=1, description="least share of inputs on which a candidate must give a value (the paper's ρ)")
     tau: int = Field(2, ge=1, description="least number of samples in a winning cluster (the paper's τ, whose value it does not give)")
+    power: float = Field(2.0, ge=1, le=64, description="rule sharp: power of the agreement between two candidates (1 is soft)")
     band_low: float = Field(0.2, ge=0, le=1, description="least share of the winner for a problem to be trained on")
     band_high: float = Field(0.9, ge=0, le=1, description="largest share of the winner for a problem to be trained on")
 
@@ -52,6 +54,8 @@ def get_rule(config: ConsensusConfig) -> Rule:
             return Hard(config.rho, config.tau, config.anchor)
         case "soft":
             return Soft(config.rho, config.anchor)
+        case "sharp":
+            return Sharp(config.rho, config.power, config.anchor)
         case "codet":
             return CodeT(config.rho, config.anchor)
         case "passfail":

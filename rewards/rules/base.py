@@ -43,8 +43,8 @@ class Electorate:
         return np.where(self.matrix.missing, np.nan, scores)[self.samples]
 
 
-def electorate(matrix: OutcomeMatrix, bank: OutcomeMatrix | None, anchor: Anchor, rho: float) -> Electorate:
-    """Who votes. Constant and echoing programs neither vote nor score where the electorate holds any other valid program."""
+def electorate(matrix: OutcomeMatrix, bank: OutcomeMatrix | None, anchor: Anchor, rho: float, bar_degenerate: bool = True) -> Electorate:
+    """Who votes. bar_degenerate: constant and echoing programs neither vote nor score where any other valid program votes."""
     n = matrix.n_programs
     if bank is None or anchor == "group":
         stacked, votes, own, start = matrix, matrix.weights, np.ones(n, dtype=np.int64), 0
@@ -56,7 +56,7 @@ def electorate(matrix: OutcomeMatrix, bank: OutcomeMatrix | None, anchor: Anchor
         own[start:] = anchor == "both"
     eligible = stacked.valid(rho)
     sound = eligible & ~stacked.degenerate
-    if (votes[sound] > 0).any():
+    if bar_degenerate and (votes[sound] > 0).any():
         eligible = sound
     votes = np.where(eligible, votes, 0)
     return Electorate(stacked, votes, np.minimum(own, votes), eligible, slice(start, start + n))

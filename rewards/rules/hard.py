@@ -18,7 +18,8 @@ class Hard:
     rho: float = 0.8
     tau: int = 2
     anchor: Anchor = "bank"
+    bar_degenerate: bool = True
 
     def scores(self, matrix: OutcomeMatrix, bank: OutcomeMatrix | None = None) -> np.ndarray:
-        voters = electorate(matrix, bank, self.anchor, self.rho)
+        voters = electorate(matrix, bank, self.anchor, self.rho, self.bar_degenerate)
         return voters.finish(plurality(group_rows(voters.matrix.codes, voters.eligible), voters, self.tau))

@@ -31,9 +31,10 @@ class Soft:
 
     rho: float = 0.8
     anchor: Anchor = "bank"
+    bar_degenerate: bool = True
 
     def scores(self, matrix: OutcomeMatrix, bank: OutcomeMatrix | None = None) -> np.ndarray:
-        voters = electorate(matrix, bank, self.anchor, self.rho)
+        voters = electorate(matrix, bank, self.anchor, self.rho, self.bar_degenerate)
         if not matrix.n_inputs:
             return voters.finish(np.zeros(len(voters.votes)))
         return voters.finish(agreement(voters).mean(axis=1))

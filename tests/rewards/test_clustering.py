@@ -46,6 +46,13 @@ def test_constants_cannot_win_where_another_cluster_exists():
     assert cluster(matrix("zzz", "yyy", weights=[10, 2])).top == 0  # nothing else exists
 
 
+def test_the_band_leaves_out_the_unanimous_the_hopeless_and_the_outnumbered():
+    assert cluster(matrix("ab", "ac", weights=[6, 4])).in_band(0.2, 0.9)
+    assert not cluster(matrix("ab", "ab")).in_band(0.2, 0.9)
+    assert not cluster(matrix("ab", "ac")).in_band(0.0, 1.0)  # no winner
+    assert not cluster(matrix("zz", "ab", weights=[6, 4])).in_band(0.2, 0.9)
+
+
 def test_echoes_cannot_win_where_another_cluster_exists():
     c = cluster(matrix("abc", "abz", weights=[10, 2], arguments="abc"))
     assert c.representatives[c.top] == 1

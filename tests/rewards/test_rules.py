@@ -9,6 +9,7 @@ from rewards.consensus import ConsensusConfig, get_rule
 from rewards.rules.codet import CodeT
 from rewards.rules.hard import Hard
 from rewards.rules.passfail import PassFail
+from rewards.rules.sharp import Sharp
 from rewards.rules.soft import Soft
 from tests.rewards.pools import matrix
 
@@ -39,7 +40,10 @@ def brute(kind, group, bank, anchor, tau=2):
         others = list(voters)
         if own_votes:
             others.remove(row)
-        if kind == "soft":
+        if kind == "sharp":
+            agree = [sum(x == y != "!" for x, y in zip(row, o, strict=True)) / len(row) for o in others]
+            scores.append(sum(a**4 for a in agree) / max(len(others), 1))
+        elif kind == "soft":
             agree = [sum(o[j] == c for o in others) / max(len(others), 1) if c != "!" else 0.0 for j, c in enumerate(row)]
             scores.append(sum(agree) / len(row))
         else:
@@ -51,9 +55,9 @@ def brute(kind, group, bank, anchor, tau=2):
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
-@given(rows, st.one_of(st.none(), rows), st.sampled_from(["bank", "group", "both"]), st.sampled_from(["hard", "soft"]))
-def test_hard_and_soft_equal_their_definitions(group, bank, anchor, kind):
-    rule = Hard(0.5, 2, anchor) if kind == "hard" else Soft(0.5, anchor)
+@given(rows, st.one_of(st.none(), rows), st.sampled_from(["bank", "group", "both"]), st.sampled_from(["hard", "soft", "sharp"]))
+def test_rules_equal_their_definitions(group, bank, anchor, kind):
+    rule = {"hard": Hard(0.5, 2, anchor), "soft": Soft(0.5, anchor), "sharp": Sharp(0.5, 4.0, anchor)}[kind]
     scores = rule.scores(matrix(*group), matrix(*bank) if bank else None)
     assert scores == pytest.approx(brute(kind, group, bank, anchor))
 
@@ -65,7 +69,7 @@ def test_multiplicities_equal_repeated_samples(group, data):
     weights = [data.draw(st.integers(1, 4)) for _ in unique]
     repeated = [r for r, w in zip(unique, weights, strict=True) for _ in range(w)]
     first = [repeated.index(r) for r in unique]
-    for rule in (Hard(0.5), Soft(0.5)):
+    for rule in (Hard(0.5), Soft(0.5), Sharp(0.5)):
         assert rule.scores(matrix(*unique, weights=weights)) == pytest.approx(rule.scores(matrix(*repeated))[first])
 
 
@@ -74,14 +78,14 @@ def test_multiplicities_equal_repeated_samples(group, data):
 def test_order_of_candidates_does_not_matter(group, random):
     order = list(range(len(group)))
     random.shuffle(order)
-    for rule in (Hard(0.5), Soft(0.5), PassFail(0.5), CodeT(0.5)):
+    for rule in (Hard(0.5), Soft(0.5), Sharp(0.5), PassFail(0.5), CodeT(0.5)):
         straight = rule.scores(matrix(*group, expected="ab.z"))
         shuffled = rule.scores(matrix(*[group[i] for i in order], expected="ab.z"))
         assert shuffled == pytest.approx(straight[order])
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
-@given(rows, st.sampled_from(["hard", "soft", "codet", "passfail"]), st.sampled_from(["bank", "group", "both"]))
+@given(rows, st.sampled_from(["hard", "soft", "sharp", "codet", "passfail"]), st.sampled_from(["bank", "group", "both"]))
 def test_scores_lie_in_the_unit_interval_and_crashers_get_nothing(group, name, anchor):
     rule = get_rule(ConsensusConfig(rule=name, anchor=anchor))
     group = [*group, "!!!!", "!!!!"]
@@ -89,7 +93,7 @@ def test_scores_lie_in_the_unit_interval_and_crashers_get_nothing(group, name, a
     assert ((scores >= 0) & (scores <= 1)).all() and (scores[-2:] == 0).all()
 
 
-@pytest.mark.parametrize("name", ["hard", "soft", "codet", "passfail"])
+@pytest.mark.parametrize("name", ["hard", "soft", "sharp", "codet", "passfail"])
 def test_missing_scores_are_nan_and_change_nothing_for_the_others(name):
     rule = get_rule(ConsensusConfig(rule=name))
     without = rule.scores(matrix("abz", "abz", "abc", expected="abz"))
@@ -98,7 +102,7 @@ def test_missing_scores_are_nan_and_change_nothing_for_the_others(name):
 
 
 def test_a_lone_sample_has_no_evidence_for_itself():
-    for rule in (Hard(), Soft()):
+    for rule in (Hard(), Soft(), Sharp()):
         assert rule.scores(matrix("abz")).tolist() == [0.0]
 
 
@@ -118,6 +122,20 @@ def test_degenerate_clusters_neither_vote_nor_win():
     assert Hard().scores(m).tolist() == [0, 1, 0]
     soft = Soft().scores(m)
     assert soft[0] == 0 and soft[1] > soft[2]
+
+
+def test_sharp_lies_between_soft_and_hard():
+    m = matrix("abcd", "abcd", "abcx", "abxy", "axyz", "xxyz")
+    soft, hard = Soft().scores(m), Hard().scores(m)
+    assert Sharp(power=1.0).scores(m) == pytest.approx(soft)
+    steep = Sharp(power=400.0).scores(m)
+    assert (steep > 1e-9).tolist() == (hard > 0).tolist()
+
+
+def test_constants_may_win_where_that_is_asked_for():
+    m = matrix("zzz", "abz", weights=[20, 3])
+    for rule in (Hard, Soft, Sharp):
+        assert rule().scores(m).argmax() == 1 and rule(bar_degenerate=False).scores(m).argmax() == 0
 
 
 def test_passfail_cannot_tell_wrong_programs_apart_but_outputs_can():
