@@ -18,7 +18,7 @@ UCODER_TORCH ?= torch==2.13.0
 UCODER_TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 WORKERS ?= 2
 
-.PHONY: help install install-dev run test lint format bench pretrain plan report clean distclean
+.PHONY: help install install-dev run test lint format bench bench-judge pretrain plan report clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ format: $(VENV)/.installed-dev ## format the sources
 
 bench: $(VENV)/.installed-dev ## run every benchmark in bench/
 	@set -e; for file in bench/bench_*.py; do [ -e "$$file" ] || continue; echo "== $$file"; $(BIN)/python "$$file" $(ARGS); done
+
+bench-judge: $(VENV)/.installed-dev ## how often each consensus rule is right, on HumanEval+ and MBPP+ pools
+	$(BIN)/python -m bench.judge $(ARGS)
 
 pretrain: $(VENV)/.installed ## rebuild the bundled model from nothing (under 3 hours on 2 cores)
 	$(BIN)/python -m seedling.pretrain $(ARGS)
