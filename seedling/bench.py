@@ -1,9 +1,11 @@
-"""Builds seedling-bench: held-out compositions with hidden inputs and reference solutions, written to `bench.jsonl`.
+"""Builds seedling-bench: held-out compositions with hidden inputs and reference solutions, in two files.
 
-The bench is the seedling's held-out evaluation. Its skeletons and behaviours never occur in the pretraining corpus
-(`held_out`), and nothing in the loop trains on it.
+    bench.jsonl   200 problems: the evaluation set. Nothing is trained or tuned on it.
+    dev.jsonl     40 more, harder on average: for choosing settings.
 
-    python -m seedling.bench           # rewrites seedling/bench.jsonl
+The skeletons and behaviours of both never occur in the pretraining corpus (`held_out`).
+
+    python -m seedling.bench           # rewrites both files
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import argparse
 import functools
 import json
 import random
+from collections import Counter
 from pathlib import Path
 
 from seedling.corpus import HeldOut, interface_of
@@ -20,7 +23,9 @@ from seedling.inputs import random_inputs
 from seedling.operations import OPERATIONS, TYPES
 
 BENCH_PATH = Path(__file__).parent / "bench.jsonl"
+DEV_PATH = Path(__file__).parent / "dev.jsonl"
 PROBLEMS = 240
+BENCH_BY_STEPS = {2: 106, 3: 80, 4: 14}  # problems of the bench by number of steps; the others are for development
 HIDDEN_INPUTS = 32
 SEED = 771
 
@@ -59,22 +64,33 @@ def row(index: int, task: Task, rng: random.Random) -> dict[str, object]:
 
 
 @functools.cache
-def held_out(path: Path = BENCH_PATH) -> HeldOut:
-    """Skeletons and behaviours of the bench file."""
-    tasks = [parse(json.loads(line)["description"]) for line in path.read_text().splitlines()]
-    assert all(tasks), f"{path} holds a statement outside the grammar: rebuild it with python -m seedling.bench"
+def held_out() -> HeldOut:
+    """Skeletons and behaviours of both files."""
+    lines = [line for path in (BENCH_PATH, DEV_PATH) for line in path.read_text().splitlines()]
+    tasks = [parse(json.loads(line)["description"]) for line in lines]
+    assert all(tasks), "a bench file holds a statement outside the grammar: rebuild it with python -m seedling.bench"
     return HeldOut(frozenset(t.skeleton for t in tasks if t), frozenset(behaviour(t) for t in tasks if t))
 
 
+def split(rows: list[dict[str, object]]) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
+    """(bench, dev): the first problems of each length make the bench."""
+    room = Counter(BENCH_BY_STEPS)
+    bench, dev = [], []
+    for one in rows:
+        steps = one["steps"]
+        assert isinstance(steps, int)
+        (bench if room[steps] > 0 else dev).append(one)
+        room[steps] -= 1
+    return bench, dev
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Rebuild seedling-bench.")
-    parser.add_argument("--out", type=Path, default=BENCH_PATH)
-    arguments = parser.parse_args()
+    argparse.ArgumentParser(description="Rebuild seedling-bench (bench.jsonl and dev.jsonl).").parse_args()
     rng = random.Random(SEED)
     rows = [row(i, task, rng) for i, task in enumerate(choose_tasks())]
-    arguments.out.write_text("".join(json.dumps(r) + "\n" for r in rows))
-    beliefs = sum(bool(r["belief"]) for r in rows)
-    print(f"{len(rows)} problems, {beliefs} with a misconception → {arguments.out}")
+    for path, part in zip((BENCH_PATH, DEV_PATH), split(rows), strict=True):
+        path.write_text("".join(json.dumps(one) + "\n" for one in part))
+        print(f"{len(part)} problems, {sum(bool(one['belief']) for one in part)} with a misconception → {path}")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import ast
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from probing.templates import render
@@ -23,6 +23,7 @@ from seedling.operations import TYPES, Writing
 FAULT_RATE = 0.30  # share of solutions with a fault put in
 BELIEF_RATE = 0.62  # chance that an operation with a misconception is written the mistaken way
 SKILL_WEIGHTS = {"solve": 0.66, "invent": 0.12, "tests": 0.10, "interface": 0.06, "rate": 0.06}
+POLISH_WEIGHTS = {"solve": 0.30, "invent": 0.04, "tests": 0.18, "interface": 0.02, "rate": 0.46}  # of the short second phase
 RATING_NOISE = 0.08  # share of ratings drawn as if for the other kind of statement
 
 
@@ -160,15 +161,15 @@ WRITERS: dict[str, Callable[[Task, random.Random], Document]] = {
 }
 
 
-def documents(seed: int, held_out: HeldOut) -> Iterator[Document]:
-    """An endless stream of documents on tasks that are neither trivial nor held out."""
+def documents(seed: int, held_out: HeldOut, weights: Mapping[str, float] = SKILL_WEIGHTS) -> Iterator[Document]:
+    """An endless stream of documents on tasks that are neither trivial nor held out; `weights`: shares of the skills."""
     rng = random.Random(seed)
     while True:
         task = sample_task(rng)
         signature = behaviour(task)
         if is_trivial(signature) or held_out.covers(task, signature):
             continue
-        skill = rng.choices(list(SKILL_WEIGHTS), weights=list(SKILL_WEIGHTS.values()))[0]
+        skill = rng.choices(list(weights), weights=list(weights.values()))[0]
         yield WRITERS[skill](task, rng)
 
 

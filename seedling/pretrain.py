@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
-import math
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -25,7 +26,7 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from probing.memory import keep_freed_memory
 from seedling.bench import held_out
-from seedling.corpus import BELIEF_RATE, FAULT_RATE, SKILL_WEIGHTS, Document, documents
+from seedling.corpus import BELIEF_RATE, FAULT_RATE, POLISH_WEIGHTS, SKILL_WEIGHTS, Document, documents
 from seedling.muon import Muon
 from seedling.tokenizer import PAD, render_document, train_tokenizer
 
@@ -33,6 +34,7 @@ WEIGHTS_PATH = Path(__file__).parent / "weights"
 BATCH_TOKENS = 6144  # padded tokens a step
 POOL_BATCHES = 48  # documents are sorted by length inside pools of this many batches, so little is padding
 MUON_RATE, ADAM_RATE = 0.02, 3e-3
+TOKENIZER_DOCUMENTS = 4000  # documents that the vocabulary is trained on; the model sees others after them
 DECAY_SHARE = 0.4  # the last part of training, in which the rate falls to zero
 
 
@@ -122,30 +124,41 @@ def weights_hash(model: Qwen2ForCausalLM) -> str:
     return digest.hexdigest()[:16]
 
 
-def pretrain(out: Path, total: int, layers: int, width: int, seed: int, save_every: float = math.inf) -> None:
-    keep_freed_memory()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    stream = documents(seed, held_out())
-    sample = [next(stream) for _ in range(4000)]
-    tokenizer = train_tokenizer(part for d in sample for part in render_document(d.prompt, d.answer))
-    assert tokenizer.pad_token == PAD and tokenizer.pad_token_id == 0
-    model = build_model(len(tokenizer), layers, width, seed).to(device)
-    print(f"{model.num_parameters() / 1e6:.2f} M parameters, vocabulary {len(tokenizer)}, {total} documents, on {device}")
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of pretraining with a mix of skills and a learning rate of its own, which falls to zero at its end."""
+
+    name: str
+    documents: int
+    weights: Mapping[str, float]  # share of each skill
+    peak: float  # of the full learning rates
+
+
+def phases(total: int) -> tuple[Phase, ...]:
+    """The main phase, and a short one for the skills that need few tokens but many documents (ratings, test inputs)."""
+    polish = total // 7
+    return Phase("main", total - polish, SKILL_WEIGHTS, 1.0), Phase("polish", polish, POLISH_WEIGHTS, 0.3)
+
+
+def train_phase(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, phase: Phase, seed: int) -> dict[str, float]:
+    """Trains one phase in place; returns its tokens, minutes and last loss (nats, smoothed)."""
+    device = model.device
+    stream = itertools.islice(documents(seed, held_out(), phase.weights), TOKENIZER_DOCUMENTS, None)
 
     def examples() -> Iterator[Example]:
         while True:
             yield from encode(tokenizer, [next(stream) for _ in range(256)])
 
-    started, saved = time.time(), time.time()
+    started = time.time()
     tokens = seen = 0
     smooth = 0.0
     optimisers = optimizers(model)
-    bases = [o.param_groups[0]["lr"] for o in optimisers]
+    bases = [o.param_groups[0]["lr"] * phase.peak for o in optimisers]
     model.train()
-    with tqdm(total=total, unit="doc", desc="pretraining", mininterval=5) as bar:
-        for step, batch in enumerate(batches(examples(), total, random.Random(seed))):
+    with tqdm(total=phase.documents, unit="doc", desc=phase.name, mininterval=5) as bar:
+        for step, batch in enumerate(batches(examples(), phase.documents, random.Random(seed))):
             for optimiser, base in zip(optimisers, bases, strict=True):
-                optimiser.param_groups[0]["lr"] = base * rate_at(seen / total)
+                optimiser.param_groups[0]["lr"] = base * rate_at(seen / phase.documents)
             loss, size = answer_loss(model, batch, device)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -158,27 +171,45 @@ def pretrain(out: Path, total: int, layers: int, width: int, seed: int, save_eve
                 smooth = loss.item() if step == 0 else 0.9 * smooth + 0.1 * loss.item()
             bar.set_postfix(loss=f"{smooth:.3f}", tokens_per_s=f"{tokens / (time.time() - started):.0f}", refresh=False)
             bar.update(len(batch))
-            if time.time() - saved > save_every:
-                saved = time.time()
-                save(model, tokenizer, out, {"documents": seen, "unfinished": True})
-    card = {
-        "seed": seed,
-        "documents": seen,
-        "tokens": tokens,
-        "layers": layers,
-        "width": width,
-        "parameters": model.num_parameters(),
-        "fault_rate": FAULT_RATE,
-        "belief_rate": BELIEF_RATE,
-        "skill_weights": SKILL_WEIGHTS,
-        "final_loss": round(smooth, 4),
-        "minutes": round((time.time() - started) / 60, 1),
-        "threads": torch.get_num_threads(),
-        "device": str(device),
-        "weights_hash": weights_hash(model),
-    }
-    save(model, tokenizer, out, card)
-    print(json.dumps(card))
+    return {"documents": seen, "tokens": tokens, "final_loss": round(smooth, 4), "minutes": round((time.time() - started) / 60, 1)}
+
+
+def pretrain(out: Path, total: int, layers: int, width: int, seed: int, resume: bool = False) -> None:
+    """All phases, a checkpoint after each. resume: the first phase's checkpoint lies in `out` already; go on from there."""
+    keep_freed_memory()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    first, *others = phases(total)
+    if resume:
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(out)
+        model = Qwen2ForCausalLM.from_pretrained(out).to(device)
+        done = json.loads((out / "pretraining.json").read_text())["phases"][:1]
+    else:
+        stream = documents(seed, held_out())
+        sample = [next(stream) for _ in range(TOKENIZER_DOCUMENTS)]
+        tokenizer = train_tokenizer(part for d in sample for part in render_document(d.prompt, d.answer))
+        model = build_model(len(tokenizer), layers, width, seed).to(device)
+        done = []
+    assert tokenizer.pad_token == PAD and tokenizer.pad_token_id == 0
+    print(f"{model.num_parameters() / 1e6:.2f} M parameters, vocabulary {len(tokenizer)}, {total} documents, on {device}")
+    for number, phase in enumerate((first, *others)):
+        if number < len(done):
+            continue
+        done.append({"name": phase.name, **train_phase(model, tokenizer, phase, seed + number)})
+        card = {
+            "seed": seed,
+            "phases": done,
+            "layers": model.config.num_hidden_layers,
+            "width": model.config.hidden_size,
+            "parameters": model.num_parameters(),
+            "fault_rate": FAULT_RATE,
+            "belief_rate": BELIEF_RATE,
+            "skill_weights": {p.name: p.weights for p in (first, *others)},
+            "threads": torch.get_num_threads(),
+            "device": str(device),
+            "weights_hash": weights_hash(model),
+        }
+        save(model, tokenizer, out, card)
+        print(json.dumps(card))
 
 
 def save(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path, card: dict[str, object]) -> None:
@@ -191,13 +222,13 @@ def save(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path,
 def main() -> None:
     parser = argparse.ArgumentParser(description="Pretrain the seedling from nothing.")
     parser.add_argument("--out", type=Path, default=WEIGHTS_PATH)
-    parser.add_argument("--documents", type=int, default=130_000, help="documents to train on, each seen once")
+    parser.add_argument("--documents", type=int, default=105_000, help="documents to train on in all phases, each seen once")
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--save-every", type=float, default=math.inf, help="seconds between checkpoints of the unfinished model")
+    parser.add_argument("--resume", action="store_true", help="go on after the first phase, whose checkpoint lies in --out")
     arguments = parser.parse_args()
-    pretrain(arguments.out, arguments.documents, arguments.layers, arguments.width, arguments.seed, arguments.save_every)
+    pretrain(arguments.out, arguments.documents, arguments.layers, arguments.width, arguments.seed, arguments.resume)
 
 
 if __name__ == "__main__":

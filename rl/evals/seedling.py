@@ -12,15 +12,17 @@ from rl.evals.base import REPOSITORY, Benchmark, EvalTask, Unavailable, benchmar
 __all__ = ["benchmark_texts", "load", "problems", "rated_statements"]
 
 BENCH_PATH = REPOSITORY / "seedling" / "bench.jsonl"
+DEV_PATH = REPOSITORY / "seedling" / "dev.jsonl"  # 40 more, for choosing settings
 RATINGS_PATH = REPOSITORY / "seedling" / "ratings.jsonl"
 
 
 @functools.cache
-def load(name: str = "seedling") -> Benchmark | Unavailable:
+def load(name: str = "seedling", options: str = "", fetch: bool = False) -> Benchmark | Unavailable:
     """The bundled benchmark. Prompts are those of stage 5, which the seedling was pretrained on."""
-    if not BENCH_PATH.is_file():
-        return Unavailable(name, f"{BENCH_PATH} is not there", "rebuild it with: python -m seedling.bench")
-    rows = [json.loads(line) for line in BENCH_PATH.read_text(encoding="utf-8").splitlines()]
+    path = DEV_PATH if name == "seedling_dev" else BENCH_PATH
+    if not path.is_file():
+        return Unavailable(name, f"{path} is not there", "rebuild it with: python -m seedling.bench")
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     tasks = tuple(
         EvalTask(
             id=row["id"],
@@ -32,7 +34,7 @@ def load(name: str = "seedling") -> Benchmark | Unavailable:
         )
         for row in rows
     )
-    return Benchmark(name, tasks, str(BENCH_PATH))
+    return Benchmark(name, tasks, str(path))
 
 
 def problems() -> list[Problem]:
