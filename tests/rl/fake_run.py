@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +185,6 @@ def _write_round(folder: Path, number: int, chance: random.Random, audited: bool
 def _probe_report() -> dict[str, Any]:
     from probing.quality import ProbeReport
 
-    return asdict(
-        ProbeReport(True, "", 400, 40, 30, 0.6, 0.25, {"controlled": 0.65, "raw": 0.67}, 0.02, {"raw": 0.8}, 0.5, 0.01, 0.04, 2, "end")
-    )
+    report = ProbeReport(available=True, reason="", samples=400, problems=40, informative=30, positive_share=0.6, earned_weight=0.25)
+    figures = {"within": {"controlled": 0.65, "raw": 0.67}, "within_se": 0.02, "null_mean": 0.5, "calibration_error": 0.04}
+    return asdict(replace(report, **figures, layer=2, pooling="end"))

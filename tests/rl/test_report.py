@@ -1,0 +1,225 @@
+"""The report: what it says follows from the run's files, it stands alone, and a browser shows it without complaint."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scipy.stats import binomtest
+
+from rl.console import UserError
+from rl.report import write_report
+from rl.report.browser import choose, problems_of
+from rl.report.cli import main
+from rl.report.data import RunData, read_run
+from rl.report.plots import wilson
+from rl.report.reliability import judge_record
+from rl.report.verdict import judge
+from tests.rl.fake_run import INPUTS, write_run
+
+SECTIONS = ("verdict", "learning", "funnel", "judge", "clusters", "guards", "time", "config")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_run(tmp_path_factory.mktemp("runs") / "first")
+
+
+@pytest.fixture(scope="module")
+def page(folder: Path) -> str:
+    return write_report(folder).read_text(encoding="utf-8")
+
+
+def with_summary(run: Path, **changes: Any) -> RunData:
+    """The run as it would read had its final row been another."""
+    data = read_run(run)
+    last = {**data.rows[-1], **changes}
+    return RunData(**{**data.__dict__, "rows": [*data.rows[:-1], last], "final": last})
+
+
+def test_every_section_is_there(page: str) -> None:
+    assert re.findall(r'<section id="(\w+)"', page) == list(SECTIONS)
+    assert "The model improved by 13.0 points of pass@1." in page
+    assert page.count("<svg") == 17  # 2 learning curves, 9 training curves, funnel, 4 of the judge, time
+
+
+def test_it_needs_no_network(page: str) -> None:
+    assert re.findall(r'(?:src|href)="(?!#|data:)[^"]*"', page) == []
+    assert "@import" not in page
+    assert {re.sub(r"\).*", "", found) for found in re.findall(r"url\([^)]*\)", page) if not found.startswith("url(#")} == set()
+
+
+def test_plots_take_their_colours_from_the_theme(page: str) -> None:
+    for svg in re.findall(r"<svg.*?</svg>", page, re.DOTALL):
+        assert "var(--" in svg
+        assert re.findall(r"(?:fill|stroke): #(?!0{6}\b)[0-9a-f]{6}", svg) == []
+
+
+def test_ids_are_unique(page: str) -> None:
+    ids = re.findall(r'\sid="([^"]*)"', page)
+    assert len(ids) == len(set(ids))
+
+
+def test_what_the_model_wrote_is_escaped(page: str) -> None:
+    assert "Merge &lt;two&gt; dicts &amp; lists" in page
+    assert "<two>" not in page
+
+
+def test_the_same_run_gives_the_same_bytes(folder: Path, page: str, tmp_path: Path) -> None:
+    assert write_report(folder, tmp_path / "again.html").read_text(encoding="utf-8") == page
+
+
+@pytest.mark.parametrize(
+    ("final", "interval", "status", "words"),
+    [
+        (0.54, [0.52, 0.56], "good", "improved by 13.0 points"),
+        (0.30, [0.28, 0.32], "bad", "got worse by 11.0 points"),
+        (0.42, [0.39, 0.45], "warn", "No clear change: +1.0 points"),
+        (None, None, "unknown", "not measured"),
+    ],
+)
+def test_the_verdict_follows_the_interval(folder: Path, final: float | None, interval: list[float] | None, status: str, words: str) -> None:
+    verdict = judge(with_summary(folder, **{"pass@1": final, "pass@1_ci": interval}))
+    assert verdict.status == status
+    assert words in verdict.headline
+
+
+@pytest.mark.parametrize(
+    ("title", "changes", "status"),
+    [
+        ("Was breadth kept?", {}, "good"),
+        ("Was breadth kept?", {"pass@16": 0.6}, "warn"),
+        ("Was breadth kept?", {"pass@16": None}, "unknown"),
+        ("Did it hold to the end?", {"pass@1": 0.45}, "warn"),
+        ("Were the labels better than the model?", {"label_accuracy": 0.2}, "warn"),
+        ("Did the probe know more than length?", {"probe_auroc_within_controlled": 0.55}, "warn"),
+        ("Did length stay put?", {"mean_length": 100.0}, "warn"),
+        ("Did the guards stay quiet?", {}, "warn"),
+        ("Did the sandbox hold?", {}, "good"),
+    ],
+)
+def test_checks_change_with_the_figures(folder: Path, title: str, changes: dict[str, Any], status: str) -> None:
+    checks = {check.title: check.status for check in judge(with_summary(folder, **changes)).checks}
+    assert checks[title] == status
+
+
+def test_an_unaudited_run_says_so(tmp_path: Path) -> None:
+    run = read_run(write_run(tmp_path / "run", rounds=1, audited=False, guards=False))
+    checks = {check.title: check.status for check in judge(run).checks}
+    assert checks["Were the labels better than the model?"] == "unknown"
+    assert checks["Did the guards stay quiet?"] == "good"
+    assert judge_record(run).shares == []
+    assert judge_record(run).truth == "consensus"
+
+
+def test_a_run_under_way_is_reported_from_its_rounds(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", rounds=2)
+    (folder / "summary.json").unlink()
+    (folder / "round_02" / "metrics.json").unlink()
+    run = read_run(folder)
+    assert [row["round"] for row in run.rows] == [0, 1]
+    assert not run.finished
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_a_folder_without_a_run_is_refused(tmp_path: Path, made: bool) -> None:
+    folder = tmp_path / "empty"
+    if made:
+        folder.mkdir()
+    with pytest.raises(UserError) as caught:
+        read_run(folder)
+    assert caught.value.where == str(folder)
+
+
+def test_a_cut_summary_is_named(tmp_path: Path) -> None:
+    (tmp_path / "summary.json").write_text('{"base": ')
+    with pytest.raises(UserError, match="not valid JSON"):
+        read_run(tmp_path)
+
+
+def test_the_browser_shows_what_the_files_hold(folder: Path) -> None:
+    files = read_run(folder).rounds[1]
+    verdicts = {row["problem_id"]: row for row in files.rows("clusters")}
+    views = problems_of(files)
+    assert len(views) == 6
+    assert [view.top_share for view in views] == sorted((view.top_share for view in views), reverse=True)
+    for view in views:
+        verdict = verdicts[view.id]
+        assert [cluster.members for cluster in view.clusters] == verdict["counts"]
+        assert sum(cluster.share for cluster in view.clusters) == pytest.approx(1.0)
+        assert [cluster.winner for cluster in view.clusters].index(True) == verdict["top"]
+        assert view.inputs == INPUTS
+        assert view.clusters[0].outcomes[0] == ("value", "2")
+        assert "sum(x for x in xs" in view.clusters[0].code
+
+
+def test_chosen_problems_spread_over_agreement() -> None:
+    verdicts = [{"problem_id": str(i), "counts": [1], "kept": True, "top_share": i / 20} for i in range(21)]
+    assert [row["top_share"] for row in choose(verdicts, 5)] == [1.0, 0.75, 0.5, 0.25, 0.0]
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(0, 5), (3, 9), (40, 40), (17, 300)])
+def test_wilson_intervals_match_scipy(successes: int, trials: int) -> None:
+    found = binomtest(successes, trials).proportion_ci(method="wilson")
+    assert wilson(successes, trials) == pytest.approx((found.low, found.high), abs=1e-4)
+
+
+def test_steps_are_counted_over_rounds(folder: Path) -> None:
+    assert [row["global_step"] for row in read_run(folder).training_steps()] == list(range(1, 73))
+
+
+def test_two_runs_side_by_side(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = write_run(tmp_path / "second", rounds=2, gain=0.02, audited=False, seed=4)
+    out = tmp_path / "both.html"
+    assert main([str(folder), "--compare", str(other), "--out", str(out)]) == 0
+    assert capsys.readouterr().out.strip() == str(out)
+    text = out.read_text(encoding="utf-8")
+    assert text.count('<div class="score">') == 2
+    differing = set(re.findall(r'<tr><th class="left">([\w.]+)</th><td class="left">', text))
+    assert {"seed", "rounds", "run_dir"} <= differing
+
+
+CHECK_PAGE = """<!doctype html><title>waiting</title><body><script>
+const found = {}; let waiting = 0;
+for (const [theme, width] of [["light", 1280], ["dark", 1280], ["light", 390], ["dark", 390]]) {
+  const frame = document.createElement("iframe");
+  frame.style.cssText = `width:${width}px;height:900px`; waiting += 1;
+  frame.onload = () => {
+    const page = frame.contentDocument, style = frame.contentWindow.getComputedStyle(page.body);
+    const shown = [...page.querySelectorAll(".problem")].filter((p) => p.offsetHeight > 0).length;
+    page.querySelector(".pick button:nth-of-type(2)").click();
+    found[`${theme} ${width}`] = {overflow: page.documentElement.scrollWidth - width, shown,
+      second: page.querySelectorAll(".problem")[1].offsetHeight > 0, background: style.backgroundColor,
+      sections: [...page.querySelectorAll("main section")].filter((s) => s.offsetHeight > 0).length};
+    waiting -= 1;
+    if (!waiting) document.body.textContent = "RESULT" + JSON.stringify(found) + "END";
+  };
+  frame.src = "PAGE?theme=" + theme; document.body.append(frame);
+}
+</script></body>"""
+
+
+@pytest.mark.slow
+def test_a_browser_shows_it_without_complaint(folder: Path, page: str, tmp_path: Path) -> None:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium here")
+    (tmp_path / "check.html").write_text(CHECK_PAGE.replace("PAGE", (folder / "report.html").as_uri()))
+    flags = (
+        "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update "
+        "--disable-sync --allow-file-access-from-files --enable-logging=stderr --virtual-time-budget=20000 --dump-dom"
+    )
+    command = [chromium, *flags.split(), f"--user-data-dir={tmp_path / 'profile'}", (tmp_path / "check.html").as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
+    found = json.loads(done.stdout.split("RESULT")[1].split("END")[0])
+    assert sorted(found) == ["dark 1280", "dark 390", "light 1280", "light 390"]
+    for view in found.values():
+        assert view["overflow"] <= 0
+        assert (view["shown"], view["second"], view["sections"]) == (1, True, len(SECTIONS))
+    assert found["light 390"]["background"] != found["dark 390"]["background"]
