@@ -23,6 +23,7 @@ from probing.auroc import auroc_within
 from probing.contrasts import Bools, Floats, Ints
 from probing.hidden_states import HiddenStates, StateFeatures
 from probing.label_sources import SOURCES, label_sources
+from probing.memory import keep_freed_memory
 from probing.models import load_model, render_chat
 from probing.probe_config import ProbeConfig
 from probing.quality import fit_probe
@@ -71,6 +72,7 @@ def main() -> None:
 
 def sample_pool(model_path: str, problems: int, n: int, most: int, seed: int) -> Pool:
     """Sample, execute, cluster and read the hidden states of `problems` x `n` answers."""
+    keep_freed_memory()
     model, tokenizer = load_model(model_path)
     rows = [json.loads(line) for line in (ROOT / "seedling" / "bench.jsonl").read_text().splitlines()[:problems]]
     prompts = [render_chat(tokenizer, render("solve", description=row["description"], interface=row["interface"])) for row in rows]
@@ -84,7 +86,7 @@ def sample_pool(model_path: str, problems: int, n: int, most: int, seed: int) ->
     features = reader.extract([ids[i] for i, _, _ in flat], [completion.token_ids for _, completion, _ in flat], ends)
     seconds = time.perf_counter() - started
     columns: list[np.ndarray] = []
-    with Sandbox(SandboxConfig(seconds_per_input=0.3, seconds_per_program=3.0)) as sandbox:
+    with Sandbox(SandboxConfig()) as sandbox:
         for row, group in zip(rows, codes, strict=True):
             sources = list(dict.fromkeys(code or "" for code in group))
             ran = list(sandbox.run(Program(code, row["entry"], tuple(row["inputs"])) for code in [row["reference"], *sources]))

@@ -22,6 +22,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from probing.hidden_states import HiddenStates
+from probing.memory import keep_freed_memory
 from probing.models import end_token_ids, load_model, render_chat
 from probing.samplers.base import SamplingParams
 from probing.samplers.transformers import TransformersSampler
@@ -42,6 +43,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results" / "sampling.json")
     args = parser.parse_args()
+    keep_freed_memory()
     model, tokenizer = load_model(args.model, args.device)
     rows = [json.loads(line) for line in (ROOT / "seedling" / "bench.jsonl").read_text().splitlines()[: args.problems]]
     texts = [render_chat(tokenizer, render("solve", description=row["description"], interface=row["interface"])) for row in rows]
@@ -118,6 +120,7 @@ def generate(
     model: PreTrainedModel, prompts: Sequence[Sequence[int]], n: int, most: int, batch: int, ends: frozenset[int]
 ) -> list[list[list[int]]]:
     """Plain `generate` at temperature 1, left-padded batches of neighbouring rows, each cut after its end token."""
+    generator: Any = model  # transformers types `generate` by protocols that its own models do not meet
     rows = [ids for prompt in prompts for ids in [list(prompt)] * n]
     drawn: list[list[int]] = []
     for start in range(0, len(rows), batch):
@@ -126,7 +129,7 @@ def generate(
         pad = min(ends)
         ids = torch.tensor([[pad] * (width - len(row)) + row for row in chunk], device=model.device)
         mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in chunk], device=model.device)
-        found = model.generate(
+        found = generator.generate(
             ids, attention_mask=mask, do_sample=True, top_k=0, top_p=1.0, temperature=1.0, max_new_tokens=most, pad_token_id=pad
         )
         for row in found[:, width:].tolist():
@@ -148,8 +151,10 @@ def logprob_of(
 
 def matmul_parameters(model: PreTrainedModel) -> int:
     """Parameters that each token is multiplied with: all but an input embedding of its own."""
-    inputs, outputs = model.get_input_embeddings().weight, model.get_output_embeddings().weight
-    return model.num_parameters() - (0 if inputs is outputs else inputs.numel())
+    outputs = model.get_output_embeddings()
+    inputs = model.get_input_embeddings()
+    assert isinstance(inputs, torch.nn.Embedding) and isinstance(outputs, torch.nn.Linear)
+    return model.num_parameters() - (0 if inputs.weight is outputs.weight else inputs.weight.numel())
 
 
 def matmul_rate(model: PreTrainedModel, size: int = 1024, seconds: float = 2.0) -> float:

@@ -14,6 +14,7 @@ import json
 import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -102,8 +103,9 @@ class Probe:
     @classmethod
     def load(cls, folder: Path) -> Probe:
         """Read what `save` wrote. Raises OSError when it is not there, ValueError when it is not a probe."""
-        stored_report = json.loads((folder / "probe.json").read_text())
-        report = ProbeReport(**{name: NAN if value is None else value for name, value in stored_report.items()})
+        stored_fields = json.loads((folder / "probe.json").read_text())
+        fields: dict[str, Any] = {name: NAN if value is None else value for name, value in stored_fields.items()}
+        report = ProbeReport(**fields)
         with np.load(folder / "probe.npz", allow_pickle=False) as stored:
             return cls(
                 report=report,
