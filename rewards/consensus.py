@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from rewards.clustering import Clustering, cluster
 from rewards.rules.base import Anchor, Rule
@@ -32,14 +32,6 @@ class ConsensusConfig(BaseModel):
     rho: float = Field(0.8, gt=0, le=1, description="least share of inputs on which a candidate must give a value (the paper's ρ)")
     tau: int = Field(2, ge=1, description="least number of samples in a winning cluster (the paper's τ, whose value it does not give)")
     power: float = Field(2.0, ge=1, le=64, description="rule sharp: power of the agreement between two candidates (1 is soft)")
-    band_low: float = Field(0.2, ge=0, le=1, description="least share of the winner for a problem to be trained on")
-    band_high: float = Field(0.9, ge=0, le=1, description="largest share of the winner for a problem to be trained on")
-
-    @model_validator(mode="after")
-    def _band_is_ordered(self) -> ConsensusConfig:
-        if self.band_low > self.band_high:
-            raise ValueError(f"band_low {self.band_low} is above band_high {self.band_high}: no problem could be kept")
-        return self
 
     @property
     def needs_expected_outputs(self) -> bool:
