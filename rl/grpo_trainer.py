@@ -78,7 +78,8 @@ class PolicyTrainer(GRPOTrainer):
     @property
     def policy(self) -> PreTrainedModel:
         """The live policy, unwrapped."""
-        model = self.model.get_base_model() if is_peft_model(self.model) else self.model
+        model: Any = self.model
+        model = model.get_base_model() if is_peft_model(model) else model
         assert isinstance(model, PreTrainedModel)
         return model
 
