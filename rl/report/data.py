@@ -74,6 +74,17 @@ class RunData:
     def guard_events(self) -> list[Row]:
         return [row for row in self.metrics if row["stage"] == "guards"]
 
+    def paired_gains(self) -> list[float]:
+        """Differences of pass@1 between the final round and the base, task by task, on the first benchmark; empty where not kept."""
+        folders = {files.number: files for files in self.rounds}
+        names = list(self.base.get("benchmarks") or {})
+        first, last = folders.get(0), folders.get(int(self.final.get("round", self.rows[-1]["round"])))
+        if not names or first is None or last is None:
+            return []
+        before, after = ({row["id"]: known(row, "pass@1") for row in files.rows(f"eval_{names[0]}")} for files in (first, last))
+        pairs = [(value, after.get(task)) for task, value in before.items()]
+        return [new - old for old, new in pairs if old is not None and new is not None]
+
     def training_steps(self) -> list[Row]:
         """One row a step of training, with `global_step` counted over all rounds, in order."""
         steps = [row for row in self.metrics if row["stage"] in ("grpo", "sft") and row["step"] is not None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import stdev
 from typing import Any, Literal
 
 from rl.report.data import RunData, known
@@ -54,9 +55,11 @@ def gain_interval(run: RunData) -> tuple[float | None, float | None, float | Non
     base, final = known(run.base, "pass@1"), known(run.final, "pass@1")
     if base is None or final is None:
         return None, None, None, ""
-    paired = run.summary.get("gain_ci") or run.final.get("gain_ci")
-    if paired:
-        return final - base, float(paired[0]), float(paired[1]), "paired over tasks"
+    paired = run.paired_gains()
+    if len(paired) > 1:
+        half = 1.96 * stdev(paired) / math.sqrt(len(paired))
+        middle = sum(paired) / len(paired)
+        return final - base, middle - half, middle + half, f"paired over {len(paired)} tasks"
     intervals = [row["pass@1_ci"] for row in (run.base, run.final) if row.get("pass@1_ci")]
     if len(intervals) < 2:
         return final - base, None, None, ""

@@ -89,6 +89,17 @@ def test_the_verdict_follows_the_interval(folder: Path, final: float | None, int
     assert words in verdict.headline
 
 
+def test_the_gain_is_paired_over_tasks_where_the_run_kept_them(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", rounds=1)
+    before, after = [0.2, 0.4, 0.9, 0.1], [0.3, 0.5, 1.0, None]
+    for number, shares in ((0, before), (1, after)):
+        rows = [{"id": str(i), "n": 16, "pass@1": share} if share is not None else {"id": str(i), "n": 0} for i, share in enumerate(shares)]
+        (folder / f"round_{number:02d}" / "eval_seedling.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    verdict = judge(read_run(folder))
+    assert verdict.interval_kind == "paired over 3 tasks"
+    assert (verdict.low, verdict.high) == pytest.approx((0.1, 0.1))  # each of the three gained a tenth: nothing varies
+
+
 @pytest.mark.parametrize(
     ("title", "changes", "status"),
     [
@@ -211,8 +222,8 @@ def test_a_browser_shows_it_without_complaint(folder: Path, page: str, tmp_path:
         pytest.skip("no Chromium here")
     (tmp_path / "check.html").write_text(CHECK_PAGE.replace("PAGE", (folder / "report.html").as_uri()))
     flags = (
-        "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update "
-        "--disable-sync --allow-file-access-from-files --enable-logging=stderr --virtual-time-budget=20000 --dump-dom"
+        "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-sync "
+        "--disable-component-update --allow-file-access-from-files --enable-logging=stderr --virtual-time-budget=20000 --dump-dom"
     )
     command = [chromium, *flags.split(), f"--user-data-dir={tmp_path / 'profile'}", (tmp_path / "check.html").as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
