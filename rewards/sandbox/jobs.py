@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import zlib
 
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import wire
@@ -20,12 +21,14 @@ KINDS = {
     wire.UNSERIALISABLE: Kind.UNSERIALISABLE,
     wire.REFUSED: Kind.REFUSED,
 }
+LOAD_DEPENDENT = frozenset({Kind.TIMEOUT, Kind.MEMORY, Kind.INFRASTRUCTURE, Kind.KILLED})
 GIVEN_UP = Outcome(Kind.TIMEOUT, "given up after earlier timeouts")
+LISTED = "|".join(MODULES)
 NOT_TAME = re.compile(  # a quick look at the text that spares a child a program which the real check (tame.py) would hand back
     r"__(?!init__|name__|main__|future__)[a-z]+__"
     r"|\b(?:open|eval|exec|getattr|setattr|hasattr|input|globals|locals|vars|dir|memoryview|id)\("
     r"|\.format(?:_map)?\(|\basync\s+def\b|\bimport\s+\*"
-    rf"|^[ \t]*(?:import|from)[ \t]+(?!(?:{'|'.join(MODULES)})\b(?!\.))",
+    rf"|^[ \t]*(?:import[ \t]+(?!(?:{LISTED})\b(?!\.))|from[ \t]+(?!(?:{LISTED})\b(?!\.))\S+[ \t]+import\b)",
     re.MULTILINE,
 )
 _interned: dict[str, Outcome] = {}
@@ -46,7 +49,7 @@ def outcome(text: str) -> Outcome:
 class Job:
     """A program with what is decided about it so far."""
 
-    __slots__ = ("config", "fast", "losses", "outcomes", "program", "seconds", "timeouts", "todo", "undecided")
+    __slots__ = ("config", "fast", "fast_outcomes", "losses", "outcomes", "program", "recalled", "seconds", "timeouts", "todo", "undecided")
 
     def __init__(self, program: Program, config: SandboxConfig) -> None:
         self.program, self.config = program, config
@@ -54,6 +57,8 @@ class Job:
         self.undecided = len(program.inputs)
         self.todo: tuple[int, ...] | None = None  # positions under way; None means all
         self.seconds, self.timeouts, self.losses = 0.0, 0, 0
+        self.recalled = False  # from the disk cache
+        self.fast_outcomes: list[Outcome | None] | None = None  # what the fast lane said, while the strict lane checks it
         self.fast = config.fast_lane and NOT_TAME.search(program.code) is None
         if len(program.code) > config.source_kb << 10:
             self.finish(Outcome(Kind.REFUSED, f"source longer than {config.source_kb} KB"))
@@ -64,6 +69,10 @@ class Job:
     def done(self) -> bool:
         return self.undecided == 0
 
+    def recall(self, execution: Execution) -> None:
+        """Take an execution from the disk cache."""
+        self.outcomes, self.undecided, self.seconds, self.recalled = list(execution.outcomes), 0, execution.seconds, True
+
     def begin(self) -> tuple[int, ...] | None:
         """Positions still to run (None: all of them)."""
         self.todo = None if self.undecided == len(self.outcomes) else tuple(i for i, o in enumerate(self.outcomes) if o is None)
@@ -71,6 +80,20 @@ class Job:
 
     def seconds_left(self) -> float:
         return max(self.config.seconds_per_program - self.seconds, self.config.seconds_per_input / 4)
+
+    def restart(self) -> None:
+        """Forget everything and go to the strict lane."""
+        self.fast = False
+        self.outcomes, self.undecided, self.seconds = [None] * len(self.outcomes), len(self.outcomes), 0.0
+
+    def chosen_for_recheck(self) -> bool:
+        """Whether this program belongs to the share of the fast lane that the strict lane repeats; a function of its text."""
+        return zlib.crc32(self.program.code.encode("utf-8", "surrogatepass")) % 10_000 < self.config.recheck_share * 10_000
+
+    def lanes_disagree(self) -> bool:
+        """After a recheck: the strict lane saw something else. Outcomes that depend on the machine's load do not count."""
+        pairs = zip(self.fast_outcomes or [], self.outcomes, strict=False)
+        return any(a != b and a is not None and b is not None and not {a.kind, b.kind} & LOAD_DEPENDENT for a, b in pairs)
 
     def decide(self, position: int, result: Outcome) -> None:
         if self.outcomes[position] is None:
@@ -148,8 +171,11 @@ def unfinished_batch(jobs: list[Job], reply: Reply, to_strict: set[int]) -> list
     rest = []
     for index, job in enumerate(jobs):
         if index in to_strict:
-            job.fast = False
-            job.outcomes, job.undecided, job.seconds = [None] * len(job.outcomes), len(job.outcomes), 0.0
+            job.restart()
+        elif job.done and job.chosen_for_recheck():
+            fast_outcomes = job.outcomes
+            job.restart()
+            job.fast_outcomes = fast_outcomes
         if not job.done:
             rest.append(job)
     return rest[::-1]

@@ -7,6 +7,7 @@ decides every verdict; a child's death, silence or garbage turns into the outcom
 from __future__ import annotations
 
 import itertools
+import logging
 import select
 import time
 from collections import Counter, deque
@@ -16,10 +17,12 @@ from types import TracebackType
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import layers as walls
 from rewards.sandbox import wire
+from rewards.sandbox.cache import Cache
 from rewards.sandbox.config import SandboxConfig, SandboxError
 from rewards.sandbox.jobs import Job, settle
 from rewards.sandbox.worker import Reply, Unit, Worker
 
+logger = logging.getLogger(__name__)
 WINDOW = 4096  # programs that may be under way or waiting for their turn to be handed out
 MAX_STARTS = 3  # consecutive failures to start a worker before giving up
 
@@ -33,6 +36,8 @@ class Pool:
         self.counts: Counter[str] = Counter()  # programs by lane, worker deaths, outcomes by kind
         self.workers = [self._start() for _ in range(config.workers)]
         self.failed_starts = 0
+        self.fast_lane = config.fast_lane
+        self.cache = Cache(config.cache_dir, config, hash_seed) if config.cache_dir is not None else None
 
     def _start(self) -> Worker:
         return Worker(self.config, self.layers, self.hash_seed, next(self.numbers))
@@ -72,9 +77,17 @@ class Pool:
             lost += self.replace(worker)
         return replies, lost
 
+    def close_fast_lane(self, program: Program) -> None:
+        """The two lanes disagreed: from now on every program gets a child of its own."""
+        self.counts["lane_disagreements"] += 1
+        self.fast_lane = False
+        logger.error("sandbox: the fast lane is closed, since the strict lane saw something else of this program:\n%s", program.code[:2000])
+
     def close(self) -> None:
         for worker in self.workers:
             worker.close()
+        if self.cache is not None:
+            self.cache.close()
 
 
 class Run:
@@ -85,6 +98,7 @@ class Run:
         self.window: deque[Job] = deque()  # drawn and not yet handed out, in input order
         self.fast: deque[Job] = deque()
         self.strict: deque[Job] = deque()
+        self.known: dict[Program, Job] = {}  # recent programs: an identical one is not run again
         self.exhausted = False
         self.started = time.monotonic()
 
@@ -94,7 +108,7 @@ class Run:
             self.draw()
             self.dispatch()
             while self.window and self.window[0].done:
-                yield self.window.popleft().execution()
+                yield self.hand_out(self.window.popleft())
                 self.draw()
                 self.dispatch()
             if not self.window:
@@ -105,6 +119,12 @@ class Run:
             if self.config.seconds_per_run is not None and time.monotonic() - self.started > self.config.seconds_per_run:
                 self.give_up()
 
+    def hand_out(self, job: Job) -> Execution:
+        execution = job.execution()
+        if self.pool.cache is not None and not job.recalled:
+            self.pool.cache.put(job.program, execution)
+        return execution
+
     def draw(self) -> None:
         """Take programs from the caller while workers could use them and the window has room."""
         wanted = 2 * self.config.fast_batch * self.config.workers
@@ -113,10 +133,24 @@ class Run:
             if program is None:
                 self.exhausted = True
                 return
-            job = Job(program, self.config)
+            job = self.known.get(program)
+            if job is None:
+                job = self.new_job(program)
             self.window.append(job)
-            if not job.done:
-                (self.fast if job.fast else self.strict).append(job)
+
+    def new_job(self, program: Program) -> Job:
+        """A job for a program that this run does not know yet; done at once if the cache knows it."""
+        if len(self.known) >= WINDOW:
+            self.known.clear()
+        job = self.known[program] = Job(program, self.config)
+        if not job.done and self.pool.cache is not None and (execution := self.pool.cache.get(program)) is not None:
+            job.recall(execution)
+            self.pool.counts["cached"] += 1
+        if not job.done:
+            lane = "fast" if job.fast and self.pool.fast_lane else "strict"
+            self.pool.counts[lane] += 1
+            (self.fast if lane == "fast" else self.strict).append(job)
+        return job
 
     def dispatch(self) -> None:
         """Fill the free slots, first those of idle workers."""
@@ -146,9 +180,19 @@ class Run:
                 self.lose(jobs)
                 continue
             for job in settle(jobs, reply):
-                (self.strict if reply.unit.strict or not job.fast else self.fast).appendleft(job)
+                (self.fast if job.fast and self.pool.fast_lane else self.strict).appendleft(job)
+            for job in jobs:
+                if job.done and job.fast_outcomes is not None and reply.unit.strict:
+                    self.pool.counts["rechecked"] += 1
+                    if job.lanes_disagree():
+                        self.close_fast_lane(job)
         for unit in lost:
             self.lose(unit.payload)
+
+    def close_fast_lane(self, job: Job) -> None:
+        self.pool.close_fast_lane(job.program)
+        self.strict.extend(self.fast)
+        self.fast.clear()
 
     def lose(self, jobs: list[Job]) -> None:
         """Our own failure: one more try each, alone, then missing."""
@@ -238,6 +282,9 @@ class Sandbox:
                 yield execution
         finally:
             self._running = False
+            for pool in self._pools:
+                self.counts.update(pool.counts)  # lanes, rechecks, worker deaths
+                pool.counts.clear()
             for pool in self._pools:
                 for worker in [w for w in pool.workers if w.outstanding()]:
                     pool.replace(worker)

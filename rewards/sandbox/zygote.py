@@ -26,16 +26,13 @@ from rewards.sandbox import child, confine, wire
 
 PRELOAD = """
 abc array base64 bisect calendar cmath collections collections.abc contextlib copy dataclasses datetime decimal enum fractions
-functools
-hashlib heapq inspect io itertools json keyword math numbers operator os pprint queue random re secrets statistics string struct
+functools hashlib heapq io itertools json keyword math numbers operator os random re secrets statistics string struct
 textwrap threading time traceback types typing unicodedata uuid weakref zlib
 """
 CLOCK_FACTOR = 4  # a call may take so many times its processor time by the clock (sleep, or a busy machine)
 MORE = """
-argparse cProfile cmd codecs colorsys configparser concurrent.futures csv ctypes difflib doctest email encodings.idna encodings.latin_1
-fileinput fnmatch getopt glob graphlib gzip html html.parser ipaddress linecache locale logging multiprocessing optparse pathlib pickle
-platform plistlib pdb resource sched select selectors shelve shlex shutil socket sqlite3 ssl stat stringprep subprocess sysconfig tempfile
-timeit tokenize token unittest urllib.parse urllib.request xml.etree.ElementTree zipfile zoneinfo _strptime asyncio
+argparse codecs configparser csv difflib encodings.idna encodings.latin_1 fnmatch glob graphlib gzip ipaddress linecache locale logging
+pathlib pickle platform resource select selectors shlex shutil socket stat subprocess tempfile timeit _strptime ast ctypes
 """
 WARM_UP = """
 from typing import List, Dict, Optional

@@ -59,7 +59,8 @@ ATTACKS: dict[str, tuple[set[Kind], str]] = {
     ),
     "all signals ignored": (
         {T},
-        "import signal\nfor s in signal.valid_signals():\n    try: signal.signal(s, signal.SIG_IGN)\n    except (OSError, ValueError): pass\n"
+        "import signal\nfor s in signal.valid_signals():\n    try: signal.signal(s, signal.SIG_IGN)\n"
+        "    except (OSError, ValueError): pass\n"
         "while True: pass",
     ),
     "thread that never ends": (

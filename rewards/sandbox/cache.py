@@ -1,0 +1,69 @@
+"""Executions kept on disk by hash, so that the same program on the same inputs under the same limits runs once.
+
+Safe for several processes (SQLite with a write-ahead log).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import sys
+from pathlib import Path
+
+from rewards.records import Execution, Kind, Outcome, Program
+from rewards.sandbox.config import SandboxConfig, SandboxError
+
+VERSION = 1  # of the canonical text and of the kinds; a change makes old entries unreachable
+UNSETTLED = frozenset({Kind.INFRASTRUCTURE, Kind.TIMEOUT, Kind.MEMORY, Kind.KILLED})  # may differ on another day: not kept
+COMMIT_EVERY = 256  # executions
+
+
+class Cache:
+    """Executions by the hash of everything that they depend on."""
+
+    def __init__(self, folder: Path, config: SandboxConfig, hash_seed: int) -> None:
+        limits = (config.memory_mb, config.output_kb, config.significant_digits, config.digest_over, config.isolation)
+        self.prefix = repr((VERSION, sys.version_info[:3], hash_seed, limits)).encode()
+        self.waiting = 0
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.database = sqlite3.connect(folder / "executions.sqlite", timeout=60)
+            self.database.execute("PRAGMA journal_mode=WAL")
+            self.database.execute("PRAGMA synchronous=NORMAL")
+            self.database.execute("CREATE TABLE IF NOT EXISTS executions (key BLOB PRIMARY KEY, value TEXT) WITHOUT ROWID")
+        except (OSError, sqlite3.Error) as error:
+            raise SandboxError(f"sandbox.cache_dir {folder} cannot be used: {error}") from error
+
+    def key(self, program: Program) -> bytes:
+        digest = hashlib.sha256(self.prefix)
+        for part in (program.entry, program.code, *program.inputs):
+            data = part.encode("utf-8", "surrogatepass")
+            digest.update(len(data).to_bytes(8, "little") + data)
+        return digest.digest()
+
+    def get(self, program: Program) -> Execution | None:
+        """The execution of this program, if it is known."""
+        row = self.database.execute("SELECT value FROM executions WHERE key = ?", (self.key(program),)).fetchone()
+        if row is None:
+            return None
+        seconds, outcomes = json.loads(row[0])
+        return Execution(tuple(Outcome(Kind(kind), payload) for kind, payload in outcomes), seconds)
+
+    def put(self, program: Program, execution: Execution) -> None:
+        """Keep an execution, unless a part of it may come out otherwise another time."""
+        if any(outcome.kind in UNSETTLED for outcome in execution.outcomes):
+            return
+        value = json.dumps([execution.seconds, [[o.kind.value, o.payload] for o in execution.outcomes]])
+        self.database.execute("INSERT OR IGNORE INTO executions VALUES (?, ?)", (self.key(program), value))
+        self.waiting += 1
+        if self.waiting >= COMMIT_EVERY:
+            self.commit()
+
+    def commit(self) -> None:
+        self.database.commit()
+        self.waiting = 0
+
+    def close(self) -> None:
+        self.commit()
+        self.database.close()

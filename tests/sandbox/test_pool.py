@@ -1,0 +1,143 @@
+"""The pool: order, streaming, back-pressure, lost workers, determinism, cache, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from pydantic import ValidationError
+
+from rewards.records import Kind, Outcome, Program
+from rewards.sandbox import Sandbox, SandboxConfig, SandboxError
+
+
+def programs(number: int) -> Iterator[Program]:
+    for i in range(number):
+        strict = "import os\n" if i % 7 == 0 else ""
+        yield Program(f"{strict}def f(x):\n    return x + {i}", "f", ("[0]", "[1]"))
+
+
+def test_executions_come_in_input_order(sandbox: Sandbox) -> None:
+    seen: list[int] = []
+    executions = list(sandbox.run(programs(150), progress=seen.append))
+    assert [e.outcomes[1].payload for e in executions] == [str(i + 1) for i in range(150)]
+    assert seen == list(range(1, 151))
+
+
+def test_programs_are_drawn_as_they_are_needed(sandbox: Sandbox) -> None:
+    drawn = 0
+
+    def endless() -> Iterator[Program]:
+        nonlocal drawn
+        for program in programs(1_000_000):
+            drawn += 1
+            yield program
+
+    stream = sandbox.run(endless())
+    next(stream)
+    stream.close()
+    assert drawn < 5000
+    assert next(sandbox.run(programs(1))).outcomes[0].payload == "0"  # and the sandbox still works
+
+
+def test_no_program_and_no_input(sandbox: Sandbox) -> None:
+    assert list(sandbox.run([])) == []
+    assert [e.outcomes for e in sandbox.run([Program("def f(): pass", "f", ())])] == [()]
+
+
+def test_a_killed_worker_costs_no_verdict(sandbox: Sandbox) -> None:
+    stream = sandbox.run(programs(400))
+    first = next(stream)
+    victim = psutil.Process(sandbox._pools[0].workers[0].process.pid)
+    victim.send_signal(signal.SIGKILL)
+    rest = list(stream)
+    assert [e.outcomes[0].payload for e in (first, *rest)] == [str(i) for i in range(400)]
+
+
+def test_a_stopped_worker_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rewards.sandbox.worker.GRACE_SECONDS", 0.5)
+    with Sandbox(SandboxConfig(workers=1, isolation="nobwrap", seconds_per_input=0.5, seconds_per_program=0.5, fast_batch=1)) as sandbox:
+        os.kill(sandbox._pools[0].workers[0].process.pid, signal.SIGSTOP)
+        [execution] = sandbox.run([Program("def f():\n    return 1", "f", ("[]",))])
+        assert execution.outcomes == (Outcome(Kind.VALUE, "1"),)
+        assert sandbox.counts["worker_deaths"] == 1
+
+
+def test_twice_lost_is_missing_and_not_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Sandbox(SandboxConfig(workers=1, isolation="nobwrap")) as sandbox:
+        monkeypatch.setattr(
+            "rewards.sandbox.worker.Worker.send",
+            lambda self, unit: self.process.kill() or self.units.__setitem__(0, unit) or self.order.append(0),
+        )
+        monkeypatch.setattr("rewards.sandbox.worker.GRACE_SECONDS", 0.0)
+        [execution] = sandbox.run([Program("def f():\n    return 1", "f", ("[]",))])
+        assert execution.missing
+        assert execution.outcomes[0].kind is Kind.INFRASTRUCTURE
+
+
+def test_a_run_has_a_deadline() -> None:
+    config = SandboxConfig(workers=1, seconds_per_run=0.5, seconds_per_input=5, seconds_per_program=5)
+    with Sandbox(config) as sandbox:
+        stuck = Program("import os\ndef f():\n    while True: pass", "f", ("[]",))
+        kinds = [e.outcomes[0].kind for e in sandbox.run([stuck] * 3)]
+    assert set(kinds) == {Kind.INFRASTRUCTURE}
+
+
+def test_nothing_is_left_after_closing() -> None:
+    before = {p.pid for p in psutil.Process().children(recursive=True)}
+    descriptors = len(os.listdir("/proc/self/fd"))
+    with Sandbox(SandboxConfig(workers=2)) as sandbox:
+        list(sandbox.run(programs(20)))
+    assert {p.pid for p in psutil.Process().children(recursive=True)} <= before
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+
+
+def test_order_of_sets_is_called_nondeterministic() -> None:
+    codes = [
+        "def f():\n    return list({'a', 'b', 'c', 'd', 'e', 'f'})",
+        "def f():\n    return {'a', 'b', 'c'}",
+        "def f():\n    raise KeyError",
+    ]
+    with Sandbox(SandboxConfig(workers=1, check_determinism=True)) as sandbox:
+        kinds = [e.outcomes[0].kind for e in sandbox.run(Program(code, "f", ("[]",)) for code in codes)]
+    assert kinds == [Kind.NONDETERMINISTIC, Kind.VALUE, Kind.EXCEPTION]
+
+
+def test_the_same_program_gives_the_same_outcome_twice(sandbox: Sandbox) -> None:
+    code = "import random, time, os\ndef f():\n    return random.random(), int(time.time()), list({'a', 'b', 'c'}), sorted(os.environ)"
+    one, other = (next(sandbox.run([Program(code, "f", ("[]",))])).outcomes for _ in range(2))
+    assert one == other
+    assert one[0].kind is Kind.VALUE
+
+
+def test_cache_answers_without_running(tmp_path: Path) -> None:
+    config = SandboxConfig(workers=1, cache_dir=tmp_path)
+    batch = list(programs(10))
+    with Sandbox(config) as sandbox:
+        first = list(sandbox.run(batch))
+    with Sandbox(config) as sandbox:
+        assert [e.outcomes for e in sandbox.run(batch)] == [e.outcomes for e in first]
+        assert sandbox.counts["cached"] == 10
+    with Sandbox(config.model_copy(update={"significant_digits": 3})) as sandbox:
+        list(sandbox.run(batch))
+        assert sandbox.counts["cached"] == 0
+
+
+def test_misuse_is_said_in_words(sandbox: Sandbox) -> None:
+    with pytest.raises(SandboxError, match="context manager"):
+        next(Sandbox(SandboxConfig(workers=1)).run([]))
+    with pytest.raises(ValueError, match="split them"):
+        list(sandbox.run([Program("def f(): pass", "f", ("[" + "0," * 5_000_000 + "]",))]))
+    with pytest.raises(ValidationError, match="seconds_per_program"):
+        SandboxConfig(seconds_per_input=5, seconds_per_program=1)
+
+
+def test_without_walls_it_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rewards.sandbox.syscalls.available", lambda: False)
+    with pytest.raises(SandboxError, match="unsafe"):
+        Sandbox(SandboxConfig(isolation="nobwrap"))
+    assert "no seccomp" in Sandbox(SandboxConfig(isolation="nobwrap", unsafe=True)).describe()
