@@ -301,10 +301,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     rows = compare_rules(populations, args.draws, args.seed)
     inputs = compare_inputs(populations, args.draws, args.seed)
     theorem = theorem_figures(populations, args.seed)
-    command = "python -m bench.judge " + " ".join(sys.argv[1:] if argv is None else argv)
     settings = {k: v for k, v in vars(args).items() if k != "out"} | {"size": SIZE}
+    given = [f"--{k} {v}" for k, v in settings.items() if k != "size" and v != parser.get_default(k)]
+    command = " ".join(["python -m bench.judge", *given])
     result = {
-        "command": command.strip(),
+        "command": command,
         "commit": commit(),
         "python": platform.python_version(),
         "settings": settings,
