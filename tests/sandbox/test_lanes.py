@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -111,7 +112,7 @@ def test_lanes_agree_on_tricky_programs(lanes) -> None:
     assert_lanes_agree(lanes, [Program(code, "f", ("[1]", "[0]", "['a']", "[[1, 2]]")) for code in EXTRA])
 
 
-def benchmark_rows() -> list[dict[str, object]]:
+def benchmark_rows() -> list[dict[str, Any]]:
     folder = Path(os.environ.get("UCODER_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
     files = [folder / "humanevalplus" / "HumanEvalPlus-Mini.jsonl.gz", *sorted((folder / "mbppplus").glob("*.gz"))]
     return [json.loads(line) for file in files if file.exists() for line in gzip.open(file, "rt", encoding="utf-8")]
@@ -122,7 +123,8 @@ def benchmark_programs(per_row: int, n_inputs: int) -> list[Program]:
     programs = []
     for row in benchmark_rows():
         code = f"{row['prompt']}{row['canonical_solution']}"
-        inputs = tuple(t for x in [*row["base_input"], *row["plus_input"]] if len(t := repr(x)) < 500)[:n_inputs]  # type: ignore[misc]
+        texts = [repr(x) for x in [*row["base_input"], *row["plus_input"]]]
+        inputs = tuple(text for text in texts if len(text) < 500)[:n_inputs]
         for variant in [code, *(m.code for m in mutants(code, per_row))]:
             programs.append(Program(variant, str(row["entry_point"]), inputs))
     return programs

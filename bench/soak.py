@@ -1,0 +1,128 @@
+"""A long run with hostile programs among honest ones: nothing may leak and no verdict may be wrong.
+
+    python -m bench.soak                      # 200,000 programs, 5 % hostile
+    python -m bench.soak --programs 5000
+
+Every honest program is distinct and has a known answer. Prints a line every 2 %, and at the end the growth of processes, descriptors,
+memory and files; exit status 1 when anything leaked or was wrong. Writes bench/results/soak.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from rewards.records import Kind, Program
+from rewards.sandbox import Sandbox, SandboxConfig
+
+HOSTILE = [
+    "import os\ndef f(x):\n    while True: os.fork()",
+    "import os\ndef f(x):\n    os._exit(0)",
+    "import os\ndef f(x):\n    os.kill(-1, 9)",
+    "import os\ndef f(x):\n    os.kill(os.getpid(), 9)",
+    "def f(x):\n    while True: pass",
+    "import re\ndef f(x):\n    return re.match(r'(a+)+$', 'a' * 60 + 'b')",
+    "def f(x):\n    xs = []\n    while True: xs.append(bytearray(1 << 24))",
+    "def f(x):\n    while True: print('x' * 100_000)",
+    "import ctypes\ndef f(x):\n    return ctypes.string_at(1)",
+    "import threading, time\ndef f(x):\n    threading.Thread(target=lambda: time.sleep(999)).start()\n    while True: pass",
+    "import os\ndef f(x):\n    for n in range(999): open(f'/tmp/{n}', 'wb').write(b'x' * 100_000)\n    os._exit(1)",
+    "import os\ndef f(x):\n    for fd in range(3, 100):\n        try: os.write(fd, b'forged' * 999)\n        except OSError: pass\n    os._exit(0)",
+    "import socket\ndef f(x):\n    socket.create_connection(('127.0.0.1', 22))",
+    "import sys\nsys.setrecursionlimit(10 ** 9)\ndef f(x):\n    return f(x)",
+]
+WAYS = [
+    "return x + {i}",
+    "return [x, {i}][::-1][0] + x",
+    "return sum(range(x, x + 3)) + {i} - 2 * x - 3",
+    "import os\n    return x + {i}",
+]  # all x + i
+
+
+def programs(number: int, hostile_share: float, seed: int) -> Iterator[tuple[Program, tuple[str, ...] | None]]:
+    """Programs with their right outcomes, None for hostile ones."""
+    rng = random.Random(seed)
+    for i in range(number):
+        if rng.random() < hostile_share:
+            yield Program(f"{rng.choice(HOSTILE)}\n# {i}", "f", ("[1]",)), None
+            continue
+        code = f"def f(x):\n    {rng.choice(WAYS).format(i=i)}\n"
+        yield Program(code, "f", ("[1]", "[20]")), (str(i + 1), str(i + 20))
+
+
+def footprint() -> dict[str, int]:
+    """What must not grow."""
+    me = psutil.Process()
+    return {
+        "processes": len(me.children(recursive=True)),
+        "descriptors": me.num_fds(),
+        "memory_mb": me.memory_info().rss >> 20,
+        "files": len(os.listdir(tempfile.gettempdir())),
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--programs", type=int, default=200_000)
+    parser.add_argument("--hostile", type=float, default=0.05)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--isolation", choices=("auto", "bwrap", "nobwrap"), default="auto")
+    arguments = parser.parse_args()
+    outside = footprint()
+    config = SandboxConfig(
+        workers=arguments.workers,
+        isolation=arguments.isolation,
+        seconds_per_input=0.5,
+        seconds_per_program=2.0,
+        memory_mb=256,
+        fast_seconds=0.1,
+    )
+    wrong, kinds, peak, started = 0, Counter[str](), 0, time.monotonic()
+    rights: list[tuple[str, ...] | None] = []
+
+    def feed() -> Iterator[Program]:
+        for program, right in programs(arguments.programs, arguments.hostile, arguments.seed):
+            rights.append(right)
+            yield program
+
+    with Sandbox(config) as sandbox:
+        print(sandbox.describe())
+        inside = footprint()
+        for number, execution in enumerate(sandbox.run(feed())):
+            right, rights[number] = rights[number], None
+            if right is None:
+                kinds[execution.outcomes[0].kind.value] += 1
+                wrong += execution.outcomes[0].kind in (Kind.INFRASTRUCTURE, Kind.VALUE)
+            else:
+                wrong += [(o.kind, o.payload) for o in execution.outcomes] != [(Kind.VALUE, r) for r in right]
+            if (number + 1) % max(1, arguments.programs // 50) == 0:
+                now = footprint()
+                peak = max(peak, now["memory_mb"])
+                print(f"{number + 1} programs, {time.monotonic() - started:.0f} s, wrong {wrong}, {now}", flush=True)
+        last = footprint()
+        counts = dict(sandbox.counts)
+    left = footprint()
+    leaks = {key: left[key] - outside[key] for key in ("processes", "descriptors", "files") if left[key] > outside[key]}
+    leaks |= {key: last[key] - inside[key] for key in ("processes", "descriptors") if last[key] > inside[key]}
+    report: dict[str, object] = {"programs": arguments.programs, "wrong": wrong, "leaks": leaks, "peak_memory_mb": peak}
+    report |= {"hostile_kinds": dict(kinds), "counts": counts, "seconds": round(time.monotonic() - started, 1)}
+    print(json.dumps(report, indent=1))
+    path = Path(__file__).parent / "results" / "soak.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(report, indent=1) + "\n")
+    return int(bool(wrong or leaks))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
