@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import importlib
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -23,9 +24,20 @@ from rl.console import UserError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-# name: module with `load(name) -> Benchmark | Unavailable`, what it is
+# name: module with `load(name, options, fetch) -> Benchmark | Unavailable`, what it is
 BENCHMARKS: dict[str, tuple[str, str]] = {
     "seedling": ("rl.evals.seedling", "seedling-bench, the bundled model's held-out compositions"),
+    "seedling_dev": ("rl.evals.seedling", "40 more held-out compositions, for choosing settings"),
+    "humaneval": ("rl.evals.humaneval", "HumanEval with its own checks"),
+    "humaneval_plus": ("rl.evals.evalplus", "HumanEval+, judged like evalplus"),
+    "mbpp": ("rl.evals.mbpp", "MBPP, sanitized, with its own asserts"),
+    "mbpp_plus": ("rl.evals.evalplus", "MBPP+, judged like evalplus"),
+    "livecodebench": ("rl.evals.livecodebench", "LiveCodeBench; livecodebench:v6:2024-08-01:2025-05-01 names release and window"),
+    "bigcodebench_complete": ("rl.evals.bigcodebench", "BigCodeBench-Complete, scored by bigcodebench.evaluate"),
+    "bigcodebench_complete_hard": ("rl.evals.bigcodebench", "its hard subset"),
+    "bigcodebench_instruct": ("rl.evals.bigcodebench", "BigCodeBench-Instruct, scored by bigcodebench.evaluate"),
+    "bigcodebench_instruct_hard": ("rl.evals.bigcodebench", "its hard subset"),
+    "fullstackbench": ("rl.evals.fullstackbench", "FullStackBench, scored by a SandboxFusion server"),
 }
 
 
@@ -68,10 +80,19 @@ class Benchmark:
         parts = [repr(sorted(self.sandbox.items())), *(repr(asdict(task)) for task in self.tasks)]
         return hashlib.sha256("\0".join([self.name, *parts]).encode("utf-8", "surrogatepass")).hexdigest()
 
+    def prepared(self, sandbox: Sandbox) -> Benchmark:
+        """The same benchmark with whatever of its tasks only running something can tell. Called once, before the first program."""
+        return self
+
     def program(self, task: EvalTask, completion: str) -> Program | None:
         """The program in a completion, as it is to be run; None when there is none."""
         code = extract_code(completion)
         return None if code is None else Program(code, task.entry, task.inputs)
+
+    def export(self, answers: Sequence[tuple[EvalTask, Sequence[tuple[str, str | None]]]]) -> str:
+        """A samples file for the public tool. answers: each task with its (completion, program) pairs; here, evalplus's JSON lines."""
+        rows = [{"task_id": task.id, "solution": code or ""} for task, group in answers for _, code in group]
+        return "".join(json.dumps(row) + "\n" for row in rows)
 
     def grade(self, runs: Sequence[tuple[EvalTask, Execution]], sandbox: Sandbox) -> list[bool | None]:
         """Whether each execution passes its task; None where our infrastructure failed on it or on the reference.
@@ -106,14 +127,18 @@ def normal_name(name: str) -> str:
     return name.strip().lower().replace("+", "_plus").replace("-", "_")
 
 
-def load_benchmark(name: str, limit: int | None = None) -> Benchmark | Unavailable:
-    """The benchmark of that name, cut to its first `limit` tasks. Raises UserError for a name that nobody has."""
-    key = normal_name(name)
+def load_benchmark(name: str, limit: int | None = None, fetch: bool = False) -> Benchmark | Unavailable:
+    """The benchmark of that name, cut to its first `limit` tasks. Raises UserError for a name that nobody has.
+
+    name: of `BENCHMARKS`, with the benchmark's own options after a colon. fetch: whether the Hub may be asked for data that is not here.
+    """
+    key, _, options = name.partition(":")
+    key = normal_name(key)
     if key not in BENCHMARKS:
         near = difflib.get_close_matches(key, BENCHMARKS, 1)
         hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(BENCHMARKS)}"
         raise UserError(f"there is no benchmark {name!r}", "benchmarks", hint)
-    benchmark = importlib.import_module(BENCHMARKS[key][0]).load(key)
+    benchmark = importlib.import_module(BENCHMARKS[key][0]).load(key, options, fetch)
     if limit is not None and isinstance(benchmark, Benchmark):
         return replace(benchmark, tasks=benchmark.tasks[:limit])
     return benchmark
@@ -122,11 +147,11 @@ def load_benchmark(name: str, limit: int | None = None) -> Benchmark | Unavailab
 def benchmark_texts(names: Sequence[str] | None = None) -> list[str]:
     """The statements of every benchmark whose data is present (all known ones, and `names`), for decontamination."""
     texts: list[str] = []
-    for name in dict.fromkeys([*map(normal_name, names or ()), *BENCHMARKS]):
+    for name in dict.fromkeys([*(names or ()), *BENCHMARKS]):
         benchmark = load_benchmark(name)
         if isinstance(benchmark, Benchmark):
             texts += [task.statement for task in benchmark.tasks]
-    return texts
+    return list(dict.fromkeys(texts))
 
 
 def data_folders() -> list[Path]:
@@ -138,3 +163,28 @@ def data_folders() -> list[Path]:
 def find_data(*names: str) -> Path | None:
     """The first of the named files (paths inside a data folder) that is there."""
     return next((folder / name for folder in data_folders() for name in names if (folder / name).is_file()), None)
+
+
+def hub_file(repo: str, file: str, fetch: bool) -> Path | None:
+    """A file of a dataset on the Hub, from the cache; downloaded only where `fetch` says so."""
+    from huggingface_hub import errors, hf_hub_download
+
+    try:
+        return Path(hf_hub_download(repo, file, repo_type="dataset", local_files_only=not fetch))
+    except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError):
+        return None
+
+
+def hub_rows(repo: str, config: str | None, split: str, fetch: bool) -> list[dict[str, Any]] | None:
+    """The rows of a dataset on the Hub, from the cache; downloaded only where `fetch` says so. None where they cannot be had."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    if not fetch and not (Path(HF_HUB_CACHE) / f"datasets--{repo.replace('/', '--')}").is_dir():
+        return None
+    import datasets
+
+    try:
+        loaded = datasets.load_dataset(repo, config, split=split, download_config=datasets.DownloadConfig(local_files_only=not fetch))
+    except (OSError, ValueError):
+        return None
+    return [dict(row) for row in loaded]

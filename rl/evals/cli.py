@@ -46,6 +46,7 @@ FIGURES = (
     ("tokens", "mean_length", False),
     ("missing", "missing", False),
 )
+EVALPLUS = ("humaneval", "humaneval_plus", "mbpp", "mbpp_plus")
 COMPILE_CONFIG = EvalsConfig(samples=2, max_new_tokens=256)  # for the skills card where seedling-bench was not asked for
 
 
@@ -64,6 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     top.add_argument("--json", type=Path, metavar="OUT", help="write every figure, and each task's row, to this file")
     top.add_argument("--skills", action="store_true", help="also print the card of the five skills (always for --model seedling)")
     top.add_argument("--cache", type=Path, metavar="DIR", help="folder of finished results, keyed by model, data and settings")
+    top.add_argument("--export", choices=("evalplus", "official"), help="write samples for the public tools")
+    top.add_argument("--export_dir", type=Path, default=Path("samples"), metavar="DIR", help="where they go (default samples/)")
     return top
 
 
@@ -71,8 +74,10 @@ def main(argv: Sequence[str]) -> int:
     """Run the command; returns its exit status. Raises UserError for what the user has to put right."""
     keep_freed_memory()
     args = _parser().parse_args(argv)
-    config, names = _config(args), [normal_name(n) for n in args.benchmarks.split(",") if n.strip()]
-    benchmarks = {name: load_benchmark(name, config.limit) for name in names}
+    config, names = _config(args), [n.strip() for n in args.benchmarks.split(",") if n.strip()]
+    benchmarks = {name: load_benchmark(name, config.limit, fetch=True) for name in names}
+    if args.export == "evalplus" and not all(normal_name(name) in EVALPLUS for name in names):
+        raise UserError(f"evalplus knows only {', '.join(EVALPLUS)}", "--export", "use --export official for the others")
     path = resolve_model(args.model)
     if args.json is not None:
         _check_writable(args.json)
@@ -89,8 +94,17 @@ def main(argv: Sequence[str]) -> int:
     for name, benchmark in benchmarks.items():
         if isinstance(benchmark, Unavailable):
             console.print(f"{name}: unavailable. {benchmark.reason}; {benchmark.remedy}", markup=False, soft_wrap=True)
-    if results:
-        console.print(_table(results))
+    for name, result in results.items():
+        if "unavailable" in result.metrics:
+            console.print(f"{name}: unavailable. {result.metrics['unavailable']}; {result.metrics['remedy']}", markup=False, soft_wrap=True)
+        if args.export:
+            benchmark = benchmarks[name]
+            assert isinstance(benchmark, Benchmark)
+            file = _export(benchmark, result, args.export_dir)
+            console.print(f"samples of {name} written to {file}", markup=False, soft_wrap=True)
+    scored = {name: result for name, result in results.items() if "unavailable" not in result.metrics}
+    if scored:
+        console.print(_table(scored))
     if skills:
         console.print(_card(skills))
     if args.json is not None:
@@ -172,6 +186,17 @@ def _measure(
             raise
         raise UserError(str(error), "command line", "lower --max_new_tokens") from None
     return results, skills
+
+
+def _export(benchmark: Benchmark, result: EvalResult, folder: Path) -> Path:
+    """The samples in the format of the benchmark's public tool."""
+    groups: dict[str, list[tuple[str, str | None]]] = {task.id: [] for task in benchmark.tasks}
+    for sample in result.samples:
+        groups[sample.task_id].append((sample.completion, sample.code))
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{benchmark.name}.{'json' if benchmark.name == 'livecodebench' else 'jsonl'}"
+    write_atomically(file, benchmark.export([(task, groups[task.id]) for task in benchmark.tasks]))
+    return file
 
 
 @contextmanager

@@ -39,7 +39,7 @@ def wilson_interval(successes: float, trials: int, z: float = 1.959963984540054)
     scale = 1 + z * z / trials
     centre = (share + z * z / (2 * trials)) / scale
     half = z / scale * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    return 0.0 if successes == 0 else centre - half, 1.0 if successes == trials else centre + half
 
 
 def bootstrap_interval(values: Sequence[float] | np.ndarray, resamples: int = 2000, seed: int = 0) -> tuple[float, float]:

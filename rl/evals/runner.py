@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from probing.models import render_chat
 from probing.samplers.base import Completion, Sampler, SamplingParams
 from rewards.clustering import cluster
 from rewards.programs import normal_form
@@ -26,6 +25,7 @@ from rewards.sandbox import Sandbox
 from rewards.signatures import OutcomeMatrix
 from rl.config import EvalsConfig
 from rl.evals.base import Benchmark, EvalTask
+from rl.evals.external import ExternalBenchmark
 from rl.evals.passk import bootstrap_interval, majority_at_k, pass_at_k
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 KS = (1, 4, 16, 64)  # pass@k for those k that the samples allow
 MAJORITY_OF = 16  # majority@16; of fewer samples, of all of them
+PART_CHARACTERS = 3_000_000  # input text of one program in the sandbox
 VALID_SHARE = 0.8  # ρ: least share of inputs that must give a value for a program to have a vote
 
 
@@ -83,6 +84,8 @@ def evaluate(
 
     temperature 0 is greedy: one sample a task. Deterministic for one sampler, seed and machine.
     """
+    from probing.models import render_chat  # torch: not needed to score answers that are already there
+
     greedy = config.temperature == 0
     n = 1 if greedy else config.samples
     params = SamplingParams(config.temperature, config.top_p, config.max_new_tokens)
@@ -95,10 +98,13 @@ def evaluate(
 
 def score(benchmark: Benchmark, answers: Sequence[Sequence[Completion]], sandbox: Sandbox, config: EvalsConfig) -> EvalResult:
     """Executes and grades answers that are already there, `answers[i]` to task i."""
+    if isinstance(benchmark, ExternalBenchmark):
+        return _score_externally(benchmark, answers, config)
     with _fitting(sandbox, benchmark.sandbox) as fitting:
+        benchmark = benchmark.prepared(fitting)
         groups = [_distinct_programs(benchmark, task, group) for task, group in zip(benchmark.tasks, answers, strict=True)]
         programs = [program for group in groups for program in group]
-        for program, execution in zip(programs, fitting.run([p.program for p in programs]), strict=True):
+        for program, execution in zip(programs, execute([p.program for p in programs], fitting), strict=True):
             program.execution = execution
         verdicts = benchmark.grade([(p.task, p.execution) for p in programs if p.execution is not None], fitting)
         for program, verdict in zip(programs, verdicts, strict=True):
@@ -110,6 +116,54 @@ def score(benchmark: Benchmark, answers: Sequence[Sequence[Completion]], sandbox
         samples += found
         rows.append(_row(task, found, entropy, top_share))
     return EvalResult(benchmark.name, _metrics(rows, samples, config), rows, samples)
+
+
+def _score_externally(benchmark: ExternalBenchmark, answers: Sequence[Sequence[Completion]], config: EvalsConfig) -> EvalResult:
+    """By the official scorer; `unavailable` where that is not here. Nothing is known of behaviours then."""
+    absent = benchmark.unavailable()
+    texts = [(task, [c.text for c in group]) for task, group in zip(benchmark.tasks, answers, strict=True)]
+    verdicts = [[None] * len(group) for _, group in texts] if absent else benchmark.judge(texts)
+    samples, rows = [], []
+    for task, group, judged in zip(benchmark.tasks, answers, verdicts, strict=True):
+        found = [
+            Sample(task.id, i, c.text, None, len(c.token_ids), v, -1, "missing" if v is None else "passed" if v else "failed")
+            for i, (c, v) in enumerate(zip(group, judged, strict=True))
+        ]
+        correct, n = sum(s.passed is True for s in found), sum(s.passed is not None for s in found)
+        row: dict[str, Any] = {"id": task.id, "n": n, "correct": correct, "missing": len(found) - n}
+        rows.append(row | {f"pass@{k}": pass_at_k(n, correct, k) for k in KS if k <= n})
+        samples += found
+    if absent:
+        return EvalResult(benchmark.name, {"unavailable": absent.reason, "remedy": absent.remedy, "samples": len(samples)}, rows, samples)
+    metrics = _metrics(rows, samples, config)
+    metrics.pop("compile_rate", None)  # the scorer does not say
+    return EvalResult(benchmark.name, metrics, rows, samples)
+
+
+def execute(programs: Sequence[Program], sandbox: Sandbox) -> list[Execution]:
+    """Executions of the programs; one with more input text than the sandbox takes at once is run in parts."""
+    parts = [list(split_inputs(program)) for program in programs]
+    ran = sandbox.run([part for group in parts for part in group])
+    joined = []
+    for group in parts:
+        executions = [next(ran) for _ in group]
+        joined.append(Execution(tuple(o for e in executions for o in e.outcomes), sum(e.seconds for e in executions)))
+    next(ran, None)  # let the run end
+    return joined
+
+
+def split_inputs(program: Program, limit: int = PART_CHARACTERS) -> Iterator[Program]:
+    """The program with as many of its inputs at a time as `limit` characters hold, at least one."""
+    if sum(map(len, program.inputs)) <= limit:
+        yield program
+        return
+    part: list[str] = []
+    for text in program.inputs:
+        if part and sum(map(len, part)) + len(text) > limit:
+            yield replace(program, inputs=tuple(part))
+            part = []
+        part.append(text)
+    yield replace(program, inputs=tuple(part))
 
 
 def _fitting(sandbox: Sandbox, settings: Mapping[str, Any]) -> AbstractContextManager[Sandbox]:

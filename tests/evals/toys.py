@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
-
-from transformers import PreTrainedTokenizerBase
+from typing import TYPE_CHECKING, Any, cast
 
 from probing.samplers.base import Completion, SamplingParams
 from rl.evals.base import Benchmark, EvalTask
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 DOUBLE = EvalTask("toy/double", "Double x.", "double", ("[1]", "[-3]", "[0]"), "def double(x):\n    return x * 2", "Double the number x.")
 FIRST = EvalTask("toy/first", "First of xs.", "first", ("[[1, 2]]", "[[]]"), "def first(xs):\n    return xs[0]", "Give the first of xs.")
@@ -53,4 +54,4 @@ class PlainChat:
         return f"<{turns[0]['content']}>"
 
 
-TOKENIZER = cast(PreTrainedTokenizerBase, PlainChat())
+TOKENIZER = cast("PreTrainedTokenizerBase", PlainChat())

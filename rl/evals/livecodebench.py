@@ -1,0 +1,246 @@
+"""LiveCodeBench, code generation (Jain et al., 2024): stdin programs and functions, run in our sandbox and compared in the parent.
+
+Follows github.com/LiveCodeBench/LiveCodeBench at 15808c7: `lcb_runner/evaluation/testing_util.py` (imports put in front, how a program is
+wrapped, how outputs are compared), `lcb_runner/prompts/code_generation.py` (the generic prompt), `lcb_runner/utils/extraction_utils.py`.
+One difference: standard input is a real text stream with a `buffer`, where the original patches four of its methods.
+
+Name: `livecodebench[:RELEASE[:FROM[:TO]]]`, for example `livecodebench:v6:2024-08-01:2025-05-01` (contest dates, both ends included).
+Data: `test.jsonl` … `test6.jsonl` of the dataset livecodebench/code_generation_lite, in a folder `livecodebench/` or on the Hub.
+"""
+
+from __future__ import annotations
+
+import ast
+import base64
+import datetime
+import functools
+import io
+import json
+import pickle
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+from rewards.records import Execution, Kind, Outcome, Program
+from rewards.sandbox import Sandbox
+from rl.console import UserError
+from rl.evals.base import Benchmark, EvalTask, Unavailable, find_data, hub_file
+from rl.evals.evalplus import literal, read_rows, value_of
+
+HUB = "livecodebench/code_generation_lite"
+RELEASES = {f"v{n}": tuple("test.jsonl" if i == 1 else f"test{i}.jsonl" for i in range(1, n + 1)) for n in range(1, 7)}
+SANDBOX = {
+    "significant_digits": 17,
+    "digest_over": 1 << 30,
+    "output_kb": 16384,
+    "seconds_per_input": 6.0,
+    "seconds_per_program": 300.0,
+    "max_timeouts": 1,
+    "memory_mb": 2048,
+}
+_MODULES = (
+    *("string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random", "statistics"),
+    *("itertools", "functools", "operator", "io", "sys", "json"),
+)
+IMPORTS = "\n".join(
+    [
+        *(f"from {name} import *" for name in (*_MODULES, "builtins", "typing")),
+        *(f"import {name}" for name in _MODULES),
+        "sys.setrecursionlimit(50000)",
+        "exit = quit = sys.exit",
+    ]
+)
+STDIN_DRIVER = """
+
+def lcb_run(text):
+    import io, sys
+    kept = sys.stdin, sys.stdout
+    sys.stdin, sys.stdout = io.TextIOWrapper(io.BytesIO(text.encode()), newline=""), io.StringIO()
+    try:
+        wrapped_function()
+    except SystemExit:
+        pass
+    finally:
+        printed = sys.stdout
+        sys.stdin, sys.stdout = kept
+    return printed.getvalue()
+"""
+
+
+@dataclass(frozen=True)
+class LiveTask(EvalTask):
+    """`reference` is empty: the expected outputs are given."""
+
+    expected: tuple[str, ...] = ()  # printed text, or JSON of the returned value
+    function: str | None = None  # method or function to call; None: a program that reads standard input
+    date: str = ""  # contest date, ISO
+
+
+class LiveBenchmark(Benchmark):
+    """Verdicts by LiveCodeBench's comparison."""
+
+    def program(self, task: EvalTask, completion: str) -> Program | None:
+        assert isinstance(task, LiveTask)
+        code = last_block(completion)
+        if code is None:
+            return None
+        return Program(functional(code, task.function) if task.function else standard_input(code), task.entry, task.inputs)
+
+    def grade(self, runs: Sequence[tuple[EvalTask, Execution]], sandbox: Sandbox) -> list[bool | None]:
+        return [None if e.missing else verdict(t, e.outcomes) for t, e in runs if isinstance(t, LiveTask)]
+
+    def export(self, answers: Sequence[tuple[EvalTask, Sequence[tuple[str, str | None]]]]) -> str:
+        """The custom evaluator's format: one JSON list of {question_id, code_list}."""
+        return json.dumps(
+            [{"question_id": t.id, "code_list": [last_block(text) or "" for text, _ in group]} for t, group in answers], indent=1
+        )
+
+
+def last_block(answer: str) -> str | None:
+    """The lines between the last two fences (`extract_code` for chat models); None where there are no two."""
+    lines = answer.split("\n")
+    fences = [i for i, line in enumerate(lines) if "```" in line]
+    return "\n".join(lines[fences[-2] + 1 : fences[-1]]) if len(fences) >= 2 else None
+
+
+def functional(code: str, name: str) -> str:
+    """The program, with `lcb_run` calling the asked method of one `Solution`, or the asked function."""
+    target = f"getattr(Solution(), {name!r})" if "class Solution" in code else name
+    return f"{IMPORTS}\n\n{code}\n\nlcb_run = {target}\n"
+
+
+def standard_input(code: str) -> str:
+    """The program as a function without arguments (imports stay outside), with `lcb_run` feeding it a text and giving what it prints."""
+    try:
+        body = ast.parse(code).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return code  # refused by the sandbox for what it is
+    if body and isinstance(body[-1], ast.If) and ast.unparse(body[-1].test) == "__name__ == '__main__'":
+        body = [*body[:-1], *body[-1].body]
+    imports = [ast.unparse(s) for s in body if isinstance(s, ast.Import | ast.ImportFrom)]
+    rest: list[ast.stmt] = [s for s in body if not isinstance(s, ast.Import | ast.ImportFrom)] or [ast.Pass()]
+    empty = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
+    wrapped = ast.FunctionDef(name="wrapped_function", args=empty, body=rest, decorator_list=[], lineno=1, col_offset=0, type_params=[])
+    return "\n".join([IMPORTS, *imports, ast.unparse(ast.fix_missing_locations(wrapped))]) + STDIN_DRIVER
+
+
+def verdict(task: LiveTask, outcomes: Sequence[Outcome]) -> bool:
+    """Whether every test passes."""
+    check = same_value if task.function else same_print
+    return all(o.kind is Kind.VALUE and check(o, e) for o, e in zip(outcomes, task.expected, strict=True))
+
+
+def same_value(outcome: Outcome, expected: str) -> bool:
+    """A returned value against JSON; a tuple counts as the list that it could be."""
+    try:
+        value = value_of(outcome)
+        return bool((list(value) if isinstance(value, tuple) else value) == json.loads(expected))
+    except (ValueError, TypeError, RecursionError):
+        return False
+
+
+def same_print(outcome: Outcome, expected: str) -> bool:
+    """Printed lines against the expected ones: equal after stripping, or equal as rows of decimal numbers."""
+    try:
+        printed = value_of(outcome)
+    except ValueError:
+        return False
+    ours, theirs = stripped_lines(printed), stripped_lines(expected)
+    return len(ours) == len(theirs) and all(a == b or same_numbers(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def stripped_lines(text: str) -> list[str]:
+    return [line.strip() for line in text.strip().split("\n")]
+
+
+def same_numbers(one: str, two: str) -> bool:
+    try:
+        return [Decimal(word) for word in one.split()] == [Decimal(word) for word in two.split()]
+    except InvalidOperation:
+        return False
+
+
+class _TextOnly(pickle.Unpickler):
+    """Private tests are a pickled string: nothing else may be unpickled."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        raise pickle.UnpicklingError(f"{module}.{name} in a file of tests")
+
+
+def read_tests(text: str) -> list[dict[str, str]]:
+    """Test cases, as JSON or as base64 of zlib of a pickle of JSON."""
+    if text.lstrip().startswith("["):
+        return json.loads(text)
+    return json.loads(_TextOnly(io.BytesIO(zlib.decompress(base64.b64decode(text)))).load())
+
+
+def prompt_of(row: dict[str, Any]) -> str:
+    """The generic prompt, its system message in front (a user's turn is all that every model has)."""
+    system = (
+        "You are an expert Python programmer. You will be given a question (problem specification) and will generate a correct Python "
+        "program that matches the specification and passes all tests."
+    )
+    if row["starter_code"]:
+        form = "You will use the following starter code to write the solution to the problem and enclose your code within delimiters."
+        code = row["starter_code"]
+    else:
+        form = (
+            "Read the inputs from stdin solve the problem and write the answer to stdout (do not directly test on the sample inputs). "
+            "Enclose your code within delimiters as follows."
+        )
+        code = "# YOUR CODE HERE"
+    question = f"### Question:\n{row['question_content']}\n\n### Format: {form}\n```python\n{code}\n```\n\n"
+    return f"{system}\n\n{question}### Answer: (use the provided format with backticks)\n\n"
+
+
+def task_of(row: dict[str, Any]) -> LiveTask:
+    tests = [*read_tests(row["public_test_cases"]), *read_tests(row["private_test_cases"])]
+    function = json.loads(row["metadata"] or "{}").get("func_name")
+    if function:
+        inputs = [literal([json.loads(line) for line in test["input"].split("\n")]) for test in tests]
+    else:
+        inputs = [repr([test["input"]]) for test in tests]
+    return LiveTask(
+        id=row["question_id"],
+        prompt=prompt_of(row),
+        entry="lcb_run",
+        inputs=tuple(inputs),
+        reference="",
+        statement=row["question_content"],
+        expected=tuple(test["output"] for test in tests),
+        function=function,
+        date=str(row["contest_date"])[:10],
+    )
+
+
+def window(options: str) -> tuple[str, str, str]:
+    """(release, first date, last date) of `v6:2024-08-01:2025-05-01`. Raises UserError."""
+    words = [*options.removeprefix("release_").split(":"), "", "", ""][:3]
+    release, first, last = words[0] or max(RELEASES), words[1] or "0001-01-01", words[2] or "9999-12-31"
+    if release not in RELEASES:
+        raise UserError(f"LiveCodeBench has no release {release!r}", "benchmarks", f"known: {', '.join(RELEASES)}")
+    for date in (first, last):
+        try:
+            datetime.date.fromisoformat(date)
+        except ValueError:
+            raise UserError(f"{date!r} is no date", "benchmarks", "write livecodebench:v6:2024-08-01:2025-05-01") from None
+    return release, first, last
+
+
+@functools.cache
+def load(name: str = "livecodebench", options: str = "", fetch: bool = False) -> Benchmark | Unavailable:
+    """The problems of a release whose contest lies in the window."""
+    release, first, last = window(options)
+    paths: list[Path] = []
+    for file in RELEASES[release]:
+        path = find_data(f"livecodebench/{file}") or hub_file(HUB, file, fetch)
+        if path is None:
+            remedy = f"put {', '.join(RELEASES[release])} of the dataset {HUB} there, or: hf download --repo-type dataset {HUB} {file}"
+            return Unavailable(name, f"no livecodebench/{file} in $UCODER_DATA, shared/data or the Hub's cache", remedy)
+        paths.append(path)
+    tasks = [task_of(row) for path in paths for row in read_rows(path) if first <= re.sub("T.*", "", row["contest_date"]) <= last]
+    return LiveBenchmark(name, tuple(tasks), f"{release} {first}..{last} {paths[0].parent}", SANDBOX)

@@ -1,0 +1,116 @@
+"""`ucoder eval`: what it refuses before any work, the cache, and the skills' arithmetic."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from probing.samplers.base import Completion
+from rewards.sandbox import Sandbox
+from rl.cli import main
+from rl.config import EvalsConfig
+from rl.evals import skills
+from rl.evals.cache import Cache, model_hash
+from rl.evals.runner import score
+from rl.evals.seedling import problems, rated_statements
+from tests.evals.toys import TOY, fenced
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--benchmarks", "humanevil"], "did you mean humaneval"),
+        (["--samples", "0"], "--samples"),
+        (["--temperature", "-1"], "--temperature"),
+        (["--model", "./nowhere"], "no model at ./nowhere"),
+        (["--benchmarks", "seedling", "--export", "evalplus"], "--export"),
+    ],
+)
+def test_mistakes_end_in_one_screen(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["eval", *words])
+    assert left.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_result_is_computed_once_and_depends_on_everything(tmp_path: Path, sandbox: Sandbox) -> None:
+    answers = [[Completion(fenced(t.reference), (0, 1), (0.0,), True)] for t in TOY.tasks]
+    config = EvalsConfig(samples=1)
+    result = score(TOY, answers, sandbox, config)
+    cache = Cache(tmp_path, "f" * 64)
+    assert cache.get(TOY, config) is None
+    cache.put(TOY, config, result)
+    assert cache.get(TOY, config) == result
+    assert cache.get(TOY, EvalsConfig(samples=1, seed=2)) is None
+    assert Cache(tmp_path, "e" * 64).get(TOY, config) is None
+
+
+def test_model_hash_follows_the_weights(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"one")
+    (tmp_path / "config.json").write_text("{}")
+    before = model_hash(str(tmp_path))
+    (tmp_path / "notes.txt").write_text("not part of the model")
+    assert model_hash(str(tmp_path)) == before
+    (tmp_path / "model.safetensors").write_bytes(b"two")
+    assert model_hash(str(tmp_path)) != before
+
+
+PROPOSAL = "### Title\nT\n### Problem\n{}\n### Signature\ndef f(xs: list[int]) -> int:\n### Example\nf([1]) == 1\n### End"
+
+
+def test_distinct_problems_are_counted_by_their_words() -> None:
+    texts = [PROPOSAL.format("Add the numbers."), PROPOSAL.format("Add  the numbers ."), PROPOSAL.format("Count them."), "### Title\nT"]
+    figures = skills.invent_figures([("lists", text) for text in texts])
+    assert figures["invent_parses"] == 0.75
+    assert figures["invent_distinct"] == pytest.approx(2 / 3)
+
+
+def test_rating_auroc_leaves_out_what_cannot_be_read() -> None:
+    figures = skills.rating_figures([0.9, None, 0.8, 0.1, 0.9], [True, True, True, False, False])
+    assert figures["rating_auroc"] == pytest.approx((1 + 0.5 + 1 + 0) / 4)
+    assert (figures["rating_auroc_of"], figures["rating_unread"]) == (4, 1)
+    assert skills.rating_figures([None], [True])["rating_auroc"] is None
+
+
+class OneAnswer:
+    """Says the same whatever it is asked."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def sample(self, prompts: Any, n: int, *_: Any, **__: Any) -> list[list[Completion]]:
+        return [[Completion(self.text, (0,), (0.0,), True)] * n for _ in prompts]
+
+    def close(self) -> None:
+        return None
+
+
+@contextmanager
+def no_bar(name: str, total: int, unit: str) -> Iterator[Any]:
+    yield lambda count: None
+
+
+def test_callable_inputs_fit_number_and_type() -> None:
+    problem = next(p for p in problems() if p.signature.count(":") == 2 and "list[int]" in p.signature.split("->")[0])
+    text = fenced(f"{problem.entry}([1, 2])\n{problem.entry}(['a'])\n{problem.entry}([1], 2)\nnonsense(")
+    figures = skills.tests_figures(OneAnswer(text), str, [problem], skills.SuitesConfig(), 0, lambda count: None)
+    assert (figures["tests_callable"], figures["tests_callable_of"]) == (0.25, 4)
+
+
+def test_card_has_every_figure(capsys: pytest.CaptureFixture[str]) -> None:
+    figures = skills.measure_skills(OneAnswer("Clarity: 9"), str, 0, no_bar, proposals=5, suites=3, ratings_per_problem=1)
+    assert {name for name in skills.SKILL_FLOORS if name != "compile"} <= set(figures)
+    assert figures["invent_parses"] == 0.0 and figures["invent_distinct"] is None and figures["rating_auroc"] == 0.5
+    json.dumps(figures, allow_nan=False)
+
+
+def test_rated_statements_are_held_out_and_half_of_them_intact() -> None:
+    rows = rated_statements()
+    known = {p.description for p in problems()}
+    assert len(rows) == 200 and sum(intact for _, intact in rows) == 100
+    assert all((text in known) is intact for text, intact in rows), "rebuild with: python -m seedling.ratings"
