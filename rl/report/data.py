@@ -78,7 +78,8 @@ class RunData:
         """Differences of pass@1 between the final round and the base, task by task, on the first benchmark; empty where not kept."""
         folders = {files.number: files for files in self.rounds}
         names = list(self.base.get("benchmarks") or {})
-        first, last = folders.get(0), folders.get(int(self.final.get("round", self.rows[-1]["round"])))
+        number = self.final.get("round")
+        first, last = folders.get(0), folders.get(self.rows[-1]["round"] if number is None else number)
         if not names or first is None or last is None:
             return []
         before, after = ({row["id"]: known(row, "pass@1") for row in files.rows(f"eval_{names[0]}")} for files in (first, last))
