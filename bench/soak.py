@@ -35,9 +35,10 @@ HOSTILE = [
     "def f(x):\n    xs = []\n    while True: xs.append(bytearray(1 << 24))",
     "def f(x):\n    while True: print('x' * 100_000)",
     "import ctypes\ndef f(x):\n    return ctypes.string_at(1)",
-    "import threading, time\ndef f(x):\n    threading.Thread(target=lambda: time.sleep(999)).start()\n    while True: pass",
+    "import threading, time\ndef f(x):\n    threading.Thread(target=lambda: time.sleep(999)).start()\n    while x: pass",
     "import os\ndef f(x):\n    for n in range(999): open(f'/tmp/{n}', 'wb').write(b'x' * 100_000)\n    os._exit(1)",
-    "import os\ndef f(x):\n    for fd in range(3, 100):\n        try: os.write(fd, b'forged' * 999)\n        except OSError: pass\n    os._exit(0)",
+    "import os\ndef f(x):\n    for fd in range(3, 100):\n        try: os.write(fd, b'forged')\n        except OSError: pass\n"
+    "    os._exit(0)",
     "import socket\ndef f(x):\n    socket.create_connection(('127.0.0.1', 22))",
     "import sys\nsys.setrecursionlimit(10 ** 9)\ndef f(x):\n    return f(x)",
 ]

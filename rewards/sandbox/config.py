@@ -39,7 +39,7 @@ class SandboxConfig(BaseModel):
     isolation: Literal["auto", "bwrap", "nobwrap"] = Field("auto", description="bubblewrap where it works, always, or never")
     unsafe: bool = Field(False, description="run even with neither namespaces nor seccomp")
     fast_lane: bool = Field(True, description="let programs that are proved tame share a child")
-    fast_batch: int = Field(32, ge=1, le=256, description="tame programs in one child")
+    fast_batch: int = Field(64, ge=1, le=256, description="tame programs in one child")
     fast_seconds: float = Field(0.25, gt=0, le=60, description="a call in the fast lane that takes longer moves to the strict lane")
     recheck_share: float = Field(0.01, ge=0, le=1, description="share of the fast lane that is run again in the strict lane")
     check_determinism: bool = Field(False, description="run everything again under a second hash seed; what differs is nondeterministic")

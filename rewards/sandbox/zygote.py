@@ -29,6 +29,7 @@ abc array base64 bisect calendar cmath collections collections.abc contextlib co
 functools hashlib heapq io itertools json keyword math numbers operator os random re secrets statistics string struct
 textwrap threading time traceback types typing unicodedata uuid weakref zlib
 """
+GC_THRESHOLDS = (5_000, 20, 50)  # short-lived children: collecting early only copies pages
 CLOCK_FACTOR = 4  # a call may take so many times its processor time by the clock (sleep, or a busy machine)
 MORE = """
 argparse codecs configparser csv difflib encodings.idna encodings.latin_1 fnmatch glob graphlib gzip ipaddress linecache locale logging
@@ -235,5 +236,6 @@ def main(control_descriptor: int) -> None:
         del sys.modules[name]
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
     control.send(b"ready")
     zygote.serve()

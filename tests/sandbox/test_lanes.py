@@ -103,7 +103,8 @@ EXTRA = [
     "def f(x):\n    return 'a' * 10 ** 10",
     "def f(x):\n    while x: pass\n    return x",
     "def f(x):\n    try:\n        import os\n    except BaseException: return 'no'\n    return 'yes'",
-    "class Node:\n    def __init__(self, v): self.v, self.next = v, None\ndef f(x):\n    n = Node(x); n.next = Node(x + 1)\n    return n.next.v",
+    "class Node:\n    def __init__(self, v): self.v, self.next = v, None\n"
+    "def f(x):\n    n = Node(x); n.next = Node(x + 1)\n    return n.next.v",
     *(f"{code}\n" + ("" if "def f" in code else "def f(x): return 1") for code in [*WILD, *TAME]),
 ]
 

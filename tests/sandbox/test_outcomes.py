@@ -118,7 +118,9 @@ Point = namedtuple("Point", "x y")
 
 
 @pytest.mark.parametrize(
-    "value", [Liar("wrong"), FakeClass(), HiddenItems(a=1), Point(1, 2), object(), len, type, lambda: 0, [Liar("x")], {Liar("x"): 1}]
+    "value",
+    [Liar("wrong"), FakeClass(), HiddenItems(a=1), Point(1, 2), object(), len, type, lambda: 0, [Liar("x")], {Liar("x"): 1}],
+    ids=range(10),
 )
 def test_objects_of_other_classes_have_no_text(value: object) -> None:
     with pytest.raises(Unserialisable):
