@@ -8,7 +8,6 @@ Nothing here can read a reference solution: tasks carry none. Audit and oracle a
 
 from __future__ import annotations
 
-import ast
 import random
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ import numpy as np
 from probing.samplers.base import Completion
 from rewards.clustering import cluster
 from rewards.mixed import MixedConfig, RewardBreakdown, mix
+from rewards.programs import normal_form
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.rules.base import Rule
 from rewards.signatures import OutcomeMatrix, concatenate, no_program
@@ -129,14 +129,6 @@ class _Judged:
     execution: Execution
     quality: float | None
     n_tokens: int
-
-
-def normal_form(code: str) -> str:
-    """The program without comments, layout and redundant parentheses; programs that do not parse stand for themselves."""
-    try:
-        return ast.unparse(ast.parse(code))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return code
 
 
 class RolloutScorer:
