@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import psutil
+import torch
 from accelerate import PartialState
 
 from rewards.sandbox import Sandbox
@@ -61,7 +62,7 @@ class Run:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.state = PartialState()
+        self.state = PartialState(cpu=not torch.cuda.is_available())
         self.main = self.state.is_main_process
         self.folder = Path(config.run_dir).expanduser()
         self.model = resolve_model(config.model)

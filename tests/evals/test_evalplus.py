@@ -90,7 +90,7 @@ def test_a_reference_that_fails_makes_its_task_missing(sandbox: Sandbox) -> None
 
 
 def test_infinite_inputs_have_a_literal() -> None:
-    assert literal([float("inf"), [-float("inf"), (1,), {"a": 2.5}], "inf"]) == "[1e999, [-1e999, (1, ), {'a': 2.5}], 'inf']"
+    assert literal([float("inf"), [-float("inf"), (1,), {"a": 2.5}], "inf"]) == "[1e999, [-1e999, (1,), {'a': 2.5}], 'inf']"
     with pytest.raises(ValueError, match="NaN"):
         literal([float("nan")])
 

@@ -91,7 +91,8 @@ def test_the_same_seed_gives_the_same_result_and_a_finished_run_is_left_alone(wh
 
 def test_a_run_leaves_every_stage_a_file_and_a_summary(whole):
     names = {p.name for p in (whole / "round_01").iterdir()}
-    assert {"problems.jsonl", "suites.jsonl", "candidates.jsonl", "executions.jsonl", "clusters.jsonl", "scores.jsonl", "probe.json"} <= names
+    stages = ("problems", "suites", "candidates", "executions", "clusters", "scores")
+    assert {*(f"{stage}.jsonl" for stage in stages), "probe.json"} <= names
     summary = json.loads((whole / "summary.json").read_text())
     assert {"base", "rounds", "final", "loop_seconds", "stage_seconds", "peak_memory_mb"} <= set(summary)
     assert len(summary["rounds"]) == 1 and summary["peak_memory_mb"] > 100

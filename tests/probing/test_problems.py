@@ -59,7 +59,9 @@ def test_a_proposal_in_the_asked_form_is_read():
     assert (found.title, found.description, found.entry, found.signature) == ("Sum", "Add them.", "f", "def f(xs: list[int]) -> int:")
 
 
-@pytest.mark.parametrize("broken", ["", "### Title\nx", GOOD.replace("def f(xs: list[int]) -> int:", "f(xs)"), GOOD.replace("{problem}", "")])
+@pytest.mark.parametrize(
+    "broken", ["", "### Title\nx", GOOD.replace("def f(xs: list[int]) -> int:", "f(xs)"), GOOD.replace("{problem}", "")]
+)
 def test_a_malformed_proposal_is_none(broken):
     assert parse_proposal(broken, "lists", "r01") is None
 
