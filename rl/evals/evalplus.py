@@ -12,6 +12,7 @@ import functools
 import gzip
 import json
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,10 +29,10 @@ from rl.evals.values import Opaque, Undecodable, decode
 
 SANDBOX = {
     "significant_digits": 17,  # floats come back exactly; the tolerance is the grader's
-    "digest_over": 1 << 30,
-    "output_kb": 8192,
-    "seconds_per_input": 2.0,
-    "seconds_per_program": 60.0,
+    "digest_over": 1 << 20,  # HumanEval/130 returns a million floats: such results are equal or not, without tolerance
+    "output_kb": 32768,
+    "seconds_per_input": 4.0,
+    "seconds_per_program": 120.0,
     "max_timeouts": 1,
     "memory_mb": 2048,
 }
@@ -82,7 +83,7 @@ def grader(task: PlusTask, reference: Execution) -> Callable[[Sequence[Outcome]]
     """What decides on the task's outcomes; None when the reference gave no value somewhere."""
     if any(o.kind not in (Kind.VALUE, Kind.UNSERIALISABLE) for o in reference.outcomes):
         return None
-    expected = [value_of(o) for o in reference.outcomes]
+    expected = [Opaque() if is_digest(o.payload) else value_of(o) for o in reference.outcomes]
     if task.mbpp and task.entry in NOT_NONE:
         expected = [value is not None for value in expected]
     tolerances = [*tolerance(task.atol, expected[: task.base]), *tolerance(task.atol, expected[task.base :])]
@@ -92,6 +93,11 @@ def grader(task: PlusTask, reference: Execution) -> Callable[[Sequence[Outcome]]
         return all(matches(task, i, o, e, r, a) for i, o, e, r, a in rows)
 
     return passes
+
+
+def is_digest(text: str) -> bool:
+    """Whether a digest stands for the canonical text."""
+    return re.fullmatch(r"\w+#\d+:[0-9a-f]{64}", text) is not None
 
 
 def tolerance(atol: float, expected: Sequence[Any]) -> list[float]:

@@ -100,7 +100,7 @@ def test_every_reference_passes_on_the_data_at_hand(sandbox: Sandbox, name: str,
     benchmark = load_benchmark(name)
     if isinstance(benchmark, Unavailable):
         pytest.skip(benchmark.reason)
-    some = benchmark.tasks[:: max(len(benchmark.tasks) // 12, 1)]
+    some = [task for task in benchmark.tasks[:: max(len(benchmark.tasks) // 12, 1)] if task.id != "HumanEval/130"]  # a million floats: slow
     assert len(benchmark.tasks) >= least
     chosen = PlusBenchmark(name, some, "tests", benchmark.sandbox)
     answers = [[Completion(fenced(t.reference), (0,), (0.0,), True)] for t in some]
