@@ -47,7 +47,8 @@ def fits(value: Any, annotation: ast.expr | None) -> bool:
     if name in ("Optional", "Union"):
         return (name == "Optional" and value is None) or any(fits(value, p) for p in parameters)
     if name in _SEQUENCES:
-        return type(value) is _SEQUENCES[name] and (not parameters or all(fits(v, parameters[0]) for v in value))
+        items: Any = value
+        return type(value) is _SEQUENCES[name] and (not parameters or all(fits(v, parameters[0]) for v in items))
     if name == "dict":
         if type(value) is not dict or len(parameters) != 2:
             return type(value) is dict

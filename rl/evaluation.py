@@ -78,7 +78,7 @@ def _read_json(path: Path) -> Any:
 
 
 def _row(run: Run, index: int, benchmarks: Mapping[str, Any]) -> dict[str, Any]:
-    first = next((m for m in benchmarks.values() if "unavailable" not in m), {})
+    first: Mapping[str, Any] = next((m for m in benchmarks.values() if "unavailable" not in m), {})
     row: dict[str, Any] = {"round": index, **{name: first[name] for name in _FROM_EVAL if name in first}, "benchmarks": benchmarks}
     if index:
         row |= gain_over_base(run, index)
@@ -114,7 +114,7 @@ def gain_over_base(run: Run, index: int) -> dict[str, Any]:
 
 def _write_summary(run: Run) -> dict[str, Any]:
     """summary.json of all rounds so far; `final` is the last of them, whose checkpoint a run ends with."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     while (path := run.folder / f"round_{len(rows):02d}" / "metrics.json").exists():
         rows.append(_read_json(path))
     stages: dict[str, float] = {}

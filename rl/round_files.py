@@ -8,7 +8,7 @@ round_01/candidates.jsonl   Candidate                   round_01/scores.jsonl   
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -62,7 +62,8 @@ def write_records(path: Path, records: Sequence[Problem | TestSuite | Candidate 
 def read_records(path: Path, kind: type[Record]) -> list[Record]:
     """Records of one kind; lists become tuples again."""
     names = {f.name for f in fields(kind)}
-    return [kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items() if k in names}) for row in read_rows(path)]
+    build: Callable[..., Record] = kind
+    return [build(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items() if k in names}) for row in read_rows(path)]
 
 
 def write_bank(path: Path, bank: Sequence[BankProgram]) -> None:

@@ -75,7 +75,7 @@ class Run:
 
     def __enter__(self) -> Self:
         self.state.wait_for_everyone()
-        stored = json.loads(self._times.read_text()) if self._times.is_file() else {"stages": {}, "peak_memory_mb": 0.0}
+        stored: dict[str, Any] = json.loads(self._times.read_text()) if self._times.is_file() else {"stages": {}, "peak_memory_mb": 0.0}
         self.seconds: dict[str, dict[str, float]] = stored["stages"]  # round -> stage -> seconds
         self._before = sum(sum(stages.values()) for stages in self.seconds.values())
         self.memory = PeakMemory(stored["peak_memory_mb"])

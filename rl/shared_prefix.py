@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from transformers import DynamicCache, PreTrainedModel
+from transformers.cache_utils import DynamicLayer
 
 CHUNK_ROWS = 32  # distinct rollouts in one pass
 
@@ -29,6 +30,7 @@ def _select(cache: DynamicCache, rows: torch.Tensor) -> DynamicCache:
     """The cache of some of its rows (repeats allowed); gradients flow back to the original."""
     chosen = DynamicCache()
     for i, layer in enumerate(cache.layers):
+        assert isinstance(layer, DynamicLayer)
         assert layer.keys is not None and layer.values is not None
         chosen.update(layer.keys[rows], layer.values[rows], i)
     return chosen

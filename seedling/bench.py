@@ -75,7 +75,8 @@ def held_out() -> HeldOut:
 def split(rows: list[dict[str, object]]) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
     """(bench, dev): the first problems of each length make the bench."""
     room = Counter(BENCH_BY_STEPS)
-    bench, dev = [], []
+    bench: list[dict[str, object]] = []
+    dev: list[dict[str, object]] = []
     for one in rows:
         steps = one["steps"]
         assert isinstance(steps, int)

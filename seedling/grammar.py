@@ -131,7 +131,7 @@ def sample_step(rng: random.Random, source: str, last: bool) -> Step:
     """A random operation on `source`; truth values end a chain, so they only come last."""
     pool = [op for op in OPERATIONS[source] if last or op.target != "bool"]
     operation = rng.choices(pool, weights=[BELIEF_WEIGHT if op.belief else 1.0 for op in pool])[0]
-    return Step(operation.name, tuple((name, rng.choice(values)) for name, values in sorted(operation.constants.items())))
+    return Step(operation.name, tuple((name, values[rng.randrange(len(values))]) for name, values in sorted(operation.constants.items())))
 
 
 def sample_task(rng: random.Random, source: str | None = None) -> Task:

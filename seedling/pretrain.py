@@ -181,14 +181,15 @@ def pretrain(out: Path, total: int, layers: int, width: int, seed: int, resume: 
     first, *others = phases(total)
     if resume:
         tokenizer = PreTrainedTokenizerFast.from_pretrained(out)
-        model = Qwen2ForCausalLM.from_pretrained(out).to(device)
+        model = Qwen2ForCausalLM.from_pretrained(out)
         done = json.loads((out / "pretraining.json").read_text())["phases"][:1]
     else:
         stream = documents(seed, held_out())
         sample = [next(stream) for _ in range(TOKENIZER_DOCUMENTS)]
         tokenizer = train_tokenizer(part for d in sample for part in render_document(d.prompt, d.answer))
-        model = build_model(len(tokenizer), layers, width, seed).to(device)
+        model = build_model(len(tokenizer), layers, width, seed)
         done = []
+    torch.nn.Module.to(model, device)
     assert tokenizer.pad_token == PAD and tokenizer.pad_token_id == 0
     print(f"{model.num_parameters() / 1e6:.2f} M parameters, vocabulary {len(tokenizer)}, {total} documents, on {device}")
     for number, phase in enumerate((first, *others)):

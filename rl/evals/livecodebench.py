@@ -18,6 +18,7 @@ import io
 import json
 import pickle
 import re
+import sys
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -124,7 +125,9 @@ def standard_input(code: str) -> str:
     imports = [ast.unparse(s) for s in body if isinstance(s, ast.Import | ast.ImportFrom)]
     rest: list[ast.stmt] = [s for s in body if not isinstance(s, ast.Import | ast.ImportFrom)] or [ast.Pass()]
     empty = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
-    wrapped = ast.FunctionDef(name="wrapped_function", args=empty, body=rest, decorator_list=[], lineno=1, col_offset=0, type_params=[])
+    wrapped = ast.FunctionDef(name="wrapped_function", args=empty, body=rest, decorator_list=[], lineno=1, col_offset=0)
+    if sys.version_info >= (3, 12):
+        wrapped.type_params = []
     return "\n".join([IMPORTS, *imports, ast.unparse(ast.fix_missing_locations(wrapped))]) + STDIN_DRIVER
 
 

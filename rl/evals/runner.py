@@ -122,7 +122,7 @@ def _score_externally(benchmark: ExternalBenchmark, answers: Sequence[Sequence[C
     """By the official scorer; `unavailable` where that is not here. Nothing is known of behaviours then."""
     absent = benchmark.unavailable()
     texts = [(task, [c.text for c in group]) for task, group in zip(benchmark.tasks, answers, strict=True)]
-    verdicts = [[None] * len(group) for _, group in texts] if absent else benchmark.judge(texts)
+    verdicts: Sequence[Sequence[bool | None]] = [[None] * len(group) for _, group in texts] if absent else benchmark.judge(texts)
     samples, rows = [], []
     for task, group, judged in zip(benchmark.tasks, answers, verdicts, strict=True):
         found = [
