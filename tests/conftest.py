@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from hypothesis import settings
+
 os.environ.update(
     {
         "OMP_NUM_THREADS": "1",
@@ -15,3 +17,7 @@ os.environ.update(
         "COLUMNS": "160",
     }
 )
+
+# The same examples on every machine, and no verdict that depends on how busy it is.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
