@@ -88,8 +88,8 @@ class Round:
         if not problems:
             raise RoundError(f"round {self.index}: not one of {funnel.proposed} proposals is usable; dropped: {dict(funnel.dropped)}")
         figures = {"lexical_entropy_bits": lexical_entropy(p.description for p in problems), "topic_shares": topic_shares(problems)}
-        rating = sum(p.rating or 0.0 for p in problems) / len(problems)
-        self.run.log("problems", self.index, {**funnel.as_dict(), **figures, "mean_rating": rating})
+        ratings = [p.rating for p in problems if p.rating is not None]
+        self.run.log("problems", self.index, {**funnel.as_dict(), **figures, "mean_rating": float(np.mean(ratings))})
         write_atomically(self.folder / "funnel.json", json.dumps({**funnel.as_dict(), **figures}, indent=1))
         return problems
 

@@ -34,7 +34,7 @@ def load(name: str = "seedling", options: str = "", fetch: bool = False) -> Benc
         )
         for row in rows
     )
-    return Benchmark(name, tasks, str(path))
+    return Benchmark(name, tasks, str(path.relative_to(REPOSITORY)))
 
 
 def problems() -> list[Problem]:
