@@ -1,7 +1,7 @@
 """Builds seedling-bench: held-out compositions with hidden inputs and reference solutions, in two files.
 
     bench.jsonl   200 problems: the evaluation set. Nothing is trained or tuned on it.
-    dev.jsonl     40 more, harder on average: for choosing settings.
+    dev.jsonl     200 more of the same kind: for choosing settings.
 
 The skeletons and behaviours of both never occur in the pretraining corpus (`held_out`).
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import itertools
 import json
 import random
 from collections import Counter
@@ -24,26 +25,33 @@ from seedling.operations import OPERATIONS, TYPES
 
 BENCH_PATH = Path(__file__).parent / "bench.jsonl"
 DEV_PATH = Path(__file__).parent / "dev.jsonl"
-PROBLEMS = 240
-BENCH_BY_STEPS = {2: 106, 3: 80, 4: 14}  # problems of the bench by number of steps; the others are for development
+STEPS = {2: 124, 3: 66, 4: 10}  # problems of each file, by number of steps
 HIDDEN_INPUTS = 32
 SEED = 771
 
 
-def choose_tasks(count: int = PROBLEMS, seed: int = SEED) -> list[Task]:
-    """`count` tasks of two to four steps, as many of each input type, with pairwise different behaviour and skeleton."""
+def choose_tasks(seed: int = SEED) -> tuple[list[Task], list[Task]]:
+    """(bench, dev): tasks of two to four steps in the shares of `STEPS`, pairwise different in behaviour and in skeleton.
+
+    Input types take turns, and so do the files, task by task of each length.
+    """
     rng = random.Random(seed)
-    chosen: list[Task] = []
+    files: tuple[list[Task], list[Task]] = ([], [])
+    room = Counter({steps: 2 * count for steps, count in STEPS.items()})
     seen: set[tuple[str, ...]] = set()
-    kinds = list(OPERATIONS)
-    while len(chosen) < count:
-        task = sample_task(rng, kinds[len(chosen) % len(kinds)])
+    kinds = itertools.cycle(OPERATIONS)
+    kind = next(kinds)
+    while room.total():
+        task = sample_task(rng, kind)
         signature = behaviour(task)
-        if len(task.steps) < 2 or is_trivial(signature) or signature in seen or task.skeleton in seen:
+        steps = len(task.steps)
+        if not room[steps] or is_trivial(signature) or signature in seen or task.skeleton in seen:
             continue
         seen |= {signature, task.skeleton}
-        chosen.append(task)
-    return chosen
+        room[steps] -= 1
+        files[room[steps] % 2].append(task)
+        kind = next(kinds)
+    return files
 
 
 def row(index: int, task: Task, rng: random.Random) -> dict[str, object]:
@@ -72,26 +80,15 @@ def held_out() -> HeldOut:
     return HeldOut(frozenset(t.skeleton for t in tasks if t), frozenset(behaviour(t) for t in tasks if t))
 
 
-def split(rows: list[dict[str, object]]) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
-    """(bench, dev): the first problems of each length make the bench."""
-    room = Counter(BENCH_BY_STEPS)
-    bench: list[dict[str, object]] = []
-    dev: list[dict[str, object]] = []
-    for one in rows:
-        steps = one["steps"]
-        assert isinstance(steps, int)
-        (bench if room[steps] > 0 else dev).append(one)
-        room[steps] -= 1
-    return bench, dev
-
-
 def main() -> None:
     argparse.ArgumentParser(description="Rebuild seedling-bench (bench.jsonl and dev.jsonl).").parse_args()
     rng = random.Random(SEED)
-    rows = [row(i, task, rng) for i, task in enumerate(choose_tasks())]
-    for path, part in zip((BENCH_PATH, DEV_PATH), split(rows), strict=True):
-        path.write_text("".join(json.dumps(one) + "\n" for one in part))
-        print(f"{len(part)} problems, {sum(bool(one['belief']) for one in part)} with a misconception → {path}")
+    first = 0
+    for path, tasks in zip((BENCH_PATH, DEV_PATH), choose_tasks(), strict=True):
+        rows = [row(first + i, task, rng) for i, task in enumerate(tasks)]
+        first += len(tasks)
+        path.write_text("".join(json.dumps(one) + "\n" for one in rows))
+        print(f"{len(rows)} problems, {sum(bool(one['belief']) for one in rows)} with a misconception → {path}")
 
 
 if __name__ == "__main__":

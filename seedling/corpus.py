@@ -20,9 +20,9 @@ from seedling.grammar import Step, Task, behaviour, is_trivial, sample_task, sta
 from seedling.inputs import random_inputs
 from seedling.operations import TYPES, Writing
 
-FAULT_RATE = 0.30  # share of solutions with a fault put in
+FAULT_RATE = 0.45  # share of solutions with a fault put in
 BELIEF_RATE = 0.62  # chance that an operation with a misconception is written the mistaken way
-SKILL_WEIGHTS = {"solve": 0.66, "invent": 0.12, "tests": 0.10, "interface": 0.06, "rate": 0.06}
+SKILL_WEIGHTS = {"solve": 0.66, "invent": 0.16, "tests": 0.08, "interface": 0.05, "rate": 0.05}
 POLISH_WEIGHTS = {"solve": 0.30, "invent": 0.04, "tests": 0.18, "interface": 0.02, "rate": 0.46}  # of the short second phase
 RATING_NOISE = 0.08  # share of ratings drawn as if for the other kind of statement
 
@@ -59,13 +59,9 @@ def write_solution(task: Task, rng: random.Random, fault_rate: float = FAULT_RAT
     """A solution in mixed coding styles, faulty at the stated rates."""
     steps = list(task.steps)
     faulty = rng.randrange(len(steps)) if rng.random() < fault_rate else -1
-    kind = rng.choices(("operation", "constant", "skip", "swap"), weights=(0.55, 0.2, 0.15, 0.1))[0] if faulty >= 0 else ""
+    kind = rng.choices(("operation", "constant"), weights=(0.75, 0.25))[0] if faulty >= 0 else ""
     if kind == "constant":
         steps[faulty] = _nudge(steps[faulty], rng)
-    elif kind == "skip" and len(steps) > 1 and steps[faulty].operation.source == steps[faulty].operation.target:
-        del steps[faulty]
-    elif kind == "swap" and faulty + 1 < len(steps) and _swappable(steps[faulty], steps[faulty + 1]):
-        steps[faulty : faulty + 2] = steps[faulty + 1], steps[faulty]
     writings: list[Writing] = []
     for i, step in enumerate(steps):
         operation = step.operation
@@ -89,11 +85,6 @@ def _nudge(step: Step, rng: random.Random) -> Step:
     assert isinstance(value, int)
     constants[name] = value + (1 if value <= 1 else rng.choice((-1, 1)))
     return Step(step.name, tuple(sorted(constants.items())))
-
-
-def _swappable(first: Step, second: Step) -> bool:
-    kinds = {first.operation.source, first.operation.target, second.operation.source, second.operation.target}
-    return len(kinds) == 1
 
 
 def _solve(task: Task, rng: random.Random) -> Document:

@@ -13,6 +13,7 @@ import argparse
 import ast
 import builtins
 import functools
+import itertools
 import random
 import re
 from collections.abc import Callable
@@ -22,8 +23,9 @@ from typing import Any
 from seedling.inputs import probe_inputs
 from seedling.operations import BY_NAME, OPERATIONS, TYPES, Operation, Writing
 
-LENGTH_WEIGHTS = (0.12, 0.38, 0.35, 0.15)  # chance of a chain of 1, 2, 3, 4 operations
-BELIEF_WEIGHT = 0.5  # operations with a misconception are drawn half as often as the others
+LENGTH_WEIGHTS = (0.22, 0.45, 0.27, 0.06)  # chance of a chain of 1, 2, 3, 4 operations
+COMMON = 3  # operations a type before the frequency halves: as in real code, few are common and many are rare
+BELIEF_WEIGHT = 0.3  # operations with a misconception are drawn less often than others of their rank
 
 # (opening, between clauses, before the last clause, closing); one of them frames every statement
 FRAMES = (
@@ -127,10 +129,19 @@ def meaning(step: Step) -> Callable[[Any], Any]:
     return scope["run"]
 
 
+@functools.cache
+def _frequencies(source: str, last: bool) -> tuple[list[Operation], list[float]]:
+    """The operations on `source` and how often each is drawn (unnormalised); truth values end a chain, so they only come last."""
+    ranked = list(OPERATIONS[source])
+    random.Random(source).shuffle(ranked)
+    drawn = [(op, (BELIEF_WEIGHT if op.belief else 1.0) / (1 + i / COMMON)) for i, op in enumerate(ranked) if last or op.target != "bool"]
+    return [op for op, _ in drawn], list(itertools.accumulate(weight for _, weight in drawn))
+
+
 def sample_step(rng: random.Random, source: str, last: bool) -> Step:
-    """A random operation on `source`; truth values end a chain, so they only come last."""
-    pool = [op for op in OPERATIONS[source] if last or op.target != "bool"]
-    operation = rng.choices(pool, weights=[BELIEF_WEIGHT if op.belief else 1.0 for op in pool])[0]
+    """A random operation on `source`, constants filled in."""
+    pool, cumulative = _frequencies(source, last)
+    operation = rng.choices(pool, cum_weights=cumulative)[0]
     return Step(operation.name, tuple((name, values[rng.randrange(len(values))]) for name, values in sorted(operation.constants.items())))
 
 
