@@ -1,10 +1,10 @@
-"""Operations on a list of words `words`."""
+"""Operations on a list of words `words` that give a list: filters, maps, rearrangements."""
 
 from seedling.operations.base import LETTERS, Operation, direct, each, keep, loop
 
-_W, _S, _INT, _L, _D, _BOOL = "list[str]", "str", "int", "list[int]", "dict[str, int]", "bool"
+_W, _L = "list[str]", "list[int]"
 
-_FILTERS: tuple[Operation, ...] = (
+FILTERS: tuple[Operation, ...] = (
     keep(
         "w_longer",
         _W,
@@ -106,7 +106,7 @@ _FILTERS: tuple[Operation, ...] = (
     ),
 )
 
-_MAPS: tuple[Operation, ...] = (
+MAPS: tuple[Operation, ...] = (
     each(
         "w_upper",
         _W,
@@ -198,7 +198,7 @@ _MAPS: tuple[Operation, ...] = (
     ),
 )
 
-_WHOLE: tuple[Operation, ...] = (
+WHOLES: tuple[Operation, ...] = (
     direct(
         "w_reverse",
         _W,
@@ -287,168 +287,3 @@ _WHOLE: tuple[Operation, ...] = (
         "{v}[1::2]",
     ),
 )
-
-_REDUCERS: tuple[Operation, ...] = (
-    direct(
-        "w_spaced",
-        _W,
-        _S,
-        "sentence",
-        ["join the words with spaces", "write the words in one string with spaces between"],
-        ['" ".join({v})'],
-        ['"".join({v})', "str({v})"],
-    ),
-    direct(
-        "w_dashed",
-        _W,
-        _S,
-        "dashed",
-        ['join the words with "{c}"', 'write the words in one string with "{c}" between'],
-        ['"{c}".join({v})'],
-        ['"".join({v})', '" ".join({v})'],
-        c=("-", ",", "/", "+"),
-    ),
-    direct(
-        "w_glued",
-        _W,
-        _S,
-        "glued",
-        ["glue the words together", "write the words one after another"],
-        ['"".join({v})', loop('out = ""\nfor w in {v}:\n    out += w')],
-        ['" ".join({v})'],
-    ),
-    direct(
-        "w_longest",
-        _W,
-        _S,
-        "longest",
-        ["take the longest word, the first of ties, or nothing", "find the first longest word, an empty string if there is none"],
-        ['max({v}, key=len, default="")', 'max({v}, key=len) if {v} else ""'],
-        ["max({v}, key=len)", 'min({v}, key=len, default="")'],
-        'sorted({v}, key=len)[-1] if {v} else ""',
-    ),
-    direct(
-        "w_shortest",
-        _W,
-        _S,
-        "shortest",
-        ["take the shortest word, the first of ties, or nothing", "find the first shortest word, an empty string if there is none"],
-        ['min({v}, key=len, default="")', 'min({v}, key=len) if {v} else ""'],
-        ["min({v}, key=len)", 'max({v}, key=len, default="")', 'min({v}, default="")'],
-    ),
-    direct(
-        "w_smallest",
-        _W,
-        _S,
-        "first by alphabet",
-        ["take the alphabetically first word, or nothing", "find the least word, an empty string if there is none"],
-        ['min({v}, default="")', 'sorted({v})[0] if {v} else ""'],
-        ["min({v})", '{v}[0] if {v} else ""', 'max({v}, default="")'],
-    ),
-    direct(
-        "w_initials",
-        _W,
-        _S,
-        "initials",
-        ["join the first letters of the words", "write down the initials in one string"],
-        ['"".join(w[:1] for w in {v})', loop('out = ""\nfor w in {v}:\n    out += w[:1]')],
-        ['"".join(w[-1:] for w in {v})', '"".join(w[0] for w in {v})'],
-    ),
-    direct(
-        "w_count",
-        _W,
-        _INT,
-        "count",
-        ["count the words", "take the number of words"],
-        ["len({v})", "sum(1 for w in {v})"],
-        ["len(set({v}))", 'len("".join({v}))'],
-    ),
-    direct(
-        "w_letters",
-        _W,
-        _INT,
-        "letter total",
-        ["take the total length of the words", "add up the lengths of the words"],
-        ["sum(len(w) for w in {v})", "sum(map(len, {v}))", 'len("".join({v}))'],
-        ["len({v})", 'len(" ".join({v}))'],
-    ),
-    direct(
-        "w_max_length",
-        _W,
-        _INT,
-        "greatest length",
-        ["take the length of the longest word, or 0", "find the greatest word length, 0 if there is no word"],
-        ["max((len(w) for w in {v}), default=0)", "max(map(len, {v}), default=0)"],
-        ["max(len(w) for w in {v})", "len(max({v}, default=''))"],
-    ),
-    direct(
-        "w_distinct",
-        _W,
-        _INT,
-        "distinct count",
-        ["count the distinct words", "count how many different words there are"],
-        ["len(set({v}))"],
-        ["len({v})", "len({v}) - len(set({v}))"],
-    ),
-    direct(
-        "w_count_starting",
-        _W,
-        _INT,
-        "count starting",
-        ['count the words that start with "{c}"', 'count how many words begin with "{c}"'],
-        ['sum(1 for w in {v} if w.startswith("{c}"))', 'len([w for w in {v} if w.startswith("{c}")])'],
-        ['sum(1 for w in {v} if "{c}" in w)', 'sum(1 for w in {v} if w.endswith("{c}"))'],
-        c=LETTERS,
-    ),
-    direct(
-        "w_any_longer",
-        _W,
-        _BOOL,
-        "any long",
-        ["tell whether any word is longer than {k} letters", "check that some word has more than {k} letters"],
-        ["any(len(w) > {k} for w in {v})"],
-        ["all(len(w) > {k} for w in {v})", "any(len(w) >= {k} for w in {v})"],
-        k=range(3, 8),
-    ),
-    direct(
-        "w_in_order",
-        _W,
-        _BOOL,
-        "in order",
-        ["tell whether the words are in alphabetical order", "check that the words are sorted"],
-        ["{v} == sorted({v})", "all(a <= b for a, b in zip({v}, {v}[1:]))"],
-        ["{v} == {v}[::-1]", "all(a < b for a, b in zip({v}, {v}[1:]))"],
-    ),
-    direct(
-        "w_tally",
-        _W,
-        _D,
-        "tally",
-        ["count each word", "map each word to how often it occurs"],
-        ["{{w: {v}.count(w) for w in {v}}}", loop("out = {{}}\nfor w in {v}:\n    out[w] = out.get(w, 0) + 1")],
-        ["{{w: 1 for w in {v}}}", "{{w: len(w) for w in {v}}}"],
-    ),
-    direct(
-        "w_sizes",
-        _W,
-        _D,
-        "sizes",
-        ["map each word to its length", "build a dictionary of word lengths"],
-        ["{{w: len(w) for w in {v}}}", loop("out = {{}}\nfor w in {v}:\n    out[w] = len(w)")],
-        ["{{w: {v}.count(w) for w in {v}}}"],
-    ),
-    direct(
-        "w_groups",
-        _W,
-        _D,
-        "initial tally",
-        ["count the words by first letter", "map each first letter to its number of words"],
-        [loop("out = {{}}\nfor w in {v}:\n    out[w[:1]] = out.get(w[:1], 0) + 1")],
-        [
-            loop("out = {{}}\nfor w in {v}:\n    out[w[:1]] = 1"),
-            loop("out = {{}}\nfor w in {v}:\n    out[w[-1:]] = out.get(w[-1:], 0) + 1"),
-        ],
-    ),
-)
-
-OPERATIONS: tuple[Operation, ...] = _FILTERS + _MAPS + _WHOLE + _REDUCERS
