@@ -12,7 +12,7 @@ from rl.evals.base import REPOSITORY, Benchmark, EvalTask, Unavailable, benchmar
 __all__ = ["benchmark_texts", "load", "problems", "rated_statements"]
 
 BENCH_PATH = REPOSITORY / "seedling" / "bench.jsonl"
-DEV_PATH = REPOSITORY / "seedling" / "dev.jsonl"  # 40 more, for choosing settings
+DEV_PATH = REPOSITORY / "seedling" / "dev.jsonl"  # 200 more, for choosing settings
 RATINGS_PATH = REPOSITORY / "seedling" / "ratings.jsonl"
 
 
