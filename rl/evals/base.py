@@ -27,7 +27,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 # name: module with `load(name, options, fetch) -> Benchmark | Unavailable`, what it is
 BENCHMARKS: dict[str, tuple[str, str]] = {
     "seedling": ("rl.evals.seedling", "seedling-bench, the bundled model's held-out compositions"),
-    "seedling_dev": ("rl.evals.seedling", "40 more held-out compositions, for choosing settings"),
+    "seedling_dev": ("rl.evals.seedling", "200 more held-out compositions, for choosing settings"),
     "humaneval": ("rl.evals.humaneval", "HumanEval with its own checks"),
     "humaneval_plus": ("rl.evals.evalplus", "HumanEval+, judged like evalplus"),
     "mbpp": ("rl.evals.mbpp", "MBPP, sanitized, with its own asserts"),
