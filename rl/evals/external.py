@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import urllib.error
 import urllib.request
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,16 +33,16 @@ class ExternalTask(EvalTask):
     continued: str | None = None  # the code that a bare continuation continues
 
 
-class ExternalBenchmark(Benchmark):
+class ExternalBenchmark(Benchmark, ABC):
     """A benchmark that is scored elsewhere."""
 
+    @abstractmethod
     def unavailable(self) -> Unavailable | None:
         """What is missing for scoring; None when the scorer is there."""
-        raise NotImplementedError
 
+    @abstractmethod
     def judge(self, answers: Answers) -> Verdicts:
         """The official scorer's verdicts."""
-        raise NotImplementedError
 
 
 class BigCodeBenchmark(ExternalBenchmark):

@@ -136,7 +136,7 @@ def test_a_sliding_window_is_refused():
 def test_open_sampler_reads_a_checkpoint(tmp_path):
     model("qwen2").save_pretrained(tmp_path)
     tokenizer().save_pretrained(tmp_path)
-    sampler = open_sampler(SamplingConfig(max_new_tokens=3, device="cpu"), str(tmp_path))
+    sampler = open_sampler(SamplingConfig(device="cpu"), str(tmp_path))
     assert len(sampler.sample(["ab"], 2, SamplingParams(max_new_tokens=3), 0)[0]) == 2
     sampler.close()
     sampler.close()
