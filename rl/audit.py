@@ -78,9 +78,13 @@ class Audit:
     tau: int = 2
 
     def metrics(self, groups: Sequence[tuple[GrpoTask, Sequence[RolloutScore]]]) -> dict[str, float]:
-        """Mean accuracy of rollouts; of labels (is the electorate's winner right?); of rewards (sign, and order within the group)."""
+        """Mean accuracy of rollouts; of labels (is the electorate's winner right?); of rewards (sign, and order within the group).
+
+        `majority_wrong` is the policy's own doing: the share of groups whose rollouts, by themselves, elect a wrong winner.
+        """
         right_all: list[float] = []
         labels: list[float] = []
+        misled: list[float] = []
         signs: list[float] = []
         orders: list[float] = []
         for task, scores in groups:
@@ -90,8 +94,11 @@ class Audit:
             shares = agreement_with_reference([s.execution for s in scores], reference)
             right = shares == 1.0
             right_all += right[~np.isnan(shares)].astype(float).tolist()
-            label = self._label_is_right(task, [s.execution for s in scores], reference)
+            group = task.matrix([s.execution for s in scores])
+            label = self._winner_is_right(group if task.bank is None else concatenate(task.bank, group), reference)
             labels += [] if label is None else [float(label)]
+            elected = self._winner_is_right(group, reference)
+            misled += [] if elected is None else [float(not elected)]
             total = np.array([np.nan if s.reward.total is None else s.reward.total for s in scores])
             known = ~np.isnan(total)
             if not scores[0].reward.flat:
@@ -99,13 +106,17 @@ class Audit:
             gaps = total[known & right][:, None] - total[known & ~right][None, :]
             if gaps.size:
                 orders.append(float((np.sign(gaps) + 1).mean() / 2))
-        figures = {"accuracy": right_all, "label_accuracy": labels, "reward_accuracy": signs, "reward_auroc_within": orders}
+        figures = {
+            "accuracy": right_all,
+            "label_accuracy": labels,
+            "majority_wrong": misled,
+            "reward_accuracy": signs,
+            "reward_auroc_within": orders,
+        }
         return {f"audit/{name}": float(np.mean(values)) if values else float("nan") for name, values in figures.items()}
 
-    def _label_is_right(self, task: GrpoTask, executions: Sequence[Execution], reference: Execution) -> bool | None:
-        """Whether the winner of bank and group together behaves like the reference; None where nobody wins."""
-        group = task.matrix(executions)
-        voters = group if task.bank is None else concatenate(task.bank, group)
+    def _winner_is_right(self, voters: OutcomeMatrix, reference: Execution) -> bool | None:
+        """Whether the winner of these voters behaves like the reference; None where nobody wins."""
         clustering = cluster(voters, self.rho, self.tau)
         if clustering.top < 0:
             return None

@@ -1,0 +1,194 @@
+"""From finished run folders to `ablation.json`: figures by arm and seed, intervals, paired differences, recovered gain, targets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import combinations, pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.ablate.plan import ARMS, LONG_ARMS, Job
+from bench.ablate.stats import Estimate, Floats, Resampler, align
+from rl.monitor import read_metrics
+from rl.round_files import read_rows
+
+SCORES = ("pass@1", "pass@16", "majority@16")
+# figure of the training log -> name here; each is a mean over the groups of a step
+THROUGH_TIME = {
+    "audit/accuracy": "accuracy",
+    "audit/label_accuracy": "label_accuracy",
+    "audit/reward_accuracy": "reward_accuracy",
+    "audit/reward_auroc_within": "reward_auroc",
+    "audit/majority_wrong": "majority_wrong",
+    "entropy": "entropy",
+    "distinct_behaviours": "distinct_behaviours",
+    "majority_share": "majority_share",
+    "kl": "kl",
+}
+BINS = 16  # points of a curve, at most
+BREADTH_KEPT = 0.01  # pass@16 that may be lost
+HELD = 0.02  # pass@1 that a long run may end below its best
+
+
+def task_scores(run: Path, round: int, benchmark: str) -> dict[str, dict[str, float]]:
+    """Score -> task -> value of one evaluated checkpoint."""
+    rows = read_rows(run / f"round_{round:02d}" / f"eval_{benchmark}.jsonl")
+    return {score: {row["id"]: row[score] for row in rows if score in row} for score in SCORES}
+
+
+def summary_of(run: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run / "summary.json").read_text())
+    return found
+
+
+def through_time(run: Path) -> list[dict[str, float | None]]:
+    """The training log's figures, one row a step, over all rounds."""
+    rows = [row for row in read_metrics(run / "metrics.jsonl") if row["stage"] in ("grpo", "sft") and row["step"] is not None]
+    return [{"round": row["round"], "step": row["step"]} | {name: row.get(key) for key, name in THROUGH_TIME.items()} for row in rows]
+
+
+def curves(runs: Sequence[Path]) -> dict[str, list[list[float]]]:
+    """Figure -> points (step, mean over the seeds and over the steps of a bin)."""
+    steps = [row for run in runs for row in through_time(run)]
+    last = max((int(row["step"] or 0) for row in steps), default=0)
+    edges = np.linspace(0, last, min(BINS, last) + 1)
+    found: dict[str, list[list[float]]] = {}
+    for name in THROUGH_TIME.values():
+        points = []
+        for low, high in pairwise(edges):
+            known = [v for row in steps if low < (row["step"] or 0) <= high and (v := row[name]) is not None]
+            if known:
+                points.append([round(float((low + 1 + high) / 2), 2), float(np.mean(known))])
+        found[name] = points
+    return found
+
+
+def seed_figures(job: Job) -> dict[str, Any]:
+    """What one run came to."""
+    summary = summary_of(job.folder)
+    last = summary["rounds"][-1]
+    training = last["training"]
+    kept = ("pass@1", "pass@16", "majority@16", "majority_wrong", "entropy", "mean_length", "gain", "gain_ci", "label_accuracy")
+    kept += ("label_accuracy_kept", "probe_auroc_within_controlled", "probe_weight", "probe_source")
+    return {
+        "seed": job.seed,
+        **{name: last.get(name) for name in kept},
+        "problems": training.get("problems"),
+        "sft_pairs": training.get("sft_pairs"),
+        "steps": len(through_time(job.folder)),
+        "guard_actions": [f"{a['guard']}: {a['guard_action']}" for a in training.get("guard_actions", [])],
+        "stopped_because": training.get("stopped_because"),
+        "minutes": round(summary["loop_seconds"] / 60, 2),
+    }
+
+
+def long_figures(job: Job, benchmark: str, draws: int) -> dict[str, Any]:
+    """A long run by round: where it was best, where it ended, where its own choice lies; differences paired over tasks."""
+    summary = summary_of(job.folder)
+    rows = [summary["base"], *summary["rounds"]]
+    kept = ("pass@1", "pass@1_ci", "pass@16", "majority@16", "majority_wrong", "entropy", "mean_length", "label_accuracy", "probe_weight")
+    scores = [task_scores(job.folder, row["round"], benchmark)["pass@1"] for row in rows]
+    values, _ = align({str(row["round"]): [by_task] for row, by_task in zip(rows, scores, strict=True)})
+    resampler = Resampler(1, next(iter(values.values())).shape[1], draws)
+    best = max(values, key=lambda name: float(values[name].mean()))
+    last, final = str(rows[-1]["round"]), str(summary["final"]["round"])
+    end = resampler.difference(values[last], values[best])
+    chosen = resampler.difference(values[final], values[best])
+    return {
+        "seed": job.seed,
+        "rounds": [{"round": row["round"], **{name: row.get(name) for name in kept}} for row in rows],
+        "best_round": int(best),
+        "best": float(values[best].mean()),
+        "end_round": int(last),
+        "end_minus_best": end.as_dict(),
+        "chosen_round": int(final),
+        "chosen_minus_best": chosen.as_dict(),
+        "guard_actions": sum(len((row.get("training") or {}).get("guard_actions", [])) for row in rows),
+        "curves": {name: [[row["round"], row["step"], row[name]] for row in through_time(job.folder)] for name in ("entropy", "accuracy")},
+        "minutes": round(summary["loop_seconds"] / 60, 2),
+    }
+
+
+def analyse(jobs: Sequence[Job], draws: int = 4000) -> dict[str, Any]:
+    """Everything that the tables and plots show, from finished runs. Arms are compared on the seeds that all of them have."""
+    short = [job for job in jobs if not job.long]
+    benchmark = short[0].config.evals.benchmarks[0]
+    seeds = sorted(set.intersection(*({j.seed for j in short if j.arm == arm} for arm in {j.arm for j in short})))
+    runs = {arm: [j for j in short if j.arm == arm and j.seed in seeds] for arm in ARMS if any(j.arm == arm for j in short)}
+    if not seeds:
+        raise ValueError("no seed has finished in every arm")
+    found = {arm: [task_scores(j.folder, j.config.rounds, benchmark) for j in by_seed] for arm, by_seed in runs.items()}
+    found["base"] = [task_scores(j.folder, 0, benchmark) for j in next(iter(runs.values()))]
+    arrays: dict[str, dict[str, Floats]] = {}
+    left_out = 0
+    for score in SCORES:
+        if all(seed[score] for by_seed in found.values() for seed in by_seed):
+            arrays[score], missing = align({arm: [seed[score] for seed in by_seed] for arm, by_seed in found.items()})
+            left_out = max(left_out, missing)
+    values = arrays["pass@1"]
+    resampler = Resampler(len(seeds), values["base"].shape[1], draws)
+    arms = {arm: arm_figures(arm, arrays, resampler) for arm in ("base", *runs)}
+    for arm, by_seed in runs.items():
+        arms[arm] |= {"by_seed": [seed_figures(job) for job in by_seed], "curves": curves([job.folder for job in by_seed])}
+    pairs = [(one, other) for other, one in combinations(values, 2)]
+    return {
+        "benchmark": benchmark,
+        "seeds": seeds,
+        "tasks": values["base"].shape[1],
+        "tasks_left_out": left_out,
+        "arms": arms,
+        "differences": [{"arm": one, "minus": other, **resampler.difference(values[one], values[other]).as_dict()} for one, other in pairs],
+        "long": {j.arm: long_figures(j, benchmark, draws) for j in jobs if j.long and j.arm in LONG_ARMS},
+    }
+
+
+def arm_figures(arm: str, arrays: Mapping[str, Mapping[str, Floats]], resampler: Resampler) -> dict[str, Any]:
+    """Means with intervals, the gain over the base, and the share of the oracle's gain."""
+    values = arrays["pass@1"]
+    figures: dict[str, Any] = {score: resampler.estimate(by_arm[arm]).as_dict() for score, by_arm in arrays.items()}
+    if arm != "base":
+        figures["gain"] = resampler.difference(values[arm], values["base"]).as_dict()
+        recovered = resampler.recovered(values[arm], values["base"], values["oracle"]) if "oracle" in values else None
+        figures["recovered"] = recovered.as_dict() if recovered else None
+        figures |= {
+            f"{score} minus the base's": resampler.difference(by_arm[arm], by_arm["base"]).as_dict()
+            for score, by_arm in arrays.items()
+            if score != "pass@1"
+        }
+        if "majority@16" in arrays:
+            figures["past voting"] = resampler.difference(values[arm], arrays["majority@16"]["base"]).as_dict()
+    return figures
+
+
+def targets(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The figures that were aimed for, each with what came out. `met` is None where it could not be measured."""
+    arms = result["arms"]
+    differences = {(row["arm"], row["minus"]): row for row in result["differences"]}
+    checks: list[tuple[str, Mapping[str, Any] | None, str, float]] = []
+    mixed = arms.get("mixed", {})
+    checks.append(("share of the oracle's gain that mixed recovers", mixed.get("recovered"), "value", 0.90))
+    for other in ("sft_ipc", "soft", "hard", "probe"):
+        checks.append((f"mixed minus {other}", _signed(differences, "mixed", other), "low", 0.0))
+    checks.append(("mixed: pass@16 minus the base's", mixed.get("pass@16 minus the base's"), "value", -BREADTH_KEPT))
+    checks.append(("mixed: pass@1 minus the base's majority@16", mixed.get("past voting"), "value", 0.0))
+    if (long := result["long"].get("mixed")) is not None:
+        checks.append(("mixed, long: pass@1 at the end minus its best", long["end_minus_best"], "value", -HELD))
+    found = []
+    for name, row, what, bound in checks:
+        measured = None if row is None else row["value"] if what == "value" else row["ci"][0]
+        met = None if measured is None else bool(measured > bound if what == "low" else measured >= bound)
+        wanted = f"interval above {bound:g}" if what == "low" else f"at least {bound:g}"
+        found.append({"target": name, "wanted": wanted, "value": row and row["value"], "ci": row and row["ci"], "met": met})
+    return found
+
+
+def _signed(differences: Mapping[tuple[str, str], Mapping[str, Any]], one: str, other: str) -> dict[str, Any] | None:
+    """The difference of two arms in the wanted order, None where one of them was not run."""
+    if (row := differences.get((one, other))) is not None:
+        return {"value": row["value"], "ci": list(row["ci"])}
+    if (row := differences.get((other, one))) is not None:
+        return Estimate(-row["value"], -row["ci"][1], -row["ci"][0]).as_dict()
+    return None

@@ -1,0 +1,164 @@
+"""What the ablation runs: the arms, their configs, and what they share.
+
+An arm is a config of `rl/train.py` that differs from the mixed reward's in the keys named here and in nothing else. Arms of one seed
+start from the same base, on the same problems. Whatever of a round does not depend on what an arm changes is made by the seed's *lead*
+arm and taken over by the others (`shared_stages`).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rl.config import Config, load_config
+from rl.run_folder import flatten
+
+CONSENSUS_ONLY = ("--reward.w_quality", "0")
+SIGNALS = ("entropy", "distinct", "majority", "length", "probe", "kl", "held_out")
+# The guards' problems stay apart, so that an arm without guards trains on the same problems as one with them.
+UNGUARDED = (*(word for name in SIGNALS for word in (f"--guards.{name}", "null")), "--guards.kl_every", "0")
+
+LEAD = "mixed"
+ARMS: dict[str, tuple[str, ...]] = {
+    "mixed": (),
+    "oracle": ("--grpo.reward", "oracle", *CONSENSUS_ONLY, *UNGUARDED),  # guards look at agreement, which an oracle may well lower
+    "soft": ("--consensus.rule", "soft", *CONSENSUS_ONLY),
+    "hard": ("--consensus.rule", "hard", *CONSENSUS_ONLY),
+    "probe": ("--reward.w_consensus", "0", "--reward.w_quality", "1"),
+    "mixed_unguarded": UNGUARDED,
+    "sft_ipc": ("--consolidation", "sft", "--sft.learning_rate", "3e-4", "--sft.batch", "32"),
+    "random": ("--grpo.reward", "random", *CONSENSUS_ONLY),
+}
+LONG_ARMS: dict[str, tuple[str, ...]] = {
+    "mixed": (),
+    "consensus_unguarded": (*CONSENSUS_ONLY, *UNGUARDED),
+}
+TITLES = {
+    "base": "base",
+    "random": "random reward",
+    "sft_ipc": "SFT-IPC (the paper)",
+    "hard": "consensus, hard",
+    "soft": "consensus, soft",
+    "probe": "probe only",
+    "mixed": "mixed",
+    "mixed_unguarded": "mixed, no guards",
+    "oracle": "oracle",
+    "consensus_unguarded": "consensus, no guards",
+}
+
+# A stage of round 1 (or the base's evaluation): the files that it leaves, the stage's name in metrics.jsonl, the keys that it reads.
+# A stage also reads whatever the stages before it do.
+_ROUND = "round_01"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a run that several arms may have in common."""
+
+    name: str
+    files: tuple[str, ...]  # below the run folder; patterns; the one that marks it as done comes last
+    logged_as: str | None  # in metrics.jsonl
+    keys: tuple[str, ...]  # config keys or sections that its result depends on
+
+
+STAGES = (
+    Stage("base eval", ("round_00/eval_*.jsonl", "round_00/eval.json"), None, ("model", "sampling", "sandbox", "evals")),
+    Stage("problems", (f"{_ROUND}/funnel.json", f"{_ROUND}/problems.jsonl"), "problems", ("seed", "problems")),
+    Stage("suites", (f"{_ROUND}/suites.jsonl",), "suites", ("suites",)),
+    Stage("candidates", (f"{_ROUND}/candidates.jsonl",), None, ("solutions",)),
+    Stage("executions", (f"{_ROUND}/executions.jsonl",), "sandbox", ("grpo.max_missing",)),
+    Stage("verdicts", (f"{_ROUND}/clusters.jsonl",), "consensus", ("consensus.rho", "consensus.tau", "oracle", "audit")),
+    Stage("probe", (f"{_ROUND}/probe*", f"{_ROUND}/scores.jsonl"), "probe", ("probe", "consensus")),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How much of everything. `overrides` hold for every run, `long_overrides` for the long ones on top."""
+
+    name: str
+    seeds: int
+    overrides: tuple[str, ...]
+    long_overrides: tuple[str, ...]
+
+
+FULL = Settings(
+    "full",
+    seeds=5,
+    overrides=("--rounds", "1", "--grpo.steps", "64"),
+    long_overrides=("--rounds", "20", "--problems.count", "200", "--grpo.steps", "16"),
+)
+QUICK = Settings(
+    "quick",
+    seeds=2,
+    overrides=("--rounds", "1", "--grpo.steps", "12", "--problems.count", "120", "--evals.limit", "60"),
+    long_overrides=("--rounds", "3", "--problems.count", "80", "--grpo.steps", "4"),
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of `rl/train.py`."""
+
+    arm: str
+    seed: int
+    long: bool
+    config: Config
+    overrides: tuple[str, ...]  # upon the base config: what is typed to repeat it
+
+    @property
+    def name(self) -> str:
+        return f"{'long' if self.long else f'seed {self.seed}'} · {TITLES[self.arm]}"
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.config.run_dir)
+
+    def command(self, base: Path) -> list[str]:
+        return [sys.executable, "rl/train.py", "--config", str(base), *self.overrides]
+
+
+def make_job(base: Path, settings: Settings, out: Path, arm: str, seed: int, long: bool, extra: Sequence[str]) -> Job:
+    folder = out / ("long" if long else f"seed-{seed}") / arm
+    words = (
+        *settings.overrides,
+        *(settings.long_overrides if long else ()),
+        *(LONG_ARMS if long else ARMS)[arm],
+        *("--seed", str(seed), "--evals.seed", str(1000 + seed), "--run_dir", str(folder), "--tracking.report_to", "[]"),
+        *extra,
+    )
+    return Job(arm, seed, long, load_config(base, words), words)
+
+
+def make_plan(
+    base: Path, settings: Settings, out: Path, seeds: Sequence[int], arms: Sequence[str], long: bool = True, extra: Sequence[str] = ()
+) -> list[Job]:
+    """Every run, in the order in which it should be started: each seed's lead first, the long ones last.
+
+    Raises UserError for overrides (`extra`) that no config has.
+    """
+    wanted = [LEAD, *(arm for arm in ARMS if arm in arms and arm != LEAD)]
+    jobs = [make_job(base, settings, out, arm, seed, False, extra) for arm in wanted[:1] for seed in seeds]
+    jobs += [make_job(base, settings, out, arm, seed, False, extra) for seed in seeds for arm in wanted[1:]]
+    return jobs + [make_job(base, settings, out, arm, seeds[0], True, extra) for arm in LONG_ARMS if long]
+
+
+def lead_of(job: Job, jobs: Sequence[Job]) -> Job | None:
+    """The run that this one takes stages over from (a long one: the base's evaluation alone, its problems are others); None for leads."""
+    if job.arm == LEAD and not job.long:
+        return None
+    return next(other for other in jobs if other.arm == LEAD and other.seed == job.seed and not other.long)
+
+
+def shared_stages(lead: Config, arm: Config) -> list[Stage]:
+    """The first stages of a run, as far as the two configs agree in all that they depend on."""
+    mine, theirs = (flatten(config.model_dump(mode="json")) for config in (lead, arm))
+    differing = [key for key in {*mine, *theirs} if mine.get(key) != theirs.get(key)]
+    shared = []
+    for stage in STAGES:
+        if any(key == name or key.startswith(f"{name}.") for key in differing for name in stage.keys):
+            break
+        shared.append(stage)
+    return shared

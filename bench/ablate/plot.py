@@ -1,0 +1,65 @@
+"""The picture of the ablation: arms with intervals, labels and entropy through training, the long runs by round."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.ablate.plan import TITLES
+
+COLOURS = dict(zip(TITLES, matplotlib.colormaps["tab10"].colors, strict=False))  # type: ignore[attr-defined]
+
+
+def draw(result: Mapping[str, Any], path: Path) -> None:
+    """Write the PNG."""
+    figure = Figure(figsize=(13, 8.5), layout="constrained")
+    axes = figure.subplots(2, 3)
+    _arms(axes[0, 0], result)
+    _curve(axes[0, 1], result, "label_accuracy", "labels that are right (audit)")
+    _curve(axes[0, 2], result, "reward_accuracy", "rewards with the right sign (audit)")
+    _curve(axes[1, 0], result, "majority_wrong", "groups whose majority is wrong (audit)")
+    _curve(axes[1, 1], result, "entropy", "token entropy, nats")
+    _long(axes[1, 2], result)
+    figure.savefig(path, dpi=120)
+
+
+def _arms(axis: Axes, result: Mapping[str, Any]) -> None:
+    names = sorted(result["arms"], key=lambda arm: result["arms"][arm]["pass@1"]["value"])
+    for place, arm in enumerate(names):
+        found = result["arms"][arm]["pass@1"]
+        low, high = found["ci"]
+        axis.plot([100 * low, 100 * high], [place, place], color=COLOURS[arm], linewidth=2)
+        axis.plot([100 * found["value"]], [place], "o", color=COLOURS[arm])
+    axis.set_yticks(range(len(names)), [TITLES[arm] for arm in names])
+    axis.set_xlabel(f"pass@1 on {result['benchmark']}, %, {len(result['seeds'])} seeds, 95 %")
+    axis.grid(alpha=0.3)
+
+
+def _curve(axis: Axes, result: Mapping[str, Any], figure: str, label: str) -> None:
+    for arm, found in result["arms"].items():
+        points = found.get("curves", {}).get(figure, [])
+        if points:
+            axis.plot(*zip(*points, strict=True), color=COLOURS[arm], label=TITLES[arm])
+    axis.set(xlabel="step", title=label)
+    axis.grid(alpha=0.3)
+    if axis.lines:
+        axis.legend(fontsize=7)
+
+
+def _long(axis: Axes, result: Mapping[str, Any]) -> None:
+    for arm, found in result["long"].items():
+        rows = [row for row in found["rounds"] if row["pass@1"] is not None]
+        rounds = [row["round"] for row in rows]
+        axis.plot(rounds, [100 * row["pass@1"] for row in rows], color=COLOURS[arm], marker=".", label=TITLES[arm])
+        axis.fill_between(rounds, *([100 * row["pass@1_ci"][i] for row in rows] for i in (0, 1)), color=COLOURS[arm], alpha=0.12)
+        chosen = next(row for row in rows if row["round"] == found["chosen_round"])
+        axis.plot([chosen["round"]], [100 * chosen["pass@1"]], "*", color=COLOURS[arm], markersize=13)
+    axis.set(xlabel="round", title="pass@1, %, by round (star: the checkpoint chosen without labels)")
+    axis.grid(alpha=0.3)
+    if axis.lines:
+        axis.legend(fontsize=7)

@@ -1,0 +1,96 @@
+"""The ablation's plan: what arms differ in, and which stages they take over from their seed's lead."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.ablate.plan import ARMS, FULL, LEAD, QUICK, SIGNALS, STAGES, Job, lead_of, make_plan, shared_stages
+from rl.config import load_config
+from rl.console import UserError
+from rl.run_folder import flatten
+from rl.training_config import GuardRule, GuardsConfig
+
+BASE = Path(__file__).parents[2] / "configs" / "seedling.yaml"
+ALL = [stage.name for stage in STAGES]
+
+
+def plan(settings=FULL, seeds=range(2), **rest) -> list[Job]:
+    return make_plan(BASE, settings, Path("runs/ablation"), seeds, list(ARMS), **rest)
+
+
+def test_arms_of_a_seed_differ_in_what_they_say_and_in_nothing_else():
+    jobs = {job.arm: job for job in plan(long=False) if job.seed == 0}
+    lead = flatten(jobs[LEAD].config.model_dump(mode="json"))
+    for arm, job in jobs.items():
+        words = [word.removeprefix("--") for word in ARMS[arm] if word.startswith("--")]
+        mine = flatten(job.config.model_dump(mode="json"))
+        differing = {key for key in {*lead, *mine} if lead.get(key) != mine.get(key)} - {"run_dir"}
+        assert all(any(key == word or key.startswith(f"{word}.") for word in words) for key in differing), arm
+    assert {job.config.grpo.steps for job in jobs.values()} == {64} and len({job.folder for job in jobs.values()}) == len(ARMS)
+
+
+@pytest.mark.parametrize("arm", [arm for arm in ARMS if arm not in (LEAD, "hard")])
+def test_arms_that_change_the_training_alone_take_every_stage_over(arm):
+    jobs = plan(long=False)
+    job = next(job for job in jobs if job.arm == arm and job.seed == 1)
+    lead = lead_of(job, jobs)
+    assert lead is not None and (lead.arm, lead.seed) == (LEAD, 1)
+    assert [stage.name for stage in shared_stages(lead.config, job.config)] == ALL
+
+
+def test_another_rule_fits_its_own_probe():
+    jobs = plan(long=False)
+    hard = next(job for job in jobs if job.arm == "hard")
+    assert [stage.name for stage in shared_stages(jobs[0].config, hard.config)] == ALL[:-1]
+
+
+@pytest.mark.parametrize(
+    ("override", "left"),
+    [
+        (("--evals.samples", "4"), 0),
+        (("--seed", "9"), 1),
+        (("--problems.count", "10"), 1),
+        (("--suites.samples", "9"), 2),
+        (("--solutions.samples", "9"), 3),
+        (("--consensus.tau", "5"), 5),
+        (("--probe.folds", "7"), 6),
+        (("--grpo.learning_rate", "1e-3"), len(STAGES)),
+    ],
+)
+def test_a_stage_is_shared_only_when_all_that_it_reads_is_equal(override, left):
+    assert len(shared_stages(load_config(BASE), load_config(BASE, override))) == left
+
+
+def test_long_runs_share_the_base_s_evaluation_alone():
+    jobs = plan()
+    for job in [job for job in jobs if job.long]:
+        lead = lead_of(job, jobs)
+        assert lead is not None and [stage.name for stage in shared_stages(lead.config, job.config)] == ALL[:1]
+        assert job.config.rounds == 20
+
+
+def test_without_guards_no_signal_has_a_limit_and_the_same_problems_stay_apart():
+    jobs = {job.arm: job.config for job in plan(long=False)}
+    rules = {name for name, field in GuardsConfig.model_fields.items() if GuardRule in getattr(field.annotation, "__args__", ())}
+    assert rules == set(SIGNALS)
+    bare, mixed = jobs["mixed_unguarded"].guards, jobs["mixed"].guards
+    assert all(getattr(bare, name) is None for name in SIGNALS) and bare.kl_every == 0
+    assert (bare.enabled, bare.held_out_problems) == (mixed.enabled, mixed.held_out_problems)
+
+
+def test_only_the_oracle_s_folder_is_named_so_and_only_it_is_rewarded_by_references():
+    for job in plan():
+        assert (job.config.grpo.reward == "oracle") == (job.arm == "oracle") == ("oracle" in job.folder.name)
+
+
+def test_leads_come_first_and_quick_is_smaller():
+    jobs = plan()
+    assert [job.arm for job in jobs[:2]] == [LEAD, LEAD] and all(job.long for job in jobs[-2:])
+    assert len({job.folder for job in jobs}) == len(jobs) == 2 * len(ARMS) + 2
+    quick = plan(QUICK)[0].config
+    assert quick.grpo.steps < 64 and quick.problems.count < jobs[0].config.problems.count
+
+
+def test_a_key_that_no_config_has_ends_before_any_work():
+    with pytest.raises(UserError, match="learning_rat"):
+        plan(extra=["--grpo.learning_rat", "1"])
