@@ -12,7 +12,7 @@ GPU := $(shell command -v nvidia-smi 2>/dev/null)
 CONFIG ?= configs/seedling.yaml
 ARGS ?=
 RUN ?= runs/seedling
-ACCELERATE_CONFIG ?= configs/accelerate/$(if $(GPU),gpu,cpu).yaml
+ACCELERATE_CONFIG ?= configs/accelerate/$(if $(GPU),one_gpu,cpu).yaml
 # Without a GPU, torch comes first and in a CPU build: from where pip is configured to look, else from the CPU index.
 UCODER_TORCH ?= torch==2.13.0
 UCODER_TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
