@@ -19,6 +19,7 @@ from rl.evals.base import Unavailable, load_benchmark
 from rl.evals.passk import bootstrap_interval
 from rl.evals.runner import evaluate
 from rl.monitor import clean, read_metrics
+from rl.publish import publish_result, publish_round
 from rl.round_files import read_rows, write_rows
 from rl.run_folder import write_atomically
 
@@ -66,6 +67,8 @@ def evaluate_policy(run: Run, index: int, policy: str) -> dict[str, Any]:
         write_atomically(folder / "metrics.json", json.dumps(row, indent=1, default=clean))
         run.monitor.round(row, index)
         _write_summary(run)
+        if index:
+            publish_round(run, row)
     return row
 
 
@@ -144,4 +147,5 @@ def finish(run: Run) -> None:
     report = write_report(run.folder)
     last = summary["final"]
     checkpoint = run.folder / last["training"]["checkpoint"] if last["round"] else Path(run.model)
+    publish_result(run, checkpoint, report)
     print_summary(summary, {"best checkpoint": str(checkpoint), "report": str(report)}, run.console)

@@ -23,6 +23,7 @@ from probing.samplers.base import Sampler, SamplingParams
 from rl.checkpoints import discard, latest_complete, load_policy, read_result, save_policy, write_result
 from rl.grpo_trainer import BatchRewards, PolicyTrainer
 from rl.guard_callback import GuardCallback
+from rl.rollout_log import RolloutLog
 from rl.rollouts import PolicyRollouts, SamplerFactory, derive_seed
 from rl.scoring import GrpoTask, RolloutScorer
 from rl.trainer_parts import StepCallback, optimizer_arguments, quiet_libraries, step_figures
@@ -102,7 +103,7 @@ def train_grpo(
             start=policy_dir,
             rewards=rewards,
             measure_kl_every=guards.kl_every if guards is not None and guards.enabled else 0,
-            callbacks=[guard, StepCallback(log, progress, guard.state)],
+            callbacks=[guard, RolloutLog(rewards, out_dir), StepCallback(log, progress, guard.state)],
         )
         guard.trainer = trainer
         trainer.remove_callback(PrinterCallback)

@@ -18,7 +18,7 @@ from trl.trainer.utils import add_fused_lm_head
 
 from rl.checkpoints import load_policy
 from rl.rollouts import PolicyRollouts
-from rl.scoring import BatchScores, RolloutScorer
+from rl.scoring import BatchScores, RolloutScore, RolloutScorer
 from rl.shared_prefix import can_share_prefix, shared_prefix_logps
 
 KL_ROWS = 32  # rollouts of a rank that the KL from the round's start is measured on
@@ -45,12 +45,17 @@ class BatchRewards:
         self._local = slice(rank * len(completions), (rank + 1) * len(completions))
         for name, value in self.batch.metrics.items():
             log_metric(name, value)
-        return [s.reward.consensus_normed if s.reward.total is not None else None for s in self.batch.scores[self._local]]
+        return [s.reward.consensus_normed if s.reward.total is not None else None for s in self.mine]
 
     def quality_probe(self, **_: Any) -> list[float | None]:
         """The probe's part, of the same scoring."""
+        return [s.reward.probe_normed if s.reward.total is not None else None for s in self.mine]
+
+    @property
+    def mine(self) -> list[RolloutScore]:
+        """The scores of this rank's rollouts, in row order."""
         assert self.batch is not None
-        return [s.reward.probe_normed if s.reward.total is not None else None for s in self.batch.scores[self._local]]
+        return self.batch.scores[self._local]
 
     @property
     def weights(self) -> list[float]:

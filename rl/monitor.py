@@ -56,12 +56,11 @@ class Monitor:
     ) -> None:
         self.main, self.config, self.clock, self.path = main, config, clock, folder / "metrics.jsonl"
         self.trackers: list[Tracker] = [] if not main else list(trackers) if trackers is not None else make_trackers(config, folder)
-        self.last_step: dict[int, int] = {}  # round -> optimizer steps of its training
-        self.guards_fired = 0
+        self._points = Points()
         if main:
             _mend_last_line(self.path)
             for row in read_metrics(self.path):
-                self._note(row)
+                self._points.note(row)
 
     def __enter__(self) -> Self:
         return self
@@ -77,9 +76,10 @@ class Monitor:
         row = {"round": round, "stage": stage, "step": step, "time": self.clock(), **figures}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, allow_nan=False) + "\n")
-        self._note(row)
-        axis = None if step is None else self._global_step(round, step)
-        self._send({_full_name(stage, name): value for name, value in figures.items()}, round, axis)
+        self._points.note(row)
+        numbers, axis = self._points.of(row)
+        for tracker in self.trackers if numbers else ():
+            tracker.log(numbers, round, axis)
 
     def training_log(self, round: int, stage: str = "grpo") -> Callable[[Mapping[str, Any]], None]:
         """A log function for training: records carry their `step`; a guard's action goes to the stage `guards`."""
@@ -123,22 +123,40 @@ class Monitor:
             tracker.close()
         self.trackers = []
 
-    def _note(self, row: Mapping[str, Any]) -> None:
+
+class Points:
+    """Lines of metrics.jsonl as the trackers see them: full names, finite numbers, steps counted over all rounds.
+
+    `note` each line before asking for its point.
+    """
+
+    def __init__(self) -> None:
+        self.last_step: dict[int, int] = {}  # round -> optimizer steps of its training
+        self.guards_fired = 0
+
+    def note(self, row: Mapping[str, Any]) -> None:
         if row["stage"] in TRAINING_STAGES and row["step"] is not None:
             self.last_step[row["round"]] = max(self.last_step.get(row["round"], 0), row["step"])
         if row["stage"] == "guards":
             self.guards_fired += 1
 
-    def _global_step(self, round: int, step: int) -> int:
-        """Optimizer steps over all rounds: the trackers' curves go on where the last round's ended."""
-        return sum(steps for earlier, steps in self.last_step.items() if earlier < round) + step
-
-    def _send(self, figures: Mapping[str, Any], round: int, step: int | None) -> None:
+    def of(self, row: Mapping[str, Any]) -> tuple[dict[str, float], int | None]:
+        """(figures by full name, optimizer steps over all rounds or None). The curves of a round go on where the last round's ended."""
+        figures = {_full_name(row["stage"], name): value for name, value in row.items() if name not in KEYS}
         numbers = {name: float(value) for name, value in figures.items() if isinstance(value, (int, float))}
-        if "guards/guard_action" in figures:
-            numbers["guards/fired"] = float(self.guards_fired)
-        for tracker in self.trackers if numbers else ():
-            tracker.log(numbers, round, step)
+        if row["step"] is None:
+            return numbers, None
+        numbers["guards/fired"] = float(self.guards_fired)  # at every step, so that a quiet run shows a zero
+        return numbers, sum(steps for earlier, steps in self.last_step.items() if earlier < row["round"]) + row["step"]
+
+
+def read_points(path: Path) -> Iterator[tuple[dict[str, float], int, int | None]]:
+    """(figures, round, step) of a metrics.jsonl, as the trackers received them."""
+    points = Points()
+    for row in read_metrics(path):
+        points.note(row)
+        numbers, step = points.of(row)
+        yield numbers, row["round"], step
 
 
 def _full_name(stage: str, name: str) -> str:

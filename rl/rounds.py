@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -120,8 +121,11 @@ class Round:
         chosen = [p for p in problems if p.id in tested]
 
         def compute() -> list[Candidate]:
+            started = time.monotonic()
             with self.run.bar(self.index, "solutions", len(chosen) * self.config.solutions.samples, "samples") as advance:
-                return sample_solutions(self.sampler, self.chat, chosen, self.config.solutions, self.seed("solutions"), advance)
+                found = sample_solutions(self.sampler, self.chat, chosen, self.config.solutions, self.seed("solutions"), advance)
+            self.run.log("sampling", self.index, sampling_figures(found, time.monotonic() - started))
+            return found
 
         return self.run.once(
             self.index, "solutions", self.folder / "candidates.jsonl", compute, write_records, lambda p: read_records(p, Candidate)
@@ -235,6 +239,22 @@ class RoundError(RuntimeError):
 
 def _known(value: float) -> float | None:
     return None if math.isnan(value) else round(float(value), 5)
+
+
+def sampling_figures(candidates: Sequence[Candidate], seconds: float) -> dict[str, float]:
+    """Stage 5's samples in figures: how many, how long, how fast, and the shares that hold no program or were cut off."""
+    if not candidates:
+        return {"samples": 0}
+    tokens, count = sum(c.n_tokens for c in candidates), len(candidates)
+    return {
+        "samples": count,
+        "tokens": tokens,
+        "tokens_per_second": tokens / seconds,
+        "mean_tokens": tokens / count,
+        "mean_logprob": sum(c.mean_logprob for c in candidates) / count,
+        "no_program": sum(c.code is None for c in candidates) / count,
+        "cut_off": sum(not c.finished for c in candidates) / count,
+    }
 
 
 def consensus_figures(verdicts: Sequence[Verdict]) -> dict[str, float | None]:

@@ -22,7 +22,7 @@ from rl.run_folder import write_atomically
 
 # metric groups by their axis; a name is GROUP/METRIC
 STEP_GROUPS = ("grpo", "sft", "guards", "audit", "outcomes")
-ROUND_GROUPS = ("eval", "probe", "consensus", "sampling", "sandbox", "problems", "suites", "funnel", "seconds", "clusters")
+ROUND_GROUPS = ("eval", "probe", "consensus", "sampling", "sandbox", "problems", "suites", "funnel", "seconds", "programs")
 WandbMode = Literal["online", "offline", "disabled"]
 WANDB_HOST = "https://api.wandb.ai"
 
@@ -135,7 +135,7 @@ class WandbTracker:
         self.run.log({name: self.wandb.Table(columns=list(columns), data=[list(row) for row in rows]), "round": round})
 
     def artifact(self, path: Path, name: str, kind: str, aliases: Sequence[str]) -> None:
-        artifact = self.wandb.Artifact(name, type=kind)
+        artifact = self.wandb.Artifact(f"{name}-{self.run.id}", type=kind)  # names are the project's: each run has its own
         if path.is_dir():
             artifact.add_dir(str(path))
         else:

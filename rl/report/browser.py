@@ -58,17 +58,16 @@ def choose(verdicts: Sequence[Row], count: int = PROBLEMS_PER_ROUND) -> list[Row
     pool = sorted(kept if len(kept) >= count else voted, key=lambda row: -row["top_share"])
     if len(pool) <= count:
         return pool
-    return [pool[round(i * (len(pool) - 1) / (count - 1))] for i in range(count)]
+    return [pool[round(i * (len(pool) - 1) / max(count - 1, 1))] for i in range(count)]
 
 
-def problems_of(files: RoundFiles) -> list[ProblemView]:
-    """The problems of one round that the browser shows."""
-    chosen = choose(list(files.rows("clusters")))
+def problems_of(files: RoundFiles, count: int = PROBLEMS_PER_ROUND) -> list[ProblemView]:
+    """`count` problems of one round with their clusters."""
+    chosen = choose(list(files.rows("clusters")), count)
     wanted = {row["problem_id"] for row in chosen}
     problems = {row["id"]: row for row in files.rows("problems") if row["id"] in wanted}
     pools = {row["problem_id"]: row["inputs"] for row in files.rows("suites") if row["problem_id"] in wanted}
-    programs = files.by_problem("executions")
-    scores = files.by_problem("scores")
+    programs, scores = files.by_problem("executions", wanted), files.by_problem("scores", wanted)
     return [
         _view(row, problems[row["problem_id"]], pools.get(row["problem_id"], ()), programs.get(row["problem_id"], ()), scores)
         for row in chosen
@@ -98,11 +97,15 @@ def _view(verdict: Row, problem: Row, pool: Sequence[str], programs: Sequence[Ro
     )
 
 
+def largest_text(verdict: Row, rank: int, programs: Sequence[Row]) -> Row | None:
+    """Of a cluster's distinct programs, the one that most of its members wrote; None for no cluster."""
+    members = {i for i, label in enumerate(verdict["labels"]) if label == rank >= 0}
+    return max((row for row in programs if members & set(row["candidates"])), key=lambda row: len(row["candidates"]), default=None)
+
+
 def _cluster(verdict: Row, rank: int, columns: Sequence[int], programs: Sequence[Row], scored: Mapping[int, Row]) -> ClusterView:
-    members = [i for i, label in enumerate(verdict["labels"]) if label == rank]
-    written = [row for row in programs if set(row["candidates"]) & set(members)]
-    shown = max(written, key=lambda row: len(row["candidates"]), default=None)  # the text that most members wrote
-    rows = [scored[i] for i in members if i in scored]
+    shown = largest_text(verdict, rank, programs)
+    rows = [scored[i] for i, label in enumerate(verdict["labels"]) if label == rank and i in scored]
     return ClusterView(
         share=verdict["counts"][rank] / max(verdict["n_valid"], 1),
         members=verdict["counts"][rank],

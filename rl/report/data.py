@@ -7,7 +7,7 @@ suites.jsonl, candidates.jsonl, executions.jsonl, clusters.jsonl, scores.jsonl, 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,11 +35,12 @@ class RoundFiles:
                 for line in file:
                     yield json.loads(line)
 
-    def by_problem(self, name: str) -> dict[str, list[Row]]:
-        """The same, grouped by problem_id, in order."""
+    def by_problem(self, name: str, wanted: Container[str] | None = None) -> dict[str, list[Row]]:
+        """The same, grouped by problem_id, in order; only the wanted problems, where they are named."""
         groups: dict[str, list[Row]] = {}
         for row in self.rows(name):
-            groups.setdefault(row["problem_id"], []).append(row)
+            if wanted is None or row["problem_id"] in wanted:
+                groups.setdefault(row["problem_id"], []).append(row)
         return groups
 
     @property
@@ -73,18 +74,6 @@ class RunData:
     @property
     def guard_events(self) -> list[Row]:
         return [row for row in self.metrics if row["stage"] == "guards"]
-
-    def paired_gains(self) -> list[float]:
-        """Differences of pass@1 between the final round and the base, task by task, on the first benchmark; empty where not kept."""
-        folders = {files.number: files for files in self.rounds}
-        names = list(self.base.get("benchmarks") or {})
-        number = self.final.get("round")
-        first, last = folders.get(0), folders.get(self.rows[-1]["round"] if number is None else number)
-        if not names or first is None or last is None:
-            return []
-        before, after = ({row["id"]: known(row, "pass@1") for row in files.rows(f"eval_{names[0]}")} for files in (first, last))
-        pairs = [(value, after.get(task)) for task, value in before.items()]
-        return [new - old for old, new in pairs if old is not None and new is not None]
 
     def training_steps(self) -> list[Row]:
         """One row a step of training, with `global_step` counted over all rounds, in order."""

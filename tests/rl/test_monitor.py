@@ -108,7 +108,7 @@ def test_names_at_trackers(tmp_path: Path) -> None:
         monitor.log("grpo", 1, {"loss": 0.1, "audit/accuracy": 0.5}, step=1)
         monitor.round(summary_row(1), 1)
     assert tracker.points[0][0] == {"probe/within/raw": 0.6, "probe/layer": 3.0}
-    assert tracker.points[1][0] == {"grpo/loss": 0.1, "audit/accuracy": 0.5}
+    assert tracker.points[1][0] == {"grpo/loss": 0.1, "audit/accuracy": 0.5, "guards/fired": 0.0}
     assert {"eval/pass@1", "eval/seedling/pass@1", "eval/pass@1_ci/low", "seconds/eval", "funnel/dropped/malformed"} <= tracker.points[2][
         0
     ].keys()
@@ -128,7 +128,7 @@ def test_steps_go_on_over_rounds(tmp_path: Path) -> None:
     with Monitor(tmp_path, config(), trackers=[tracker]) as monitor:
         write_a_run(monitor)
     assert [step for values, _, step in tracker.points if "grpo/loss" in values] == [1, 2, 3, 4]
-    assert [values["guards/fired"] for values, _, _ in tracker.points if "guards/fired" in values] == [1.0, 2.0]
+    assert [values["guards/fired"] for values, _, _ in tracker.points if "guards/fired" in values] == [0.0, 0.0, 1.0, 1.0, 1.0, 2.0]
     assert tracker.tables == [("clusters", 1), ("clusters", 2)]
     assert tracker.closed == 1
 
@@ -140,7 +140,7 @@ def test_a_resumed_run_continues_its_axes_and_its_id(tmp_path: Path) -> None:
     with Monitor(tmp_path, config(), trackers=[second]) as monitor:
         monitor.training_log(3)({"step": 1, "loss": 0.1})
         monitor.training_log(3)({**GUARD_ACTION, "step": 1})
-    assert second.points[0] == ({"grpo/loss": 0.1}, 3, 5)
+    assert second.points[0] == ({"grpo/loss": 0.1, "guards/fired": 2.0}, 3, 5)
     assert second.points[1][0]["guards/fired"] == 3.0
     assert run_id(tmp_path, "wandb") == run_id(tmp_path, "wandb") != run_id(tmp_path, "trackio")
 
