@@ -149,7 +149,8 @@ def _number(value: Any, percent: bool = False, digits: int = 3) -> str:
     return f"{100 * value:.1f} %" if percent else f"{value:,.{digits}f}"
 
 
-def _with_interval(row: Mapping[str, Any], key: str) -> str:
+def with_interval(row: Mapping[str, Any], key: str) -> str:
+    """`41.2 % [38.0, 44.5]`, from a row that has the share under `key` and its interval under `key_ci`."""
     interval = row.get(f"{key}_ci")
     text = _number(row.get(key), percent=True)
     return text if interval is None else f"{text} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
@@ -170,7 +171,7 @@ QUALITY_COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("tokens", "mean_length", "tokens"),
 )
 _FORMATS: dict[str, Callable[[Mapping[str, Any], str], str]] = {
-    "interval": _with_interval,
+    "interval": with_interval,
     "percent": lambda row, key: _number(row.get(key), percent=True),
     "auroc": lambda row, key: _number(row.get(key)),
     "number": lambda row, key: _number(row.get(key), digits=2),

@@ -45,6 +45,8 @@ def _row(number: int, gain: float, audited: bool) -> dict[str, Any]:
     }
     if number:
         row |= {
+            "gain": at - 0.41,
+            "gain_ci": [at - 0.44, at - 0.38],
             "label_accuracy": 0.6 + 0.03 * number if audited else None,
             "probe_auroc_within_raw": 0.66 + 0.01 * number,
             "probe_auroc_within_controlled": 0.64 + 0.01 * number,
