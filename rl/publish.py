@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rl.report.browser import ClusterView, ProblemView, problems_of
 from rl.report.data import RoundFiles
-from rl.rollout_log import NAME as ROLLOUTS
-from rl.round_files import read_rows
+from rl.round_files import ROLLOUTS, read_rows
 
 if TYPE_CHECKING:
     from rl.run import Run

@@ -14,10 +14,9 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from probing.samplers.base import Completion
 from rl.grpo_trainer import BatchRewards
-from rl.round_files import read_rows, write_rows
+from rl.round_files import ROLLOUTS, read_rows, write_rows
 from rl.scoring import RolloutScore
 
-NAME = "rollouts.jsonl"
 KEPT = 2  # rollouts of a step at each end
 
 
@@ -25,7 +24,7 @@ class RolloutLog(TrainerCallback):
     """Writes `folder/rollouts.jsonl`. Steps that a resumed training makes again replace what they left before."""
 
     def __init__(self, rewards: BatchRewards, folder: Path) -> None:
-        self.rewards, self.path = rewards, folder / NAME
+        self.rewards, self.path = rewards, folder / ROLLOUTS
         self.rows: list[dict[str, Any]] = []
         self._seen: object = None  # the batch last written: several optimizer steps may share one
 

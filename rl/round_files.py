@@ -17,6 +17,8 @@ from probing.records import Candidate, Problem, TestSuite
 from rewards.records import Execution, Kind, Outcome
 from rl.run_folder import write_atomically
 
+ROLLOUTS = "rollouts.jsonl"  # beside the checkpoint of GRPO: the best and worst rewarded rollouts of training, for a person to read
+
 Record = TypeVar("Record", Problem, TestSuite, Candidate, "Verdict")
 
 

@@ -15,6 +15,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from rl.console import duration
+from rl.monitor import KEYS
 from rl.report import plots
 from rl.report.browser import problems_of
 from rl.report.data import Row, RunData, known, read_run
@@ -65,12 +66,19 @@ def render(run: RunData, other: RunData | None = None) -> str:
         js=Markup((HERE / "report.js").read_text(encoding="utf-8")),
         run=run,
         verdict=judge(run),
-        sides=[{"label": label, "run": side, "verdict": judge(side)} for label, side in named],
+        sides=[_side(label, side, place) for place, (label, side) in enumerate(named)],
         comparing=other is not None,
         facts=_facts(run),
         learning=_named_plots(
             ("pass@1", plots.learning_curve(named, "pass@1", "pass1", "pass@1"), "with its 95 % interval"),
-            ("Known and reachable", plots.breadth_curves(run, "breadth"), "pass@16 is what sampling can reach; labels come from votes"),
+            *(
+                (
+                    "Known and reachable" + (f": {label}" if other is not None else ""),
+                    plots.breadth_curves(side, f"breadth-{place}"),
+                    "pass@16 is what sampling can reach; labels come from votes",
+                )
+                for place, (label, side) in enumerate(named)
+            ),
         ),
         training=_named_plots(
             *(
@@ -79,20 +87,28 @@ def render(run: RunData, other: RunData | None = None) -> str:
             )
         ),
         columns=TABLE_COLUMNS,
-        rows=run.rows,
-        benchmarks=_benchmarks(run),
         cell=table_cell,
-        funnels=[(row["round"], row["funnel"]) for row in run.rows if row.get("funnel")],
-        funnel_plot=_funnel_plot(run),
-        reliability=_reliability(run),
         browser=[(files.number, views) for files in run.rounds if (views := problems_of(files))],
-        events=run.guard_events,
-        time_plot=_time_plot(run),
         config_text=yaml.safe_dump(run.config, sort_keys=False, width=100),
         command=_command(run),
         config_differences=[] if other is None else _differences(run.config, other.config),
         version_differences=[] if other is None else _differences(run.versions, other.versions),
     )
+
+
+def _side(label: str, run: RunData, place: int) -> dict[str, Any]:
+    """What is shown of each run on its own, one under the other. place: 0 or 1, for ids that differ."""
+    return {
+        "label": label,
+        "run": run,
+        "verdict": judge(run),
+        "benchmarks": _benchmarks(run),
+        "funnels": [(row["round"], row["funnel"]) for row in run.rows if row.get("funnel")],
+        "funnel_plot": _funnel_plot(run, f"funnel-{place}"),
+        "reliability": _reliability(run, place),
+        "time_plot": _time_plot(run, f"time-{place}"),
+        "work": _work(run),
+    }
 
 
 def python_html(code: str) -> Markup:
@@ -159,7 +175,7 @@ def _benchmarks(run: RunData) -> list[tuple[str, list[tuple[str, str]]]]:
     return found
 
 
-def _funnel_plot(run: RunData) -> Markup | None:
+def _funnel_plot(run: RunData, name: str) -> Markup | None:
     bars = [
         (
             f"round {row['round']}",
@@ -168,21 +184,34 @@ def _funnel_plot(run: RunData) -> Markup | None:
         for row in run.rows
         if row.get("funnel")
     ]
-    svg = plots.stacked_bars(bars, "funnel", "problems", "Problems proposed in each round: kept, and why dropped") if bars else None
+    svg = plots.stacked_bars(bars, name, "problems", "Problems proposed in each round: kept, and why dropped") if bars else None
     return None if svg is None else Markup(svg)
 
 
-def _time_plot(run: RunData) -> Markup | None:
+def _time_plot(run: RunData, name: str) -> Markup | None:
     bars = [(f"round {row['round']}", {k: float(v) for k, v in row["seconds"].items()}) for row in run.rows if row.get("seconds")]
-    svg = plots.stacked_bars(bars, "time", "seconds", "Seconds by stage in each round") if bars else None
+    svg = plots.stacked_bars(bars, name, "seconds", "Seconds by stage in each round") if bars else None
     return None if svg is None else Markup(svg)
 
 
-def _reliability(run: RunData) -> dict[str, Any]:
+def _work(run: RunData) -> list[tuple[str, int]]:
+    """What was bought with the time: counts over all rounds, where the run logged them."""
+    lines = [row for row in run.metrics if row["step"] is None]
+    steps = run.training_steps()
+    counts = {
+        "solutions sampled": sum(row["samples"] for row in lines if row["stage"] == "sampling" and row.get("samples")),
+        "tokens of solutions": sum(row["tokens"] for row in lines if row["stage"] == "sampling" and row.get("tokens")),
+        "calls run in the sandbox": sum(v for row in lines if row["stage"] == "sandbox" for k, v in row.items() if k not in KEYS and v),
+        "optimizer steps": len(steps),
+    }
+    return [(name, count) for name, count in counts.items() if count]
+
+
+def _reliability(run: RunData, place: int) -> dict[str, Any]:
     record = judge_record(run)
     truth = "audited against the oracle" if record.truth == "audit" else "against consensus labels, not the truth"
     curves = [("probe", record.centred_probe), ("mean logprob", record.centred_logprob), ("shortness", record.centred_length)]
-    auroc = plots.auroc_dots(run, "auroc")
+    auroc = plots.auroc_dots(run, f"auroc-{place}")
     label = "right (audited)" if record.truth == "audit" else "in the winning cluster"
     return {
         "probes": [(files.number, files.probe) for files in run.rounds if files.probe],
@@ -190,11 +219,15 @@ def _reliability(run: RunData) -> dict[str, Any]:
             ("What separates right from wrong", auroc, "within held-out problems; a dot a round, the latest filled"),
             (
                 "Does agreement mean right?",
-                plots.reliability(record.shares, "shares", "share of the winning cluster", "right (audited)"),
+                plots.reliability(record.shares, f"shares-{place}", "share of the winning cluster", "right (audited)"),
                 "by problem",
             ),
-            ("Is the probe calibrated?", plots.reliability(record.probes, "calibration", "probability given by the probe", label), truth),
-            ("What ranks answers within a problem?", plots.roc(curves, "roc"), truth),
+            (
+                "Is the probe calibrated?",
+                plots.reliability(record.probes, f"calibration-{place}", "probability given by the probe", label),
+                truth,
+            ),
+            ("What ranks answers within a problem?", plots.roc(curves, f"roc-{place}"), truth),
         ),
     }
 

@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 from matplotlib.ticker import PercentFormatter
 
+from rl.evals.passk import wilson_interval
 from rl.report.data import Row, RunData, known
 from rl.report.theme import INK, MUTED, SERIES, STYLE, legend_above, new_figure, to_svg, whole_ticks
 
@@ -197,7 +198,7 @@ def reliability(points: Sequence[tuple[float, bool]], name: str, x_label: str, y
     chunks = [chunk for chunk in np.array_split(np.arange(len(ordered)), bins) if len(chunk)]
     claims = [float(np.mean([ordered[i][0] for i in chunk])) for chunk in chunks]
     rates = [float(np.mean([ordered[i][1] for i in chunk])) for chunk in chunks]
-    intervals = [wilson(sum(ordered[i][1] for i in chunk), len(chunk)) for chunk in chunks]
+    intervals = [wilson_interval(sum(ordered[i][1] for i in chunk), len(chunk)) for chunk in chunks]
     with matplotlib.rc_context(STYLE):
         figure, axes = new_figure()
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1.0, linestyle=(0, (2, 3)))
@@ -209,18 +210,6 @@ def reliability(points: Sequence[tuple[float, bool]], name: str, x_label: str, y
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         return to_svg(figure, name, f"share that was right, by {x_label}")
-
-
-def wilson(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
-    """95 % Wilson interval of a proportion.
-
-    >>> [round(x, 3) for x in wilson(5, 10)]
-    [0.237, 0.763]
-    """
-    rate, shrink = successes / trials, 1 + z * z / trials
-    middle = (rate + z * z / (2 * trials)) / shrink
-    half = z * np.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials * trials)) / shrink
-    return float(middle - half), float(middle + half)
 
 
 def roc(curves: Sequence[tuple[str, Sequence[tuple[float, bool]]]], name: str) -> str | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import stdev
 from typing import Any, Literal
 
 from rl.report.data import RunData, known
@@ -55,11 +54,9 @@ def gain_interval(run: RunData) -> tuple[float | None, float | None, float | Non
     base, final = known(run.base, "pass@1"), known(run.final, "pass@1")
     if base is None or final is None:
         return None, None, None, ""
-    paired = run.paired_gains()
-    if len(paired) > 1:
-        half = 1.96 * stdev(paired) / math.sqrt(len(paired))
-        middle = sum(paired) / len(paired)
-        return final - base, middle - half, middle + half, f"paired over {len(paired)} tasks"
+    gain, interval = known(run.final, "gain"), run.final.get("gain_ci")
+    if gain is not None and interval is not None:
+        return gain, interval[0], interval[1], "bootstrap, paired over tasks"
     intervals = [row["pass@1_ci"] for row in (run.base, run.final) if row.get("pass@1_ci")]
     if len(intervals) < 2:
         return final - base, None, None, ""
@@ -101,13 +98,12 @@ def _interval(low: float | None, high: float | None, kind: str) -> Check:
 def _held(run: RunData) -> Check:
     title = "Did it hold to the end?"
     scores = {row["round"]: value for row in run.rows if (value := known(row, "pass@1")) is not None}
-    last = scores.get(run.rows[-1]["round"])
-    if last is None:
-        return Check("unknown", title, "The last round has no pass@1.")
+    result = scores.get(run.final["round"])
+    if result is None:
+        return Check("unknown", title, "The result has no pass@1.")
     best = max(scores, key=lambda number: scores[number])
-    if last < scores[best] - KEPT_GAIN:
-        return Check("warn", title, f"Round {best} reached {percent(scores[best])}; the last round fell back to {percent(last)}.")
-    return Check("good", title, f"The last round ({percent(last)}) is at or near the best ({percent(scores[best])}, round {best}).")
+    text = f"The result (round {run.final['round']}) has {percent(result)}; round {best} reached {percent(scores[best])}."
+    return Check("good" if result >= scores[best] - KEPT_GAIN else "warn", title, text)
 
 
 def _breadth(run: RunData) -> Check:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -10,14 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scipy.stats import binomtest
 
 from rl.console import UserError
 from rl.report import write_report
 from rl.report.browser import choose, problems_of
 from rl.report.cli import main
 from rl.report.data import RunData, read_run
-from rl.report.plots import wilson
 from rl.report.reliability import judge_record
 from rl.report.verdict import judge
 from tests.rl.fake_run import INPUTS, write_run
@@ -75,29 +74,30 @@ def test_the_same_run_gives_the_same_bytes(folder: Path, page: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("final", "interval", "status", "words"),
+    ("gain", "interval", "status", "words"),
     [
-        (0.54, [0.52, 0.56], "good", "improved by 13.0 points"),
-        (0.30, [0.28, 0.32], "bad", "got worse by 11.0 points"),
-        (0.42, [0.39, 0.45], "warn", "No clear change: +1.0 points"),
-        (None, None, "unknown", "not measured"),
+        (0.13, [0.09, 0.17], "good", "improved by 13.0 points"),
+        (-0.11, [-0.15, -0.07], "bad", "got worse by 11.0 points"),
+        (0.01, [-0.03, 0.05], "warn", "No clear change: +1.0 points"),
     ],
 )
-def test_the_verdict_follows_the_interval(folder: Path, final: float | None, interval: list[float] | None, status: str, words: str) -> None:
-    verdict = judge(with_summary(folder, **{"pass@1": final, "pass@1_ci": interval}))
-    assert verdict.status == status
+def test_the_verdict_follows_the_paired_interval(folder: Path, gain: float, interval: list[float], status: str, words: str) -> None:
+    verdict = judge(with_summary(folder, **{"pass@1": 0.41 + gain, "gain": gain, "gain_ci": interval}))
+    assert (verdict.status, verdict.low, verdict.high) == (status, *interval)
     assert words in verdict.headline
+    assert "paired" in verdict.interval_kind
 
 
-def test_the_gain_is_paired_over_tasks_where_the_run_kept_them(tmp_path: Path) -> None:
-    folder = write_run(tmp_path / "run", rounds=1)
-    before, after = [0.2, 0.4, 0.9, 0.1], [0.3, 0.5, 1.0, None]
-    for number, shares in ((0, before), (1, after)):
-        rows = [{"id": str(i), "n": 16, "pass@1": share} if share is not None else {"id": str(i), "n": 0} for i, share in enumerate(shares)]
-        (folder / f"round_{number:02d}" / "eval_seedling.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    verdict = judge(read_run(folder))
-    assert verdict.interval_kind == "paired over 3 tasks"
-    assert (verdict.low, verdict.high) == pytest.approx((0.1, 0.1))  # each of the three gained a tenth: nothing varies
+def test_without_a_paired_interval_the_two_intervals_are_joined(folder: Path) -> None:
+    verdict = judge(with_summary(folder, **{"pass@1": 0.42, "pass@1_ci": [0.39, 0.45], "gain": None}))
+    assert verdict.interval_kind.startswith("unpaired")
+    assert (verdict.low, verdict.high) == pytest.approx((0.01 - math.hypot(0.025, 0.03), 0.01 + math.hypot(0.025, 0.03)))
+
+
+def test_without_pass_at_1_there_is_no_verdict(folder: Path) -> None:
+    verdict = judge(with_summary(folder, **{"pass@1": None}))
+    assert (verdict.status, verdict.gain) == ("unknown", None)
+    assert "not measured" in verdict.headline
 
 
 @pytest.mark.parametrize(
@@ -172,12 +172,6 @@ def test_the_browser_shows_what_the_files_hold(folder: Path) -> None:
 def test_chosen_problems_spread_over_agreement() -> None:
     verdicts = [{"problem_id": str(i), "counts": [1], "kept": True, "top_share": i / 20} for i in range(21)]
     assert [row["top_share"] for row in choose(verdicts, 5)] == [1.0, 0.75, 0.5, 0.25, 0.0]
-
-
-@pytest.mark.parametrize(("successes", "trials"), [(0, 5), (3, 9), (40, 40), (17, 300)])
-def test_wilson_intervals_match_scipy(successes: int, trials: int) -> None:
-    found = binomtest(successes, trials).proportion_ci(method="wilson")
-    assert wilson(successes, trials) == pytest.approx((found.low, found.high), abs=1e-4)
 
 
 def test_steps_are_counted_over_rounds(folder: Path) -> None:

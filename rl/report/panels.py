@@ -1,0 +1,83 @@
+"""The panels of the Weights & Biases dashboard, drawn here from a run's own metrics.jsonl: for a look without an account.
+
+It shows what `rl.dashboard.SECTIONS` names, under the same names and on the same axes; it is not W&B's page.
+"""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import jinja2
+import matplotlib
+from markupsafe import Markup
+
+from rl.console import UserError
+from rl.dashboard import SECTIONS, Panel, shown
+from rl.monitor import read_points
+from rl.report.screenshot import screenshot
+from rl.report.theme import SERIES, STYLE, legend_above, new_figure, to_svg, whole_ticks
+from rl.run_folder import write_atomically
+
+HERE = Path(__file__).parent
+Curves = Mapping[str, Sequence[tuple[int, float]]]  # metric -> (place on its axis, value), in order
+
+
+def write_preview(run_dir: Path, out: Path) -> Path:
+    """Draw the dashboard of a run into `out` (.html, or .png by headless Chromium). Raises UserError for a run without metrics."""
+    if out.suffix not in (".html", ".png"):
+        raise UserError("a preview is a page or a picture", str(out), "name a file that ends in .html or .png")
+    page = render(run_dir)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.suffix == ".html":
+        write_atomically(out, page)
+        return out
+    with tempfile.TemporaryDirectory(prefix="ucoder-preview-") as folder:
+        path = Path(folder) / "preview.html"
+        path.write_text(page, encoding="utf-8")
+        return screenshot(path, out)
+
+
+def render(run_dir: Path) -> str:
+    """The page as a string."""
+    by_axis = read_curves(run_dir / "metrics.jsonl")
+    if not any(by_axis.values()):
+        raise UserError("the run has logged no metrics", str(run_dir), "give the run_dir of a run that has begun")
+    sections = []
+    for number, section in enumerate(SECTIONS):
+        drawn = [(p.title, p.axis, draw(p, by_axis[p.axis], f"p{number}-{i}")) for i, p in enumerate(section.panels)]
+        sections.append((section.name, [(title, axis, svg) for title, axis, svg in drawn if svg is not None], section.tables))
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return environment.get_template("panels.html.jinja").render(
+        css=Markup((HERE / "report.css").read_text(encoding="utf-8")), run=run_dir.resolve().name, sections=sections
+    )
+
+
+def read_curves(path: Path) -> dict[str, Curves]:
+    """The logged curves by axis ("step", "round"); of two values at one place, the later."""
+    found: dict[str, dict[str, dict[int, float]]] = {"step": {}, "round": {}}
+    for figures, round, step in read_points(path):
+        for name, value in figures.items():
+            axis, place = ("round", round) if step is None else ("step", step)
+            found[axis].setdefault(name, {})[place] = value
+    return {axis: {name: sorted(points.items()) for name, points in curves.items()} for axis, curves in found.items()}
+
+
+def draw(panel: Panel, curves: Curves, name: str) -> Markup | None:
+    """One panel as inline SVG; None where the run logged nothing for it."""
+    names = shown(panel, curves)
+    if not names:
+        return None
+    with matplotlib.rc_context(STYLE):
+        figure, axes = new_figure(height=2.4)
+        for color, metric in zip(itertools.cycle(SERIES), names, strict=False):
+            points = curves[metric]
+            marker = "o" if panel.axis == "round" or len(points) == 1 else None
+            axes.plot(*zip(*points, strict=True), color=color, marker=marker, markersize=5, linewidth=1.6, label=metric)
+        if panel.axis == "round":
+            whole_ticks(axes, sorted({place for metric in names for place, _ in curves[metric]}))
+        axes.set_xlabel(panel.axis)
+        legend_above(axes, columns=1 if len(names) <= 3 else 2)
+        return Markup(to_svg(figure, name, panel.title))
