@@ -100,8 +100,9 @@ def main(argv: Sequence[str]) -> int:
         if args.export:
             benchmark = benchmarks[name]
             assert isinstance(benchmark, Benchmark)
-            file = _export(benchmark, result, args.export_dir)
-            console.print(f"samples of {name} written to {file}", markup=False, soft_wrap=True)
+            file = write_samples(benchmark, result, args.export_dir)
+            short = "; evalplus wants every task, and --limit left some out" if args.export == "evalplus" and config.limit else ""
+            console.print(f"samples of {name} written to {file}{short}", markup=False, soft_wrap=True)
     scored = {name: result for name, result in results.items() if "unavailable" not in result.metrics}
     if scored:
         console.print(_table(scored))
@@ -188,7 +189,7 @@ def _measure(
     return results, skills
 
 
-def _export(benchmark: Benchmark, result: EvalResult, folder: Path) -> Path:
+def write_samples(benchmark: Benchmark, result: EvalResult, folder: Path) -> Path:
     """The samples in the format of the benchmark's public tool."""
     groups: dict[str, list[tuple[str, str | None]]] = {task.id: [] for task in benchmark.tasks}
     for sample in result.samples:
