@@ -108,7 +108,7 @@ SECTIONS = (
         (
             Panel("pass@1 with its 95 % interval", ("eval/pass@1", "eval/pass@1_ci/low", "eval/pass@1_ci/high"), "round"),
             Panel("Gain over the base with its 95 % interval", ("eval/gain", "eval/gain_ci/low", "eval/gain_ci/high"), "round"),
-            Panel("pass@16 and majority@16 by benchmark", axis="round", pattern=r"eval/[^/]+/(pass|majority)@16"),
+            Panel("pass@k and majority@k by benchmark", axis="round", pattern=r"eval/[^/]+/(pass|majority)@\d+"),
             Panel("Share of problems whose majority is wrong", ("eval/majority_wrong",), "round"),
             Panel("Behavioural entropy (nats)", ("eval/entropy",), "round"),
             Panel("Length (tokens) of an answer", ("eval/mean_length",), "round"),

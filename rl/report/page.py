@@ -14,8 +14,8 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
+from rewards.records import Kind
 from rl.console import duration
-from rl.monitor import KEYS
 from rl.report import plots
 from rl.report.browser import problems_of
 from rl.report.data import Row, RunData, known, read_run
@@ -196,13 +196,15 @@ def _time_plot(run: RunData, name: str) -> Markup | None:
 
 def _work(run: RunData) -> list[tuple[str, int]]:
     """What was bought with the time: counts over all rounds, where the run logged them."""
-    lines = [row for row in run.metrics if row["step"] is None]
-    steps = run.training_steps()
+
+    def total(stage: str, *names: str) -> int:
+        return sum(row.get(name) or 0 for row in run.metrics if row["stage"] == stage for name in names)
+
     counts = {
-        "solutions sampled": sum(row["samples"] for row in lines if row["stage"] == "sampling" and row.get("samples")),
-        "tokens of solutions": sum(row["tokens"] for row in lines if row["stage"] == "sampling" and row.get("tokens")),
-        "calls run in the sandbox": sum(v for row in lines if row["stage"] == "sandbox" for k, v in row.items() if k not in KEYS and v),
-        "optimizer steps": len(steps),
+        "solutions sampled": total("sampling", "samples"),
+        "tokens of solutions": total("sampling", "tokens"),
+        "calls in the sandbox, stage 5": total("sandbox", *(kind.value for kind in Kind)),
+        "optimizer steps": len(run.training_steps()),
     }
     return [(name, count) for name, count in counts.items() if count]
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import jinja2
 import matplotlib
 from markupsafe import Markup
+from matplotlib.ticker import MaxNLocator
 
 from rl.console import UserError
 from rl.dashboard import SECTIONS, Panel, shown
@@ -22,6 +23,7 @@ from rl.report.theme import SERIES, STYLE, legend_above, new_figure, to_svg, who
 from rl.run_folder import write_atomically
 
 HERE = Path(__file__).parent
+PICTURE_HEIGHT = 1380  # pixels: the first section
 Curves = Mapping[str, Sequence[tuple[int, float]]]  # metric -> (place on its axis, value), in order
 
 
@@ -37,7 +39,7 @@ def write_preview(run_dir: Path, out: Path) -> Path:
     with tempfile.TemporaryDirectory(prefix="ucoder-preview-") as folder:
         path = Path(folder) / "preview.html"
         path.write_text(page, encoding="utf-8")
-        return screenshot(path, out)
+        return screenshot(path, out, height=PICTURE_HEIGHT)
 
 
 def render(run_dir: Path) -> str:
@@ -71,13 +73,16 @@ def draw(panel: Panel, curves: Curves, name: str) -> Markup | None:
     if not names:
         return None
     with matplotlib.rc_context(STYLE):
-        figure, axes = new_figure(height=2.4)
+        columns = 1 if len(names) <= 3 else 2
+        figure, axes = new_figure(height=2.3 + 0.18 * -(-len(names) // columns))
         for color, metric in zip(itertools.cycle(SERIES), names, strict=False):
             points = curves[metric]
             marker = "o" if panel.axis == "round" or len(points) == 1 else None
             axes.plot(*zip(*points, strict=True), color=color, marker=marker, markersize=5, linewidth=1.6, label=metric)
         if panel.axis == "round":
             whole_ticks(axes, sorted({place for metric in names for place, _ in curves[metric]}))
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel(panel.axis)
-        legend_above(axes, columns=1 if len(names) <= 3 else 2)
+        legend_above(axes, columns)
         return Markup(to_svg(figure, name, panel.title))

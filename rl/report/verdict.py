@@ -136,11 +136,13 @@ def _probe(run: RunData) -> Check:
     row = next((row for row in reversed(run.rows) if known(row, "probe_auroc_within_controlled") is not None), None)
     if row is None:
         return Check("unknown", title, "There was no probe, or no problem with both right and wrong samples held out.")
-    controlled = known(row, "probe_auroc_within_controlled")
+    controlled, weight = known(row, "probe_auroc_within_controlled"), known(row, "probe_weight")
     assert controlled is not None
     floor = float(run.config.get("probe", {}).get("floor", 0.6))
-    text = f"AUROC within problems, length controlled: {controlled:.3f} (round {row['round']}); it has a say above {floor:.2f}."
-    return Check("good" if controlled > floor else "warn", title, text + ("" if controlled > floor else " It had none."))
+    text = f"AUROC within problems, length controlled: {controlled:.3f} (round {row['round']}; floor {floor:.2f})."
+    if weight is not None:
+        text += f" Its earned say in the reward was {weight:.2f}." if weight > 0 else " It earned no say in the reward."
+    return Check("good" if controlled > floor and weight != 0 else "warn", title, text)
 
 
 def _guards(run: RunData) -> Check:

@@ -4,14 +4,13 @@ import hashlib
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.loop.runs import PATIENCE, finish, start
+
 # Each kill comes when this file appears, that is, in the stage after it.
 MILESTONES = (
     "config.yaml",
@@ -25,18 +24,6 @@ MILESTONES = (
     "round_01/grpo/trainer/checkpoint-1/complete.json",
     "round_01/training.json",
 )
-PATIENCE = 300  # seconds until a start that shows no progress fails the test
-
-
-def start(folder: Path) -> subprocess.Popen:
-    command = [sys.executable, "rl/train.py", "--config", str(Path(__file__).with_name("small.yaml")), "--run_dir", str(folder)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    log = (folder.parent / f"{folder.name}.log").open("ab")
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
-
-
-def finish(folder: Path) -> None:
-    assert start(folder).wait(PATIENCE) == 0, (folder.parent / f"{folder.name}.log").read_text()[-3000:]
 
 
 def kill_at(folder: Path, milestone: str) -> None:
@@ -61,13 +48,6 @@ def result(folder: Path) -> dict[str, str]:
     for path in sorted(folder.glob("round_*/grpo/checkpoint/*.safetensors")):
         found[str(path.relative_to(folder))] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    finish(folder)
-    return folder
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ import pytest
 
 from rl import dashboard
 from rl.config import Config, load_config
-from rl.monitor import Monitor, read_metrics
+from rl.monitor import Monitor, read_metrics, read_points
 from rl.trackers import run_id, wandb_mode
 from tests.rl import wandb_file
 
@@ -90,7 +90,7 @@ def write_a_run(monitor: Monitor) -> None:
             log({"step": step, **GRPO_FIGURES})
         log(GUARD_ACTION)
         monitor.round(summary_row(round), round)
-        monitor.table("clusters", ["program", "outcome"], [["return 1", "int:1"]], round)
+        monitor.table("programs/clusters", ["program", "outcome"], [["return 1", "int:1"]], round)
 
 
 def test_every_figure_is_a_line_of_jsonl(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_steps_go_on_over_rounds(tmp_path: Path) -> None:
         write_a_run(monitor)
     assert [step for values, _, step in tracker.points if "grpo/loss" in values] == [1, 2, 3, 4]
     assert [values["guards/fired"] for values, _, _ in tracker.points if "guards/fired" in values] == [0.0, 0.0, 1.0, 1.0, 1.0, 2.0]
-    assert tracker.tables == [("clusters", 1), ("clusters", 2)]
+    assert tracker.tables == [("programs/clusters", 1), ("programs/clusters", 2)]
     assert tracker.closed == 1
 
 
@@ -163,20 +163,20 @@ def test_other_ranks_write_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_offline_run_holds_every_metric_that_the_dashboard_names(tmp_path: Path) -> None:
+def test_an_offline_run_at_wandb_counts_steps_over_rounds(tmp_path: Path) -> None:
     pytest.importorskip("wandb")
     with Monitor(tmp_path, config("wandb")) as monitor:
         write_a_run(monitor)
     points = wandb_file.history(tmp_path)
-    logged = {name for point in points for name in point}
-    assert sorted(set(dashboard.metric_names()) - logged) == []
-    assert {"round", "step", "clusters/_type"} <= logged
-    assert [point["step"] for point in points if "grpo/loss" in point] == [1, 2, 3, 4]
-    axes = wandb_file.metric_axes(tmp_path)
-    for section in dashboard.SECTIONS:
-        for panel in section.panels:
-            for name in panel.metrics:
-                assert axes[name.split("/")[0] + "/*"] == panel.axis, name
+    assert [(point["round"], point["step"]) for point in points if "grpo/loss" in point] == [(1, 1), (1, 2), (2, 3), (2, 4)]
+    assert [table["data"] for table in wandb_file.tables(tmp_path, "programs/clusters")] == [[["return 1", "int:1"]]] * 2
+
+
+def test_points_are_read_back_as_they_were_sent(tmp_path: Path) -> None:
+    tracker = Recorder()
+    with Monitor(tmp_path, config(), trackers=[tracker]) as monitor:
+        write_a_run(monitor)
+    assert list(read_points(tmp_path / "metrics.jsonl")) == tracker.points
 
 
 def test_tensorboard_receives_scalars(tmp_path: Path) -> None:
@@ -237,5 +237,5 @@ def test_a_heavy_dependency_has_one_importer(package: str) -> None:
 def test_the_dashboard_can_be_built(tmp_path: Path) -> None:
     pytest.importorskip("wandb_workspaces")
     workspace = dashboard.build("someone", "ucoder", "ucoder")
-    assert [len(section.panels) for section in workspace.sections] == [len(section.panels) for section in dashboard.SECTIONS]
+    assert [len(made.panels) for made in workspace.sections] == [len(asked.panels) + len(asked.tables) for asked in dashboard.SECTIONS]
     assert len(dashboard.SECTIONS[0].panels) == 12

@@ -109,6 +109,8 @@ def test_without_pass_at_1_there_is_no_verdict(folder: Path) -> None:
         ("Did it hold to the end?", {"pass@1": 0.45}, "warn"),
         ("Were the labels better than the model?", {"label_accuracy": 0.2}, "warn"),
         ("Did the probe know more than length?", {"probe_auroc_within_controlled": 0.55}, "warn"),
+        ("Did the probe know more than length?", {"probe_weight": 0.0}, "warn"),
+        ("Did the probe know more than length?", {"probe_weight": 0.2}, "good"),
         ("Did length stay put?", {"mean_length": 100.0}, "warn"),
         ("Did the guards stay quiet?", {}, "warn"),
         ("Did the sandbox hold?", {}, "good"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,29 +31,45 @@ def entries(data: bytes) -> list[bytes]:
     return found
 
 
-def history(folder: Path) -> list[dict[str, Any]]:
-    """Every logged point of the offline runs under `folder`, in order."""
+def records(folder: Path, kind: str) -> Iterator[Any]:
+    """The records of one kind in the offline runs under `folder`, in order."""
     from wandb.proto import wandb_internal_pb2
 
-    points = []
     for path in sorted(folder.glob("wandb/offline-run-*/run-*.wandb")):
         for entry in entries(path.read_bytes()):
             record = wandb_internal_pb2.Record()
             record.ParseFromString(entry)
-            if record.WhichOneof("record_type") == "history":
-                points.append({item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in record.history.item})
-    return points
+            if record.WhichOneof("record_type") == kind:
+                yield getattr(record, kind)
+
+
+def history(folder: Path) -> list[dict[str, Any]]:
+    """Every logged point."""
+    return [
+        {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in record.item}
+        for record in records(folder, "history")
+    ]
 
 
 def metric_axes(folder: Path) -> dict[str, str]:
     """Defined metrics (globs) and their axes."""
-    from wandb.proto import wandb_internal_pb2
+    return {record.glob_name or record.name: record.step_metric for record in records(folder, "metric")}
 
-    axes = {}
-    for path in sorted(folder.glob("wandb/offline-run-*/run-*.wandb")):
-        for entry in entries(path.read_bytes()):
-            record = wandb_internal_pb2.Record()
-            record.ParseFromString(entry)
-            if record.WhichOneof("record_type") == "metric":
-                axes[record.metric.glob_name or record.metric.name] = record.metric.step_metric
-    return axes
+
+def artifacts(folder: Path) -> list[tuple[str, str, tuple[str, ...], set[str]]]:
+    """(name, kind, aliases, files) of every logged artifact."""
+    return [
+        (record.name, record.type, tuple(record.aliases), {entry.path for entry in record.manifest.contents})
+        for record in records(folder, "artifact")
+    ]
+
+
+def tables(folder: Path, name: str) -> list[dict[str, Any]]:
+    """The tables logged under a name: {"columns": [...], "data": [[...]]}, in order."""
+    found = []
+    for point in history(folder):
+        path = point.get(f"{name}/path")
+        if path is not None:
+            (file,) = folder.glob(f"wandb/offline-run-*/files/{path}")
+            found.append(json.loads(file.read_text()))
+    return found

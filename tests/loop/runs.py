@@ -1,0 +1,22 @@
+"""Starts the small run of these tests as a person would: in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 300  # seconds until a start that shows no progress fails the test
+
+
+def start(folder: Path, *overrides: str) -> subprocess.Popen:
+    command = [sys.executable, "rl/train.py", "--config", str(Path(__file__).with_name("small.yaml")), "--run_dir", str(folder), *overrides]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    log = (folder.parent / f"{folder.name}.log").open("ab")
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
+
+
+def finish(folder: Path, *overrides: str) -> None:
+    assert start(folder, *overrides).wait(PATIENCE) == 0, (folder.parent / f"{folder.name}.log").read_text()[-3000:]
