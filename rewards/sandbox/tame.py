@@ -12,6 +12,7 @@ The reasoning, and what it does not cover (processor caches, timing), is in docs
 from __future__ import annotations
 
 import builtins
+import copy
 import importlib
 import opcode
 import random
@@ -50,7 +51,7 @@ MODULES = {
     "typing": """Any Callable Collection DefaultDict Deque Dict FrozenSet Generator Generic Hashable Iterable Iterator List Literal Mapping
         MutableMapping MutableSequence Optional Sequence Set Sized Tuple Type TypeVar Union""",
 }
-SPECIAL = frozenset({"__init__", "__name__", "__module__", "__qualname__", "__future__", "__annotations__", "__doc__"})
+SPECIAL = frozenset({"__init__", "__name__", "__module__", "__qualname__", "__future__", "__annotations__", "__doc__", "__classcell__"})
 _DATA_TYPES: tuple[Any, ...] = (str, bytes, bytearray, int, float, complex, bool, list, tuple, dict, set, frozenset, range, slice, property)
 _MACHINERY: tuple[Any, ...] = (
     types.GeneratorType,
@@ -69,11 +70,12 @@ _MACHINERY: tuple[Any, ...] = (
     memoryview,
     type,
 )
-_NEVER = frozenset({"format", "format_map", "mro", "fget", "fset", "fdel", "getter", "setter", "deleter", "modules"})
-_ALLOWED_SUFFIX = ("send", "throw", "close")  # a generator's own, harmless methods
+_NEVER = frozenset({"format", "format_map", "mro", "fget", "fset", "fdel", "getter", "setter", "deleter", "modules", "close"})
+_ALLOWED_SUFFIX = ("send", "throw")  # a generator's own, harmless methods; `close` is what an abandoned `yield from` calls
 _REFUSED_INSTRUCTIONS = ("MATCH_CLASS", "IMPORT_STAR", "BEFORE_ASYNC_WITH", "GET_AITER", "GET_AWAITABLE")
 _STAR_INTRINSIC = 2  # argument of CALL_INTRINSIC_1 that stands for `import *` from Python 3.12 on
-_ASYNC_FLAGS = 0x80 | 0x200  # CO_COROUTINE, CO_ASYNC_GENERATOR
+_ASYNC_FLAGS, _GENERATOR_FLAG = 0x80 | 0x200, 0x20  # CO_COROUTINE, CO_ASYNC_GENERATOR; CO_GENERATOR
+_DELICATE = frozenset({"type", "compile", "__init__", "__annotations__"})  # what is done with these names decides
 
 _CodeType = types.CodeType
 _exceptions = {name: item for name, item in vars(builtins).items() if isinstance(item, type) and issubclass(item, BaseException)}
@@ -92,6 +94,7 @@ def _known_names() -> tuple[frozenset[str], frozenset[str]]:
     safe |= {name for names in _members.values() for name in names} | set(_members) | set(_ALLOWED_SUFFIX)
     safe -= _NEVER
     machinery = {name for item in _MACHINERY for name in dir(item)} | set(dir(builtins)) | _NEVER
+    machinery |= {name for item in exported for name in dir(type(item))}  # metaclasses: ABCMeta.register changes a shared class
     return frozenset(safe), frozenset(machinery - safe)
 
 
@@ -99,8 +102,14 @@ SAFE_NAMES, MACHINERY_NAMES = _known_names()
 _opcodes = opcode.opmap
 _REFUSED = frozenset(_opcodes[name] for name in _REFUSED_INSTRUCTIONS if name in _opcodes)
 _STORES = frozenset({_opcodes["STORE_ATTR"], _opcodes["DELETE_ATTR"]})
-_IMPORT, _INTRINSIC = _opcodes["IMPORT_NAME"], _opcodes.get("CALL_INTRINSIC_1")
-_safe, _machinery, _type = SAFE_NAMES, MACHINERY_NAMES, type
+_IMPORT, _INTRINSIC, _HANDLER = _opcodes["IMPORT_NAME"], _opcodes.get("CALL_INTRINSIC_1"), _opcodes["PUSH_EXC_INFO"]
+_EXTENDED, _CACHE, _PUSH_NULL = _opcodes["EXTENDED_ARG"], _opcodes["CACHE"], _opcodes["PUSH_NULL"]
+_LOAD_GLOBAL, _LOAD_NAME = _opcodes["LOAD_GLOBAL"], _opcodes["LOAD_NAME"]
+_NAME_SHIFT = dict.fromkeys(opcode.hasname, 0) | {_LOAD_GLOBAL: 1}  # bits of the argument below the name's index
+_NAME_SHIFT |= {_opcodes["LOAD_ATTR"]: 1, _opcodes["LOAD_SUPER_ATTR"]: 2} if "LOAD_SUPER_ATTR" in _opcodes else {}
+_ATTRIBUTES = frozenset(_opcodes[name] for name in ("LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR") if name in _opcodes)
+_BINDINGS = frozenset(op for op in opcode.hasname if opcode.opname[op].split("_")[0] in ("STORE", "DELETE", "IMPORT"))
+_safe, _machinery, _type, _deepcopy = SAFE_NAMES, MACHINERY_NAMES, type, copy.deepcopy
 
 
 def is_tame(code: types.CodeType) -> bool:
@@ -122,6 +131,8 @@ def is_tame(code: types.CodeType) -> bool:
         found = set(body[::2])
         if _INTRINSIC in found and bytes((_INTRINSIC, _STAR_INTRINSIC)) in body:
             return False
+        if item.co_flags & _GENERATOR_FLAG and _HANDLER in found:
+            return False  # its handlers may run when it is thrown away, in another program's time
         instructions |= found
         pending += [const for const in item.co_consts if _type(const) is _CodeType]
     unknown = names - _safe
@@ -130,7 +141,43 @@ def is_tame(code: types.CodeType) -> bool:
     imports = _IMPORT in instructions
     if imports and instructions & _STORES:
         return False  # an attribute of something shared might be set
-    return not any(name.startswith("__") or (imports and name.startswith("_") and name != "_") for name in unknown)
+    if any(name.startswith("__") or (imports and name.startswith("_") and name != "_") for name in unknown):
+        return False
+    return names.isdisjoint(_DELICATE) or not any(_misuses(item, imports) for item in pending)
+
+
+def _misuses(code: types.CodeType, imports: bool) -> bool:
+    """True when a delicate name is more than what World can stand for.
+
+    `type` may only be called (World refuses to make classes and to hand out metaclasses), `compile` only be an attribute (of re), and no
+    attribute `__annotations__` be read (those of shared functions are dicts that can be written to). Nor, where anything shared is in
+    reach, `__init__`: it would initialise a shared object anew.
+    """
+    names = code.co_names
+    if _DELICATE.isdisjoint(names):
+        return False
+    body, extended, previous = code.co_code, 0, _CACHE
+    for offset in range(0, len(body), 2):
+        operation, argument = body[offset], body[offset + 1] | extended
+        if operation == _EXTENDED:
+            extended = argument << 8
+            continue
+        extended = 0
+        if operation == _CACHE:
+            continue
+        shift = _NAME_SHIFT.get(operation)
+        if shift is not None and operation not in _BINDINGS and (name := names[argument >> shift]) in _DELICATE:
+            if operation in _ATTRIBUTES:
+                if name == "__annotations__" or (imports and name == "__init__"):
+                    return True
+            elif name == "compile":
+                return True
+            elif name == "type":
+                called = argument & 1 if operation == _LOAD_GLOBAL else operation == _LOAD_NAME and previous == _PUSH_NULL
+                if not called:
+                    return True
+        previous = operation
+    return False
 
 
 class Escape:
@@ -150,7 +197,7 @@ class World:
         self.uses_random = False
         self._facades: dict[str, types.ModuleType] = {}
         self._builtins = {name: getattr(builtins, name) for name in BUILTINS.split()} | _exceptions
-        self._builtins["compile"] = self._escaping("compile")  # `re.compile` has the same name, so the check lets it pass
+        self._builtins["type"] = self._type  # bound methods: no attribute of theirs can be set
         self._builtins["__build_class__"] = builtins.__build_class__
         self._builtins["__import__"] = self._importer()
 
@@ -162,14 +209,19 @@ class World:
             self.uses_random = False
         return {"__name__": "program", "__builtins__": self._builtins.copy()}
 
-    def _escaping(self, name: str) -> Callable[..., Any]:
-        escape = self.escape
+    def _type(self, *arguments: Any, **options: Any) -> type:
+        """The class of a value; no metaclass and no new class, which could have special methods."""
+        if len(arguments) != 1 or options or issubclass(kind := _type(arguments[0]), _type):
+            self.escape.happened = True
+            raise TypeError("type")
+        return kind
 
-        def unlisted(*arguments: Any, **options: Any) -> Any:
-            escape.happened = True
-            raise NameError(name)
-
-        return unlisted
+    def _deepcopy(self, value: Any, memo: Any = None) -> Any:
+        """copy.deepcopy without a memo of the program's own, which would be handed a list that all callers share."""
+        if memo is not None:
+            self.escape.happened = True
+            raise TypeError("memo")
+        return _deepcopy(value)
 
     def _importer(self) -> Callable[..., types.ModuleType]:
         escape, facades = self.escape, self._facades
@@ -196,6 +248,7 @@ class World:
             raise AttributeError(attribute)
 
         for member in _members[name]:
-            setattr(facade, member, getattr(real, member))
+            setattr(facade, member, self._deepcopy if member == "deepcopy" else getattr(real, member))
+        facade.__doc__, facade.__spec__ = real.__doc__, real.__spec__
         facade.__getattr__ = missing  # type: ignore[method-assign]
         return facade

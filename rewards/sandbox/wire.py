@@ -2,7 +2,8 @@
 
 Standard library only: both sides import it. A slot is one memfd: request area, then progress words, then result frames.
 
-    request   u32 length, marshal of {key, programs: [(code, entry, suite, todo)], suites: [[input text, ...]]}
+    request   u32 length, marshal of {key, programs: [(code, entry, suite, todo)], suites: [[input text, ...]],
+              ballast: objects of each size to make first}
     progress  u32 program, u32 input (LOADING before the first call), written by the child, read by its zygote for deadlines
     frame     u32 payload length, u8 type, u32 program, payload, 16 bytes BLAKE2b(key, sequence number + header + payload)
 

@@ -20,6 +20,7 @@ from typing import Any
 from rewards.sandbox import layers as walls
 from rewards.sandbox import wire
 from rewards.sandbox.config import SandboxConfig, SandboxError
+from rewards.sandbox.namespaces import FIRST_UID, UIDS
 
 START_SECONDS = 120.0
 GRACE_SECONDS = 5.0  # beyond a unit's own deadlines, before the zygote itself counts as stuck
@@ -35,6 +36,7 @@ class Unit:
     seconds_per_input: float
     seconds_per_program: float
     payload: Any
+    ballast: bool = False  # shift the addresses of the program's objects
     key: bytes = b""
     deadline: float = 0.0  # on time.monotonic(): the watchdog's
 
@@ -65,11 +67,10 @@ class Worker:
             os.ftruncate(descriptor, wire.SLOT_BYTES)
         self.slots = [mmap.mmap(descriptor, wire.SLOT_BYTES) for descriptor in descriptors]
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = walls.zygote_command(layers, config, theirs.fileno())
         try:
-            self.process = subprocess.Popen(
-                command,
-                pass_fds=[theirs.fileno()],
+            self.process = walls.start_zygote(
+                layers,
+                theirs.fileno(),
                 env=walls.environment(hash_seed),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -90,7 +91,7 @@ class Worker:
 
     @staticmethod
     def _settings(config: SandboxConfig, layers: walls.Layers, number: int) -> dict[str, Any]:
-        uid = walls.FIRST_UID + (os.getpid() * 1024 + number) % walls.UIDS if layers.real_uid else None
+        uid = FIRST_UID + (os.getpid() * 1024 + number) % UIDS if layers.real_uid else None
         return {
             "seccomp": layers.seccomp.hex(),
             "uid": uid,
@@ -102,6 +103,7 @@ class Worker:
             "machine": platform.machine(),
             "stdlib_hidden": uid is not None and layers.bwrap is None and not walls.readable_by_others(sys.base_prefix),
             "rlimits": walls.resource_limits(config, layers),
+            "memory_bytes": config.memory_mb << 20,
             "digits": config.significant_digits,
             "output_bytes": config.output_kb << 10,
             "digest_over": config.digest_over,
@@ -117,7 +119,8 @@ class Worker:
         """Put a unit into a free slot. The slot's deadline runs from the moment at which its predecessors must be done."""
         slot = self.units.index(None)
         unit.key = secrets.token_bytes(wire.KEY_BYTES)
-        data = marshal.dumps({"key": unit.key, "programs": unit.programs, "suites": unit.suites})
+        ballast = 1 + secrets.randbelow(200) if unit.ballast else 0
+        data = marshal.dumps({"key": unit.key, "programs": unit.programs, "suites": unit.suites, "ballast": ballast})
         assert wire.LENGTH.size + len(data) <= wire.REQUEST_BYTES, "a unit that does not fit its slot"
         area = self.slots[slot]
         area[: wire.LENGTH.size] = wire.LENGTH.pack(len(data))

@@ -22,19 +22,21 @@ import time
 import warnings
 from typing import Any
 
-from rewards.sandbox import child, confine, wire
+from rewards.sandbox import child, clock, confine, wire
 
 PRELOAD = """
 abc array base64 bisect calendar cmath collections collections.abc contextlib copy dataclasses datetime decimal enum fractions
 functools hashlib heapq io itertools json keyword math numbers operator os random re secrets statistics string struct
 textwrap threading time traceback types typing unicodedata uuid weakref zlib
 """
+RECURSION_LIMIT = 1000
 GC_THRESHOLDS = (5_000, 20, 50)  # short-lived children: collecting early only copies pages
 CLOCK_FACTOR = 4  # a call may take so many times its processor time by the clock (sleep, or a busy machine)
 MORE = """
 argparse codecs configparser csv difflib encodings.idna encodings.latin_1 fnmatch glob graphlib gzip ipaddress linecache locale logging
-pathlib pickle platform resource select selectors shlex shutil socket stat subprocess tempfile timeit _strptime ast ctypes
+pathlib pickle platform queue resource sched select selectors shlex shutil socket stat subprocess tempfile timeit _strptime ast ctypes
 """
+_processor_time, _now = time.clock_gettime, time.monotonic  # programs get another clock
 WARM_UP = """
 from typing import List, Dict, Optional
 import re, math, collections
@@ -100,7 +102,7 @@ class Zygote:
         """Run units until the parent hangs up."""
         while message := self.control.recv(wire.COMMAND.size):
             slot, strict, per_input, per_program, processor = wire.COMMAND.unpack(message)
-            started = time.monotonic()
+            started = _now()
             pid = os.fork()
             if pid == 0:
                 self.be_child(slot, bool(strict), processor)
@@ -110,7 +112,7 @@ class Zygote:
             finally:
                 os.close(descriptor)
             self.clean_up(pid)
-            self.control.send(wire.REPLY.pack(slot, *end, self.was_confined(), time.monotonic() - started))
+            self.control.send(wire.REPLY.pack(slot, *end, self.was_confined(), _now() - started))
 
     def clean_up(self, pid: int) -> None:
         """Leave nothing of the last child to the next: no process, no file."""
@@ -177,10 +179,10 @@ class Zygote:
         poller.register(descriptor, select.POLLIN)
         poller.register(self.control.fileno(), 0)  # reports only that the parent is gone
         interval = max(1, int(min(per_input / 4, 0.1) * 1000))
-        clock = (~pid << 3) | 2  # CPUCLOCK_SCHED of that process
+        clock_id = (~pid << 3) | 2  # CPUCLOCK_SCHED of that process
         where, program_start, input_start, input_processor = (-1, -1), 0.0, 0.0, 0.0
         while not (events := poller.poll(interval)):
-            now, processor = time.monotonic(), time.clock_gettime(clock)
+            now, processor = _now(), _processor_time(clock_id)
             seen = (progress[0], progress[1])
             if seen[0] != where[0]:
                 program_start = now
@@ -203,9 +205,10 @@ class Zygote:
 
 def warm_up() -> None:
     """Touch what every program touches, so that children share those pages instead of copying them."""
-    settings = {"digits": 10, "output_bytes": 1 << 16, "digest_over": 1000}
+    settings = {"digits": 10, "output_bytes": 1 << 16, "digest_over": 1000, "memory_bytes": 1 << 20}
     request = {
         "key": bytes(wire.KEY_BYTES),
+        "ballast": 0,
         "programs": [(WARM_UP, "entry", 0, None)] * 8,
         "suites": [["[[1, 2, 3, 2], 3]", "[[1.5, 'a'], 0]"]],
     }
@@ -230,7 +233,8 @@ def main(control_descriptor: int) -> None:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     zygote = Zygote(control, [Slot(d) for d in descriptors], settings)
-    child.prepare()
+    clock.install()
+    sys.setrecursionlimit(RECURSION_LIMIT)
     warm_up()
     for name in [n for n in sys.modules if n == "rewards" or n.startswith("rewards.")]:
         del sys.modules[name]

@@ -8,9 +8,10 @@ import pytest
 
 from rewards.records import Execution, Outcome, Program
 from rewards.sandbox import Sandbox, SandboxConfig
-from rewards.sandbox.layers import working_bwrap
+from rewards.sandbox.layers import choose
 
-ISOLATIONS = ["nobwrap", pytest.param("bwrap", marks=pytest.mark.skipif(working_bwrap() is None, reason="bubblewrap does not work here"))]
+NO_BWRAP = choose(SandboxConfig(unsafe=True)).reason
+ISOLATIONS = ["nobwrap", pytest.param("bwrap", marks=pytest.mark.skipif(bool(NO_BWRAP), reason=NO_BWRAP))]
 QUICK = {"workers": 2, "seconds_per_input": 0.4, "seconds_per_program": 4.0, "memory_mb": 256}
 
 Run = Callable[..., Execution]

@@ -138,7 +138,7 @@ ATTACKS: dict[str, tuple[set[Kind], str]] = {
     "trace function": ({V}, "sys.settrace(lambda *a: (_ for _ in ()).throw(SystemExit))\nsys.setprofile(lambda *a: None)\nreturn 3"),
     "stdout replaced": ({V}, "sys.stdout = sys.stderr = sys.stdin = None\nreturn 3"),
     "huge integer": ({V}, "return 10 ** 100_000"),
-    "integer past the limit": ({L, M}, "return 1 << (1 << 27)"),
+    "integer past the limit": ({L, M, T}, "return 1 << (1 << 27)"),
     "lone surrogate": ({V}, "return '\\ud800'"),
     "exit in another thread": ({K, V}, "import threading\nt = threading.Thread(target=os._exit, args=(0,))\nt.start()\nt.join()\nreturn 3"),
     "stack of C frames": (
