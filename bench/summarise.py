@@ -3,6 +3,7 @@
 python -m bench.summarise runs/seed-0 runs/seed-1 runs/seed-2      # a row a run
 python -m bench.summarise --rounds runs/seed-0                     # a row a round
 python -m bench.summarise --card bench/results/seedling_card.json  # the base model's card, from `ucoder eval --json`
+python -m bench.summarise --ablation bench/results/ablation.json   # the ablation's tables, from `make ablate`
 python -m bench.summarise --parity bench/results/parity.json       # our verdicts against the public harnesses'
 """
 
@@ -125,6 +126,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=Path, help="a run folder: a row a round")
     parser.add_argument("--card", type=Path, help="the JSON of `ucoder eval`")
     parser.add_argument("--parity", type=Path, help="the JSON of bench.parity")
+    parser.add_argument("--ablation", type=Path, help="the JSON of `make ablate`")
     arguments = parser.parse_args()
     if arguments.folders:
         print(runs_table(arguments.folders) + "\n")
@@ -132,6 +134,10 @@ def main() -> None:
         print(rounds_table(arguments.rounds) + "\n")
     if arguments.card:
         print(card_table(arguments.card) + "\n")
+    if arguments.ablation:
+        from bench.ablate.tables import tables  # they are made of the cells above
+
+        print(tables(json.loads(arguments.ablation.read_text())) + "\n")
     if arguments.parity:
         print(parity_tables(arguments.parity) + "\n")
 

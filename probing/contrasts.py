@@ -72,7 +72,8 @@ class Selection:
 
     per_fold: tuple[tuple[int, int], ...]  # (candidate, penalty) for each outer fold, chosen without it
     final: tuple[int, int]  # (candidate, penalty) chosen on all folds, for the probe that is kept
-    null: Floats  # [shuffles], out-of-fold AUROC within problems of the whole search on shuffled labels
+    achieved: float  # out-of-fold AUROC within problems of the whole search (by the ridge stand-in)
+    null: Floats  # [shuffles], the same on shuffled labels
 
 
 def select(
@@ -125,6 +126,7 @@ def select(
     return Selection(
         per_fold=tuple(divmod(int(choice), n_c) for choice in best[:, 0]),
         final=divmod(final, n_c),
+        achieved=float(achieved_K[0] / with_both),
         null=achieved_K[1:] / with_both,
     )
 

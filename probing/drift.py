@@ -40,6 +40,14 @@ class DriftAudit:
             self.recent.extend(by_group[np.isfinite(by_group)].tolist())
         return self.weight
 
+    def state(self) -> list[float]:
+        """What `restore` needs, to go on in another process."""
+        return list(self.recent)
+
+    def restore(self, state: list[float]) -> None:
+        self.recent.clear()
+        self.recent.extend(state)
+
     @property
     def auroc(self) -> float:
         """AUROC within groups as it stands; the held-out one before the first sample."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,9 @@ from probing.auroc import auroc
 from probing.contrasts import Floats, Ints, centred, length_terms
 from probing.hidden_states import POOLINGS, StateFeatures
 from probing.logistic import out_of_fold
+
+KINDS = ("controlled", "raw", "states", "logprobs", "length", "mean_logprob", "min_logprob")
+POOLED_KINDS = ("controlled", "raw", "length", "mean_logprob")  # each fit costs as much as one within: no more than are reported
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ def design(
     )
 
 
-def held_out_scores(data: Design, choices: list[tuple[int, float]]) -> dict[str, Floats]:
+def held_out_scores(data: Design, choices: list[tuple[int, float]], kinds: Sequence[str] = KINDS) -> dict[str, Floats]:
     """float64[N] of each kind, out of fold. `choices[i]` is the (candidate, C) that fold i is judged with, chosen without it.
 
     controlled: states and logprobs, length regressed out; raw: length left in; states: without logprobs; logprobs: without states;
@@ -64,18 +68,19 @@ def held_out_scores(data: Design, choices: list[tuple[int, float]]) -> dict[str,
     states = [data.states[place] for place, _ in choices]
     joined = {place: np.concatenate([data.states[place], data.logprobs_N2], axis=1) for place in {place for place, _ in choices}}
     both = [joined[place] for place, _ in choices]
-
-    def scores(features: list[Floats], basis: Floats) -> Floats:
-        return out_of_fold(features, cs, basis, data.targets_N, data.groups_N, data.fold_N)
-
+    fits: dict[str, tuple[list[Floats], Floats]] = {
+        "controlled": (both, data.basis_NZ),
+        "raw": (both, none_N0),
+        "states": (states, data.basis_NZ),
+        "logprobs": ([data.logprobs_N2] * len(cs), data.basis_NZ),
+        "length": ([data.basis_NZ] * len(cs), none_N0),
+    }
+    bare = {"mean_logprob": data.features.mean_logprob, "min_logprob": data.features.min_logprob}
     return {
-        "controlled": scores(both, data.basis_NZ),
-        "raw": scores(both, none_N0),
-        "states": scores(states, data.basis_NZ),
-        "logprobs": scores([data.logprobs_N2] * len(cs), data.basis_NZ),
-        "length": scores([data.basis_NZ] * len(cs), none_N0),
-        "mean_logprob": data.features.mean_logprob.astype(np.float64),
-        "min_logprob": data.features.min_logprob.astype(np.float64),
+        kind: out_of_fold(fits[kind][0], cs, fits[kind][1], data.targets_N, data.groups_N, data.fold_N)
+        if kind in fits
+        else bare[kind].astype(np.float64)
+        for kind in kinds
     }
 
 
@@ -83,7 +88,7 @@ def pooled_aurocs(data: Design, choices: list[tuple[int, float]]) -> dict[str, f
     """AUROC over all samples of a `pooled` design, by the same names. It flatters: much of it is knowledge of which problems are hard."""
     judged_N = np.isfinite(data.labels_N)
     spread_N, found = np.empty(len(judged_N)), {}
-    for name, scores_N in held_out_scores(data, choices).items():
+    for name, scores_N in held_out_scores(data, choices, POOLED_KINDS).items():
         for fold in range(len(choices)):  # fits of different folds lie on different scales
             spread_N[data.fold_N == fold] = float(scores_N[data.fold_N == fold].std()) or 1.0
         comparable_N = scores_N if name.endswith("_logprob") else scores_N / spread_N

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from probing.contrasts import Floats
 from probing.hidden_states import StateFeatures
 from probing.probe_config import ProbeConfig
-from probing.quality import Probe, fit_probe
+from probing.quality import Probe, compare_targets, fit_probe
 
 SOURCES = ("margin", "soft", "pairs")
 
@@ -43,11 +43,15 @@ def label_sources(
 def fit_best_probe(
     features: StateFeatures, sources: dict[str, Floats], groups: npt.ArrayLike, config: ProbeConfig, seed: int
 ) -> tuple[Probe, dict[str, float]]:
-    """The probe of the source whose held-out, length-controlled AUROC within problems is highest on the labels of `margin`.
+    """The probe of that source of `config.sources` whose held-out, length-controlled AUROC within problems is highest on the labels of
+    `margin`.
 
-    Returns it (its report names the source) and that AUROC of every source, NaN where it gave no probe. Ties go to the first.
+    Returns it (its report names the source) and that AUROC of every source (see `compare_targets`), NaN where it can give no probe. Ties go
+    to the first. With one source there is nothing to compare, and no figure.
     """
-    probes = {name: fit_probe(features, sources["margin"], groups, config, seed, targets) for name, targets in sources.items()}
-    found = {name: probe.report.within.get("controlled", float("nan")) for name, probe in probes.items()}
-    best = max(found, key=lambda name: -1.0 if np.isnan(found[name]) else found[name])
-    return replace(probes[best], report=replace(probes[best].report, source=best)), found
+    names, labels = list(config.sources), sources["margin"]
+    aurocs = compare_targets(features, labels, [sources[name] for name in names], groups, config, seed) if len(names) > 1 else []
+    found = dict(zip(names, aurocs, strict=False))
+    best = max(names, key=lambda name: np.nan_to_num(found.get(name, -1.0), nan=-1.0))
+    probe = fit_probe(features, labels, groups, config, seed, sources[best])
+    return replace(probe, report=replace(probe.report, source=best, sources=found)), found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -17,8 +17,14 @@ class ProbeConfig(BaseModel):
     c_grid: tuple[float, ...] = Field((1e-4, 1e-3, 1e-2, 1e-1), min_length=1, description="candidate inverse strengths of the L2 penalty")
     pca: int = Field(256, ge=2, description="most dimensions kept of one candidate's states")
     null_shuffles: int = Field(20, ge=2, description="label shuffles that give the null its mean and spread")
+    sources: tuple[Literal["margin", "soft", "pairs"], ...] = Field(
+        ("margin", "soft", "pairs"),
+        min_length=1,
+        description="what it may learn from: a clear winning cluster, soft agreement, cluster shares; the best is kept",
+    )
     label_margin: float = Field(0.1, ge=0, le=1, description="least margin of the winning cluster for a problem's labels to be learnt from")
     min_problems: int = Field(10, ge=5, description="fewest problems with both right and wrong samples; below it there is no probe")
+    follow_drift: bool = Field(True, description="let the probe's say fall when its AUROC on the moving policy's samples falls")
     drift_groups: int = Field(64, ge=1, description="groups of the moving policy over which the probe's AUROC is followed")
     floor: float = Field(0.60, ge=0.5, lt=1, description="held-out, length-controlled AUROC within problems below which the weight is 0")
     full: float = Field(0.80, gt=0.5, le=1, description="the same AUROC at which the weight is 1")

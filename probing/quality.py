@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ class ProbeReport:
     informative: int = 0  # problems with both kinds of sample: the AUROCs within are averaged over these
     positive_share: float = NAN  # of the labels
     source: str = "margin"  # what it learnt from, see `label_sources`
+    sources: dict[str, float] = field(default_factory=dict)  # AUROC within of each source that was tried, see `compare_targets`
     earned_weight: float = 0.0  # g in METHOD, in [0, 1]
     within: dict[str, float] = field(default_factory=dict)  # controlled, raw, states, length, mean_logprob, min_logprob
     within_se: float = NAN  # standard error of within["controlled"] over problems
@@ -97,15 +99,13 @@ class Probe:
             length_weights=self.length_weights,
             calibration=np.array(self.calibration),
         )
-        plain = {name: None if value != value else value for name, value in asdict(self.report).items()}  # JSON has no NaN
+        plain = _without(NAN, None, asdict(self.report))  # JSON has no NaN
         (folder / "probe.json").write_text(json.dumps(plain, indent=1, allow_nan=False) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> Probe:
         """Read what `save` wrote. Raises OSError when it is not there, ValueError when it is not a probe."""
-        stored_fields = json.loads((folder / "probe.json").read_text())
-        fields: dict[str, Any] = {name: NAN if value is None else value for name, value in stored_fields.items()}
-        report = ProbeReport(**fields)
+        report = ProbeReport(**_without(None, NAN, json.loads((folder / "probe.json").read_text())))
         with np.load(folder / "probe.npz", allow_pickle=False) as stored:
             return cls(
                 report=report,
@@ -115,6 +115,17 @@ class Probe:
                 length_weights=stored["length_weights"],
                 calibration=(float(stored["calibration"][0]), float(stored["calibration"][1])),
             )
+
+
+def _without(old: float | None, new: float | None, fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields with one mark of what was not measured in the place of the other, inside nested fields too."""
+
+    def swap(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: swap(item) for name, item in value.items()}
+        return new if value is old or (old is NAN and value != value) else value
+
+    return {name: swap(value) for name, value in fields.items()}
 
 
 def earned_weight(auroc_within_controlled: float, null_mean: float, null_sd: float, config: ProbeConfig) -> float:
@@ -147,17 +158,7 @@ def fit_probe(
     Raises ValueError for lengths that differ or values out of range.
     """
     started = time.perf_counter()
-    labels_N = np.asarray(labels, dtype=np.float64)
-    targets_N = labels_N if targets is None else np.asarray(targets, dtype=np.float64)
-    groups_N = np.asarray(groups)
-    if not len(labels_N) == len(targets_N) == len(groups_N) == len(features.lengths):
-        raise ValueError(f"{len(features.lengths)} answers but {len(labels_N)} labels, {len(targets_N)} targets, {len(groups_N)} groups")
-    if not np.isin(labels_N[np.isfinite(labels_N)], (0.0, 1.0)).all():
-        raise ValueError("labels must be 0, 1 or NaN")
-    if (np.abs(targets_N[np.isfinite(targets_N)] - 0.5) > 0.5).any():
-        raise ValueError("targets must lie in [0, 1] or be NaN")
-    seen = features.finite() & (np.isfinite(labels_N) | np.isfinite(targets_N))
-    labels_N, targets_N, groups_N = labels_N[seen], targets_N[seen], numbered(groups_N[seen])
+    seen, labels_N, (targets_N,), groups_N = _checked(features, labels, [labels if targets is None else targets], groups)
     judged, learnt = _contrasts(labels_N, groups_N), _contrasts(targets_N, groups_N)
     if min(judged.sum(), learnt.sum()) >= config.min_problems:
         probe = _fit(features.take(seen), labels_N, targets_N, groups_N, judged, config, seed)
@@ -173,6 +174,46 @@ def fit_probe(
         seconds=time.perf_counter() - started,
     )
     return replace(probe, report=report)
+
+
+def compare_targets(
+    features: StateFeatures, labels: npt.ArrayLike, targets: Sequence[npt.ArrayLike], groups: npt.ArrayLike, config: ProbeConfig, seed: int
+) -> list[float]:
+    """For each of several targets, the length-controlled AUROC within held-out problems, on `labels`, of a probe that learns from them.
+
+    By the search's stand-in for the logistic regression, which costs a small part of a whole `fit_probe`. NaN where the data are too poor.
+    """
+    seen, labels_N, targets_of, groups_N = _checked(features, labels, targets, groups)
+    judged = _contrasts(labels_N, groups_N)
+    enough = [min(judged.sum(), _contrasts(targets_N, groups_N).sum()) >= config.min_problems for targets_N in targets_of]
+    if not any(enough):
+        return [NAN] * len(targets_of)
+    fold_N = problem_folds(groups_N, judged, min(config.folds, int(judged.sum())), np.random.default_rng(seed))
+    data = design(features.take(seen), labels_N, labels_N, groups_N, fold_N, config.pca, seed)
+    candidates = [np.concatenate([states, data.logprobs_N2], axis=1) for states in data.states]
+    found = []
+    for targets_N, usable in zip(targets_of, enough, strict=True):
+        columns = targets_N[:, None], labels_N[:, None]
+        found.append(select(candidates, data.basis_NZ, *columns, groups_N, fold_N, config.c_grid).achieved if usable else NAN)
+    return found
+
+
+def _checked(
+    features: StateFeatures, labels: npt.ArrayLike, targets: Sequence[npt.ArrayLike], groups: npt.ArrayLike
+) -> tuple[Bools, Floats, list[Floats], Ints]:
+    """(answers with finite features and something known of them bool[N]; of those: labels, each of the targets, numbered groups)."""
+    labels_N, targets_of = np.asarray(labels, dtype=np.float64), [np.asarray(t, dtype=np.float64) for t in targets]
+    groups_N = np.asarray(groups)
+    if not np.isin(labels_N[np.isfinite(labels_N)], (0.0, 1.0)).all():
+        raise ValueError("labels must be 0, 1 or NaN")
+    for targets_N in targets_of:
+        sizes = len(features.lengths), len(labels_N), len(targets_N), len(groups_N)
+        if len(set(sizes)) > 1:
+            raise ValueError("{} answers but {} labels, {} targets, {} groups".format(*sizes))
+        if (np.abs(targets_N[np.isfinite(targets_N)] - 0.5) > 0.5).any():
+            raise ValueError("targets must lie in [0, 1] or be NaN")
+    seen = features.finite() & np.any([np.isfinite(values) for values in (labels_N, *targets_of)], axis=0)
+    return seen, labels_N[seen], [targets_N[seen] for targets_N in targets_of], numbered(groups_N[seen])
 
 
 def _contrasts(values_N: Floats, groups_N: Ints) -> Bools:

@@ -19,7 +19,9 @@ from rewards.rules.passfail import PassFail
 from rewards.rules.sharp import Sharp
 from rewards.rules.soft import Soft
 
-__all__ = ["Clustering", "ConsensusConfig", "Rule", "cluster", "get_rule"]
+__all__ = ["Clustering", "ConsensusConfig", "Recheck", "Rule", "cluster", "get_rule"]
+
+Recheck = Literal["never", "suspects", "always"]
 
 
 class ConsensusConfig(BaseModel):
@@ -31,6 +33,9 @@ class ConsensusConfig(BaseModel):
     anchor: Anchor = Field("bank", description="who votes on a group's samples: the n samples of stage 5, the group itself, or both")
     rho: float = Field(0.8, gt=0, le=1, description="least share of inputs on which a candidate must give a value (the paper's ρ)")
     tau: int = Field(2, ge=1, description="least number of samples in a winning cluster (the paper's τ, whose value it does not give)")
+    recheck: Recheck = Field(
+        "suspects", description="programs run again under another hash seed, clock and chance: those that differ have no vote"
+    )
     power: float = Field(2.0, ge=1, le=64, description="rule sharp: power of the agreement between two candidates (1 is soft)")
 
     @property

@@ -12,7 +12,7 @@ from typing import Any
 from accelerate.utils import gather_object
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from rl.checkpoints import save_policy
+from rl.adapters import save_trained
 from rl.grpo_trainer import PolicyTrainer
 from rl.guards import Action, Guards, GuardsConfig, Signals
 from rl.rollouts import PolicyRollouts, derive_seed, tokenizer_of
@@ -96,11 +96,7 @@ class GuardCallback(TrainerCallback):
                 self._save_best()
 
     def _save_best(self) -> None:
-        accelerator = self.trainer.accelerator
-        state_dict = accelerator.get_state_dict(self.trainer.model_wrapped) if accelerator.num_processes > 1 else None
-        if self.trainer.is_world_process_zero():
-            save_policy(accelerator.unwrap_model(self.trainer.model_wrapped), tokenizer_of(self.trainer), self.best_folder, state_dict)
-        accelerator.wait_for_everyone()
+        save_trained(self.trainer, tokenizer_of(self.trainer), self.best_folder, None)
 
     def _carry_out(self, action: Action, control: TrainerControl) -> None:
         match action.kind:
@@ -134,7 +130,7 @@ class GuardCallback(TrainerCallback):
             "best": self.best,
             "actions": self.actions,
             "beta": beta,
-            "probe_muted": self.scorer.probe_muted,
+            "scorer": self.scorer.state(),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -144,5 +140,4 @@ class GuardCallback(TrainerCallback):
         self.actions = list(state["actions"])
         if state["beta"] != self.trainer.beta:
             self.trainer.next_beta = state["beta"]
-        if state["probe_muted"]:
-            self.scorer.mute_probe()
+        self.scorer.restore(state["scorer"])

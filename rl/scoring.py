@@ -9,20 +9,23 @@ Nothing here can read a reference solution: tasks carry none. Audit and oracle a
 from __future__ import annotations
 
 import random
-from collections import Counter, OrderedDict
+import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
+from probing.drift import DriftAudit
 from probing.samplers.base import Completion
 from rewards.clustering import cluster
 from rewards.mixed import MixedConfig, RewardBreakdown, mix
 from rewards.programs import normal_form
-from rewards.records import Execution, Kind, Outcome, Program
+from rewards.records import Execution, Outcome, Program
 from rewards.rules.base import Rule
 from rewards.signatures import OutcomeMatrix, concatenate, no_program
+from rl.batch_figures import batch_figures
 
 
 class ScoringError(RuntimeError):
@@ -134,8 +137,9 @@ class _Judged:
 class RolloutScorer:
     """Scores batches of rollouts. One object a round; `score` is called by every rank with its own slice.
 
-    signal: `ConsensusSignal(get_rule(config))` in a label-free run. extract: completion -> program or None.
-    max_missing: share of a batch that may be missing before ScoringError. cache: executions remembered, in programs.
+    signal: `ConsensusSignal(get_rule(config))` in a label-free run. extract: completion -> program or None. drift: lowers the probe's
+    say when its AUROC on the rollouts falls. max_missing: share of a batch that may be missing before ScoringError. cache: executions
+    remembered, in programs.
     """
 
     def __init__(
@@ -149,25 +153,39 @@ class RolloutScorer:
         auditor: Auditor | None = None,
         max_missing: float = 0.05,
         cache: int = 20_000,
+        drift: DriftAudit | None = None,
     ) -> None:
         self.tasks = {task.problem_id: task for task in tasks}
         if len(self.tasks) != len(tasks):
             raise ValueError("two tasks share a problem id: ids must be unique within a run")
         self.executor, self.extract, self.signal, self.mixed = executor, extract, signal, mixed
-        self.quality, self.auditor, self.max_missing = quality, auditor, max_missing
+        self.quality, self.drift, self.auditor, self.max_missing = quality, drift, auditor, max_missing
         self.probe_muted = False
+        self.probe_seconds = 0.0  # processor time that the probe has taken in this process
+        self._winners: dict[str, OutcomeMatrix | None] = {}
         self.n_executed = 0  # programs that this rank had to run
         self._cache: OrderedDict[tuple[str, str], Execution] = OrderedDict()
         self._cache_size = cache
 
     @property
     def gate(self) -> float:
-        """g, the probe's say at the moment; 0 without a probe and once it is muted."""
-        return self.quality.gate if self.quality is not None and not self.probe_muted else 0.0
+        """g, the probe's say at the moment: what it earned, less what drift took away; 0 without a probe and once it is muted."""
+        if self.quality is None or self.probe_muted:
+            return 0.0
+        return self.quality.gate if self.drift is None else min(self.quality.gate, self.drift.weight)
 
     def mute_probe(self) -> None:
         """Take the probe's say away for the rest of the round (its scores are still logged)."""
         self.probe_muted = True
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` needs, to go on in another process (JSON)."""
+        return {"probe_muted": self.probe_muted, "drift": None if self.drift is None else self.drift.state()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.probe_muted = state["probe_muted"]
+        if self.drift is not None:
+            self.drift.restore(state["drift"] or [])
 
     def score(
         self,
@@ -201,7 +219,7 @@ class RolloutScorer:
                 "the sandbox or the probe fails; see the outcome counts in the log"
             )
         by_group = [(self.tasks[scores[i].problem_id], scores[i : i + group_size]) for i in range(0, len(scores), group_size)]
-        metrics = batch_metrics(by_group, self.gate)
+        metrics = batch_figures(by_group, self.gate) | self._follow_drift(by_group)
         if self.auditor is not None:
             metrics |= self.auditor.metrics(by_group)
         return BatchScores(scores, metrics)
@@ -213,7 +231,9 @@ class RolloutScorer:
         executions = self._execute(tasks, codes)
         quality: Sequence[float | None] = [None] * len(completions)
         if self.quality is not None:
+            started = time.process_time()
             quality = self.quality.probabilities([task.prompt for task in tasks], completions)
+            self.probe_seconds += time.process_time() - started
         return [
             _Judged(problem_id, code is not None, execution, None if q is None else float(q), len(c.token_ids))
             for problem_id, code, execution, q, c in zip(problem_ids, codes, executions, quality, completions, strict=True)
@@ -225,15 +245,35 @@ class RolloutScorer:
         executions = iter(self._execute(flat, [self.extract(c.text) for group in completions for c in group]))
         shares: list[float | None] = []
         for task, group in zip(tasks, completions, strict=True):
-            assert task.bank is not None
-            winner = cluster(task.bank)
-            present = [e for e in (next(executions) for _ in group) if not e.missing]
-            if winner.top < 0 or not present:
-                shares.append(None)
-                continue
-            both = concatenate(task.bank.select_programs([winner.representatives[winner.top]]), task.matrix(present))
-            shares.append(float((both.codes[1:] == both.codes[0]).all(axis=1).mean()))
+            label_N = self._labels(task, [next(executions) for _ in group])
+            known = label_N[~np.isnan(label_N)]
+            shares.append(float(known.mean()) if len(known) else None)
         return shares
+
+    def _winner(self, task: GrpoTask) -> OutcomeMatrix | None:
+        """The one row of the bank that stands for its winning cluster; None where nobody won."""
+        if task.problem_id not in self._winners:
+            self._winners[task.problem_id] = None
+            if task.bank is not None and (found := cluster(task.bank)).top >= 0:
+                self._winners[task.problem_id] = task.bank.select_programs([found.representatives[found.top]])
+        return self._winners[task.problem_id]
+
+    def _labels(self, task: GrpoTask, executions: Sequence[Execution]) -> np.ndarray:
+        """float64[n]: 1 for programs that behave like the bank's winner, 0 for others, NaN where missing or where nobody won."""
+        winner = self._winner(task)
+        if winner is None:
+            return np.full(len(executions), np.nan)
+        both = concatenate(winner, task.matrix(executions))
+        return np.where([e.missing for e in executions], np.nan, (both.codes[1:] == both.codes[0]).all(axis=1))
+
+    def _follow_drift(self, groups: Sequence[tuple[GrpoTask, Sequence[RolloutScore]]]) -> dict[str, float]:
+        """Shows the drift audit a scored batch, whose verdict on the probe's say counts from the next batch on; its figure."""
+        if self.quality is None or self.drift is None:
+            return {}
+        scores = [np.nan if s.reward.probe is None else s.reward.probe for _, rows in groups for s in rows]
+        labels = np.concatenate([self._labels(task, [s.execution for s in rows]) for task, rows in groups])
+        self.drift.observe(scores, labels, np.repeat(np.arange(len(groups)), [len(rows) for _, rows in groups]))
+        return {"probe_auroc_drifting": self.drift.auroc}
 
     def _execute(self, tasks: Sequence[GrpoTask], codes: Sequence[str | None]) -> list[Execution]:
         keys = [None if code is None else (task.problem_id, normal_form(code)) for task, code in zip(tasks, codes, strict=True)]
@@ -259,42 +299,3 @@ class RolloutScorer:
     def _group_scores(self, rows: Sequence[_Judged], key: str) -> np.ndarray:
         assert len({row.problem_id for row in rows}) == 1, "a group's rollouts must share their problem"
         return self.signal.scores(self.tasks[rows[0].problem_id], [row.execution for row in rows], key)
-
-
-def probe_concordance(rows: Sequence[RolloutScore]) -> float | None:
-    """Share of a group's pairs with different consensus that the probe orders alike (ties count half); None without such pairs."""
-    known = [(r.reward.consensus, r.reward.probe) for r in rows if r.reward.consensus is not None and r.reward.probe is not None]
-    if not known:
-        return None
-    consensus, probe = np.array(known).T
-    above = consensus[:, None] > consensus[None, :] + 1e-9
-    return float(((np.sign(probe[:, None] - probe[None, :]) + 1) / 2)[above].mean()) if above.any() else None
-
-
-def batch_metrics(groups: Sequence[tuple[GrpoTask, Sequence[RolloutScore]]], gate: float) -> dict[str, float]:
-    """Figures of one batch that need no labels: means of the parts, behaviours a group, counts of every outcome kind.
-
-    Shares lie in [0, 1]; a figure with nothing to average is NaN.
-    """
-    scores = [score for _, rows in groups for score in rows]
-    kinds = Counter(outcome.kind for score in scores for outcome in score.execution.outcomes)
-    clusterings = [cluster(task.matrix([s.execution for s in rows]), tau=1) for task, rows in groups]
-
-    def mean(values: Iterable[float | None]) -> float:
-        known = [value for value in values if value is not None]
-        return float(np.mean(known)) if known else float("nan")
-
-    return {
-        "consensus": mean(s.reward.consensus for s in scores),
-        "quality": mean(s.reward.probe for s in scores),
-        "quality_gate": gate,
-        "probe_concordance": mean(probe_concordance(rows) for _, rows in groups),
-        "flat_groups": mean(float(rows[0].reward.flat) for _, rows in groups),
-        "distinct_behaviours": mean(float(c.n_clusters) for c in clusterings),
-        "majority_share": mean(c.top_share for c in clusterings),
-        "behavioural_entropy": mean(c.entropy for c in clusterings),
-        "tokens": mean(float(s.n_tokens) for s in scores),
-        "missing": float(sum(s.reward.total is None for s in scores)),
-        "no_program": float(sum(not s.has_code for s in scores)),
-        **{f"outcomes/{kind.value}": float(kinds.get(kind, 0)) for kind in Kind},
-    }

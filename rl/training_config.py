@@ -1,4 +1,4 @@
-"""Config sections of stage 6: GRPO, SFT and the guards. Light: no torch, so that `--help` and `plan` stay quick."""
+"""Config sections of stage 6: GRPO, SFT, the guards and the final choice. Light: no torch, so that `--help` and `plan` stay quick."""
 
 from __future__ import annotations
 
@@ -14,6 +14,18 @@ class Section(BaseModel):
 
 
 Schedule = Literal["constant", "constant_with_warmup", "linear", "cosine", "cosine_with_min_lr"]
+
+
+class LoraSection(Section):
+    """Training of low-rank adapters in place of all weights."""
+
+    rank: int = Field(16, ge=1, description="rank of the adapters")
+    alpha: float = Field(32.0, gt=0, description="their scale, divided by the rank")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout before an adapter")
+    targets: tuple[str, ...] | None = Field(None, description="names of the layers that get one; null: every linear layer but the head")
+    checkpoint: Literal["merged", "adapter"] = Field(
+        "merged", description="what a round leaves: whole weights, or the adapter alone, which the next round goes on training"
+    )
 
 
 class OptimizerSection(Section):
@@ -35,6 +47,7 @@ class OptimizerSection(Section):
     weights_dtype: Literal["float32", "bfloat16"] = Field(
         "float32", description="dtype of the trained weights; the passes run in bf16 on a GPU either way"
     )
+    lora: LoraSection | None = Field(None, description="train low-rank adapters; null: all weights")
 
 
 class GrpoConfig(OptimizerSection):
@@ -62,6 +75,12 @@ class GrpoConfig(OptimizerSection):
     oracle_score: Literal["exact", "share"] = Field(
         "exact", description="oracle arm only: 1 if all reference outcomes match, or the share that does"
     )
+    rollouts: Literal["policy", "vllm_colocate", "vllm_server"] = Field(
+        "policy", description="what draws rollouts: the live policy itself, or TRL's vLLM modes (on GPUs)"
+    )
+    vllm_memory: float = Field(0.3, gt=0, le=1, description="vllm_colocate: share of each GPU's memory that vLLM takes")
+    vllm_tensor_parallel: int = Field(1, ge=1, description="vllm_colocate: GPUs that one vLLM engine spans")
+    vllm_url: str = Field("http://127.0.0.1:8000", description="vllm_server: address of `trl vllm-serve`")
     max_missing: float = Field(
         0.05, ge=0, le=1, description="share of a step's rollouts that may be missing (our failures) before the run stops"
     )
@@ -101,6 +120,13 @@ class SftConfig(OptimizerSection):
     batch: int = Field(128, ge=1, description="pairs of one optimizer step, over all devices (paper: 128)")
     max_length: int = Field(2048, ge=8, description="tokens of prompt and answer together; longer pairs are left out and counted")
     save_every: int = Field(50, ge=1, description="optimizer steps between resumable checkpoints inside a round")
+
+
+class ChoiceConfig(Section):
+    """Which round's checkpoint the run ends with: the one whose answers to self-made problems agree most with the votes on them."""
+
+    problems: int = Field(24, ge=0, description="problems of round 1 kept from training to compare checkpoints by; 0: take the last round")
+    samples: int = Field(16, ge=1, description="answers sampled for each of them, from every round's checkpoint")
 
 
 GuardAction = Literal["lower_lr", "raise_kl", "mute_probe", "end_round", "roll_back", "stop"]

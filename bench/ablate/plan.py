@@ -68,8 +68,9 @@ STAGES = (
     Stage("problems", (f"{_ROUND}/funnel.json", f"{_ROUND}/problems.jsonl"), "problems", ("seed", "problems")),
     Stage("suites", (f"{_ROUND}/suites.jsonl",), "suites", ("suites",)),
     Stage("candidates", (f"{_ROUND}/candidates.jsonl",), None, ("solutions",)),
-    Stage("executions", (f"{_ROUND}/executions.jsonl",), "sandbox", ("grpo.max_missing",)),
+    Stage("executions", (f"{_ROUND}/executions.jsonl",), "sandbox", ("grpo.max_missing", "consensus.recheck")),
     Stage("verdicts", (f"{_ROUND}/clusters.jsonl",), "consensus", ("consensus.rho", "consensus.tau", "oracle", "audit")),
+    Stage("base held out", ("round_00/held_out.json",), "held_out", ("choice", "guards.enabled", "guards.held_out_problems")),
     Stage("probe", (f"{_ROUND}/probe*", f"{_ROUND}/scores.jsonl"), "probe", ("probe", "consensus")),
 )
 

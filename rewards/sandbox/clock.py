@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 START_MS = 1_700_000_000_000  # 2023-11-14 22:13:20 UTC
+APART_MS = 34_567_890_123  # between the clocks of two seeds: 400 days, 2 h and odd minutes
 _STOPWATCHES = ("perf_counter", "process_time", "thread_time")
 _FROM_SECONDS = ("localtime", "gmtime", "ctime")  # of now, when called without an argument
 
@@ -24,14 +25,15 @@ _FROM_SECONDS = ("localtime", "gmtime", "ctime")  # of now, when called without 
 class Chance:
     """Readings and random bytes, in a fixed order from the last start()."""
 
-    __slots__ = ("_bytes", "_next")
+    __slots__ = ("_bytes", "_next", "seed")
 
     def __init__(self) -> None:
+        self.seed = 0  # another one for the second run of a program that is checked for determinism
         self.start()
 
     def start(self) -> None:
         """Begin anew, for the next program."""
-        self._next = itertools.count(START_MS).__next__
+        self._next = itertools.count(START_MS + self.seed * APART_MS).__next__
         self._bytes: random.Random | None = None
 
     def milliseconds(self) -> int:
@@ -39,15 +41,17 @@ class Chance:
 
     def urandom(self, size: int) -> bytes:
         if self._bytes is None:
-            self._bytes = random.Random(0)
+            self._bytes = random.Random(self.seed)
         return self._bytes.randbytes(size)
 
 
 chance = Chance()
 
 
-def install() -> None:
-    """Replace what Python offers of clocks and of the system's entropy."""
+def install(seed: int) -> None:
+    """Replace what Python offers of clocks and of the system's entropy. The same seed gives the same readings and the same chance."""
+    chance.seed = seed
+    chance.start()
     _install_clocks()
     _install_dates()
     _install_entropy()
@@ -104,4 +108,4 @@ def _install_entropy() -> None:
     os.urandom = random._urandom = chance.urandom  # type: ignore[attr-defined]
     random.Random.seed = seed  # type: ignore[method-assign]
     random.seed = random._inst.seed
-    random.seed(0)
+    random.seed(chance.seed)

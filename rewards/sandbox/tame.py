@@ -20,6 +20,8 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+from rewards.sandbox import clock
+
 BUILTINS = """
 abs all any ascii bin bool bytearray bytes callable chr classmethod complex dict divmod enumerate filter float frozenset hash hex int
 isinstance issubclass iter len list map max min next object oct ord pow print property range repr reversed round set slice sorted
@@ -205,7 +207,7 @@ class World:
         """Globals of a new program."""
         self.escape.happened = False
         if self.uses_random:
-            random.seed(0)
+            random.seed(clock.chance.seed)
             self.uses_random = False
         return {"__name__": "program", "__builtins__": self._builtins.copy()}
 

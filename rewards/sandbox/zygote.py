@@ -233,7 +233,7 @@ def main(control_descriptor: int) -> None:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     zygote = Zygote(control, [Slot(d) for d in descriptors], settings)
-    clock.install()
+    clock.install(int(os.environ["PYTHONHASHSEED"]))  # a second run differs in all three: hash order, clock, chance
     sys.setrecursionlimit(RECURSION_LIMIT)
     warm_up()
     for name in [n for n in sys.modules if n == "rewards" or n.startswith("rewards.")]:

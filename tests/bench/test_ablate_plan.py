@@ -53,7 +53,8 @@ def test_another_rule_fits_its_own_probe():
         (("--suites.samples", "9"), 2),
         (("--solutions.samples", "9"), 3),
         (("--consensus.tau", "5"), 5),
-        (("--probe.folds", "7"), 6),
+        (("--choice.samples", "4"), 6),
+        (("--probe.folds", "7"), 7),
         (("--grpo.learning_rate", "1e-3"), len(STAGES)),
     ],
 )

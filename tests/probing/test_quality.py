@@ -189,6 +189,23 @@ def test_the_source_that_teaches_most_is_kept():
     assert found["soft"] > found["margin"] > found["pairs"]
 
 
+def test_only_the_sources_that_the_config_names_are_tried():
+    features, labels, groups = made(signal=1.2)
+    sources = label_sources(labels, labels * 0 + 1, np.where(labels > 0.5, 0.6, 0.2), labels * 0.5, min_margin=0.1)
+    probe, found = fit_best_probe(features, sources, groups, ProbeConfig(null_shuffles=3, sources=("pairs",)), seed=0)
+    assert probe.report.source == "pairs" and found == {} and probe.report.within["controlled"] > 0.75
+
+
+def test_comparing_sources_agrees_with_the_whole_fit_and_reports_it(tmp_path):
+    features, labels, groups = made(signal=1.2)
+    sources = label_sources(labels, labels * 0 + 1, labels * 0 + 0.5, labels, min_margin=0.1)
+    probe, found = fit_best_probe(features, sources, groups, CONFIG, seed=0)
+    assert found["margin"] == pytest.approx(probe.report.within["controlled"], abs=0.02)
+    assert np.isnan(found["soft"])  # the same everywhere: nothing to learn
+    probe.save(tmp_path)
+    assert np.isnan(Probe.load(tmp_path).report.sources["soft"])
+
+
 def test_without_data_no_source_is_needed():
     features, labels, groups = made(problems=4)
     probe, found = fit_best_probe(features, label_sources(labels, labels, labels, labels, 0.1), groups, CONFIG, seed=0)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,6 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from probing.drift import DriftAudit
+from probing.probe_config import ProbeConfig
+from probing.quality import ProbeReport
 from probing.samplers.base import Completion
 from rewards.consensus import ConsensusConfig, get_rule
 from rewards.mixed import MixedConfig
@@ -132,6 +136,50 @@ def test_a_muted_probe_says_nothing_but_is_still_logged() -> None:
     batch = score(scorer, ["good", "bad"])
     assert batch.scores[0].reward.total == batch.scores[0].reward.consensus_normed
     assert (batch.metrics["quality_gate"], batch.metrics["quality"], batch.metrics["probe_concordance"]) == (0.0, 0.5, 0.0)
+
+
+class Falling(Probe):
+    """Right at first, wrong from the second batch on."""
+
+    def __init__(self) -> None:
+        super().__init__({"good": 0.9, "bad": 0.1}, gate=0.8)
+
+    def probabilities(self, prompts: Sequence[str], completions: Sequence[Completion]) -> list[float | None]:
+        answers = super().probabilities(prompts, completions)
+        self.table = {"good": 0.1, "bad": 0.9}
+        return answers
+
+
+def drift(groups: int = 4) -> DriftAudit:
+    report = ProbeReport(available=True, earned_weight=0.8, within={"controlled": 0.76}, null_mean=0.5, null_sd=0.01)
+    return DriftAudit(report, ProbeConfig(floor=0.6, full=0.8, drift_groups=groups))
+
+
+def test_the_probe_s_say_falls_with_its_auroc_on_the_rollouts_from_the_next_batch_on() -> None:
+    scorer = make([task()], quality=Falling(), drift=drift())
+    batches = [score(scorer, ["good", "bad"]) for _ in range(5)]
+    gates = [batch.metrics["quality_gate"] for batch in batches]
+    assert gates[:2] == pytest.approx([0.8, 0.8]) and 0 < gates[2] < 0.8 and gates[3:] == [0, 0]
+    assert batches[1].metrics["probe_auroc_drifting"] == pytest.approx((1 + 0 + 2 * 0.76) / 4)
+    for batch, gate in zip(batches, gates, strict=True):  # what is mixed is what is logged
+        first = batch.scores[0].reward
+        assert first.total == pytest.approx(first.consensus_normed + 0.5 * gate * first.probe_normed)
+
+
+def test_drift_leaves_missing_rollouts_and_problems_without_a_winner_out() -> None:
+    no_winner = replace(task("q"), bank=OutcomeMatrix.from_executions([Execution(GOOD), Execution(BAD)]))
+    scorer = make([task(), no_winner], quality=Probe({"good": 0.9, "bad": 0.1, "lost": 0.99}), drift=drift())
+    score(scorer, ["lost", "good", "bad", "good", "bad", "bad"], ["p"] * 3 + ["q"] * 3, 3)
+    assert scorer.drift.state() == [1.0]
+
+
+def test_drift_and_muting_go_on_in_another_process() -> None:
+    first, second = (make([task()], quality=Falling(), drift=drift()) for _ in range(2))
+    for _ in range(4):
+        score(first, ["good", "bad"])
+    first.mute_probe()
+    second.restore(json.loads(json.dumps(first.state())))
+    assert second.probe_muted and second.drift.auroc == first.drift.auroc
 
 
 def test_random_arm_repeats_and_ignores_outcomes() -> None:

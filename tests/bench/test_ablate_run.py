@@ -1,0 +1,84 @@
+"""The ablation from plan to tables, with made-up runs: what is finished is left alone, what is shared is linked, failures are told."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.ablate import __main__ as ablate
+from bench.ablate.plan import Job
+from bench.ablate.tables import tables
+
+FAKE = Path(__file__).with_name("fake_train.py")
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def made_up_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(Job, "command", lambda job, base: [sys.executable, str(FAKE), "--config", str(base), *job.overrides])
+    monkeypatch.setattr("bench.ablate.runner.POLL_SECONDS", 0.02)
+    monkeypatch.setattr("bench.ablate.collect.BINS", 4)
+
+
+def run(folder: Path, *words: str) -> int:
+    paths = ["--out", str(folder / "runs"), "--results", str(folder / "results"), "--jobs", "2", "--arms", "oracle"]
+    return ablate.main(["--quick", *paths, *words])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("ablation")
+
+
+def test_from_plan_to_tables(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder) == 0
+    result = json.loads((folder / "results" / "ablation_quick.json").read_text())
+    assert result["seeds"] == [0, 1] and result["not_finished"] == [] and result["tasks"] == 40
+    mixed = result["arms"]["mixed"]
+    assert mixed["gain"]["value"] == pytest.approx(0.12, abs=0.01)
+    assert mixed["recovered"]["value"] == pytest.approx(0.8, abs=0.05)
+    assert [row["seed"] for row in mixed["by_seed"]] == [0, 1] and mixed["by_seed"][0]["guard_actions"] == ["entropy: raise_kl"]
+    assert len(mixed["curves"]["entropy"]) == 4 and mixed["curves"]["majority_wrong"] == []
+    verdicts = {row["target"]: row["met"] for row in result["targets"]}
+    assert verdicts["share of the oracle's gain that mixed recovers"] is False and verdicts["mixed minus soft"] is None
+    assert result["long"]["consensus_unguarded"]["best_round"] == 0 and result["long"]["mixed"]["best_round"] == 3
+    assert (folder / "results" / "ablation_quick.png").stat().st_size > 10_000
+    shown = capsys.readouterr().out
+    assert "| mixed |" in shown and tables(result) in shown and "–" in shown  # what was not measured is not a figure
+
+
+def test_what_is_shared_is_the_lead_s_own_file(folder: Path) -> None:
+    lead, arm = (folder / "runs" / "seed-1" / name / "round_01" / "problems.jsonl" for name in ("mixed", "oracle"))
+    assert json.loads(arm.read_text()) == {"made_by": "mixed"} and arm.samefile(lead)
+    long = folder / "runs" / "long" / "mixed"
+    assert not long.joinpath("round_01", "problems.jsonl").samefile(lead)
+    logged = [json.loads(line) for line in (folder / "runs" / "seed-1" / "oracle" / "metrics.jsonl").read_text().splitlines()]
+    assert logged[0]["stage"] == "problems" and logged[0]["kept"] == 9
+
+
+def test_what_is_finished_is_not_run_again(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(Job, "command", lambda job, base: pytest.fail("a finished run was started again"))
+    assert run(folder) == 0
+    assert "6 of 6 runs are finished already" in capsys.readouterr().out
+
+
+def test_runs_of_another_config_or_of_other_weights_are_not_mixed_in(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(folder, "--grpo.learning_rate", "1e-3")
+    assert ended.value.code == 2 and "made by another config" in capsys.readouterr().err
+    (folder / "runs" / "identity.json").write_text(json.dumps({"weights": "other", "seedling": "other"}))
+    with pytest.raises(SystemExit) as ended:
+        run(folder)
+    assert ended.value.code == 2 and "made with other weights" in capsys.readouterr().err
+
+
+def test_a_run_that_fails_is_told_with_its_last_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(tmp_path, "--no-long", "--tracking.tags", "fail")
+    shown = capsys.readouterr()
+    assert ended.value.code == 2 and "no run has finished" in shown.err
+    assert "FAILED  seed 0 · mixed" in shown.out and "the disk is full" in shown.out
