@@ -12,6 +12,7 @@ The public harnesses run programs in this user's processes: give this script onl
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib.metadata
 import json
 import shlex
@@ -30,7 +31,7 @@ from probing.samplers.base import Completion
 from rewards.mutants import mutants
 from rewards.sandbox import Sandbox, SandboxConfig
 from rl.config import EvalsConfig
-from rl.evals.base import Benchmark, Unavailable, load_benchmark
+from rl.evals.base import Benchmark, EvalTask, Unavailable, load_benchmark
 from rl.evals.evalplus import NOT_NONE, PlusTask, read_rows
 from rl.evals.mbpp_inputs import typed_inputs
 from rl.evals.replay import TestedTask
@@ -132,8 +133,17 @@ def evalplus_harness(benchmark: Benchmark) -> Verdict:
     return verdict
 
 
-def explain(sample: Sample, said: str) -> str:
-    """Why the two differ, as far as the outcomes tell."""
+def helpers_of_the_tests(task: EvalTask) -> list[str]:
+    """Functions beside the entry that the official tests call and the reference defines."""
+    if not isinstance(task, TestedTask):
+        return []
+    called = {node.id for node in ast.walk(ast.parse(task.tests)) if isinstance(node, ast.Name)}
+    defined = [node.name for node in ast.parse(task.reference).body if isinstance(node, ast.FunctionDef)]
+    return [name for name in defined if name != task.entry and name in called]
+
+
+def explain(task: EvalTask, sample: Sample, said: str) -> str:
+    """Why the two differ, as far as task and outcomes tell."""
     if sample.passed is None:
         return "ours is missing: our infrastructure failed, or the reference or its tests could not be recorded"
     if sample.outcome == "unserialisable":
@@ -142,6 +152,8 @@ def explain(sample: Sample, said: str) -> str:
         return f"our limits are tighter: {sample.outcome}"
     if "time" in said:
         return "the harness's limits are tighter: timeout"
+    if helpers := helpers_of_the_tests(task):
+        return f"the tests call {', '.join(helpers)}: the harness takes it from the program itself, we take it from the reference"
     return "unexplained"
 
 
@@ -163,6 +175,7 @@ def compare(name: str, limit: int | None, per_reference: int, seed: int, sandbox
     their_seconds = time.monotonic() - started
     row = {"benchmark": name, "tasks": len(benchmark.tasks), "references": 0, "mutants": 0, "agree": 0, "both_pass": 0, "both_fail": 0}
     row |= {"settled_by_time": 0, "references_passing": 0}
+    tasks = {task.id: task for task in benchmark.tasks}
     references: dict[str, list[bool | None]] = {}
     differing = []
     for case, first, (their_first, said_first) in zip(chosen, samples, theirs, strict=True):
@@ -185,7 +198,7 @@ def compare(name: str, limit: int | None, per_reference: int, seed: int, sandbox
                 "kind": case.kind,
                 "ours": {"passed": sample.passed, "outcome": sample.outcome},
                 "theirs": {"passed": passed, "said": said[:200]},
-                "explanation": explain(sample, said),
+                "explanation": explain(tasks[case.task_id], sample, said),
                 "code": case.code,
             }
         )

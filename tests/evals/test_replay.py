@@ -81,6 +81,13 @@ def test_tests_that_cannot_be_recorded_leave_the_task_missing(sandbox: Sandbox) 
     assert verdicts(sandbox, task, "def f(x):\n    return x") == [None]
 
 
+def test_an_assert_whose_message_calls_again_is_wrong_not_missing(sandbox: Sandbox) -> None:
+    tests = "assert f(1) == 2, 'got ' + str(f(1)) + str(f(7))\nassert f(3) == 4"
+    task = TestedTask("toy/message", "", "f", (), "def f(x):\n    return x + 1", "", tests=tests)
+    codes = ("def f(x):\n    return 1 + x", "def f(x):\n    return x", "def f(x):\n    return 2")
+    assert verdicts(sandbox, task, *codes) == [True, False, False]
+
+
 def test_a_call_that_depends_on_the_candidates_answer_is_missing_not_wrong(sandbox: Sandbox) -> None:
     task = TestedTask("toy/nested", "", "f", (), "def f(x):\n    return x + 1", "", tests="assert f(f(1)) == 3")
     assert verdicts(sandbox, task, "def f(x):\n    return x + 1", "def f(x):\n    return x + 2") == [True, None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,4 +20,9 @@ def start(folder: Path, *overrides: str) -> subprocess.Popen:
 
 
 def finish(folder: Path, *overrides: str) -> None:
-    assert start(folder, *overrides).wait(PATIENCE) == 0, (folder.parent / f"{folder.name}.log").read_text()[-3000:]
+    process = start(folder, *overrides)
+    try:
+        assert process.wait(PATIENCE) == 0, (folder.parent / f"{folder.name}.log").read_text()[-3000:]
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
