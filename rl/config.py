@@ -22,6 +22,7 @@ from probing.samplers.config import SamplingConfig
 from rewards.consensus import ConsensusConfig
 from rewards.mixed import MixedConfig
 from rewards.sandbox.config import SandboxConfig
+from rewards.sandbox.execution import ExecutionConfig
 from rl.config_loader import load
 from rl.console import UserError
 from rl.training_config import GrpoConfig, GuardsConfig, SftConfig
@@ -77,6 +78,7 @@ class Config(Section):
     sampling: SamplingConfig = Field(default_factory=SamplingConfig, description="the sampler behind every stage")
     consensus: ConsensusConfig = Field(default_factory=ConsensusConfig, description="how candidates vote")
     sandbox: SandboxConfig = Field(default_factory=SandboxConfig, description="where model-written programs run, and their limits")
+    execution: ExecutionConfig = Field(default_factory=ExecutionConfig, description="which machines run model-written programs")
     probe: ProbeConfig = Field(default_factory=ProbeConfig, description="the quality probe of hidden states")
     reward: MixedConfig = Field(default_factory=MixedConfig, description="how consensus and probe are mixed")
     grpo: GrpoConfig = Field(default_factory=GrpoConfig, description="stage 6: reinforcement")

@@ -20,11 +20,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallba
 from trl import GRPOConfig as TrlConfig
 
 from probing.samplers.base import Sampler, SamplingParams
-from rl.checkpoints import discard, latest_complete, load_policy, read_result, save_policy, write_result
+from rl.adapters import copy_policy, load_for_training, save_trained
+from rl.checkpoints import discard, latest_complete, read_result, write_result
 from rl.grpo_trainer import BatchRewards, PolicyTrainer
 from rl.guard_callback import GuardCallback
 from rl.rollout_log import RolloutLog
-from rl.rollouts import PolicyRollouts, SamplerFactory, derive_seed
+from rl.rollouts import PolicyRollouts, SamplerFactory, VllmRollouts, derive_seed
 from rl.scoring import GrpoTask, RolloutScorer
 from rl.trainer_parts import StepCallback, optimizer_arguments, quiet_libraries, step_figures
 from rl.training_config import GrpoConfig, GuardsConfig
@@ -86,9 +87,11 @@ def train_grpo(
         raise ValueError("there is no problem to train on: every one fell outside the band of agreement, or none was made")
     with quiet_libraries():
         set_seed(seed % 2**31)
-        model, tokenizer = load_policy(policy_dir, config.weights_dtype)
+        arguments = _trl_config(config, seed, out_dir)  # first: under ZeRO-3 it has the model loaded in shards
+        model, tokenizer, adapter = load_for_training(policy_dir, config)
         params = SamplingParams(temperature=config.temperature, top_p=1.0, max_new_tokens=config.max_new_tokens)
-        rollouts = PolicyRollouts(make_sampler, params, config.group_size, seed)
+        kind = PolicyRollouts if config.rollouts == "policy" else VllmRollouts
+        rollouts = kind(make_sampler, params, config.group_size, seed)
         rewards = BatchRewards(scorer, rollouts)
         by_id = {task.problem_id: task for task in tasks}
         order = schedule(list(by_id), config.steps // config.num_iterations, config.tasks_per_step, seed)
@@ -97,7 +100,8 @@ def train_grpo(
             model=model,
             processing_class=tokenizer,
             reward_funcs=[rewards.execution_consensus] + ([rewards.quality_probe] if scorer.quality is not None else []),
-            args=_trl_config(config, seed, out_dir),
+            args=arguments,
+            peft_config=adapter,
             train_dataset=Dataset.from_list([{"prompt": by_id[p].prompt, "problem_id": p} for p in order]),
             rollout_func=rollouts,
             start=policy_dir,
@@ -116,7 +120,7 @@ def train_grpo(
         rollouts.close()
         history = [step_figures(record, int(record["step"])) for record in trainer.state.log_history if "loss" in record]
         result = GrpoResult(out_dir / "checkpoint", history, guard.actions, guard.stopped_because, guard.stop_run)
-        _finish(trainer, tokenizer, out_dir, guard, result)
+        _finish(trainer, tokenizer, out_dir, guard, result, config)
     return result
 
 
@@ -138,18 +142,28 @@ def _trl_config(config: GrpoConfig, seed: int, out_dir: Path) -> TrlConfig:
         entropy_coef=config.entropy_coef,
         mask_truncated_completions=config.mask_truncated,
         shuffle_dataset=False,  # `schedule` has shuffled; a resumed run must meet the same order
+        use_vllm=config.rollouts != "policy",
+        vllm_mode="server" if config.rollouts == "vllm_server" else "colocate",
+        vllm_gpu_memory_utilization=config.vllm_memory,
+        vllm_tensor_parallel_size=config.vllm_tensor_parallel,
+        vllm_server_base_url=config.vllm_url if config.rollouts == "vllm_server" else None,
     )
 
 
-def _finish(trainer: PolicyTrainer, tokenizer: PreTrainedTokenizerBase, out_dir: Path, guard: GuardCallback, result: GrpoResult) -> None:
+def _finish(
+    trainer: PolicyTrainer,
+    tokenizer: PreTrainedTokenizerBase,
+    out_dir: Path,
+    guard: GuardCallback,
+    result: GrpoResult,
+    config: GrpoConfig,
+) -> None:
     """Write the round's checkpoint: the trained policy, or the one that a guard rolled back to. All ranks wait for it."""
-    state_dict = trainer.accelerator.get_state_dict(trainer.model_wrapped) if trainer.accelerator.num_processes > 1 else None
+    if guard.rolled_back_to is None:
+        save_trained(trainer, tokenizer, result.checkpoint, config.lora)
+    elif trainer.is_world_process_zero():
+        copy_policy(guard.rolled_back_to, result.checkpoint, config)
     if trainer.is_world_process_zero():
-        if guard.rolled_back_to is not None:
-            model, tokenizer = load_policy(guard.rolled_back_to)
-            save_policy(model, tokenizer, result.checkpoint)
-        else:
-            save_policy(trainer.accelerator.unwrap_model(trainer.model_wrapped), tokenizer, result.checkpoint, state_dict)
         write_result(out_dir, {name: value for name, value in vars(result).items() if name != "checkpoint"})
         discard(out_dir / "trainer")
         discard(guard.best_folder)

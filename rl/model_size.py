@@ -14,6 +14,29 @@ from rl.config import SEEDLING_WEIGHTS
 from rl.console import UserError
 
 
+def _qwen(hidden: int, layers: int, heads: int, kv_heads: int, inner: int, vocabulary: int, tied: bool) -> dict[str, Any]:
+    """What config.json says of one size of Qwen2.5-Coder."""
+    return {
+        "hidden_size": hidden,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "num_key_value_heads": kv_heads,
+        "intermediate_size": inner,
+        "vocab_size": vocabulary,
+        "tie_word_embeddings": tied,
+    }
+
+
+QWEN_SHAPES = {
+    "0.5B": _qwen(896, 24, 14, 2, 4864, 151_936, True),
+    "1.5B": _qwen(1536, 28, 12, 2, 8960, 151_936, True),
+    "3B": _qwen(2048, 36, 16, 2, 11_008, 151_936, True),
+    "7B": _qwen(3584, 28, 28, 4, 18_944, 152_064, False),
+    "14B": _qwen(5120, 48, 40, 8, 13_824, 152_064, False),
+    "32B": _qwen(5120, 64, 40, 8, 27_648, 152_064, False),
+}
+
+
 @dataclass(frozen=True)
 class ModelSize:
     """Counts of one decoder.
@@ -36,7 +59,7 @@ class ModelSize:
 
 
 def read_model_size(name: str, parameters: float | None = None) -> ModelSize:
-    """Size of `seedling`, a folder, or a Hub id (from the cache, else from a name such as `...-7B-...`, else from `parameters`)."""
+    """Size of `seedling`, a folder, or a Hub id (from the cache, else from `parameters`, else from its name)."""
     folder = SEEDLING_WEIGHTS if name == "seedling" else Path(name).expanduser()
     if not (folder / "config.json").is_file() and "/" in name:
         folder = _cached(name) or folder
@@ -46,6 +69,9 @@ def read_model_size(name: str, parameters: float | None = None) -> ModelSize:
         return _from_config(config, counted or parameters, f"counted in {folder}" if counted else f"computed from {folder / 'config.json'}")
     if parameters is not None:
         return _guessed(parameters, "given")
+    family = re.fullmatch(r"Qwen/Qwen2\.5-Coder-(\d+(?:\.\d+)?B)(?:-Instruct)?", name)
+    if family and family[1] in QWEN_SHAPES:
+        return _from_config(QWEN_SHAPES[family[1]], None, f"its published shape: Qwen2.5-Coder-{family[1]}")
     named = re.search(r"(?<![\w.])(\d+(?:\.\d+)?)[bB](?![a-zA-Z])", name)
     if named and name != "seedling":
         return _guessed(float(named[1]) * 1e9, "read off its name")

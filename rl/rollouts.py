@@ -8,10 +8,13 @@ alone, so any number of ranks draws the same rollouts, and a resumed run repeats
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from accelerate.utils import is_peft_model
+from torch.distributed.fsdp import FSDPModule
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import GRPOTrainer
 from trl.models import unwrap_model_for_generation
@@ -47,6 +50,25 @@ def tokenizer_of(trainer: GRPOTrainer) -> PreTrainedTokenizerBase:
     return trainer.processing_class
 
 
+@contextmanager
+def whole_parameters(model: torch.nn.Module, reshard: bool = True) -> Iterator[None]:
+    """A model sharded by FSDP2 with its weights gathered, for as long as the block lasts; any other model as it is.
+
+    FSDP2 gathers weights anew in every forward pass, all ranks together; ranks that decode for different numbers of steps would wait for
+    one another for ever. reshard: whether forward passes outside of the block give the gathered weights back.
+    """
+    shards = [module for module in model.modules() if isinstance(module, FSDPModule)]
+    for module in shards:
+        module.set_reshard_after_forward(False, recurse=False)
+        module.unshard()
+    try:
+        yield
+    finally:
+        for module in shards:
+            module.set_reshard_after_forward(reshard, recurse=False)
+            module.reshard()
+
+
 class PolicyRollouts:
     """TRL's `rollout_func`: samples the live policy through our own sampler.
 
@@ -75,10 +97,12 @@ class PolicyRollouts:
     def sample(self, trainer: GRPOTrainer, prompts: Sequence[str], n: int, seed: int, indices: Sequence[int]) -> list[list[Completion]]:
         """n completions of each prompt from the live policy on this rank; `indices` are the prompts' places in the whole batch."""
         with (
-            unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model,
+            unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as wrapped,
+            whole_parameters(wrapped, _reshards(trainer)),
             torch.no_grad(),
             trainer.accelerator.autocast(),
         ):
+            model = wrapped.get_base_model() if is_peft_model(wrapped) else wrapped
             if self._sampler is None or self._model is not model:
                 self._sampler, self._model = self.make_sampler(model, tokenizer_of(trainer)), model
             training = model.training
@@ -92,3 +116,27 @@ class PolicyRollouts:
         if self._sampler is not None:
             self._sampler.close()
             self._sampler = self._model = None
+
+
+class VllmRollouts(PolicyRollouts):
+    """The same through TRL's vLLM (colocate or server): faster on GPUs; its draws cannot be repeated, so a resumed run differs.
+
+    TRL hands vLLM the policy's weights before each call, and corrects the loss for what vLLM computes otherwise. Not for a CPU: TRL
+    cannot load weights into vLLM there.
+    """
+
+    def __call__(self, prompts: list[str], trainer: GRPOTrainer) -> dict[str, Any]:
+        tokenizer = tokenizer_of(trainer)
+        prompt_ids = [list(ids) for ids in tokenizer(prompts, add_special_tokens=False)["input_ids"]]
+        _, drawn, logprobs, _ = trainer.vllm_generation.generate(prompts=prompt_ids, images=None, num_generations=self.group_size)
+        texts = tokenizer.batch_decode(drawn, skip_special_tokens=True)
+        own = [[place[0] for place in row] for row in logprobs]  # of the sampled token; tempered, as TRL's correction wants them
+        ends = set(trainer.eos_token_ids)
+        self.last = [Completion(t, tuple(ids), tuple(p), ids[-1] in ends) for t, ids, p in zip(texts, drawn, own, strict=True)]
+        return {"prompt_ids": prompt_ids, "completion_ids": drawn, "logprobs": own}
+
+
+def _reshards(trainer: GRPOTrainer) -> bool:
+    """Whether the launch config has FSDP2 give weights back after a forward pass."""
+    plugin = getattr(trainer.accelerator.state, "fsdp_plugin", None)
+    return bool(getattr(plugin, "reshard_after_forward", True))

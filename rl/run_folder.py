@@ -25,10 +25,13 @@ from rl.config import Config, resolve_model
 from rl.console import UserError, warn
 
 # Keys that may change between two starts of one run: where it is watched, where it lies, how far it goes, and on what machine.
-FREE_KEYS = ("tracking", "run_dir", "rounds", "sandbox.workers", "sandbox.cache_dir")
+FREE_KEYS = (
+    *("tracking", "run_dir", "rounds", "sandbox.workers", "sandbox.cache_dir"),
+    *("execution", "sampling.http", "sampling.ray.address", "sampling.ray.replicas", "sampling.vllm.gpu_memory", "grpo.vllm_url"),
+)
 PACKAGES = (
     *("ucoder", "torch", "transformers", "trl", "accelerate", "datasets", "peft", "tokenizers"),
-    *("numpy", "scikit-learn", "datasketch", "vllm", "deepspeed"),
+    *("numpy", "scikit-learn", "datasketch", "vllm", "deepspeed", "ray"),
 )
 EXTRA_OF_TRACKER = {"wandb": "ucoder", "tensorboard": "ucoder[tensorboard]", "trackio": "ucoder[trackio]"}
 MOST_DIFFERENCES_SHOWN = 8

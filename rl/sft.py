@@ -19,7 +19,8 @@ from trl import SFTTrainer
 
 from probing.records import Candidate, Problem
 from rewards.records import Kind
-from rl.checkpoints import discard, latest_complete, load_policy, read_result, save_policy, write_result
+from rl.adapters import load_for_training, save_trained
+from rl.checkpoints import discard, latest_complete, read_result, write_result
 from rl.round_files import BankProgram, Verdict
 from rl.trainer_parts import StepCallback, optimizer_arguments, quiet_libraries, step_figures
 from rl.training_config import SftConfig
@@ -121,25 +122,19 @@ def train_sft(
         return SftResult(out_dir / "checkpoint", **done)
     with quiet_libraries():
         set_seed(seed % 2**31)
-        model, tokenizer = load_policy(policy_dir, config.weights_dtype)
+        arguments = _trl_config(config, seed, out_dir)  # first: under ZeRO-3 it has the model loaded in shards
+        model, tokenizer, adapter = load_for_training(policy_dir, config)
         rows = tokenised(pairs, tokenizer, config.max_length)
         if not rows:
             raise ValueError(
                 f"there is no pair to train on: {len(pairs)} were selected, and those over max_length ({config.max_length}) are left out"
             )
-        arguments = TrlConfig(
-            **optimizer_arguments(config, seed, config.batch),
-            output_dir=str(out_dir / "trainer"),
-            num_train_epochs=config.epochs,
-            save_steps=config.save_every,
-            max_length=None,
-            dataset_kwargs={"skip_prepare_dataset": True},
-        )
         trainer = PairTrainer(
             model=model,
             args=arguments,
             train_dataset=Dataset.from_list(rows),
             processing_class=tokenizer,
+            peft_config=adapter,
             callbacks=[StepCallback(log, progress, dict)],
         )
         trainer.remove_callback(PrinterCallback)
@@ -149,10 +144,20 @@ def train_sft(
         trainer.train(resume_from_checkpoint=str(found[0]) if found is not None else None)
         history = [step_figures(record, int(record["step"])) for record in trainer.state.log_history if "loss" in record]
         result = SftResult(out_dir / "checkpoint", history, len(pairs) - len(rows))
-        state_dict = trainer.accelerator.get_state_dict(trainer.model_wrapped) if trainer.accelerator.num_processes > 1 else None
+        save_trained(trainer, tokenizer, result.checkpoint, config.lora)
         if trainer.is_world_process_zero():
-            save_policy(trainer.accelerator.unwrap_model(trainer.model_wrapped), tokenizer, result.checkpoint, state_dict)
             write_result(out_dir, {"history": history, "n_too_long": result.n_too_long})
             discard(out_dir / "trainer")
         trainer.accelerator.wait_for_everyone()
     return result
+
+
+def _trl_config(config: SftConfig, seed: int, out_dir: Path) -> TrlConfig:
+    return TrlConfig(
+        **optimizer_arguments(config, seed, config.batch),
+        output_dir=str(out_dir / "trainer"),
+        num_train_epochs=config.epochs,
+        save_steps=config.save_every,
+        max_length=None,
+        dataset_kwargs={"skip_prepare_dataset": True},
+    )

@@ -12,10 +12,10 @@ from typing import Any
 import datasets
 import torch
 import transformers
-from accelerate import PartialState
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from rl.checkpoints import mark_complete
+from rl.ranks import deepspeed_launched, distributed_state
 from rl.training_config import OptimizerSection
 
 
@@ -24,7 +24,7 @@ def optimizer_arguments(config: OptimizerSection, seed: int, batch: int) -> dict
 
     batch: samples of one optimizer step over all processes.
     """
-    world = PartialState(cpu=not torch.cuda.is_available()).num_processes
+    world = distributed_state().num_processes
     if batch % world:
         fitting = batch // world * world or world
         raise ValueError(f"a batch of {batch} cannot be shared by {world} processes: make it a multiple of {world}, say {fitting}")
@@ -48,7 +48,8 @@ def optimizer_arguments(config: OptimizerSection, seed: int, batch: int) -> dict
         "optim": config.optimizer,
         "gradient_checkpointing": config.gradient_checkpointing,
         "bf16": on_gpu,
-        "use_cpu": not on_gpu,
+        "use_cpu": not on_gpu and not deepspeed_launched(),  # accelerate leaves DeepSpeed out where this is true
+        "ddp_backend": "gloo" if world > 1 and not on_gpu else None,
         "seed": seed % 2**31,
         "data_seed": seed % 2**31,
         "logging_steps": 1,
@@ -83,6 +84,7 @@ class StepCallback(TrainerCallback):
             self.progress(1)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        distributed_state().wait_for_everyone()  # every rank has written its part
         if state.is_world_process_zero:
             mark_complete(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}", self.extra_state())
 

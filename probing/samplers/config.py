@@ -2,17 +2,79 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+ONE_CLIENT = 2**31  # a stride that leaves the first rank alone
 
 
-class SamplingConfig(BaseModel):
-    """Which sampler draws the samples, and on what. How hot and how long is each stage's own affair."""
-
+class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    backend: Literal["transformers"] = Field("transformers", description="engine that draws the samples")
+
+class VllmConfig(_Section):
+    """A vLLM engine in a child process for each rank (`sampling.backend: vllm`)."""
+
+    tensor_parallel: int = Field(1, ge=1, description="GPUs that one engine spans; every so many neighbouring ranks share one engine")
+    gpu_memory: float = Field(0.85, gt=0, le=1, description="share of a GPU's memory that the engine takes")
+    cpu_cache_gb: int = Field(1, ge=1, description="memory for keys and values where there is no GPU, in GB")
+    max_length: int | None = Field(None, ge=16, description="tokens of prompt and answer together; null: the model's own limit")
+    start_seconds: float = Field(900.0, gt=0, description="time that an engine may take to start")
+    answer_seconds: float = Field(7200.0, gt=0, description="time that it may take over one part before it counts as stuck")
+    parity_prompts: int = Field(4, ge=1, description="prompts whose greedy answers must equal transformers' after each start")
+    parity_tolerance: float | None = Field(
+        None, gt=0, description="nats by which a token may miss transformers' best; null: 0.001 in float32, 0.3 in 16 bits"
+    )
+
+
+class HttpConfig(_Section):
+    """An OpenAI-compatible server (`sampling.backend: http`)."""
+
+    url: str = Field("http://127.0.0.1:8000/v1", description="base address of the API, up to and with /v1")
+    model: str | None = Field(None, description="name under which the server has the checkpoint; null: the checkpoint's own path")
+    key_variable: str = Field("OPENAI_API_KEY", description="environment variable that holds the API key, if one is needed")
+    requests: int = Field(16, ge=1, description="requests under way at once")
+    timeout: float = Field(600.0, gt=0, description="seconds that one request may take")
+    patience: float = Field(900.0, ge=0, description="seconds of failing and waiting, for a server to come back, before the run stops")
+    retokenise: bool = Field(
+        False, description="for servers that return no token ids: tokenise their text again, spreading each answer's logprob evenly"
+    )
+    parity_prompts: int = Field(
+        4, ge=0, description="prompts whose greedy answers must fit the checkpoint before a round begins; 0: unchecked"
+    )
+    parity_tolerance: float = Field(0.3, gt=0, description="nats by which a token may miss the checkpoint's best")
+
+
+class RaySamplingConfig(_Section):
+    """Samplers on a Ray cluster (`sampling.backend: ray`); the checkpoint must lie on a disk that its nodes see."""
+
+    address: str | None = Field(None, description="address of the cluster; null: as Ray finds it, else a cluster of this machine's own")
+    engine: Literal["transformers", "vllm"] = Field("transformers", description="what each replica samples with")
+    replicas: int = Field(2, ge=1, description="samplers on the cluster")
+    cpus: float = Field(1.0, gt=0, description="CPUs that Ray reserves for a replica")
+    gpus: float = Field(0.0, ge=0, description="GPUs that Ray reserves for a replica")
+
+
+class SamplingConfig(_Section):
+    """Which sampler draws the samples, and on what. How hot and how long is each stage's own affair."""
+
+    backend: Literal["transformers", "vllm", "http", "ray"] = Field("transformers", description="engine that draws the samples")
     batch_size: int = Field(256, ge=1, description="most sequences decoded at once")
+    part: int = Field(2048, ge=1, description="samples in one part of a stage: what one rank draws at a time, and what a kill can lose")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="auto: bfloat16 where the hardware has it")
+    vllm: VllmConfig = Field(default_factory=VllmConfig, description="settings of the backend vllm")
+    http: HttpConfig = Field(default_factory=HttpConfig, description="settings of the backend http")
+    ray: RaySamplingConfig = Field(default_factory=RaySamplingConfig, description="settings of the backend ray")
+
+    @model_validator(mode="after")
+    def _parity_needs_token_ids(self) -> Self:
+        if self.http.retokenise and self.http.parity_prompts:
+            raise ValueError("sampling.http.retokenise leaves no token ids to compare: set sampling.http.parity_prompts to 0 beside it")
+        return self
+
+    @property
+    def stride(self) -> int:
+        """Of every so many neighbouring ranks one samples: an engine may span several devices, and a cluster wants one client."""
+        return {"vllm": self.vllm.tensor_parallel, "ray": ONE_CLIENT}.get(self.backend, 1)

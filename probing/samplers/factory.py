@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from probing.samplers.base import Sampler
 from probing.samplers.config import SamplingConfig
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-def open_sampler(config: SamplingConfig, model_path: str) -> Sampler:
-    """The sampler of `config.backend` on the checkpoint at `model_path` (a folder or a Hub id). Raises ModelError when there is none."""
-    from probing.models import load_model
-    from probing.samplers.transformers import TransformersSampler
+Loaded = tuple["PreTrainedModel", "PreTrainedTokenizerBase"]
 
-    model, tokenizer = load_model(model_path, device=config.device, dtype=config.dtype)
-    return TransformersSampler(model, tokenizer, batch_size=config.batch_size)
+
+def open_sampler(config: SamplingConfig, model_path: str, load: Callable[[], Loaded] | None = None) -> Sampler:
+    """The sampler of `config.backend` on the checkpoint at `model_path` (a folder or a Hub id).
+
+    load: gives the loaded checkpoint to the backend `transformers`, where the caller keeps one (default: it is loaded here).
+    Raises ModelError when there is no such checkpoint, SamplerError when the engine does not start.
+    """
+    match config.backend:
+        case "vllm":
+            from probing.samplers.vllm import VllmSampler
+
+            return VllmSampler(config, model_path)
+        case "http":
+            from probing.samplers.http import HttpSampler
+
+            return HttpSampler(config, model_path)
+        case "ray":
+            from probing.samplers.ray import RaySampler
+
+            return RaySampler(config, model_path)
+        case "transformers":
+            from probing.models import load_model
+            from probing.samplers.transformers import TransformersSampler
+
+            model, tokenizer = load() if load is not None else load_model(model_path, device=config.device, dtype=config.dtype)
+            return TransformersSampler(model, tokenizer, batch_size=config.batch_size)

@@ -84,6 +84,17 @@ def evaluate(
 
     temperature 0 is greedy: one sample a task. Deterministic for one sampler, seed and machine.
     """
+    return score(benchmark, ask(sampler, tokenizer, benchmark, config, progress), sandbox, config)
+
+
+def ask(
+    sampler: Sampler,
+    tokenizer: PreTrainedTokenizerBase,
+    benchmark: Benchmark,
+    config: EvalsConfig,
+    progress: Callable[[int], None] | None = None,
+) -> list[list[Completion]]:
+    """The model's answers to every task, not yet scored."""
     from probing.models import render_chat  # torch: not needed to score answers that are already there
 
     greedy = config.temperature == 0
@@ -93,7 +104,7 @@ def evaluate(
     answers = sampler.sample(prompts, n, params, config.seed, progress)
     if progress is not None and n < config.samples:
         progress((config.samples - n) * len(prompts))
-    return score(benchmark, answers, sandbox, config)
+    return answers
 
 
 def score(benchmark: Benchmark, answers: Sequence[Sequence[Completion]], sandbox: Sandbox, config: EvalsConfig) -> EvalResult:

@@ -11,7 +11,10 @@ import pytest
 from rl import plan
 from rl.config import load_config
 from rl.console import UserError
+from rl.measured_shares import shares_of
 from rl.model_size import ModelSize, read_model_size
+from rl.run_folder import config_text
+from rl.training_config import LoraSection
 
 SIZE = ModelSize(5e6, 4, 256, 1000, 1024, "test")
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,7 +40,7 @@ def test_counts_by_hand() -> None:
         *("--evals.samples", "2", "--evals.limit", "30"),
     )
     assert found["problems"].samples == 100
-    assert found["rating"].samples == 300
+    assert found["rating"].samples == 210  # seven in ten are well-formed and new
     assert found["solutions"].samples == 500  # half of the proposals are kept
     assert found["solutions"].tokens == 5000  # filled to half
     assert found["solutions"].executions == 2000  # half of the programs differ, eight inputs each
@@ -84,7 +87,7 @@ def test_parameters_are_computed_from_the_shape(tmp_path: Path) -> None:
     assert read_model_size(str(write_model(tmp_path / "n", tied=False))).parameters == 2 * block + 2 * 32 * 8
 
 
-@pytest.mark.parametrize(("name", "parameters"), [("Qwen/Qwen2.5-Coder-7B-Instruct", 7e9), ("org/tiny-0.5b", 0.5e9)])
+@pytest.mark.parametrize(("name", "parameters"), [("org/Some-7B-Instruct", 7e9), ("org/tiny-0.5b", 0.5e9)])
 def test_a_name_tells_a_size(name: str, parameters: float) -> None:
     assert read_model_size(name).parameters == parameters
 
@@ -93,6 +96,54 @@ def test_an_unknown_size_asks_for_it() -> None:
     with pytest.raises(UserError, match="not at hand"):
         read_model_size("org/model")
     assert read_model_size("org/model", 3e9).parameters == 3e9
+
+
+def test_shares_are_read_off_a_run_and_a_plan_is_held_against_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A made-up run: half as many problems kept as planned, answers of known length."""
+    run = tmp_path / "run"
+    folder = run / "round_01"
+    folder.mkdir(parents=True)
+    overrides = ["--problems.count", "100", "--solutions.samples", "4", "--rounds", "1"]
+    overrides += ["--grpo.rollouts_per_step", "16", "--grpo.steps", "2"]
+    (run / "config.yaml").write_text(config_text(load_config(None, overrides)))
+    (folder / "funnel.json").write_text(json.dumps({"proposed": 100, "kept": 25, "dropped": {"malformed": 40, "low rating": 35}}))
+    (folder / "candidates.jsonl").write_text("{}\n" * 100)
+    (folder / "executions.jsonl").write_text("{}\n" * 30)
+    (folder / "training.json").write_text("{}")
+    spent = {"problems/samples": 100, "problems/tokens": 9000, "rating/samples": 60, "rating/tokens": 600, "solutions/samples": 100}
+    rows = [{"round": 1, "stage": "spent", "step": None, "time": 0.0, **spent, "solutions/tokens": 5000}]
+    rows += [{"round": 1, "stage": "grpo", "step": step, "time": 0.0, "tokens": 40.0} for step in (1, 2)]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    shares = shares_of(run)
+    assert (shares.kept, shares.rated, shares.distinct) == (0.25, 0.6, 0.3)
+    assert shares.lengths == {"problems": 90.0, "rating": 10.0, "solutions": 50.0, "grpo": 40.0}
+    measured = plan.make_plan(load_config(None, overrides), SIZE, shares=shares)
+    assert {s.name: (s.samples, s.tokens) for s in measured.stages if s.name in shares.lengths} == {
+        "problems": (100, 9000),
+        "rating": (60, 600),
+        "solutions": (100, 5000),
+        "grpo": (32, 1280),
+    }
+    words = [str(run / "config.yaml"), "--parameters", "3e6", "--device", "cpu"]
+    assert plan.main([*words, "--like", str(run), "--check", str(run)]) == 0
+    assert plan.main([*words, "--check", str(run)]) == 1  # twice as many problems as were kept
+    assert "solutions" in capsys.readouterr().out
+
+
+def test_memory_is_shared_by_sharded_devices_and_spared_by_adapters() -> None:
+    size = read_model_size("Qwen/Qwen2.5-Coder-7B-Instruct")
+    config = load_config(None, ["--grpo.weights_dtype", "bfloat16", "--grpo.micro_batch", "1", "--grpo.gradient_checkpointing", "true"])
+    needed = [plan.make_plan(config, size, "h100", 8, launch=launch).training_memory for launch in ("ddp", "zero2", "zero3")]
+    assert needed[0] > needed[1] > needed[2] > 2 * size.parameters  # at least the probe's whole frozen copy
+    lora = config.model_copy(update={"grpo": config.grpo.model_copy(update={"lora": LoraSection()})})
+    assert plan.make_plan(lora, size, "h100").training_memory < 0.6 * plan.make_plan(config, size, "h100").training_memory
+
+
+def test_more_gpus_take_less_time_and_as_many_device_hours() -> None:
+    size = read_model_size("Qwen/Qwen2.5-Coder-7B-Instruct")
+    config = load_config(None, ["--sampling.backend", "vllm", "--sandbox.workers", "64"])
+    one, eight = (plan.make_plan(config, size, "h200", n) for n in (1, 8))
+    assert one.stages[0].hours == pytest.approx(8 * eight.stages[0].hours)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.stem)

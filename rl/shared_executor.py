@@ -1,0 +1,56 @@
+"""The sandboxes of all ranks as one: each executes its parts, and all ranks get all executions (`rl.shards`)."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from rewards.determinism import Steady
+from rewards.records import Execution, Kind, Outcome, Program
+from rl.ranks import Ranks
+from rl.shards import Shards, cut
+
+PART_PROGRAMS = 512
+
+Part = tuple[list[Execution], Counter[str]]
+
+
+class SharedExecutor:
+    """Runs programs as `Sandbox.run` does, on every rank's sandbox. folder: of these executions' parts, one folder for each call."""
+
+    def __init__(self, sandbox: Steady, ranks: Ranks, folder: Path) -> None:
+        self.sandbox, self.ranks, self.folder = sandbox, ranks, folder
+        self.counts: Counter[str] = Counter()  # what all ranks' sandboxes counted: outcomes, lanes, worker deaths
+
+    def run(self, programs: Iterable[Program]) -> Iterator[Execution]:
+        """Executions in input order. Every rank calls it with the same programs."""
+        programs = list(programs)
+        parts = cut([1] * len(programs), PART_PROGRAMS)
+
+        def execute(part: int) -> Part:
+            before = Counter(self.sandbox.counts)
+            executions = list(self.sandbox.run(programs[i] for i in parts[part]))
+            counted = Counter(self.sandbox.counts)
+            counted.subtract(before)
+            return executions, counted
+
+        for executions, counted in Shards(self.ranks, self.folder, len(parts), execute, write_part, read_part).run():
+            self.counts.update(counted)
+            yield from executions
+
+
+def write_part(path: Path, part: Part) -> None:
+    executions, counts = part
+    with path.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(counts) + "\n")
+        for execution in executions:
+            file.write(json.dumps([[(o.kind.value, o.payload) for o in execution.outcomes], execution.seconds]) + "\n")
+
+
+def read_part(path: Path) -> Part:
+    with path.open(encoding="utf-8") as file:
+        counts: Counter[str] = Counter(json.loads(next(file)))
+        rows = [json.loads(line) for line in file]
+    return [Execution(tuple(Outcome(Kind(kind), payload) for kind, payload in outcomes), seconds) for outcomes, seconds in rows], counts

@@ -1,0 +1,87 @@
+"""A sampler over all ranks: each draws its parts of a call, and all of them get all of the samples (`rl.shards`).
+
+The parts of a call depend on what is asked alone, and what a sample draws on (seed, prompt, sample) alone: so one rank and many draw
+the very same samples.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from probing.records import short_hash
+from probing.samplers.base import Completion, Sampler, SamplingParams
+from rl.ranks import Ranks
+from rl.shards import Shards, cut
+
+Groups = list[list[Completion]]  # samples of each prompt of a part
+
+
+class SharedSampler:
+    """A `Sampler` whose work the ranks share. Every rank makes the same calls.
+
+    open_sampler: makes this rank's own sampler, at its first part (a resumed stage may need none). folder: of the round's parts.
+    part: most samples in one part. stride: see `Shards`.
+    """
+
+    def __init__(self, open_sampler: Callable[[], Sampler], ranks: Ranks, folder: Path, part: int, stride: int = 1) -> None:
+        self.open_sampler, self.ranks, self.folder, self.part, self.stride = open_sampler, ranks, folder, part, stride
+        self.samples = self.tokens = 0  # of all calls, over all ranks
+        self._own: Sampler | None = None
+
+    def sample(
+        self,
+        prompts: Sequence[str],
+        n: int,
+        params: SamplingParams,
+        seed: int,
+        progress: Callable[[int], None] | None = None,
+        indices: Sequence[int] | None = None,
+    ) -> Groups:
+        """See `Sampler.sample`."""
+        names = list(range(len(prompts)) if indices is None else indices)
+        parts = cut([n] * len(prompts), self.part)
+        counted = 0
+
+        def count(samples: int) -> None:
+            nonlocal counted
+            counted += samples
+            if progress is not None:
+                progress(samples)
+
+        def draw(part: int) -> Groups:
+            chosen = parts[part]
+            if self._own is None:
+                self._own = self.open_sampler()
+            return self._own.sample([prompts[i] for i in chosen], n, params, seed, count, [names[i] for i in chosen])
+
+        call = short_hash(
+            json.dumps([list(prompts), names, n, params.temperature, params.top_p, params.max_new_tokens, seed, self.part]), 16
+        )
+        shards = Shards(self.ranks, self.folder / f"samples-{call}", len(parts), draw, write_groups, read_groups, self.stride)
+        shards.do_mine()
+        drawn = [group for groups in shards.results() for group in groups]
+        if progress is not None and counted < len(prompts) * n:
+            progress(len(prompts) * n - counted)  # what other ranks drew, or an earlier start of the run
+        self.samples += n * len(prompts)
+        self.tokens += sum(len(completion.token_ids) for group in drawn for completion in group)
+        return drawn
+
+    def close(self) -> None:
+        """Free this rank's own sampler; it is opened again if another part is to be drawn."""
+        if self._own is not None:
+            self._own.close()
+            self._own = None
+
+
+def write_groups(path: Path, groups: Groups) -> None:
+    """One line a prompt; numbers as they are, so that reading gives the very same samples."""
+    with path.open("w", encoding="utf-8") as file:
+        for group in groups:
+            file.write(json.dumps([[c.text, c.token_ids, c.logprobs, c.finished] for c in group]) + "\n")
+
+
+def read_groups(path: Path) -> Groups:
+    with path.open(encoding="utf-8") as file:
+        return [[Completion(text, tuple(ids), tuple(logp), finished) for text, ids, logp, finished in json.loads(line)] for line in file]

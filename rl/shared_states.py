@@ -1,0 +1,77 @@
+"""Hidden states of a bank's answers, read by all ranks in parts (`rl.shards`), and handed out one part at a time: all of them at once
+would not fit in memory at the paper's scale (2 million answers x 4 layers x 2 poolings x 3,584 floats are 250 GB).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from probing.hidden_states import HiddenStates, StateFeatures
+from rl.ranks import Ranks
+from rl.shards import Shards, cut
+
+PART_ANSWERS = 1024
+ARRAYS = ("states", "mean_logprob", "min_logprob", "lengths", "prompt_lengths")
+
+Answer = tuple[Sequence[int], str | None]  # token ids, code
+
+
+class SharedStates:
+    """The states of N answers. Answers to one prompt follow one another, and are never parted."""
+
+    def __init__(
+        self,
+        reader: HiddenStates,
+        prompts: Sequence[str],
+        answers: Sequence[Answer],
+        ranks: Ranks,
+        folder: Path,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        sizes = [len(list(same)) for _, same in groupby(prompts)]
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+        self.spans = [range(int(starts[part.start]), int(starts[part.stop])) for part in cut(sizes, PART_ANSWERS)]
+
+        def work(part: int) -> StateFeatures:
+            span = slice(self.spans[part].start, self.spans[part].stop)
+            return read_states(reader, prompts[span], answers[span], progress)
+
+        self.shards = Shards(ranks, folder, len(self.spans), work, write_features, read_features)
+
+    def do_mine(self) -> None:
+        """Read this rank's share."""
+        self.shards.do_mine()
+
+    def parts(self) -> Iterator[tuple[range, StateFeatures]]:
+        """(places of the answers, their features), in order, waiting for other ranks'."""
+        return zip(self.spans, self.shards.results(), strict=True)
+
+    def some(self, wanted_N: np.ndarray) -> StateFeatures:
+        """The features of the answers that are wanted, bool[N], together."""
+        found = [
+            features.take(wanted_N[span.start : span.stop]) for span, features in self.parts() if wanted_N[span.start : span.stop].any()
+        ]
+        return StateFeatures(*(np.concatenate([getattr(f, name) for f in found]) for name in ARRAYS), layers=found[0].layers)
+
+
+def read_states(
+    reader: HiddenStates, prompts: Sequence[str], answers: Sequence[Answer], progress: Callable[[int], None] | None = None
+) -> StateFeatures:
+    """Features of answers given as (token ids, code)."""
+    ids = {text: reader.tokenizer(text, add_special_tokens=False)["input_ids"] for text in set(prompts)}
+    ends = [reader.end_of_code(tokens, code) for tokens, code in answers]
+    return reader.extract([ids[p] for p in prompts], [tokens for tokens, _ in answers], ends, progress)
+
+
+def write_features(path: Path, features: StateFeatures) -> None:
+    with path.open("wb") as file:
+        np.savez(file, layers=np.array(features.layers), **{name: getattr(features, name) for name in ARRAYS})
+
+
+def read_features(path: Path) -> StateFeatures:
+    with np.load(path, allow_pickle=False) as stored:
+        return StateFeatures(*(stored[name] for name in ARRAYS), layers=tuple(int(layer) for layer in stored["layers"]))

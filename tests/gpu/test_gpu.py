@@ -1,0 +1,74 @@
+"""What only a GPU can show: the same code in bfloat16 on CUDA gives what it gives on the CPU, within rounding. Needs no TRL but for one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from probing.hidden_states import HiddenStates
+from probing.models import load_model, pick_dtype
+from probing.samplers.base import SamplingParams
+from probing.samplers.config import SamplingConfig
+from probing.samplers.parity import check_parity, greedy_trace
+from probing.samplers.transformers import TransformersSampler
+
+SEEDLING = str(Path(__file__).resolve().parents[2] / "seedling" / "weights")
+PROMPT = "### Instruction:\nWrite a function\n\n### Response:\n"
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
+
+
+def test_bf16_is_chosen_on_a_gpu_that_has_it() -> None:
+    assert pick_dtype("auto", torch.device("cuda")) == torch.bfloat16
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_our_sampler_is_greedy_as_transformers_is(dtype: str) -> None:
+    model, tokenizer = load_model(SEEDLING, "cuda", dtype)
+    check_parity(TransformersSampler(model, tokenizer), greedy_trace(model, tokenizer, 8), "our sampler")
+
+
+def test_bf16_samples_are_as_likely_as_fp32_ones() -> None:
+    """Mean logprob of 2,000 answers of each under the fp32 model on the CPU."""
+    params, judge = SamplingParams(max_new_tokens=48), HiddenStates(*load_model(SEEDLING, "cpu"), layers=1)
+    means, errors = [], []
+    for dtype in ("float32", "bfloat16"):
+        model, tokenizer = load_model(SEEDLING, "cuda", dtype)
+        drawn = TransformersSampler(model, tokenizer, 1024).sample([PROMPT], 2000, params, seed=1)[0]
+        ids = tokenizer(PROMPT, add_special_tokens=False)["input_ids"]
+        found = judge.extract([ids] * len(drawn), [c.token_ids for c in drawn])
+        total = found.mean_logprob.astype(np.float64) * found.lengths
+        means.append(total.mean())
+        errors.append(total.std() / len(total) ** 0.5)
+    assert abs(means[0] - means[1]) < 4 * (errors[0] ** 2 + errors[1] ** 2) ** 0.5
+
+
+def test_hidden_states_agree_with_the_cpu_s() -> None:
+    answers = [[5, 9, 11, 3], [7, 7, 3]]
+    found = [HiddenStates(*load_model(SEEDLING, device, "float32")).extract([[4, 5]] * 2, answers) for device in ("cpu", "cuda")]
+    np.testing.assert_allclose(found[0].states, found[1].states, atol=1e-3)
+    np.testing.assert_allclose(found[0].mean_logprob, found[1].mean_logprob, atol=1e-3)
+
+
+def test_a_grpo_step_on_the_gpu(tmp_path: Path) -> None:
+    pytest.importorskip("trl")
+    from rl.grpo import GrpoConfig, train_grpo
+    from tests.rl.grpo_case import RecordingScorer, make_tasks
+    from tests.rl.tiny import save_tiny_policy
+
+    records: list[dict[str, object]] = []
+    config = GrpoConfig(steps=2, group_size=4, rollouts_per_step=16, max_new_tokens=6, learning_rate=1e-2)
+    tasks = make_tasks()
+    train_grpo(save_tiny_policy(tmp_path / "p"), tmp_path / "o", tasks, RecordingScorer(tasks, with_probe=False), config, 1, records.append)
+    assert len(records) == 2 and all(record["loss"] is not None for record in records)
+
+
+def test_vllm_on_the_gpu_is_greedy_as_transformers_is() -> None:
+    pytest.importorskip("vllm")
+    from probing.samplers.vllm import VllmSampler
+
+    sampler = VllmSampler(SamplingConfig(backend="vllm"), SEEDLING)  # the check is made at its start
+    assert len(sampler.sample([PROMPT], 4, SamplingParams(max_new_tokens=8), 0)[0]) == 4
+    sampler.close()

@@ -1,0 +1,1 @@
+"""Stand-ins for engines that the tests cannot start."""

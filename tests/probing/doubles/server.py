@@ -1,0 +1,116 @@
+"""A stand-in for `vllm serve`: the two addresses that the sampler uses, over the stand-in engine, with faults on demand."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any
+
+import torch
+
+from tests.probing.doubles.vllm import LLM, SamplingParams
+from tests.probing.tiny_models import END, tokenizer
+
+
+class Server:
+    """Serves a tiny checkpoint on loopback. faults: taken one by one by completions: a status, `drop` (cut off) or `garbage`."""
+
+    def __init__(self, checkpoint: str) -> None:
+        self.checkpoint = self.root = checkpoint
+        self.llm = LLM(checkpoint, "float32", 256, True, "raw_logprobs")
+        self.tokenizer = tokenizer()
+        self.faults: list[int | str] = []
+        self.token_ids = True
+        self.completions = 0
+        self.port = 0
+        self._lock = threading.Lock()
+        self._http: ThreadingHTTPServer | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def __enter__(self) -> Server:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                model = {"id": server.name, "root": server.root, "max_model_len": 256}
+                self.answer(200, {"data": [model]})
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                with server._lock:
+                    server.completions += 1
+                    fault = server.faults.pop(0) if server.faults else None
+                if fault == "drop":
+                    self.close_connection = True
+                elif fault == "garbage":
+                    self.answer(200, "{not json")
+                elif fault is not None:
+                    self.answer(int(fault), {"error": "as the test wants it"})
+                else:
+                    self.answer(200, server.complete(body))
+
+            def answer(self, status: int, content: Any) -> None:
+                data = (content if isinstance(content, str) else json.dumps(content)).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        self.port = self._http.server_address[1]
+        threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def stop(self) -> None:
+        if self._http is not None:
+            self._http.shutdown()
+            self._http.server_close()
+            self._http = None
+
+    def start_later(self, seconds: float) -> None:
+        def wait() -> None:
+            time.sleep(seconds)
+            self.start()
+
+        threading.Thread(target=wait, daemon=True).start()
+
+    @property
+    def name(self) -> str:
+        return "m" if self.root != self.checkpoint else self.checkpoint
+
+    def break_weights(self) -> None:
+        with torch.no_grad():
+            self.llm.model.model.layers[1].mlp.down_proj.weight.neg_()
+
+    def complete(self, body: dict[str, Any]) -> dict[str, Any]:
+        assert body["model"] == self.name
+        params = SamplingParams(body["n"], body["temperature"], body["top_p"], body["max_tokens"], body["seed"], 0, [END], False)
+        with self._lock:
+            [request] = self.llm.generate([{"prompt_token_ids": body["prompt"]}], [params], use_tqdm=False)
+        choices = []
+        for output in reversed(request.outputs):  # order is not promised
+            ids = output.token_ids
+            logprobs = [place[token].logprob for token, place in zip(ids, output.logprobs, strict=True)]
+            choice = {
+                "index": output.index,
+                "text": self.tokenizer.decode(ids, skip_special_tokens=True),
+                "logprobs": {"token_logprobs": logprobs},
+                "finish_reason": "stop" if ids[-1] == END else "length",
+            }
+            choices.append(choice | ({"token_ids": ids} if self.token_ids and body.get("return_token_ids") else {}))
+        return {"choices": choices}

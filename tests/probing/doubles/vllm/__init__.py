@@ -1,0 +1,85 @@
+"""A stand-in for vLLM in the engine's child process: its interface as far as we use it, over a plain transformers model.
+
+UCODER_TEST_VLLM names a fault: `stale` (other weights than it was given), `die` (at the second request), `hang`, `broken` (no start).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM
+
+FAULT = os.environ.get("UCODER_TEST_VLLM", "")
+
+
+@dataclass
+class SamplingParams:
+    n: int
+    temperature: float
+    top_p: float
+    max_tokens: int
+    seed: int
+    logprobs: int
+    stop_token_ids: list[int]
+    detokenize: bool
+
+
+@dataclass
+class Logprob:
+    logprob: float
+
+
+@dataclass
+class Output:
+    index: int
+    token_ids: list[int] = field(default_factory=list)
+    logprobs: list[dict[int, Logprob]] = field(default_factory=list)
+
+
+@dataclass
+class Request:
+    outputs: list[Output]
+
+
+class LLM:
+    def __init__(self, model: str, dtype: str, max_model_len: int, enable_prefix_caching: bool, logprobs_mode: str, **_: Any) -> None:
+        assert enable_prefix_caching and logprobs_mode == "raw_logprobs" and dtype == "float32"
+        if FAULT == "broken":
+            raise RuntimeError("no memory for the keys and values")
+        self.model = AutoModelForCausalLM.from_pretrained(model).eval()
+        if FAULT == "stale":
+            with torch.no_grad():
+                for weight in self.model.parameters():
+                    weight.copy_(torch.randn_like(weight) * 0.3)
+        self.calls = 0
+
+    @torch.no_grad()
+    def generate(self, prompts: list[dict[str, Any]], params: list[SamplingParams], use_tqdm: bool) -> list[Request]:
+        self.calls += 1
+        if self.calls > 1 and FAULT == "die":
+            os._exit(9)
+        if self.calls > 1 and FAULT == "hang":
+            time.sleep(600)
+        return [
+            Request([self._draw(prompt["prompt_token_ids"], p, index) for index in range(p.n)])
+            for prompt, p in zip(prompts, params, strict=True)
+        ]
+
+    def _draw(self, ids: list[int], params: SamplingParams, index: int) -> Output:
+        generator = torch.Generator().manual_seed(params.seed + index)
+        output = Output(index)
+        while len(output.token_ids) < params.max_tokens:
+            logits = self.model(torch.tensor([ids + output.token_ids])).logits[0, -1].double()
+            if params.temperature == 0:
+                token = int(logits.argmax())
+            else:
+                token = int(torch.multinomial(torch.softmax(logits / params.temperature, -1), 1, generator=generator))
+            output.token_ids.append(token)
+            output.logprobs.append({token: Logprob(float(torch.log_softmax(logits, -1)[token]))})
+            if token in params.stop_token_ids:
+                break
+        return output

@@ -1,0 +1,264 @@
+"""The engines beside transformers: vLLM in its child process, and a server. Both against stand-ins that compute with transformers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+
+from probing.models import load_model
+from probing.samplers.base import Completion, SamplerError, SamplingParams
+from probing.samplers.config import HttpConfig, SamplingConfig, VllmConfig
+from probing.samplers.http import HttpSampler
+from probing.samplers.parity import GreedyTrace, check_parity, greedy_trace
+from probing.samplers.transformers import TransformersSampler
+from probing.samplers.vllm import VllmSampler
+from tests.probing.doubles.server import Server
+from tests.probing.tiny_models import END, model, tokenizer
+
+DOUBLES = Path(__file__).parent / "doubles"
+PROMPTS = ["ab", "solve this: x", "def f(a, b):"]
+VLLM = SamplingConfig(backend="vllm", device="cpu", vllm=VllmConfig(parity_prompts=2))
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("checkpoint")
+    model("qwen2", positions=256).save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+    return str(folder)
+
+
+def logprobs_of(checkpoint: str, prompt: str, completion: Completion) -> torch.Tensor:
+    """What transformers gives the completion's tokens."""
+    loaded, tok = load_model(checkpoint, "cpu")
+    ids = tok(prompt, add_special_tokens=False)["input_ids"]
+    logprobs = torch.log_softmax(loaded(torch.tensor([ids + list(completion.token_ids)])).logits[0].float(), -1)
+    return logprobs[len(ids) - 1 : -1].gather(1, torch.tensor(completion.token_ids)[:, None])[:, 0]
+
+
+# parity
+
+
+@pytest.fixture(scope="module")
+def trace(checkpoint: str) -> GreedyTrace:
+    return greedy_trace(*load_model(checkpoint, "cpu"), 3)
+
+
+def test_the_same_weights_pass(checkpoint: str, trace: GreedyTrace) -> None:
+    check_parity(TransformersSampler(*load_model(checkpoint, "cpu")), trace, "ours")
+
+
+def test_other_weights_are_refused(trace: GreedyTrace) -> None:
+    other = model("qwen2", positions=256)
+    with torch.no_grad():
+        other.model.layers[1].mlp.down_proj.weight.neg_()
+    with pytest.raises(SamplerError, match="other weights"):
+        check_parity(TransformersSampler(other, tokenizer()), trace, "the engine")
+
+
+class Scripted:
+    """Answers greedily what it is told to."""
+
+    def __init__(self, trace: GreedyTrace, token: int | None = None, shift: float = 0.0, cut: int | None = None) -> None:
+        self.answers = []
+        for tokens, logprobs in zip(trace.tokens, trace.logprobs_TV, strict=True):
+            said = [tokens[0] if token is None else token, *tokens[1:]][:cut]
+            own = tuple(float(logprobs[i][t]) + shift for i, t in enumerate(said))
+            self.answers.append([Completion("", tuple(said), own, True)])
+
+    def sample(self, *_: Any, **__: Any) -> list[list[Completion]]:
+        return self.answers
+
+
+def test_a_tie_may_fall_either_way_but_a_worse_token_may_not(trace: GreedyTrace) -> None:
+    first = trace.logprobs_TV[0][0]
+    second = int(first.argsort()[-2])
+    gap = float(first.max() - first[second])
+    close = GreedyTrace(trace.prompts[:1], trace.tokens[:1], trace.logprobs_TV[:1], trace.dtype)
+    check_parity(Scripted(close, token=second), close, "engine", tolerance=gap * 1.01)
+    with pytest.raises(SamplerError, match="less likely"):
+        check_parity(Scripted(close, token=second), close, "engine", tolerance=gap * 0.99)
+
+
+def test_logprobs_and_ends_are_compared_too(trace: GreedyTrace) -> None:
+    with pytest.raises(SamplerError, match="nats off"):
+        check_parity(Scripted(trace, shift=0.01), trace, "engine")
+    with pytest.raises(SamplerError, match="ends after 1"):
+        check_parity(Scripted(trace, cut=1), trace, "engine")
+
+
+# vLLM
+
+
+def start(checkpoint: str, monkeypatch: pytest.MonkeyPatch, fault: str = "", **settings: Any) -> VllmSampler:
+    monkeypatch.setenv("PYTHONPATH", str(DOUBLES))
+    monkeypatch.setenv("UCODER_TEST_VLLM", fault)
+    return VllmSampler(VLLM.model_copy(update={"vllm": VLLM.vllm.model_copy(update=settings)}), checkpoint)
+
+
+@pytest.fixture(scope="module")
+def engine(checkpoint: str) -> Iterator[VllmSampler]:
+    with pytest.MonkeyPatch.context() as patch:
+        sampler = start(checkpoint, patch)
+    yield sampler
+    sampler.close()
+
+
+def test_vllm_samples_are_whole_and_have_the_policy_s_logprobs(checkpoint: str, engine: VllmSampler) -> None:
+    counted: list[int] = []
+    drawn = engine.sample(PROMPTS, 3, SamplingParams(max_new_tokens=12), 1, counted.append)
+    assert [len(group) for group in drawn] == [3, 3, 3] and sum(counted) == 9
+    for prompt, group in zip(PROMPTS, drawn, strict=True):
+        for completion in group:
+            assert completion.finished == (completion.token_ids[-1] == END) and "<end>" not in completion.text
+            torch.testing.assert_close(torch.tensor(completion.logprobs), logprobs_of(checkpoint, prompt, completion), atol=1e-4, rtol=0)
+
+
+def test_vllm_draws_by_seed_and_place_in_the_whole_list(engine: VllmSampler) -> None:
+    params = SamplingParams(max_new_tokens=12)
+    whole, other = engine.sample(PROMPTS, 3, params, 1), engine.sample(PROMPTS, 3, params, 2)
+    assert engine.sample(PROMPTS[1:], 3, params, 1, indices=[1, 2]) == whole[1:]
+    assert whole != other and len({c.token_ids for c in whole[0]}) > 1
+
+
+def test_vllm_greedy_answers_are_repeated_not_drawn_again(checkpoint: str, engine: VllmSampler) -> None:
+    greedy = SamplingParams(temperature=0, max_new_tokens=8)
+    ((first, second),) = engine.sample(["ab"], 2, greedy, 0)
+    assert first == second
+    assert first.token_ids == TransformersSampler(*load_model(checkpoint, "cpu")).sample(["ab"], 1, greedy, 0)[0][0].token_ids
+
+
+def test_vllm_refuses_what_the_caller_can_mend(engine: VllmSampler) -> None:
+    with pytest.raises(ValueError, match="passes the engine's 256"):
+        engine.sample(["a" * 250], 1, SamplingParams(max_new_tokens=20), 0)
+    with pytest.raises(ValueError, match="n must be"):
+        engine.sample(["a"], 0, SamplingParams(), 0)
+    assert engine.sample([], 2, SamplingParams(), 0) == []
+
+
+def test_an_engine_with_stale_weights_is_refused(checkpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SamplerError, match="does not answer as transformers does"):
+        start(checkpoint, monkeypatch, "stale")
+
+
+def test_an_engine_that_does_not_start_says_why(checkpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SamplerError, match="no memory for the keys and values"):
+        start(checkpoint, monkeypatch, "broken")
+
+
+def test_an_engine_that_dies_or_hangs_is_an_error_and_leaves_nothing(checkpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for fault, words in (("die", r"died \(status 9\)"), ("hang", "has not answered in 1 s")):
+        sampler = start(checkpoint, monkeypatch, fault, answer_seconds=1.0)
+        with pytest.raises(SamplerError, match=words):
+            sampler.sample(["ab"], 1, SamplingParams(max_new_tokens=2), 0)
+        assert not psutil.pid_exists(sampler.process.pid)
+        sampler.close()
+
+
+def test_the_engine_dies_with_the_run(checkpoint: str, tmp_path: Path) -> None:
+    script = (
+        "import sys; from probing.samplers.vllm import VllmSampler; from probing.samplers.config import SamplingConfig\n"
+        f"s = VllmSampler(SamplingConfig(backend='vllm', device='cpu'), {checkpoint!r}); print(s.process.pid, flush=True); sys.stdin.read()"
+    )
+    env = os.environ | {"PYTHONPATH": f"{DOUBLES}:{Path(__file__).parents[2]}", "UCODER_TEST_VLLM": ""}
+    run = subprocess.Popen([sys.executable, "-c", script], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert run.stdout is not None
+    pid = int(run.stdout.readline())
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    deadline = time.monotonic() + 30
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, "the engine outlived its run"
+        time.sleep(0.1)
+
+
+# a server
+
+
+@pytest.fixture
+def server(checkpoint: str) -> Iterator[Server]:
+    with Server(checkpoint) as running:
+        yield running
+
+
+def http(server: Server, checkpoint: str, **settings: Any) -> HttpSampler:
+    config = HttpConfig(url=server.url, patience=20.0, timeout=20.0, parity_prompts=settings.pop("parity_prompts", 1), **settings)
+    return HttpSampler(SamplingConfig(backend="http", device="cpu", http=config), checkpoint, pause=0.01)
+
+
+def test_a_server_s_samples_are_whole_and_in_order(server: Server, checkpoint: str) -> None:
+    sampler, counted = http(server, checkpoint), list[int]()
+    drawn = sampler.sample(PROMPTS, 3, SamplingParams(max_new_tokens=10), 1, counted.append)
+    assert [len(group) for group in drawn] == [3, 3, 3] and sum(counted) == 9
+    for prompt, group in zip(PROMPTS, drawn, strict=True):
+        for completion in group:
+            torch.testing.assert_close(torch.tensor(completion.logprobs), logprobs_of(checkpoint, prompt, completion), atol=1e-4, rtol=0)
+    assert sampler.sample(PROMPTS[2:], 3, SamplingParams(max_new_tokens=10), 1, indices=[2]) == drawn[2:]
+
+
+def test_failures_are_tried_again_and_change_nothing(server: Server, checkpoint: str) -> None:
+    sampler = http(server, checkpoint)
+    calm = sampler.sample(PROMPTS, 2, SamplingParams(max_new_tokens=6), 1)
+    server.faults += [500, "drop", 429, "garbage", 503]
+    assert sampler.sample(PROMPTS, 2, SamplingParams(max_new_tokens=6), 1) == calm
+    assert not server.faults
+
+
+def test_a_server_that_comes_back_is_waited_for(server: Server, checkpoint: str) -> None:
+    sampler = http(server, checkpoint)
+    calm = sampler.sample(PROMPTS, 2, SamplingParams(max_new_tokens=6), 1)
+    server.stop()
+    server.start_later(0.5)
+    assert sampler.sample(PROMPTS, 2, SamplingParams(max_new_tokens=6), 1) == calm
+
+
+def test_a_server_that_stays_away_is_an_error_that_says_what_to_do(server: Server, checkpoint: str) -> None:
+    sampler = http(server, checkpoint)
+    server.stop()
+    sampler.http = sampler.http.model_copy(update={"patience": 0.3})
+    with pytest.raises(SamplerError, match=r"no answer from the server.*vllm serve.*goes on from there"):
+        sampler.sample(["ab"], 1, SamplingParams(max_new_tokens=2), 0)
+
+
+def test_a_server_with_another_checkpoint_is_not_sampled_from(server: Server, checkpoint: str) -> None:
+    server.root = "/models/of/last/round"
+    config = SamplingConfig(backend="http", device="cpu", http=HttpConfig(url=server.url, model="m", patience=0.2))
+    with pytest.raises(SamplerError, match="not m from"):
+        HttpSampler(config, checkpoint, pause=0.01)
+    assert server.completions == 0
+
+
+def test_a_server_whose_weights_are_others_than_it_says_is_found_out(server: Server, checkpoint: str) -> None:
+    server.break_weights()
+    with pytest.raises(SamplerError, match="other weights"):
+        http(server, checkpoint)
+
+
+def test_a_refusal_is_not_tried_again(server: Server, checkpoint: str) -> None:
+    sampler = http(server, checkpoint)
+    server.faults += [400]
+    before = server.completions
+    with pytest.raises(SamplerError, match="refuses a request: status 400"):
+        sampler.sample(["ab"], 1, SamplingParams(max_new_tokens=2), 0)
+    assert server.completions == before + 1
+
+
+def test_a_server_without_token_ids_is_used_only_where_the_config_says_how(server: Server, checkpoint: str) -> None:
+    server.token_ids = False
+    with pytest.raises(SamplerError, match="retokenise: true"):
+        http(server, checkpoint)
+    sampler = http(server, checkpoint, parity_prompts=0, retokenise=True)
+    ((completion,),) = sampler.sample(["ab"], 1, SamplingParams(max_new_tokens=6), 0)
+    assert len(completion.token_ids) == len(completion.logprobs) and len(set(completion.logprobs)) == 1
+    with pytest.raises(ValueError, match="parity_prompts to 0"):
+        SamplingConfig(http=HttpConfig(retokenise=True))
