@@ -107,6 +107,7 @@ def train_grpo(
             start=policy_dir,
             rewards=rewards,
             measure_kl_every=guards.kl_every if guards is not None and guards.enabled else 0,
+            output_norm_lr_scale=config.output_norm_lr_scale,
             callbacks=[guard, RolloutLog(rewards, out_dir), StepCallback(log, progress, guard.state)],
         )
         guard.trainer = trainer

@@ -24,6 +24,29 @@ from rl.shared_prefix import can_share_prefix, shared_prefix_logps
 KL_ROWS = 32  # rollouts of a rank that the KL from the round's start is measured on
 
 
+def output_norm_gain(policy: PreTrainedModel) -> torch.nn.Parameter:
+    """The gain (D) of the norm before the output layer: it scales all logits, and so sets how sharp the policy's distribution is.
+
+    Raises ValueError when the model has no such norm or does not train it (as with LoRA).
+    """
+    gain = getattr(getattr(policy.base_model, "norm", None), "weight", None)
+    if not isinstance(gain, torch.nn.Parameter) or not gain.requires_grad:
+        raise ValueError(
+            f"grpo.output_norm_lr_scale: {type(policy).__name__} has no trainable output norm (`norm` of its base model); leave it at 1"
+        )
+    return gain
+
+
+def give_own_rate(optimizer: torch.optim.Optimizer, parameter: torch.nn.Parameter, scale: float) -> None:
+    """Moves `parameter` into a group of its own, whose learning rate is `scale` times that of the group it comes from."""
+    for group in list(optimizer.param_groups):
+        others = [p for p in group["params"] if p is not parameter]
+        if len(others) < len(group["params"]):
+            group["params"] = others
+            settings = {k: v for k, v in group.items() if k not in ("params", "lr")}
+            optimizer.add_param_group({**settings, "params": [parameter], "lr": group["lr"] * scale})
+
+
 class BatchRewards:
     """TRL's reward functions, both read from one scoring of the whole batch.
 
@@ -65,14 +88,29 @@ class BatchRewards:
 
 
 class PolicyTrainer(GRPOTrainer):
-    """GRPOTrainer for one round. `start` is the folder of the round's starting policy."""
+    """GRPOTrainer for one round.
 
-    def __init__(self, *args: Any, start: Path | str, rewards: BatchRewards, measure_kl_every: int, **kwargs: Any) -> None:
+    start: folder of the round's starting policy. measure_kl_every: steps between measurements of the KL from it, 0 for never.
+    output_norm_lr_scale: learning rate of the output norm's gain, as a multiple of the others'.
+    """
+
+    def __init__(
+        self, *args: Any, start: Path | str, rewards: BatchRewards, measure_kl_every: int, output_norm_lr_scale: float = 1.0, **kwargs: Any
+    ) -> None:
         self.start, self.rewards, self.measure_kl_every = start, rewards, measure_kl_every
+        self.output_norm_lr_scale = output_norm_lr_scale
         self._reference: Any = None  # the frozen start, wrapped as the backend wants it
         self._active_B: torch.Tensor | None = None  # bool[B], rows of the batch that need a gradient; None: all
         self.next_beta: float | None = None  # a KL weight that takes effect with the next batch of rollouts
         super().__init__(*args, **kwargs)
+
+    def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
+        """TRL's optimizer, with the gain of the output norm in a group of its own rate (`output_norm_lr_scale`)."""
+        fresh = self.optimizer is None
+        optimizer: torch.optim.Optimizer = super().create_optimizer(*args, **kwargs)
+        if fresh and self.output_norm_lr_scale != 1.0:
+            give_own_rate(optimizer, output_norm_gain(self.policy), self.output_norm_lr_scale)
+        return optimizer
 
     def _send_telemetry(self) -> None:
         """A run tells nobody about itself."""

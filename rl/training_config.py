@@ -54,6 +54,12 @@ class GrpoConfig(OptimizerSection):
     """Stage 6, reinforcement: GRPO on execution consensus and the quality probe."""
 
     learning_rate: float = Field(1e-6, gt=0, description="peak learning rate")
+    output_norm_lr_scale: float = Field(
+        1.0,
+        gt=0,
+        description="learning rate of the output norm's gain, as a multiple of `learning_rate`: this vector scales all logits, "
+        "and a rate that suits matrices hardly moves it in a short run",
+    )
     steps: int = Field(50, ge=1, description="optimizer steps a round")
     group_size: int = Field(8, ge=2, description="rollouts of one problem that are compared with one another (G)")
     rollouts_per_step: int = Field(128, ge=2, description="rollouts of one optimizer step, over all devices (the batch)")
