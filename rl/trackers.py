@@ -57,6 +57,12 @@ def run_name(config: Config, folder: Path) -> str:
     return config.tracking.name or folder.resolve().name
 
 
+def place_trackio(config: Config) -> None:
+    """Name trackio's folder, RUN/trackio, unless TRACKIO_DIR does. It reads the name when it is first imported, and TRL imports it."""
+    if "trackio" in config.tracking.report_to:
+        os.environ.setdefault("TRACKIO_DIR", str((Path(config.run_dir).expanduser() / "trackio").resolve()))
+
+
 def make_trackers(config: Config, folder: Path) -> list[Tracker]:
     """One tracker for each name in `tracking.report_to`."""
     makers: dict[str, Callable[[Config, Path], Tracker]] = {
@@ -174,9 +180,11 @@ class TrackioTracker:
     """Trackio, stored in RUN/trackio (TRACKIO_DIR, where that is set). Its axis is the step; a round's figures lie at its last step."""
 
     def __init__(self, config: Config, folder: Path) -> None:
-        os.environ.setdefault("TRACKIO_DIR", str((folder / "trackio").resolve()))
+        place_trackio(config)
         import trackio
+        import trackio.utils
 
+        assert str(trackio.utils.TRACKIO_DIR) == os.environ["TRACKIO_DIR"], "trackio was imported before its folder was named"
         self.trackio, self.step = trackio, 0
         name = f"{run_name(config, folder)}-{run_id(folder, 'trackio')}"
         with redirect_stdout(io.StringIO()):  # it prints how to open its dashboard, in the middle of the progress bars

@@ -193,7 +193,8 @@ def test_trackio_receives_scalars(tmp_path: Path) -> None:
     pytest.importorskip("trackio")
     script = (
         "import sys; from pathlib import Path; from rl.monitor import Monitor; from tests.rl.test_monitor import config, write_a_run\n"
-        "with Monitor(Path(sys.argv[1]), config('trackio')) as monitor: write_a_run(monitor)\n"
+        "run = Path(sys.argv[1]); with_trackio = config('trackio').model_copy(update={'run_dir': str(run)})\n"
+        "with Monitor(run, with_trackio) as monitor: write_a_run(monitor)\n"
     )
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, timeout=120, check=False, cwd=ROOT)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr

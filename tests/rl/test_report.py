@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-import shutil
+import struct
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from rl.report.browser import choose, problems_of
 from rl.report.cli import main
 from rl.report.data import RunData, read_run
 from rl.report.reliability import judge_record
+from rl.report.screenshot import FLAGS, find_browser
 from rl.report.verdict import judge
 from tests.rl.fake_run import INPUTS, write_run
 
@@ -187,8 +188,30 @@ def test_two_runs_side_by_side(folder: Path, tmp_path: Path, capsys: pytest.Capt
     assert capsys.readouterr().out.strip() == str(out)
     text = out.read_text(encoding="utf-8")
     assert text.count('<div class="score">') == 2
+    for section, heads in {"funnel": 2, "judge": 2, "guards": 2, "time": 2}.items():
+        part = text.split(f'<section id="{section}"')[1].split("</section>")[0]
+        assert part.count("<h3>first</h3>") + part.count("<h3>second</h3>") == heads, section
+    ids = re.findall(r'\sid="([^"]*)"', text)
+    assert len(ids) == len(set(ids))
     differing = set(re.findall(r'<tr><th class="left">([\w.]+)</th><td class="left">', text))
     assert {"seed", "rounds", "run_dir"} <= differing
+
+
+@pytest.mark.slow
+def test_a_picture_is_taken(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if find_browser() is None:
+        pytest.skip("no Chromium here")
+    picture = tmp_path / "docs" / "report.png"
+    words = ["--out", str(tmp_path / "report.html"), "--screenshot", str(picture), "--width", "390", "--height", "700", "--dark"]
+    assert main([str(folder), *words]) == 0
+    assert struct.unpack(">II", picture.read_bytes()[16:24]) == (390, 700)
+    assert str(picture) in capsys.readouterr().out
+
+
+def test_without_a_browser_there_is_no_picture_and_a_reason(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match="no Chromium"):
+        main([str(folder), "--out", str(tmp_path / "report.html"), "--screenshot", str(tmp_path / "report.png")])
 
 
 CHECK_PAGE = """<!doctype html><title>waiting</title><body><script>
@@ -212,16 +235,16 @@ for (const [theme, width] of [["light", 1280], ["dark", 1280], ["light", 390], [
 
 
 @pytest.mark.slow
-def test_a_browser_shows_it_without_complaint(folder: Path, page: str, tmp_path: Path) -> None:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+@pytest.mark.parametrize("compared", [False, True])
+def test_a_browser_shows_it_without_complaint(folder: Path, tmp_path: Path, compared: bool) -> None:
+    chromium = find_browser()
     if chromium is None:
         pytest.skip("no Chromium here")
-    (tmp_path / "check.html").write_text(CHECK_PAGE.replace("PAGE", (folder / "report.html").as_uri()))
-    flags = (
-        "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-sync "
-        "--disable-component-update --allow-file-access-from-files --enable-logging=stderr --virtual-time-budget=20000 --dump-dom"
-    )
-    command = [chromium, *flags.split(), f"--user-data-dir={tmp_path / 'profile'}", (tmp_path / "check.html").as_uri()]
+    other = write_run(tmp_path / "second", rounds=2, gain=0.02, audited=False, seed=4) if compared else None
+    shown = write_report(folder, tmp_path / "shown.html", other)
+    (tmp_path / "check.html").write_text(CHECK_PAGE.replace("PAGE", shown.as_uri()))
+    flags = ("--allow-file-access-from-files", "--enable-logging=stderr", "--virtual-time-budget=20000", "--dump-dom")
+    command = [chromium, *FLAGS, *flags, f"--user-data-dir={tmp_path / 'profile'}", (tmp_path / "check.html").as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
     found = json.loads(done.stdout.split("RESULT")[1].split("END")[0])

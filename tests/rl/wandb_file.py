@@ -56,10 +56,10 @@ def metric_axes(folder: Path) -> dict[str, str]:
     return {record.glob_name or record.name: record.step_metric for record in records(folder, "metric")}
 
 
-def artifacts(folder: Path) -> list[tuple[str, str, tuple[str, ...], set[str]]]:
-    """(name, kind, aliases, files) of every logged artifact."""
+def artifacts(folder: Path) -> list[tuple[str, str, frozenset[str], set[str]]]:
+    """(name, kind, aliases, files) of every logged artifact, in no order."""
     return [
-        (record.name, record.type, tuple(record.aliases), {entry.path for entry in record.manifest.contents})
+        (record.name, record.type, frozenset(record.aliases), {entry.path for entry in record.manifest.contents})
         for record in records(folder, "artifact")
     ]
 
