@@ -14,12 +14,14 @@ import sys
 from probing.memory import keep_freed_memory
 from rl.config import config_from_argv
 from rl.console import error_screen
+from rl.trackers import place_trackio
 
 
 def main(argv: list[str]) -> int:
     keep_freed_memory()
     with error_screen():
         config = config_from_argv(argv)
+        place_trackio(config)
         from rl.evaluation import evaluate_policy, finish
         from rl.rounds import Round
         from rl.run import Run
