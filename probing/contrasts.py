@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 from probing.auroc import auroc_by_group
 
+FREE = 30.0  # the two logprobs, last columns of a candidate, count so many times their size: their penalty is 1/900 of a state's
+
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -139,12 +141,17 @@ def _ridge_path(moment: Floats, cross_K: Floats, n_basis: int, total_weight: flo
     coef_ZF = np.linalg.pinv(moment[:n_basis, :n_basis], hermitian=True) @ moment[:n_basis, n_basis:]
     inner = moment[n_basis:, n_basis:] - moment[n_basis:, :n_basis] @ coef_ZF
     cross = cross_K[n_basis:] - coef_ZF.T @ cross_K[:n_basis]
-    scale_F1 = 1 / spread(np.diag(inner), total_weight)[:, None]
+    scale_F1 = sizes(inner.shape[0], free=2)[:, None] / spread(np.diag(inner), total_weight)[:, None]
     values, vectors = np.linalg.eigh(inner * scale_F1 * scale_F1.T)
     rotated = vectors.T @ (cross * scale_F1)
     paths = [scale_F1 * (vectors @ (rotated / (np.maximum(values, 0) + 4 / c)[:, None])) for c in c_grid]
     weights_FX = np.concatenate(paths, axis=1)
     return np.concatenate([-coef_ZF @ weights_FX, weights_FX], axis=0)
+
+
+def sizes(columns: int, free: int) -> Floats:
+    """float64[F]: how large each standardised feature is made before the penalty; the last `free` ones hardly feel it."""
+    return np.concatenate([np.ones(columns - free), np.full(free, FREE)])
 
 
 def spread(sums_F: Floats, total_weight: float) -> Floats:

@@ -68,16 +68,16 @@ def held_out_scores(data: Design, choices: list[tuple[int, float]], kinds: Seque
     states = [data.states[place] for place, _ in choices]
     joined = {place: np.concatenate([data.states[place], data.logprobs_N2], axis=1) for place in {place for place, _ in choices}}
     both = [joined[place] for place, _ in choices]
-    fits: dict[str, tuple[list[Floats], Floats]] = {
-        "controlled": (both, data.basis_NZ),
-        "raw": (both, none_N0),
-        "states": (states, data.basis_NZ),
-        "logprobs": ([data.logprobs_N2] * len(cs), data.basis_NZ),
-        "length": ([data.basis_NZ] * len(cs), none_N0),
+    fits: dict[str, tuple[list[Floats], Floats, int]] = {
+        "controlled": (both, data.basis_NZ, 2),
+        "raw": (both, none_N0, 2),
+        "states": (states, data.basis_NZ, 0),
+        "logprobs": ([data.logprobs_N2] * len(cs), data.basis_NZ, 2),
+        "length": ([data.basis_NZ] * len(cs), none_N0, 0),
     }
     bare = {"mean_logprob": data.features.mean_logprob, "min_logprob": data.features.min_logprob}
     return {
-        kind: out_of_fold(fits[kind][0], cs, fits[kind][1], data.targets_N, data.groups_N, data.fold_N)
+        kind: out_of_fold(fits[kind][0], cs, fits[kind][1], data.targets_N, data.groups_N, data.fold_N, fits[kind][2])
         if kind in fits
         else bare[kind].astype(np.float64)
         for kind in kinds

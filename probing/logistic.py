@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from probing.contrasts import Bools, Floats, Ints, group_means, numbered, spread
+from probing.contrasts import Bools, Floats, Ints, group_means, numbered, sizes, spread
 
 
-def fit_contrasts(x_NF: Floats, basis_NZ: Floats, targets_N: Floats, groups_N: Ints, c: float) -> Floats:
+def fit_contrasts(x_NF: Floats, basis_NZ: Floats, targets_N: Floats, groups_N: Ints, c: float, free: int) -> Floats:
     """float64[Z + F]: weights on (basis, features) of a logistic regression that sees only contrasts inside a group.
 
     Features and basis come centred within groups; the basis (length terms, or no column at all) is regressed out of the features. A sample
     counts as right with weight t (1 - m) and as wrong with weight (1 - t) m, for its target t in [0, 1] and its group's mean target m: this
     centres the labels, and leaves groups of one kind out. With all samples in one group it is an ordinary, class-balanced regression.
+    The last `free` features hardly feel the penalty (see `contrasts.sizes`).
     """
     n_basis, n_features = basis_NZ.shape[1], x_NF.shape[1]
     mean_N = group_means(targets_N[:, None], groups_N)[:, 0]
@@ -23,7 +24,7 @@ def fit_contrasts(x_NF: Floats, basis_NZ: Floats, targets_N: Floats, groups_N: I
     weighted_NZ = basis_NZ * weights_2N.sum(0)[:, None]
     coef_ZF = np.linalg.pinv(weighted_NZ.T @ basis_NZ, hermitian=True) @ (weighted_NZ.T @ x_NF)
     rest_NF = x_NF - basis_NZ @ coef_ZF
-    scale_F = spread(weights_2N.sum(0) @ rest_NF**2, float(weights_2N.sum()))
+    scale_F = spread(weights_2N.sum(0) @ rest_NF**2, float(weights_2N.sum())) / sizes(n_features, free)
     right, wrong = (np.flatnonzero(row) for row in weights_2N)
     model = LogisticRegression(C=c, fit_intercept=False, solver="newton-cholesky", max_iter=50)
     model.fit(
@@ -36,7 +37,7 @@ def fit_contrasts(x_NF: Floats, basis_NZ: Floats, targets_N: Floats, groups_N: I
 
 
 def out_of_fold(
-    features: list[Floats], c_of_fold: list[float], basis_NZ: Floats, targets_N: Floats, groups_N: Ints, fold_N: Ints
+    features: list[Floats], c_of_fold: list[float], basis_NZ: Floats, targets_N: Floats, groups_N: Ints, fold_N: Ints, free: int
 ) -> Floats:
     """float64[N]: each sample's log-odds from a fit that saw nothing of its problem, on fold i's choice of features and C.
 
@@ -45,7 +46,7 @@ def out_of_fold(
     logits_N = np.empty(len(targets_N))
     for fold, (x_NF, c) in enumerate(zip(features, c_of_fold, strict=True)):
         train, test = (fold_N != fold) & np.isfinite(targets_N), fold_N == fold
-        weights = fit_contrasts(x_NF[train], basis_NZ[train], targets_N[train], numbered(groups_N[train]), c)
+        weights = fit_contrasts(x_NF[train], basis_NZ[train], targets_N[train], numbered(groups_N[train]), c, free)
         logits_N[test] = np.concatenate([basis_NZ[test], x_NF[test]], axis=1) @ weights
     return logits_N
 

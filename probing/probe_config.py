@@ -14,7 +14,7 @@ class ProbeConfig(BaseModel):
 
     layers: int = Field(4, ge=1, description="candidate layers, evenly spread from a third of the depth to the last")
     folds: int = Field(5, ge=3, le=20, description="cross-validation folds; a problem lies in one fold")
-    c_grid: tuple[float, ...] = Field((1e-4, 1e-3, 1e-2, 1e-1), min_length=1, description="candidate inverse strengths of the L2 penalty")
+    c_grid: tuple[float, ...] = Field((1e-5, 1e-4, 1e-3, 1e-2), min_length=1, description="candidate inverse strengths of the L2 penalty")
     pca: int = Field(256, ge=2, description="most dimensions kept of one candidate's states")
     null_shuffles: int = Field(20, ge=2, description="label shuffles that give the null its mean and spread")
     sources: tuple[Literal["margin", "soft", "pairs"], ...] = Field(

@@ -247,13 +247,13 @@ def _fit(
     place, c = chosen.final[0], config.c_grid[chosen.final[1]]
     n_folds, probability_N = len(choices), np.empty(len(right_N))
     # Calibrated at the final choice: log-odds of fits with other penalties lie on other scales.
-    evidence_N = out_of_fold([candidates[place]] * n_folds, [c] * n_folds, data.basis_NZ, targets_N, groups_N, fold_N)[judged_N]
+    evidence_N = out_of_fold([candidates[place]] * n_folds, [c] * n_folds, data.basis_NZ, targets_N, groups_N, fold_N, 2)[judged_N]
     for fold in range(n_folds):
         test = fold_N[judged_N] == fold
         slope, intercept = calibrate(evidence_N[~test], right_N[~test])
         probability_N[test] = sigmoid(slope * evidence_N[test] + intercept)
 
-    weights = fit_contrasts(candidates[place][learnt_N], data.basis_NZ[learnt_N], targets_N[learnt_N], numbered(groups_N[learnt_N]), c)
+    weights = fit_contrasts(candidates[place][learnt_N], data.basis_NZ[learnt_N], targets_N[learnt_N], numbered(groups_N[learnt_N]), c, 2)
     n_basis = data.basis_NZ.shape[1]
     null_mean, null_sd = float(chosen.null.mean()), float(chosen.null.std(ddof=1))
     report = ProbeReport(

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from itertools import groupby
+from typing import Any, Literal
 
 import numpy as np
 
+from probing.auroc import auroc_within
+from probing.contrasts import numbered
 from rewards.clustering import cluster
 from rewards.records import Execution, Kind
 from rewards.rules.base import Rule
 from rewards.signatures import OutcomeMatrix, concatenate
+from rl.bank import ProblemBank
 from rl.scoring import ConsensusSignal, GrpoTask, RandomSignal, RolloutScore, Signal
 from rl.training_config import GrpoConfig
 
+NAN = float("nan")
 References = Mapping[str, Execution]  # problem id -> the reference solution's outcomes on the task's own inputs
 
 
@@ -67,6 +72,32 @@ def make_signal(config: GrpoConfig, rule: Rule, seed: int, run_name: str, refere
                     "reward is oracle, but there are no reference outcomes: set `oracle` to the function that gives reference code"
                 )
             return OracleSignal(references, run_name, config.oracle_score)
+
+
+def aurocs_against_references(
+    rows: Sequence[Mapping[str, Any]], banks: Mapping[str, ProblemBank], references: References
+) -> dict[str, float]:
+    """AUROC within problems of what was scored without references (`probe`, `consensus`, `mean_logprob`) against them.
+
+    rows: of scores.jsonl. banks: each problem's programs on the inputs that the references ran on. A program is right if it gives the
+    reference's value wherever there is one; candidates without a program are wrong, lost ones are left out.
+    """
+    groups, right = [], []
+    for problem_id, same in groupby(rows, key=lambda row: row["problem_id"]):
+        n = len(list(same))
+        reference, bank = references.get(problem_id), banks[problem_id]
+        shares = np.full(len(bank.programs), np.nan) if reference is None else agreement_with_reference(bank.executions, reference)
+        groups += [problem_id] * n
+        right.append(bank.spread(np.where(np.isnan(shares), np.nan, shares == 1.0), n, np.nan if reference is None else 0.0))
+    right_N, group_N = np.concatenate(right), numbered(groups)
+    found = {}
+    for name in ("probe", "consensus", "mean_logprob"):
+        score_N = np.array([np.nan if row[name] is None else row[name] for row in rows])
+        known = np.isfinite(score_N) & np.isfinite(right_N)
+        found[f"audit/{name}_within"] = (
+            auroc_within(score_N[known], right_N[known] > 0.5, numbered(group_N[known]))[0] if known.any() else NAN
+        )
+    return found
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ A candidate without a program is a wrong answer that has no vote; a program that
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,9 +17,10 @@ from rewards.inputs import InputsConfig, select_inputs
 from rewards.literals import argument_outcomes
 from rewards.programs import normal_form
 from rewards.records import Execution, Outcome, Program
-from rewards.sandbox import Sandbox
+from rewards.rules.soft import Soft
 from rewards.signatures import OutcomeMatrix, concatenate
 from rl.round_files import BankProgram, Verdict
+from rl.scoring import Executor
 
 
 def by_problem(candidates: Sequence[Candidate]) -> dict[str, list[Candidate]]:
@@ -41,7 +43,7 @@ def execute_bank(
     problems: Sequence[Problem],
     suites: Sequence[TestSuite],
     programs: Sequence[tuple[str, str, tuple[int, ...]]],
-    sandbox: Sandbox,
+    sandbox: Executor,
     progress: Callable[[int], None] | None = None,
 ) -> list[BankProgram]:
     """Every distinct program on its problem's whole pool of inputs."""
@@ -133,12 +135,30 @@ def label_is_correct(verdict: Verdict, bank: ProblemBank, reference: Execution) 
     return bool((pair.codes[0, counted] == pair.codes[1, counted]).all()) if counted.any() else None
 
 
-def vote_labels(verdict: Verdict, min_margin: float) -> np.ndarray:
-    """float64[n]: 1 in the winning cluster, 0 outside it, NaN where there is no clear winner: what the probe learns from."""
-    labels = np.array(verdict.labels)
-    if verdict.top < 0 or verdict.margin < min_margin:
-        return np.full(len(labels), np.nan)
-    return (labels == verdict.top).astype(np.float64)
+@dataclass(frozen=True, eq=False)
+class CandidateVotes:
+    """What consensus says of each of a problem's n candidates, float64[n], NaN where our infrastructure failed: what probes learn from."""
+
+    in_top: np.ndarray  # 1 in the winning cluster, else 0; NaN where nobody won
+    margin: np.ndarray  # of the problem
+    agreement: np.ndarray  # leave-one-out, mean over inputs (METHOD's a(r)); 0 without a valid program
+    cluster_share: np.ndarray  # of the candidate's own cluster; 0 without one
+
+
+def candidate_votes(verdict: Verdict, bank: ProblemBank, rho: float) -> CandidateVotes:
+    """bank: the problem's programs on the inputs that the verdict kept."""
+    n, label_N = len(verdict.labels), np.array(verdict.labels, dtype=np.int64)
+    lost_N = bank.spread(bank.matrix.missing.astype(np.float64), n, 0.0) > 0.5
+
+    def known(values: np.ndarray | float) -> np.ndarray:
+        return np.where(lost_N, np.nan, values)
+
+    return CandidateVotes(
+        in_top=known(label_N == verdict.top) if verdict.top >= 0 else np.full(n, np.nan),
+        margin=known(verdict.margin),
+        agreement=known(bank.spread(np.nan_to_num(Soft(rho).scores(bank.matrix)), n, 0.0)),
+        cluster_share=known(np.append(verdict.counts, 0)[label_N] / max(verdict.n_valid, 1)),
+    )
 
 
 def pick_inputs(suites: Sequence[TestSuite], verdicts: Sequence[Verdict]) -> Mapping[str, tuple[str, ...]]:

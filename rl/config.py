@@ -25,7 +25,7 @@ from rewards.sandbox.config import SandboxConfig
 from rewards.sandbox.execution import ExecutionConfig
 from rl.config_loader import load
 from rl.console import UserError
-from rl.training_config import GrpoConfig, GuardsConfig, SftConfig
+from rl.training_config import ChoiceConfig, GrpoConfig, GuardsConfig, SftConfig
 
 SEEDLING_WEIGHTS = Path(__file__).resolve().parents[1] / "seedling" / "weights"
 WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
@@ -84,6 +84,7 @@ class Config(Section):
     grpo: GrpoConfig = Field(default_factory=GrpoConfig, description="stage 6: reinforcement")
     sft: SftConfig = Field(default_factory=SftConfig, description="stage 6: supervised consolidation")
     guards: GuardsConfig = Field(default_factory=GuardsConfig, description="what is done when training goes astray")
+    choice: ChoiceConfig = Field(default_factory=ChoiceConfig, description="which round's checkpoint is the result")
     evals: EvalsConfig = Field(default_factory=EvalsConfig, description="evaluation after every round")
     tracking: TrackingConfig = Field(default_factory=TrackingConfig, description="metrics trackers")
 

@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from probing.models import load_model
-from probing.samplers.transformers import TransformersSampler
+from probing.models import load_model, load_tokenizer
+from rl.choice import choose_checkpoint, held_out_of, point_to_best
 from rl.console import print_summary
 from rl.evals.base import Unavailable, load_benchmark
 from rl.evals.passk import bootstrap_interval
-from rl.evals.runner import evaluate
+from rl.evals.runner import ask, score
 from rl.monitor import clean, read_metrics
 from rl.publish import publish_result, publish_round
 from rl.round_files import read_rows, write_rows
+from rl.rounds import shared_sampler
 from rl.run_folder import write_atomically
+from rl.shards import discard_parts
 
 if TYPE_CHECKING:
     from rl.run import Run
@@ -46,8 +48,8 @@ def evaluate_policy(run: Run, index: int, policy: str) -> dict[str, Any]:
     folder = run.round_folder(index)
 
     def compute() -> dict[str, Any]:
-        model, tokenizer = load_model(policy, run.config.sampling.device, run.config.sampling.dtype)
-        sampler = TransformersSampler(model, tokenizer, batch_size=run.config.sampling.batch_size)
+        sampling, tokenizer = run.config.sampling, load_tokenizer(policy)
+        sampler = shared_sampler(run, folder, policy, lambda: load_model(policy, sampling.device, sampling.dtype))
         benchmarks: dict[str, Any] = {}
         for name in run.config.evals.benchmarks:
             benchmark = load_benchmark(name, run.config.evals.limit)
@@ -56,9 +58,13 @@ def evaluate_policy(run: Run, index: int, policy: str) -> dict[str, Any]:
                 continue
             total = len(benchmark.tasks) * run.config.evals.samples
             with run.bar(index, f"eval {name}", total, "samples") as advance:
-                result = evaluate(sampler, tokenizer, run.sandbox, benchmark, run.config.evals, advance)
-            write_rows(folder / f"eval_{name}.jsonl", result.tasks)
-            benchmarks[name] = result.metrics
+                answers = ask(sampler, tokenizer, benchmark, run.config.evals, advance)
+            if run.main:
+                result = score(benchmark, answers, run.sandbox, run.config.evals)
+                write_rows(folder / f"eval_{name}.jsonl", result.tasks)
+                benchmarks[name] = result.metrics
+        run.log("spent", index, {"eval/samples": sampler.samples, "eval/tokens": sampler.tokens})
+        sampler.close()
         return benchmarks
 
     benchmarks = run.once(index, "eval", folder / "eval.json", compute, _write_json, _read_json)
@@ -96,6 +102,11 @@ def _row(run: Run, index: int, benchmarks: Mapping[str, Any]) -> dict[str, Any]:
             "length_auroc_within": probe.get("within/length"),
             "logprob_auroc_within": probe.get("within/mean_logprob"),
             "probe_weight": probe.get("earned_weight"),
+            "probe_source": probe.get("source"),
+            "probe_auroc_reference": probe.get("audit/probe_within"),
+            "logprob_auroc_reference": probe.get("audit/mean_logprob_within"),
+            "consensus_auroc_reference": probe.get("audit/consensus_within"),
+            "held_out_agreement": held_out_of(run, index),
             "funnel": _read_json(run.round_folder(index) / "funnel.json"),
             "training": _read_json(run.round_folder(index) / "training.json"),
         }
@@ -116,7 +127,7 @@ def gain_over_base(run: Run, index: int) -> dict[str, Any]:
 
 
 def _write_summary(run: Run) -> dict[str, Any]:
-    """summary.json of all rounds so far; `final` is the last of them, whose checkpoint a run ends with."""
+    """summary.json of all rounds so far; `final` is the one whose checkpoint the run ends with (`rl.choice`), with the reason."""
     rows: list[dict[str, Any]] = []
     while (path := run.folder / f"round_{len(rows):02d}" / "metrics.json").exists():
         rows.append(_read_json(path))
@@ -124,10 +135,11 @@ def _write_summary(run: Run) -> dict[str, Any]:
     for row in rows:
         for name, seconds in row["seconds"].items():
             stages[name] = round(stages.get(name, 0.0) + seconds, 2)
+    choice = choose_checkpoint(run, len(rows) - 1)
     summary = {
         "base": rows[0],
         "rounds": rows[1:],
-        "final": rows[-1],
+        "final": {**rows[choice.round], "choice": choice.as_dict()},
         "loop_seconds": round(run.loop_seconds(), 1),
         "stage_seconds": stages,
         "peak_memory_mb": round(run.memory.megabytes),
@@ -141,11 +153,15 @@ def finish(run: Run) -> None:
     run.state.wait_for_everyone()
     if not run.main:
         return
+    for folder in run.folder.glob("round_*"):
+        discard_parts(folder)
     from rl.report import write_report
 
     summary = _write_summary(run)
     report = write_report(run.folder)
-    last = summary["final"]
-    checkpoint = run.folder / last["training"]["checkpoint"] if last["round"] else Path(run.model)
+    final = summary["final"]
+    run.log("choice", len(summary["rounds"]), final["choice"])
+    checkpoint = run.folder / final["training"]["checkpoint"] if final["round"] else Path(run.model)
+    point_to_best(run, checkpoint)
     publish_result(run, checkpoint, report)
-    print_summary(summary, {"best checkpoint": str(checkpoint), "report": str(report)}, run.console)
+    print_summary(summary, {"best checkpoint": str(checkpoint), "chosen": final["choice"]["reason"], "report": str(report)}, run.console)

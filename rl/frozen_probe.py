@@ -7,20 +7,23 @@ depend on which others share its batch or rank.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from probing.answers import extract_code
-from probing.hidden_states import HiddenStates, StateFeatures
+from probing.hidden_states import POOLINGS, HiddenStates
+from probing.label_sources import fit_best_probe
 from probing.probe_config import ProbeConfig
-from probing.quality import Probe, fit_probe
+from probing.quality import Probe
 from probing.samplers.base import Completion
 from rl.run_folder import write_atomically
+from rl.shared_states import SharedStates, read_states
 
 CENTRES = "probe_centres.json"
+MOST_FIT_BYTES = 2 * 2**30  # states in memory while the probe is fitted
 
 
 class FrozenProbe:
@@ -39,6 +42,10 @@ class FrozenProbe:
         centre_N = np.array([self.centres.get(prompt, np.nan) for prompt in prompts])
         return [None if np.isnan(p) else float(p) for p in self.probe.probability(self.probe.evidence(features) - centre_N)]
 
+    def close(self) -> None:
+        """Let go of the model: no rollout is asked about any more."""
+        self.reader.__dict__.pop("model", None)
+
     def save(self, folder: Path) -> None:
         self.probe.save(folder)
         write_atomically(folder / CENTRES, json.dumps(self.centres))
@@ -48,34 +55,40 @@ class FrozenProbe:
         return cls(HiddenStates(model, tokenizer, config.layers), Probe.load(folder), json.loads((folder / CENTRES).read_text()))
 
 
-def read_states(
-    reader: HiddenStates,
-    prompts: Sequence[str],
-    answers: Sequence[tuple[Sequence[int], str | None]],
-    progress: Callable[[int], None] | None = None,
-) -> StateFeatures:
-    """Features of answers given as (token ids, code)."""
-    ids = {text: reader.tokenizer(text, add_special_tokens=False)["input_ids"] for text in set(prompts)}
-    ends = [reader.end_of_code(tokens, code) for tokens, code in answers]
-    return reader.extract([ids[p] for p in prompts], [tokens for tokens, _ in answers], ends, progress)
-
-
 def fit_frozen_probe(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    reader: HiddenStates,
+    states: SharedStates,
     prompts: Sequence[str],
-    answers: Sequence[tuple[Sequence[int], str | None]],
-    labels: Sequence[float],
+    sources: Mapping[str, np.ndarray],
     config: ProbeConfig,
     seed: int,
-    progress: Callable[[int], None] | None = None,
 ) -> tuple[FrozenProbe, np.ndarray]:
-    """A probe fitted on the bank's consensus labels (1, 0 or NaN), and its score float64[N] of every answer of the bank."""
-    reader = HiddenStates(model, tokenizer, config.layers)
-    features = read_states(reader, prompts, answers, progress)
-    probe = fit_probe(features, np.array(labels), np.array(prompts), config, seed)
+    """A probe fitted on the best of the bank's label sources (`probing.label_sources`), and its score float64[N] of every answer.
+
+    Where the states of all answers pass MOST_FIT_BYTES, it is fitted on every k-th problem; all of them are scored, part by part.
+    """
+    prompt_N = np.array(prompts)
+    chosen_N = fit_share(prompts, len(reader.layers) * len(POOLINGS) * reader.model.config.hidden_size * 4)
+    targets = {name: target_N[chosen_N] for name, target_N in sources.items()}
+    probe, _ = fit_best_probe(states.some(chosen_N), targets, prompt_N[chosen_N], config, seed)
+    score_N = np.full(len(prompts), np.nan)
     if not probe.report.available:
-        return FrozenProbe(reader, probe, {}), np.full(len(prompts), np.nan)
-    evidence_N, prompt_N = probe.evidence(features), np.array(prompts)
-    centres = {prompt: float(np.nanmean(evidence_N[prompt_N == prompt])) for prompt in dict.fromkeys(prompts)}
-    return FrozenProbe(reader, probe, centres), probe.score(features, prompt_N)
+        return FrozenProbe(reader, probe, {}), score_N
+    centres: dict[str, float] = {}
+    for span, features in states.parts():
+        here = prompt_N[span.start : span.stop]
+        evidence = probe.evidence(features)
+        centres |= {prompt: float(np.nanmean(evidence[here == prompt])) for prompt in dict.fromkeys(here.tolist())}
+        score_N[span.start : span.stop] = probe.score(features, here)
+    return FrozenProbe(reader, probe, centres), score_N
+
+
+def fit_share(prompts: Sequence[str], bytes_each: int, most: int = MOST_FIT_BYTES) -> np.ndarray:
+    """bool[N]: the answers that the probe is fitted on, whole problems, evenly spread, at most about `most` bytes of states.
+
+    >>> fit_share(["a", "a", "b", "b", "c", "c"], 10, most=40).tolist()
+    [True, True, False, False, True, True]
+    """
+    number = {prompt: i for i, prompt in enumerate(dict.fromkeys(prompts))}
+    every = max(1, -(-len(prompts) * bytes_each // most))
+    return np.array([number[prompt] % every == 0 for prompt in prompts])

@@ -2,7 +2,8 @@
 
     problems.jsonl → suites.jsonl → candidates.jsonl → executions.jsonl → clusters.jsonl → scores.jsonl → checkpoint → metrics.json
 
-Resuming therefore means: the first file that is missing. What depends on chance takes its seed from (run seed, round, stage).
+Resuming therefore means: the first file that is missing, and in that stage the first part that is missing (`rl.shards`: every rank
+calls every method here, and does its parts). What depends on chance takes its seed from (run seed, round, stage).
 """
 
 from __future__ import annotations
@@ -11,32 +12,54 @@ import functools
 import json
 import math
 import time
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from probing.models import load_model, render_chat
-from probing.problems import Funnel, lexical_entropy, propose, rate, select_proposals, topic_shares, write_interfaces
+from probing.hidden_states import HiddenStates
+from probing.label_sources import label_sources
+from probing.models import load_model, load_tokenizer, render_chat
+from probing.problems import Funnel, lexical_entropy, proposals_asked, propose, rate, select_proposals, topic_shares, write_interfaces
 from probing.records import Candidate, Problem, TestSuite
-from probing.samplers.base import Sampler
-from probing.samplers.transformers import TransformersSampler
+from probing.samplers.factory import open_sampler
 from probing.solutions import sample_solutions, solve_prompt
 from probing.suites import write_suites
 from rewards.consensus import get_rule
-from rl.bank import ProblemBank, distinct_programs, execute_bank, group_bank, judge, label_is_correct, pick_inputs, vote_labels
+from rl.audit import aurocs_against_references
+from rl.bank import (
+    CandidateVotes,
+    ProblemBank,
+    by_problem,
+    candidate_votes,
+    distinct_programs,
+    execute_bank,
+    group_bank,
+    judge,
+    label_is_correct,
+    pick_inputs,
+)
 from rl.evals.seedling import benchmark_texts
 from rl.frozen_probe import FrozenProbe, fit_frozen_probe
 from rl.oracle import reference_executions
 from rl.rollouts import derive_seed
 from rl.round_files import BankProgram, Verdict, read_bank, read_records, write_bank, write_records, write_rows
 from rl.run_folder import write_atomically
+from rl.shards import Shards, cut
+from rl.shared_executor import SharedExecutor
+from rl.shared_sampler import SharedSampler
+from rl.shared_states import SharedStates
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from rl.run import Run
+
+
+PART_PROBLEMS = 64  # that one rank judges at a time
 
 
 class Round:
@@ -53,11 +76,19 @@ class Round:
         return load_model(self.policy, self.config.sampling.device, self.config.sampling.dtype)
 
     @functools.cached_property
-    def sampler(self) -> Sampler:
-        return TransformersSampler(*self._loaded, batch_size=self.config.sampling.batch_size)
+    def _tokenizer(self) -> PreTrainedTokenizerBase:
+        return load_tokenizer(self.policy)
+
+    @functools.cached_property
+    def sampler(self) -> SharedSampler:
+        return shared_sampler(self.run, self.folder, self.policy, lambda: self._loaded)
 
     def chat(self, text: str) -> str:
-        return render_chat(self._loaded[1], text)
+        return render_chat(self._tokenizer, text)
+
+    def release(self) -> None:
+        """Let go of the checkpoint that stages 1 to 5 loaded."""
+        self.__dict__.pop("_loaded", None)
 
     def seed(self, stage: str) -> int:
         return derive_seed(self.config.seed, self.index, stage)
@@ -65,6 +96,14 @@ class Round:
     def stopped(self) -> bool:
         """Whether a guard ended the run in this round."""
         return bool(json.loads((self.folder / "training.json").read_text()).get("stop_run"))
+
+    @contextmanager
+    def _spending(self, stage: str) -> Iterator[None]:
+        """Logs how many samples and tokens the block asked of the model."""
+        samples, tokens = self.sampler.samples, self.sampler.tokens
+        yield
+        spent = {f"{stage}/samples": self.sampler.samples - samples, f"{stage}/tokens": self.sampler.tokens - tokens}
+        self.run.log("spent", self.index, spent)
 
     # stages 1 to 3
 
@@ -76,22 +115,23 @@ class Round:
 
     def _invent(self) -> list[Problem]:
         config, funnel = self.config.problems, Funnel()
-        each = math.ceil(config.count / len(config.topics)) * len(config.topics)
-        with self.run.bar(self.index, "problems", each, "proposals") as advance:
+        with self._spending("problems"), self.run.bar(self.index, "problems", proposals_asked(config), "proposals") as advance:
             proposals = propose(self.sampler, self.chat, config, self.seed("propose"), advance)
         earlier = [p.description for r in range(1, self.index) for p in read_records(self.run.round_folder(r) / "problems.jsonl", Problem)]
         texts = benchmark_texts(self.config.evals.benchmarks)
         problems = select_proposals(proposals, config, f"r{self.index:02d}", funnel, earlier, texts)
-        with self.run.bar(self.index, "ratings", len(problems) * config.ratings_per_problem, "ratings") as advance:
+        asked = len(problems) * config.ratings_per_problem
+        with self._spending("rating"), self.run.bar(self.index, "ratings", asked, "ratings") as advance:
             problems = rate(self.sampler, self.chat, problems, config, self.seed("rate"), funnel, advance)
-        with self.run.bar(self.index, "interfaces", len(problems), "problems") as advance:
+        with self._spending("interface"), self.run.bar(self.index, "interfaces", len(problems), "problems") as advance:
             problems = write_interfaces(self.sampler, self.chat, problems, config, self.seed("interface"), funnel, advance)
         if not problems:
             raise RoundError(f"round {self.index}: not one of {funnel.proposed} proposals is usable; dropped: {dict(funnel.dropped)}")
         figures = {"lexical_entropy_bits": lexical_entropy(p.description for p in problems), "topic_shares": topic_shares(problems)}
         ratings = [p.rating for p in problems if p.rating is not None]
         self.run.log("problems", self.index, {**funnel.as_dict(), **figures, "mean_rating": float(np.mean(ratings))})
-        write_atomically(self.folder / "funnel.json", json.dumps({**funnel.as_dict(), **figures}, indent=1))
+        if self.run.main:
+            write_atomically(self.folder / "funnel.json", json.dumps({**funnel.as_dict(), **figures}, indent=1))
         return problems
 
     # stage 4
@@ -102,7 +142,8 @@ class Round:
         def compute() -> list[TestSuite]:
             funnel = Funnel(proposed=len(problems))
             config = self.config.suites
-            with self.run.bar(self.index, "test inputs", len(problems) * config.samples, "answers") as advance:
+            asked = len(problems) * config.samples
+            with self._spending("test inputs"), self.run.bar(self.index, "test inputs", asked, "answers") as advance:
                 suites = write_suites(self.sampler, self.chat, problems, config, self.seed("suites"), funnel, advance)
             written = sum(origin == "model" for s in suites for origin in s.origins)
             total = sum(len(s.inputs) for s in suites)
@@ -122,7 +163,8 @@ class Round:
 
         def compute() -> list[Candidate]:
             started = time.monotonic()
-            with self.run.bar(self.index, "solutions", len(chosen) * self.config.solutions.samples, "samples") as advance:
+            asked = len(chosen) * self.config.solutions.samples
+            with self._spending("solutions"), self.run.bar(self.index, "solutions", asked, "samples") as advance:
                 found = sample_solutions(self.sampler, self.chat, chosen, self.config.solutions, self.seed("solutions"), advance)
             self.run.log("sampling", self.index, sampling_figures(found, time.monotonic() - started))
             return found
@@ -135,11 +177,12 @@ class Round:
         """Every distinct program on all its problem's inputs, in the sandbox."""
 
         def compute() -> list[BankProgram]:
+            self.sampler.close()  # an engine of its own gives its memory back
             programs = distinct_programs(candidates)
-            before = Counter(self.run.sandbox.counts)
+            executor = SharedExecutor(self.run.executor, self.run.ranks, self.folder / "parts" / "executions")
             with self.run.bar(self.index, "executions", len(programs), "programs") as advance:
-                bank = execute_bank(problems, suites, programs, self.run.sandbox, advance)
-            self.run.log_outcomes(self.index, before)
+                bank = execute_bank(problems, suites, programs, executor, advance)
+            self.run.log_outcomes(self.index, executor.counts)
             missing = sum(b.execution.missing for b in bank)
             if missing > self.config.grpo.max_missing * max(len(bank), 1):
                 raise RoundError(f"round {self.index}: the sandbox failed on {missing} of {len(bank)} programs; the run cannot be trusted")
@@ -152,20 +195,36 @@ class Round:
     ) -> list[Verdict]:
         """Execution consensus on each problem; with an oracle, also whether it is right (for the log only)."""
 
-        def compute() -> list[Verdict]:
+        programs, answers, pool = group_bank(bank), by_problem(candidates), {s.problem_id: s.inputs for s in suites}
+        parts = cut([1] * len(suites), PART_PROBLEMS)
+
+        def work(part: int) -> list[Verdict]:
+            chosen = [suites[i] for i in parts[part]]
+            ids = [suite.problem_id for suite in chosen]
             solutions, keep = self.config.solutions, self.config.suites.inputs
             band = (solutions.band_low, solutions.band_high)
-            verdicts = list(judge(suites, candidates, bank, self.config.consensus, keep, band))
-            references = self.references(problems, suites, verdicts)
-            programs, pool = group_bank(bank), {s.problem_id: s.inputs for s in suites}
-            audited = [
+            drawn, ran = [c for i in ids for c in answers.get(i, [])], [p for i in ids for p in programs.get(i, [])]
+            verdicts = list(judge(chosen, drawn, ran, self.config.consensus, keep, band))
+            references = self.references(problems, chosen, verdicts)
+            return [
                 replace(v, label_correct=label_is_correct(v, ProblemBank(programs[v.problem_id], pool[v.problem_id], v.inputs), reference))
                 if (reference := references.get(v.problem_id)) is not None
                 else v
                 for v in verdicts
             ]
-            self.run.log("consensus", self.index, consensus_figures(audited))
-            return audited
+
+        def compute() -> list[Verdict]:
+            shards = Shards(
+                self.run.ranks,
+                self.folder / "parts" / "verdicts",
+                len(parts),
+                work,
+                write_records,
+                lambda path: read_records(path, Verdict),
+            )
+            verdicts = [verdict for part in shards.run() for verdict in part]
+            self.run.log("consensus", self.index, consensus_figures(verdicts))
+            return verdicts
 
         return self.run.once(
             self.index, "consensus", self.folder / "clusters.jsonl", compute, write_records, lambda p: read_records(p, Verdict)
@@ -180,44 +239,68 @@ class Round:
     # the probe
 
     def probe(
-        self, problems: Sequence[Problem], candidates: Sequence[Candidate], bank: Sequence[BankProgram], verdicts: Sequence[Verdict]
+        self,
+        problems: Sequence[Problem],
+        suites: Sequence[TestSuite],
+        candidates: Sequence[Candidate],
+        bank: Sequence[BankProgram],
+        verdicts: Sequence[Verdict],
     ) -> FrozenProbe:
-        """The quality probe on the frozen policy, fitted on consensus labels; scores.jsonl holds every candidate's two scores."""
+        """The quality probe on the frozen policy, fitted on consensus labels; scores.jsonl holds every candidate's two scores.
 
-        def compute() -> tuple[FrozenProbe, list[dict[str, Any]]]:
-            prompts = {p.id: solve_prompt(self.chat, p) for p in problems}
-            labels = {v.problem_id: vote_labels(v, self.config.probe.label_margin) for v in verdicts}
-            label_N = [float(labels[c.problem_id][c.index]) for c in candidates]
+        With an oracle, also how well each score tells right from wrong (for the log only).
+        """
+
+        def compute() -> tuple[FrozenProbe | None, list[dict[str, Any]]]:
+            prompt_of = {p.id: solve_prompt(self.chat, p) for p in problems}
+            prompts = [prompt_of[c.problem_id] for c in candidates]
+            reader = HiddenStates(*self._loaded, self.config.probe.layers)
             with self.run.bar(self.index, "hidden states", len(candidates), "samples") as advance:
-                probe, score_N = fit_frozen_probe(
-                    *self._loaded,
-                    [prompts[c.problem_id] for c in candidates],
-                    [(c.token_ids, c.code) for c in candidates],
-                    label_N,
-                    self.config.probe,
-                    self.seed("probe") % 2**32,
-                    advance,
-                )
-            self.run.log("probe", self.index, asdict(probe.probe.report))
-            return probe, self._scores(candidates, bank, verdicts, score_N)
+                answers = [(c.token_ids, c.code) for c in candidates]
+                states = SharedStates(reader, prompts, answers, self.run.ranks, self.folder / "parts" / "states", advance)
+                states.do_mine()
+            if not self.run.main:
+                return None, []
+            banks = self._banks(suites, bank, verdicts)
+            sources = self._label_sources(candidates, banks, verdicts)
+            probe, score_N = fit_frozen_probe(reader, states, prompts, sources, self.config.probe, self.seed("probe") % 2**32)
+            rows = self._scores(candidates, banks, verdicts, score_N)
+            audit = aurocs_against_references(rows, banks, self.references(problems, suites, verdicts)) if self.config.audit else {}
+            self.run.log("probe", self.index, {**asdict(probe.probe.report), **audit})
+            return probe, rows
 
-        def write(path: Path, result: tuple[FrozenProbe, list[dict[str, Any]]]) -> None:
+        def write(path: Path, result: tuple[FrozenProbe | None, list[dict[str, Any]]]) -> None:
+            assert result[0] is not None
             result[0].save(path.parent)
             write_rows(path, result[1])
 
-        def read(path: Path) -> tuple[FrozenProbe, list[dict[str, Any]]]:
+        def read(path: Path) -> tuple[FrozenProbe | None, list[dict[str, Any]]]:
             return FrozenProbe.load(path.parent, *self._loaded, self.config.probe), []
 
-        return self.run.once(self.index, "probe", self.folder / "scores.jsonl", compute, write, read)[0]
+        found, _ = self.run.once(self.index, "probe", self.folder / "scores.jsonl", compute, write, read)
+        assert found is not None
+        return found
+
+    def _banks(self, suites: Sequence[TestSuite], bank: Sequence[BankProgram], verdicts: Sequence[Verdict]) -> dict[str, ProblemBank]:
+        """Each problem's programs on the inputs that were kept."""
+        programs, inputs = group_bank(bank), {s.problem_id: s.inputs for s in suites}
+        return {v.problem_id: ProblemBank(programs.get(v.problem_id, []), inputs[v.problem_id], v.inputs) for v in verdicts}
+
+    def _label_sources(
+        self, candidates: Sequence[Candidate], banks: Mapping[str, ProblemBank], verdicts: Sequence[Verdict]
+    ) -> dict[str, np.ndarray]:
+        """What the probe may learn from, by source, float64[N] over the candidates."""
+        votes = {v.problem_id: candidate_votes(v, banks[v.problem_id], self.config.consensus.rho) for v in verdicts}
+        columns = [[getattr(votes[c.problem_id], f.name)[c.index] for c in candidates] for f in fields(CandidateVotes)]
+        return label_sources(*columns, self.config.probe.label_margin)
 
     def _scores(
-        self, candidates: Sequence[Candidate], bank: Sequence[BankProgram], verdicts: Sequence[Verdict], probe_N: np.ndarray
+        self, candidates: Sequence[Candidate], banks: Mapping[str, ProblemBank], verdicts: Sequence[Verdict], probe_N: np.ndarray
     ) -> list[dict[str, Any]]:
-        rule, programs = get_rule(self.config.consensus), group_bank(bank)
-        inputs = {s.problem_id: s.inputs for s in read_records(self.folder / "suites.jsonl", TestSuite)}
+        rule = get_rule(self.config.consensus)
         votes: dict[str, np.ndarray] = {}
         for verdict in verdicts:
-            chosen = ProblemBank(programs.get(verdict.problem_id, []), inputs[verdict.problem_id], verdict.inputs)
+            chosen = banks[verdict.problem_id]
             scores = rule.scores(chosen.matrix) if verdict.inputs else np.zeros(len(chosen.programs))  # no input left: nothing agrees
             votes[verdict.problem_id] = chosen.spread(scores, len(verdict.labels), 0.0)
         return [
@@ -231,6 +314,12 @@ class Round:
             }
             for c, p in zip(candidates, probe_N, strict=True)
         ]
+
+
+def shared_sampler(run: Run, folder: Path, policy: str, load: Callable[[], tuple[Any, Any]]) -> SharedSampler:
+    """The sampler of a checkpoint over all ranks, with its parts in `folder`. load: model and tokenizer, where they are at hand."""
+    config = run.config.sampling
+    return SharedSampler(lambda: open_sampler(config, policy, load), run.ranks, folder / "parts", config.part, config.stride)
 
 
 class RoundError(RuntimeError):

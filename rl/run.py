@@ -1,11 +1,11 @@
-"""A run: what every stage needs (config, folder, sandbox, monitor, console), which rank does what, and what has been spent.
+"""A run: what every stage needs (config, folder, ranks, sandbox, monitor, console), and what has been spent.
 
-Stages 1 to 5 and the evaluations are done by the first rank and left as files; the other ranks wait for the file, not in a
-collective, so a long sandbox run cannot time one out. Training (stage 6) is done by all ranks.
+How the ranks share the work is said in `rl.ranks` and `rl.shards`.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import threading
 import time
@@ -16,18 +16,19 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import psutil
-import torch
-from accelerate import PartialState
 
-from rewards.sandbox import Sandbox
+from rewards.determinism import Steady
+from rewards.sandbox.execution import make_sandbox
 from rl.config import Config, resolve_model
-from rl.console import make_console, stage
+from rl.console import UserError, make_console, stage
+from rl.devices import check_devices
 from rl.monitor import Monitor
 from rl.oracle import Oracle, load_oracle
+from rl.ranks import Ranks, distributed_state
 from rl.run_folder import open_run, write_atomically
+from rl.shards import wait_for
 
 Result = TypeVar("Result")
-_POLL_SECONDS = 0.2
 
 
 class PeakMemory:
@@ -62,37 +63,65 @@ class Run:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.state = PartialState(cpu=not torch.cuda.is_available())
-        self.main = self.state.is_main_process
+        self.state = distributed_state()
+        self.ranks = Ranks.of(self.state)
+        self.main = self.ranks.main
         self.folder = Path(config.run_dir).expanduser()
         self.model = resolve_model(config.model)
         self.oracle: Oracle | None = load_oracle(config.oracle) if config.oracle else None
-        if self.main:
-            open_run(config)
+        self.ranks.start()
+        with self._told_to_others():
+            check_devices(config)
+            if self.main:
+                open_run(config)
         self.console = make_console(quiet=not self.main)
         self._times = self.folder / "times.json"
         self.started = time.monotonic()
 
     def __enter__(self) -> Self:
         self.state.wait_for_everyone()
+        with self._told_to_others():
+            self._open()
+        return self
+
+    def _open(self) -> None:
+        if not (self.folder / "config.yaml").is_file():
+            remedy = "put --run_dir on a disk that all machines share"
+            raise UserError(f"rank {self.ranks.number} does not see the run folder", str(self.folder.resolve()), remedy)
         stored: dict[str, Any] = json.loads(self._times.read_text()) if self._times.is_file() else {"stages": {}, "peak_memory_mb": 0.0}
         self.seconds: dict[str, dict[str, float]] = stored["stages"]  # round -> stage -> seconds
         self._before = sum(sum(stages.values()) for stages in self.seconds.values())
         self.memory = PeakMemory(stored["peak_memory_mb"])
-        self.sandbox = Sandbox(self.config.sandbox)
+        workers = max(1, self.config.sandbox.workers // self.ranks.local_count)  # a machine's workers, shared by its ranks
+        self.sandbox = make_sandbox(self.config.execution, self.config.sandbox.model_copy(update={"workers": workers}))
         self.sandbox.__enter__()
+        open_second = functools.partial(make_sandbox, self.config.execution)
+        self.executor = Steady(self.sandbox, self.config.consensus.recheck, open_second)  # what votes, or trains, goes through it
         self.monitor = Monitor(self.folder, self.config, main=self.main)
         self.console.print(f"sandbox          {self.sandbox.describe()}", markup=False, soft_wrap=True)
-        return self
 
-    def __exit__(self, *details: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is not None:
+            self.ranks.fail(error)
         self.monitor.close()
+        self.executor.close()
         self.sandbox.__exit__(None, None, None)
         self.memory.close()
+        if error is None:
+            self.ranks.finish()
 
-    def round_folder(self, index: int) -> Path:
+    @contextmanager
+    def _told_to_others(self) -> Iterator[None]:
+        """What goes wrong in the block is told to the other ranks, which would wait for this one otherwise."""
+        try:
+            yield
+        except BaseException as error:
+            self.ranks.fail(error)
+            raise
+
+    def round_folder(self, index: int, make: bool = True) -> Path:
         folder = self.folder / f"round_{index:02d}"
-        if self.main:
+        if self.main and make:
             folder.mkdir(parents=True, exist_ok=True)
         return folder
 
@@ -119,12 +148,14 @@ class Run:
         write: Callable[[Path, Result], None],
         read: Callable[[Path], Result],
     ) -> Result:
-        """A stage that leaves one file: read when it is there, computed and written by the first rank otherwise."""
-        if not path.exists() and self.main:
+        """A stage that leaves one file: read when it is there. Otherwise every rank computes, sharing the work, and the first writes."""
+        if not path.exists():
+            self.ranks.at(f"round {round}, {name}")
             with self.timed(round, name):
-                write(path, compute())
-        while not path.exists():
-            time.sleep(_POLL_SECONDS)
+                result = compute()
+                if self.main:
+                    write(path, result)
+        wait_for(path, self.ranks)
         return read(path)
 
     @contextmanager
@@ -136,11 +167,9 @@ class Run:
     def log(self, stage_name: str, round: int, figures: Mapping[str, Any]) -> None:
         self.monitor.log(stage_name, round, figures)
 
-    def log_outcomes(self, round: int, before: Counter[Any]) -> None:
-        """Outcome kinds that the sandbox has counted since `before`."""
-        now = Counter(self.sandbox.counts)
-        now.subtract(before)
-        self.monitor.log("sandbox", round, {str(getattr(kind, "value", kind)): count for kind, count in now.items()})
+    def log_outcomes(self, round: int, counts: Counter[str]) -> None:
+        """What the sandboxes of all ranks counted in a stage."""
+        self.monitor.log("sandbox", round, dict(counts))
 
 
 def round_half(seconds: float) -> float:

@@ -22,12 +22,14 @@ def main(argv: list[str]) -> int:
     with error_screen():
         config = config_from_argv(argv)
         place_trackio(config)
+        from rl.choice import measure_agreement
         from rl.evaluation import evaluate_policy, finish
+        from rl.failures import failure_screen
         from rl.rounds import Round
         from rl.run import Run
         from rl.training import train
 
-        with Run(config) as run:
+        with failure_screen(), Run(config) as run:
             policy = run.model
             evaluate_policy(run, 0, policy)
             for index in range(1, config.rounds + 1):
@@ -37,8 +39,9 @@ def main(argv: list[str]) -> int:
                 candidates = round.candidates(problems, suites)
                 executions = round.executions(problems, suites, candidates)
                 verdicts = round.verdicts(problems, suites, candidates, executions)
-                probe = round.probe(problems, candidates, executions, verdicts)
+                probe = round.probe(problems, suites, candidates, executions, verdicts)
                 policy = str(train(round, problems, suites, candidates, executions, verdicts, probe))
+                measure_agreement(round, policy)
                 evaluate_policy(run, index, policy)
                 if round.stopped():
                     break

@@ -6,16 +6,19 @@ Every rank calls it: the tasks are read from the round's files, and the trainer 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from probing.answers import extract_code
+from probing.drift import DriftAudit
 from probing.records import Candidate, Problem, TestSuite
 from probing.solutions import solve_prompt
 from rewards.consensus import get_rule
 from rl.audit import Audit, make_signal
 from rl.bank import ProblemBank, group_bank
+from rl.checkpoints import damage
+from rl.console import warn
 from rl.frozen_probe import FrozenProbe
 from rl.grpo import train_grpo
 from rl.round_files import BankProgram, Verdict
@@ -23,22 +26,33 @@ from rl.rounds import RoundError
 from rl.run_folder import write_atomically
 from rl.scoring import GrpoTask, RolloutScorer
 from rl.sft import select_for_sft, sft_steps, train_sft
+from rl.shards import discard_parts
 
 if TYPE_CHECKING:
+    from rl.config import Config
     from rl.rounds import Round
 
-HELD_OUT_EVERY = 6  # of the problems in the band, every sixth is kept for the guards, up to `guards.held_out_problems`
+HELD_OUT_EVERY = 6  # of the problems in the band, every sixth is kept apart at most
+
+
+def kept_apart(config: Config, index: int) -> int:
+    """How many self-made problems of a round nobody trains on, at most: the guards watch them, and round 1's serve the final choice."""
+    return max(config.guards.held_out_problems if config.guards.enabled else 0, config.choice.problems if index == 1 else 0)
 
 
 def training_split(verdicts: Sequence[Verdict], held_out: int) -> tuple[list[Verdict], list[Verdict]]:
-    """(problems to train on, self-made problems that the guards watch), both in the band of agreement."""
+    """(problems to train on, self-made problems kept apart), both in the band of agreement."""
     kept = [v for v in verdicts if v.kept]
     apart = set(range(0, len(kept), HELD_OUT_EVERY)[:held_out])
     return [v for i, v in enumerate(kept) if i not in apart], [v for i, v in enumerate(kept) if i in apart]
 
 
 def make_tasks(
-    round: Round, problems: Sequence[Problem], suites: Sequence[TestSuite], bank: Sequence[BankProgram], verdicts: Sequence[Verdict]
+    chat: Callable[[str], str],
+    problems: Sequence[Problem],
+    suites: Sequence[TestSuite],
+    bank: Sequence[BankProgram],
+    verdicts: Sequence[Verdict],
 ) -> list[GrpoTask]:
     """What the trainer needs of each problem: prompt, kept inputs, and the bank that votes."""
     by_id = {p.id: p for p in problems}
@@ -51,7 +65,7 @@ def make_tasks(
         tasks.append(
             GrpoTask(
                 problem_id=problem.id,
-                prompt=solve_prompt(round.chat, problem),
+                prompt=solve_prompt(chat, problem),
                 entry=problem.entry,
                 inputs=voters.inputs,
                 bank=voters.matrix,
@@ -73,13 +87,27 @@ def train(
 ) -> Path:
     """The round's new checkpoint. Ends at once when it is there already."""
     done = round.folder / "training.json"
+    if round.run.main and done.exists() and (wrong := _damage(round, done)) is not None:
+        warn(f"round {round.index} is trained again: {wrong}")
+        done.unlink()
+    round.run.state.wait_for_everyone()
     if not done.exists():
+        round.run.ranks.at(f"round {round.index}, training")
         with round.run.timed(round.index, "training"):
             checkpoint, outcome = _consolidate(round, problems, suites, candidates, bank, verdicts, probe)
         if round.run.main:
             write_atomically(done, json.dumps({"checkpoint": str(checkpoint.relative_to(round.run.folder)), **outcome}, indent=1))
-        round.run.state.wait_for_everyone()
+        round.run.state.wait_for_everyone()  # now every rank is past the stages that left these:
+        if round.run.main:
+            discard_parts(round.folder)
     return round.run.folder / json.loads(done.read_text())["checkpoint"]
+
+
+def _damage(round: Round, done: Path) -> str | None:
+    """What is wrong with the checkpoint of a finished training; not looked at once the next round is trained, which nobody reads it for."""
+    if (round.run.round_folder(round.index + 1, make=False) / "training.json").exists():
+        return None
+    return damage(round.run.folder / json.loads(done.read_text())["checkpoint"])
 
 
 def _consolidate(
@@ -92,14 +120,18 @@ def _consolidate(
     probe: FrozenProbe,
 ) -> tuple[Path, dict[str, object]]:
     config, run = round.config, round.run
-    chosen, apart = training_split(verdicts, config.guards.held_out_problems if config.guards.enabled else 0)
+    chosen, apart = training_split(verdicts, kept_apart(config, round.index))
+    watched = apart[: config.guards.held_out_problems] if config.guards.enabled else []
     if not chosen:
         raise RoundError(
             f"round {round.index}: none of {len(verdicts)} problems is in the band of agreement "
             f"({config.solutions.band_low} to {config.solutions.band_high}): nothing to train on. Widen solutions.band_low/band_high"
         )
+    round.release()
+    if not config.reward.w_quality:
+        probe.close()  # then nothing reads the frozen policy, and its memory is training's
     policy: Path | str = round.policy
-    outcome: dict[str, object] = {"problems": len(chosen), "held_out": len(apart)}
+    outcome: dict[str, object] = {"problems": len(chosen), "held_out": len(apart), "watched": len(watched)}
     if config.consolidation in ("sft", "sft+grpo"):
         pairs = select_for_sft([solve_prompt(round.chat, p) for p in problems], problems, candidates, bank, verdicts)
         with run.bar(round.index, "sft", sft_steps(len(pairs), config.sft), "steps") as advance:
@@ -110,23 +142,30 @@ def _consolidate(
         outcome["sft_pairs"] = len(pairs)
     if config.consolidation == "sft":
         return Path(policy), outcome
-    references = round.references(problems, suites, [*chosen, *apart])
+    references = round.references(problems, suites, chosen)
+    if config.grpo.reward == "oracle":  # it has no word on a statement that means nothing
+        outcome["without_reference"] = sum(v.problem_id not in references for v in chosen)
+        chosen = [v for v in chosen if v.problem_id in references]
     signal = make_signal(config.grpo, get_rule(config.consensus), round.seed("signal"), run.folder.name, references or None)
-    tasks, watched = make_tasks(round, problems, suites, bank, chosen), make_tasks(round, problems, suites, bank, apart)
+    tasks, held_out = (make_tasks(round.chat, problems, suites, bank, part) for part in (chosen, watched))
     scorer = RolloutScorer(
-        [*tasks, *watched],
-        run.sandbox,
+        [*tasks, *held_out],
+        run.executor,
         extract_code,
         signal,
         config.reward,
         probe if config.reward.w_quality else None,
         Audit(references, config.consensus.rho, config.consensus.tau) if config.audit else None,
         config.grpo.max_missing,
+        drift=DriftAudit(probe.probe.report, config.probe) if config.probe.follow_drift else None,
     )
     log = run.monitor.training_log(round.index)
     with run.bar(round.index, "grpo", config.grpo.steps, "steps") as advance:
         trained = train_grpo(
-            policy, round.folder / "grpo", tasks, scorer, config.grpo, round.seed("grpo"), log, config.guards, watched, advance
+            policy, round.folder / "grpo", tasks, scorer, config.grpo, round.seed("grpo"), log, config.guards, held_out, advance
         )
+    last = trained.history[-1] if trained.history else {}
+    probe_end = {"weight": last.get("quality_gate"), "auroc": last.get("probe_auroc_drifting"), "seconds": scorer.probe_seconds}
+    outcome["probe_at_end"] = probe_end
     outcome |= {"stopped_because": trained.stopped_because, "stop_run": trained.stop_run, "guard_actions": trained.actions}
     return trained.checkpoint, outcome

@@ -179,7 +179,7 @@ def test_answers_without_a_target_are_judged_and_not_learnt():
 
 
 def test_the_source_that_teaches_most_is_kept():
-    features, labels, groups = made(signal=1.2)
+    features, labels, groups = made(signal=0.6)
     rng = np.random.default_rng(0)
     margin = np.where(groups % 4 == 0, 0.5, 0.05)
     sources = label_sources(labels, margin, np.where(labels > 0.5, 0.6, 0.2), rng.random(len(labels)), min_margin=0.1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields
 
 import pytest
@@ -10,7 +11,9 @@ from rewards.consensus import ConsensusConfig, get_rule
 from rewards.mixed import MixedConfig
 from rewards.records import Execution
 from rewards.signatures import OutcomeMatrix
-from rl.audit import Audit, OracleSignal, make_signal
+from rl.audit import Audit, OracleSignal, aurocs_against_references, make_signal
+from rl.bank import ProblemBank
+from rl.round_files import BankProgram
 from rl.scoring import BatchScores, ConsensusSignal, GrpoTask, RandomSignal, RolloutScorer
 from rl.training_config import GrpoConfig
 from tests.rl.fakes import TableExecutor, completion, error, missing, value
@@ -20,6 +23,7 @@ TABLE = {"right": RIGHT, "popular": POPULAR, "half": HALF, "crash": (error(), er
 BANK = OutcomeMatrix.from_executions([Execution(POPULAR), Execution(RIGHT)], weights=[5, 2])
 TASK = GrpoTask("p", "prompt", "f", ("[1]", "[2]"), BANK)
 REFERENCES = {"p": Execution(RIGHT)}
+AUDIT = Audit(REFERENCES)
 TEXTS = ["right", "popular", "popular", "half"]
 RULE = get_rule(ConsensusConfig(rule="soft", anchor="bank"))
 
@@ -71,3 +75,24 @@ def test_oracle_leaves_problems_without_a_reference_and_lost_runs_out() -> None:
 def test_oracle_needs_its_name() -> None:
     with pytest.raises(ValueError, match="named 'mixed-1'"):
         make_signal(GrpoConfig(reward="oracle"), RULE, 1, "mixed-1", REFERENCES)
+
+
+def test_a_group_s_own_majority_may_be_wrong_though_the_bank_is_right() -> None:
+    bank = OutcomeMatrix.from_executions([Execution(RIGHT)], weights=[9])
+    task = GrpoTask("p", "prompt", "f", ("[1]", "[2]"), bank)
+    scorer = RolloutScorer([task], TableExecutor(TABLE), lambda t: t, ConsensusSignal(RULE), MixedConfig(w_quality=0.0), auditor=AUDIT)
+    metrics = scorer.score(["p"] * 4, [completion(t) for t in TEXTS], 4, step=0).metrics
+    assert (metrics["audit/label_accuracy"], metrics["audit/majority_wrong"]) == (1.0, 1.0)
+
+
+def test_scores_are_held_against_references_within_problems() -> None:
+    programs = [BankProgram("p", text, (i,), Execution(TABLE[text])) for i, text in enumerate(["right", "popular", "lost"])]
+    banks = {"p": ProblemBank(programs, ("[1]", "[2]")), "q": ProblemBank(programs, ("[1]", "[2]"))}
+    rows = [
+        {"problem_id": problem, "index": i, "probe": probe, "consensus": consensus, "mean_logprob": -1.0}
+        for problem in ("p", "q")
+        for i, (probe, consensus) in enumerate([(0.9, 0.2), (0.4, 0.8), (0.99, 0.99), (0.5, 0.1)])  # the fourth wrote no program
+    ]
+    found = aurocs_against_references(rows, banks, REFERENCES)
+    assert found == {"audit/probe_within": 1.0, "audit/consensus_within": 0.5, "audit/mean_logprob_within": 0.5}
+    assert all(math.isnan(value) for value in aurocs_against_references(rows, banks, {}).values())

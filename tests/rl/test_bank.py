@@ -6,9 +6,10 @@ import pytest
 from probing.records import Candidate, TestSuite
 from rewards.consensus import ConsensusConfig
 from rewards.records import Execution, Kind, Outcome
-from rl.bank import ProblemBank, distinct_programs, judge, label_is_correct, vote_labels
+from rl.bank import CandidateVotes, ProblemBank, candidate_votes, distinct_programs, judge, label_is_correct
+from rl.config import Config
 from rl.round_files import BankProgram, Verdict, read_bank, read_records, write_bank, write_records
-from rl.training import training_split
+from rl.training import kept_apart, training_split
 
 INPUTS = ("[1]", "[2]", "[3]")
 
@@ -55,13 +56,29 @@ def test_only_problems_in_the_band_are_trained_on(band, kept):
 def test_a_problem_whose_programs_all_fail_is_kept_out_and_has_no_labels():
     broken = Execution((Outcome(Kind.EXCEPTION, "ValueError"),) * 3)
     verdict = verdict_of([program((0, 1), broken)], 2)
-    assert not verdict.kept and verdict.top == -1 and np.isnan(vote_labels(verdict, 0.0)).all()
+    assert not verdict.kept and verdict.top == -1
+    assert np.isnan(votes_of(verdict, [program((0, 1), broken)]).in_top).all()
 
 
-def test_labels_want_a_margin():
+def votes_of(verdict: Verdict, bank) -> CandidateVotes:
+    return candidate_votes(verdict, ProblemBank(bank, INPUTS, verdict.inputs), rho=0.8)
+
+
+def test_votes_say_of_each_candidate_what_consensus_thinks_of_it():
     bank = [program((0, 1, 2), values("1", "2", "4")), program((3, 4), values("1", "2", "5"))]
-    assert vote_labels(verdict_of(bank, 5), 0.1).tolist() == [1, 1, 1, 0, 0]
-    assert np.isnan(vote_labels(verdict_of(bank, 5), 0.5)).all()
+    votes = votes_of(verdict_of(bank, 6), bank)
+    assert votes.in_top.tolist() == [1, 1, 1, 0, 0, 0]
+    assert votes.margin.tolist() == pytest.approx([0.2] * 6)
+    assert votes.cluster_share.tolist() == pytest.approx([0.6] * 3 + [0.4] * 2 + [0])
+    assert votes.agreement[0] > votes.agreement[3] > votes.agreement[5] == 0  # the last has no program
+
+
+def test_a_lost_program_is_unknown_and_not_outside_the_winner():
+    lost = Execution((Outcome(Kind.INFRASTRUCTURE, "lost"),) * 3)
+    bank = [program((0, 1, 2), values("1", "2", "4")), program((3,), lost), program((4,), values("1", "2", "6"))]
+    votes = votes_of(verdict_of(bank, 5), bank)
+    for values_N in (votes.in_top, votes.margin, votes.agreement, votes.cluster_share):
+        assert np.isnan(values_N).tolist() == [False, False, False, True, False]
 
 
 def test_a_label_is_correct_when_the_winner_behaves_like_the_reference():
@@ -77,6 +94,13 @@ def test_the_guards_problems_are_not_trained_on():
     verdicts = [Verdict(str(i), (0,), (0,), (1,), 0, 0.5, 0.5, 0.1, 1, i % 2 == 0) for i in range(40)]
     chosen, apart = training_split(verdicts, 3)
     assert len(apart) == 3 and len(chosen) == 17 and not {v.problem_id for v in chosen} & {v.problem_id for v in apart}
+
+
+def test_round_1_keeps_problems_apart_for_the_choice_and_later_rounds_for_the_guards():
+    config = Config(choice={"problems": 9}, guards={"held_out_problems": 4})
+    assert [kept_apart(config, index) for index in (1, 2)] == [9, 4]
+    unguarded = Config(choice={"problems": 9}, guards={"enabled": False})
+    assert [kept_apart(unguarded, index) for index in (1, 2)] == [9, 0]
 
 
 def test_bank_and_verdicts_come_back_from_their_files(tmp_path):

@@ -1,0 +1,66 @@
+"""The final checkpoint: chosen by agreement on self-made problems, whatever the evaluation says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from rl.choice import choose, choose_checkpoint, held_out_agreement, point_to_best
+
+
+def run_with(folder: Path, agreement: list[float | None], scores: list[float]) -> SimpleNamespace:
+    """A run's folder with what every round left: its agreement, and an evaluation."""
+    for number, (agreed, score) in enumerate(zip(agreement, scores, strict=True)):
+        path = folder / f"round_{number:02d}"
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "held_out.json").write_text(json.dumps({"problems": 3, "agreement": agreed}))
+        (path / "metrics.json").write_text(json.dumps({"round": number, "pass@1": score}))
+    return SimpleNamespace(folder=folder)
+
+
+def test_the_round_that_agrees_most_is_chosen_and_the_reason_says_so() -> None:
+    choice = choose({0: 0.40, 1: 0.55, 2: 0.61, 3: 0.50}, last=3)
+    assert choice.round == 2 and "round 2" in choice.reason and "61.0%" in choice.reason and "the last round's 50.0%" in choice.reason
+
+
+def test_the_evaluation_has_no_part_in_it(tmp_path: Path) -> None:
+    agreement = [0.4, 0.6, 0.5]
+    rising, falling = (run_with(tmp_path / str(i), agreement, scores) for i, scores in enumerate(([0.1, 0.2, 0.9], [0.9, 0.2, 0.1])))
+    assert choose_checkpoint(rising, 2) == choose_checkpoint(falling, 2)
+    assert choose_checkpoint(rising, 2).round == 1
+
+
+def test_a_run_that_only_got_worse_ends_with_its_base() -> None:
+    choice = choose({0: 0.7, 1: 0.6}, last=1)
+    assert choice.round == 0 and "the base" in choice.reason
+
+
+def test_of_equals_the_later_is_taken() -> None:
+    assert choose({0: 0.5, 1: 0.6, 2: 0.6}, last=2).round == 2
+
+
+@pytest.mark.parametrize("agreement", [{}, {0: None, 1: None}])
+def test_without_a_measurement_the_last_round_is_taken_and_said_to_be(agreement: dict[int, float | None]) -> None:
+    choice = choose(agreement, last=4)
+    assert choice.round == 4 and "last round" in choice.reason
+
+
+def test_clear_votes_count_for_more_and_unknown_ones_for_nothing() -> None:
+    assert held_out_agreement([1.0, 0.0, None], [0.9, 0.3, 0.5]) == pytest.approx(0.75)
+    assert held_out_agreement([None, 0.5], [0.4, 0.0]) is None
+
+
+def test_best_leads_to_the_checkpoint_and_can_be_moved(tmp_path: Path) -> None:
+    run = SimpleNamespace(folder=tmp_path)
+    for number in (1, 2):
+        checkpoint = tmp_path / f"round_{number:02d}" / "grpo" / "checkpoint"
+        checkpoint.mkdir(parents=True)
+        (checkpoint / "config.json").write_text(str(number))
+        point_to_best(run, checkpoint)
+        assert (tmp_path / "best" / "config.json").read_text() == str(number)
+    assert not (tmp_path / "best").readlink().is_absolute()  # the run's folder may be moved
+    point_to_best(run, Path("Qwen/Qwen2.5-Coder-7B-Instruct"))  # a model of the Hub was the best: there is no folder
+    assert (tmp_path / "best" / "config.json").read_text() == "2"
