@@ -17,8 +17,8 @@ PID_PLACEHOLDER = 0x5AFE5AFE  # stands in the seccomp program for the child's ow
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446  # the same numbers on every machine
 _LANDLOCK_RIGHTS = {1: 0x1FFF, 2: 0x3FFF, 3: 0x7FFF, 5: 0xFFFF}  # file rights that each version of the kernel interface knows
 _READ, _WRITE_EXTRA = 0b1100, 0b110110010  # READ_FILE READ_DIR; WRITE_FILE REMOVE_DIR REMOVE_FILE MAKE_DIR MAKE_REG
-_MS_NOSUID_NODEV_NOEXEC, _MNT_DETACH = 2 | 4 | 8, 2
-_CAPSET = {"x86_64": 126, "aarch64": 91}
+_SCRATCH_FLAGS, _MNT_DETACH = 2 | 4 | 8 | 1024, 2  # MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_NOATIME
+_CLOSE_RANGE, _CAPSET = 436, {"x86_64": 126, "aarch64": 91}
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mmap.restype = ctypes.c_void_p
@@ -38,6 +38,12 @@ def check(result: int, what: str) -> int:
 
 def prctl(option: int, value: int, pointer: Any = None) -> None:
     check(libc.prctl(option, value, pointer, 0, 0), f"prctl {option}")
+
+
+def close_from(lowest: int) -> None:
+    """Close every descriptor from this number on."""
+    if libc.syscall(_CLOSE_RANGE, lowest, 0xFFFFFFFF, 0) != 0:  # Linux before 5.9
+        os.closerange(lowest, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
 def map_shared(descriptor: int, size: int) -> tuple[int, memoryview]:
@@ -105,7 +111,7 @@ def mount_scratch(path: str, megabytes: int) -> None:
     """Put a fresh, empty, bounded file system on a folder; whatever lay there is gone, however much it was."""
     libc.umount2(path.encode(), _MNT_DETACH)
     options = f"size={megabytes}m,nr_inodes=4096,mode=1777".encode()
-    check(libc.mount(b"scratch", path.encode(), b"tmpfs", _MS_NOSUID_NODEV_NOEXEC, options), "mount")
+    check(libc.mount(b"scratch", path.encode(), b"tmpfs", _SCRATCH_FLAGS, options), "mount")
 
 
 def drop_capabilities(machine: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import struct
 import zlib
 from collections.abc import Sequence
 
@@ -32,18 +33,22 @@ NOT_TAME = re.compile(  # a quick look at the text that spares a child a program
     rf"|^[ \t]*(?:import[ \t]+(?!(?:{LISTED})\b(?!\.))|from[ \t]+(?!(?:{LISTED})\b(?!\.))\S+[ \t]+import\b)",
     re.MULTILINE,
 )
+MALFORMED = Outcome(Kind.KILLED, "malformed result")
+TEXT_SLACK = 200  # characters of an outcome's text beside its value
+INTERNED_CHARACTERS = 200
 _interned: dict[str, Outcome] = {}
 
 
-def outcome(text: str) -> Outcome:
-    """The outcome of a child's text; equal texts share one object."""
+def outcome(text: str, limit: int) -> Outcome:
+    """The outcome of a child's text of at most so many characters; equal short texts share one object."""
     found = _interned.get(text)
     if found is None:
-        if len(_interned) > 50_000:
-            _interned.clear()
         kind = KINDS.get(text[:1])
-        found = Outcome(kind, text[1:]) if kind else Outcome(Kind.KILLED, "malformed result")
-        _interned[text] = found
+        found = Outcome(kind, text[1:]) if kind and len(text) <= limit else MALFORMED
+        if len(text) <= INTERNED_CHARACTERS:
+            if len(_interned) > 50_000:
+                _interned.clear()
+            _interned[text] = found
     return found
 
 
@@ -128,13 +133,27 @@ class Job:
 
     def take(self, first: int, texts: list[str]) -> None:
         """Outcome texts of consecutive positions of `todo`, from the `first`-th."""
+        limit = (self.config.output_kb << 10) + TEXT_SLACK
         if self.todo is None and first == 0 and len(texts) == len(self.outcomes):
-            self.outcomes = [outcome(text) for text in texts]
+            self.outcomes = [outcome(text, limit) for text in texts]
             self.undecided = 0
             return
-        positions = range(len(self.outcomes)) if self.todo is None else self.todo
-        for position, text in zip(positions[first : first + len(texts)], texts, strict=True):
-            self.decide(position, outcome(text))
+        positions = (range(len(self.outcomes)) if self.todo is None else self.todo)[first : first + len(texts)]
+        if len(positions) != len(texts):
+            raise ValueError("more results than inputs")
+        for position, text in zip(positions, texts, strict=True):
+            self.decide(position, outcome(text, limit))
+
+    def record(self, kind: int, payload: bytes, seconds: float) -> None:
+        """What one frame says of this program. seconds: what its child took, by another's clock. Raises ValueError or struct.error."""
+        if kind == wire.RESULTS:
+            (first,) = wire.FIRST.unpack(payload[: wire.FIRST.size])
+            self.take(first, payload[wire.FIRST.size :].decode().split("\n"))
+        elif kind == wire.WHOLE:
+            self.finish(outcome(payload.decode(), (self.config.output_kb << 10) + TEXT_SLACK))
+        elif kind == wire.DONE:
+            (claimed,) = wire.SECONDS.unpack(payload)
+            self.seconds += claimed if 0 <= claimed <= seconds else seconds
 
     def blame(self, position: int, result: Outcome) -> None:
         """The child ended at this input. What comes from a child's own words may be false: then the first undecided input is taken."""
@@ -160,17 +179,12 @@ def settle(jobs: list[Job], reply: Reply) -> list[Job]:
     before = [job.undecided for job in jobs]
     to_strict = set()
     for kind, index, payload in reply.frames:
-        job = jobs[index]
-        if kind == wire.RESULTS:
-            (first,) = wire.FIRST.unpack(payload[: wire.FIRST.size])
-            job.take(first, payload[wire.FIRST.size :].decode().split("\n"))
-        elif kind == wire.WHOLE:
-            job.finish(outcome(payload.decode()))
-        elif kind == wire.STRICT:
+        try:
+            jobs[index].record(kind, payload, reply.seconds)
+        except (IndexError, ValueError, struct.error):
+            break  # a program that found the key wrote this: nothing after it counts
+        if kind == wire.STRICT:
             to_strict.add(index)
-        elif kind == wire.DONE:
-            (seconds,) = wire.SECONDS.unpack(payload)
-            job.seconds += seconds
     if not reply.unit.strict:
         return unfinished_batch(jobs, reply, to_strict)
     [job] = jobs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import subprocess
@@ -131,4 +132,15 @@ def resource_limits(config: SandboxConfig, layers: Layers) -> list[tuple[int, in
         (resource.RLIMIT_MEMLOCK, 0),
         (resource.RLIMIT_MSGQUEUE, 0),
     ]
-    return [*limits, (resource.RLIMIT_NPROC, 64)] if layers.real_uid or layers.bwrap else limits
+    own = layers.real_uid or layers.bwrap is not None  # else the limit counts all that the user runs
+    return [*limits, (resource.RLIMIT_NPROC, 64 if own else threads_of_user() + 512)]
+
+
+def threads_of_user() -> int:
+    """Threads that this user runs now, in all processes."""
+    count, uid = 0, os.getuid()
+    for entry in os.scandir("/proc"):
+        if entry.name.isdecimal():
+            with contextlib.suppress(OSError):
+                count += len(os.listdir(f"{entry.path}/task")) if entry.stat().st_uid == uid else 0
+    return count

@@ -15,10 +15,11 @@ from rewards.sandbox.confine import PID_PLACEHOLDER
 CLONE_THREAD = 0x00010000
 CLONE_NAMESPACES = 0x7E020080
 MASK_32 = 0xFFFFFFFF
+FCNTL = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032)  # F_DUPFD, F_GETFD to F_SETLKW, open file locks, F_DUPFD_CLOEXEC, F_GETPIPE_SZ
 
 ALLOWED = """
 read write readv writev pread64 pwrite64 close close_range lseek fstat newfstatat statx stat lstat fstatfs statfs access faccessat
-faccessat2 readlink readlinkat getdents getdents64 getcwd chdir fchdir dup dup2 dup3 fcntl pipe pipe2 poll ppoll select pselect6
+faccessat2 readlink readlinkat getdents getdents64 getcwd chdir fchdir dup dup2 dup3 pipe pipe2 poll ppoll select pselect6
 epoll_create1 epoll_ctl epoll_wait epoll_pwait eventfd2 flock fsync fdatasync umask
 mmap munmap mremap mprotect madvise brk msync membarrier
 rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigsuspend rt_sigtimedwait sigaltstack restart_syscall
@@ -69,6 +70,8 @@ def compile_filter(writable: bool) -> bytes:
     rules.add_rule(seccomp.ERRNO(38), "clone3")  # ENOSYS: libc falls back to clone, whose flags a filter can see
     for name in ("kill", "tkill", "tgkill"):
         allow(name, seccomp.Arg(0, seccomp.MASKED_EQ, MASK_32, PID_PLACEHOLDER))  # its own process
+    for command in FCNTL:  # no owner (F_SETOWN): it would get signals
+        allow("fcntl", seccomp.Arg(1, seccomp.MASKED_EQ, MASK_32, command))
     for request in (0x5401, 0x5413, 0x5450, 0x5451):  # TCGETS, TIOCGWINSZ, FIONCLEX, FIOCLEX
         allow("ioctl", seccomp.Arg(1, seccomp.MASKED_EQ, MASK_32, request))
     allow("prlimit64", seccomp.Arg(0, seccomp.MASKED_EQ, MASK_32, 0))

@@ -47,10 +47,10 @@ def tag(key: bytes, sequence: int, header: bytes, payload: bytes) -> bytes:
     return _blake2b(SEQUENCE.pack(sequence) + header + payload, digest_size=TAG_BYTES, key=key).digest()
 
 
-def read_frames(area: memoryview, key: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """(type, program, payload) of each frame up to the first that is absent or does not carry its tag."""
+def read_frames(area: memoryview, key: bytes, most: int) -> Iterator[tuple[int, int, bytes]]:
+    """(type, program, payload) of each frame, at most so many, up to the first that is absent or does not carry its tag."""
     position, sequence = 0, 0
-    while position + HEADER.size + TAG_BYTES <= len(area):
+    while sequence < most and position + HEADER.size + TAG_BYTES <= len(area):
         header = bytes(area[position : position + HEADER.size])
         length, kind, program = HEADER.unpack(header)
         end = position + HEADER.size + length

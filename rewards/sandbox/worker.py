@@ -149,8 +149,9 @@ class Worker:
         unit = self.units[slot]
         assert unit is not None and self.order and self.order[0] == slot, "a reply to a unit that was not sent"
         start = wire.REQUEST_BYTES + wire.PROGRESS_BYTES
+        most = sum(2 + len(unit.suites[suite]) for _, _, suite, _ in unit.programs)
         with memoryview(self.slots[slot]) as whole, whole[start:] as results:
-            frames = list(wire.read_frames(results, unit.key))
+            frames = list(wire.read_frames(results, unit.key, most))
         self.slots[slot].madvise(mmap.MADV_REMOVE)  # the whole slot reads as zeros again
         self.units[slot] = None
         self.order.pop(0)

@@ -93,10 +93,16 @@ class Zygote:
             os.chdir("/")
             confine.mount_scratch(self.settings["scratch"], self.settings["scratch_mb"])
             os.chdir(self.settings["scratch"])
+            self.scratch_fresh = self.scratch_state()
         if self.ruleset >= 0:
             os.close(self.ruleset)
         writable = [self.settings["scratch"]] if self.settings["scratch"] else []
         self.ruleset = confine.landlock_ruleset(self.settings["readable"], writable) if self.settings["landlock"] else -1
+
+    def scratch_state(self) -> tuple[int, ...]:
+        """What changes with whatever is done in the scratch folder, or to it."""
+        status = os.stat(self.settings["scratch"])
+        return status.st_size, status.st_nlink, status.st_mtime_ns, status.st_ctime_ns, status.st_mode
 
     def serve(self) -> None:
         """Run units until the parent hangs up."""
@@ -108,7 +114,7 @@ class Zygote:
                 self.be_child(slot, bool(strict), processor)
             descriptor = os.pidfd_open(pid)
             try:
-                end = self.watch(pid, descriptor, self.slots[slot].progress, per_input, per_program)
+                end = self.watch(pid, descriptor, self.slots[slot].progress, per_input, per_program, processor)
             finally:
                 os.close(descriptor)
             self.clean_up(pid)
@@ -124,7 +130,7 @@ class Zygote:
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
-        if self.settings["scratch"] and os.listdir(self.settings["scratch"]):
+        if self.settings["scratch"] and self.scratch_state() != self.scratch_fresh:
             self.fresh_scratch()
 
     def be_child(self, slot: int, strict: bool, processor: float) -> None:
@@ -135,7 +141,7 @@ class Zygote:
                     confine.libc.munmap(other.address, wire.SLOT_BYTES)
             self.confine(processor)
             os.write(self.confined_write, b"c")
-            os.closerange(3, 64)
+            confine.close_from(3)
         except BaseException as error:
             os.write(2, f"sandbox child: {error}\n".encode())
             os._exit(1)
@@ -169,18 +175,21 @@ class Zygote:
         except BlockingIOError:
             return 0
 
-    def watch(self, pid: int, descriptor: int, progress: memoryview, per_input: float, per_program: float) -> tuple[int, int, int, int]:
+    def watch(
+        self, pid: int, descriptor: int, progress: memoryview, per_input: float, per_program: float, per_unit: float
+    ) -> tuple[int, int, int, int]:
         """How the child ended: (end, exit code or signal, program, input). Kills it at its deadline.
 
         A call is timed by the processor time of the child, so that a busy machine does not turn answers into timeouts, but gets at most
-        CLOCK_FACTOR times as much by the clock.
+        CLOCK_FACTOR times as much by the clock. A hostile program may write the progress words: per_unit binds whatever they say.
         """
         poller = select.poll()
         poller.register(descriptor, select.POLLIN)
         poller.register(self.control.fileno(), 0)  # reports only that the parent is gone
         interval = max(1, int(min(per_input / 4, 0.1) * 1000))
         clock_id = (~pid << 3) | 2  # CPUCLOCK_SCHED of that process
-        where, program_start, input_start, input_processor = (-1, -1), 0.0, 0.0, 0.0
+        where, input_start, input_processor = (-1, -1), 0.0, 0.0
+        start = program_start = _now()
         while not (events := poller.poll(interval)):
             now, processor = _now(), _processor_time(clock_id)
             seen = (progress[0], progress[1])
@@ -189,7 +198,7 @@ class Zygote:
             if seen != where:
                 where, input_start, input_processor = seen, now, processor
             late = processor - input_processor >= per_input or now - input_start >= CLOCK_FACTOR * per_input
-            if late or now - program_start >= per_program:
+            if late or now - program_start >= per_program or now - start >= per_unit:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
                 return wire.INPUT_TIMEOUT if late else wire.PROGRAM_TIMEOUT, 0, *where
@@ -220,7 +229,8 @@ def warm_up() -> None:
 
 def main(control_descriptor: int) -> None:
     """Take settings and slots from the parent, prepare, say so, serve."""
-    control = socket.socket(fileno=control_descriptor)
+    control = socket.socket(fileno=os.dup(control_descriptor))  # the lowest free number
+    confine.close_from(control.fileno() + 1)  # whatever number the parent gave it, and what bubblewrap left open
     message, ancillary, _, _ = control.recvmsg(1 << 16, socket.CMSG_SPACE(4 * wire.SLOTS))
     descriptors = array.array("i", b"".join(data for _, _, data in ancillary))
     settings = json.loads(message)

@@ -6,14 +6,11 @@ import os
 import socket
 from pathlib import Path
 
-import psutil
 import pytest
 
-from rewards.records import Kind, Outcome, Program
+from rewards.records import Kind, Program
 from rewards.sandbox import Sandbox
 
-HONEST = Program("def f(x):\n    return x * 2", "f", ("[21]", "['ab']"))
-RIGHT = (Outcome(Kind.VALUE, "42"), Outcome(Kind.VALUE, "'abab'"))
 V, X, T, M, K, L, U, R = (
     Kind.VALUE,
     Kind.EXCEPTION,
@@ -152,29 +149,11 @@ ATTACKS: dict[str, tuple[set[Kind], str]] = {
     "symbolic link": ({X}, "os.symlink('/etc', '/tmp/etc')"),
     "sandbox's own objects": ({V, X, U}, "fr = sys._getframe(1)\nreturn (lambda: fr.f_locals['self'])"),
 }
-HEADER = "import os, sys, time\ndef f(*a):\n"
-
-
-def program(body: str) -> Program:
-    return Program(HEADER + "\n".join("    " + line for line in body.splitlines()), "f", ("[]",))
-
-
-def tree(sandbox: Sandbox) -> set[int]:
-    """Processes below this one that belong to sandboxes."""
-    return {child.pid for child in psutil.Process().children(recursive=True) if child.status() != psutil.STATUS_ZOMBIE}
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-def test_attack(sandbox: Sandbox, name: str) -> None:
-    kinds, body = ATTACKS[name]
-    before, files = tree(sandbox), set(os.listdir("/tmp"))
-    executions = list(sandbox.run([HONEST, program(body), HONEST, HONEST]))
-    assert executions[1].outcomes[0].kind in kinds, executions[1].outcomes
-    for index in (0, 2, 3):
-        assert executions[index].outcomes == RIGHT
-    assert tree(sandbox) == before
-    assert "owned" not in os.listdir("/tmp")
-    assert not {f for f in set(os.listdir("/tmp")) - files if f.isdigit() or f in ("etc", "disk")}
+def test_attack(survive, name: str) -> None:
+    survive(*ATTACKS[name])
 
 
 def test_environment_is_empty(run, monkeypatch: pytest.MonkeyPatch) -> None:
