@@ -74,23 +74,24 @@ def make_signal(config: GrpoConfig, rule: Rule, seed: int, run_name: str, refere
             return OracleSignal(references, run_name, config.oracle_score)
 
 
-def aurocs_against_references(
-    rows: Sequence[Mapping[str, Any]], banks: Mapping[str, ProblemBank], references: References
-) -> dict[str, float]:
-    """AUROC within problems of what was scored without references (`probe`, `consensus`, `mean_logprob`) against them.
+def right_by_references(rows: Sequence[Mapping[str, Any]], banks: Mapping[str, ProblemBank], references: References) -> np.ndarray:
+    """float64[N] over the rows of scores.jsonl: 1 right, 0 wrong, NaN not known.
 
-    rows: of scores.jsonl. banks: each problem's programs on the inputs that the references ran on. A program is right if it gives the
-    reference's value wherever there is one; candidates without a program are wrong, lost ones are left out.
+    banks: each problem's programs on the inputs that the references ran on. A program is right if it gives the reference's value wherever
+    there is one; candidates without a program are wrong, lost ones are not known.
     """
-    groups, right = [], []
+    right = []
     for problem_id, same in groupby(rows, key=lambda row: row["problem_id"]):
-        n = len(list(same))
         reference, bank = references.get(problem_id), banks[problem_id]
         shares = np.full(len(bank.programs), np.nan) if reference is None else agreement_with_reference(bank.executions, reference)
-        groups += [problem_id] * n
-        right.append(bank.spread(np.where(np.isnan(shares), np.nan, shares == 1.0), n, np.nan if reference is None else 0.0))
-    right_N, group_N = np.concatenate(right), numbered(groups)
-    found = {}
+        missing = np.nan if reference is None else 0.0
+        right.append(bank.spread(np.where(np.isnan(shares), np.nan, shares == 1.0), len(list(same)), missing))
+    return np.concatenate(right) if right else np.empty(0)
+
+
+def aurocs_against_references(rows: Sequence[Mapping[str, Any]], right_N: np.ndarray) -> dict[str, float]:
+    """AUROC within problems of what was scored without references (`probe`, `consensus`, `mean_logprob`) against them."""
+    group_N, found = numbered([row["problem_id"] for row in rows]), {}
     for name in ("probe", "consensus", "mean_logprob"):
         score_N = np.array([np.nan if row[name] is None else row[name] for row in rows])
         known = np.isfinite(score_N) & np.isfinite(right_N)

@@ -80,6 +80,11 @@ SECTIONS = (
             Panel("Share and margin of the bank's winners", ("consensus/top_share", "consensus/margin"), "round"),
             Panel("Distinct behaviours of the bank", ("consensus/distinct_behaviours",), "round"),
             Panel("Probe pooled, and mean logprob within", ("probe/probe_auroc_pooled", "probe/logprob_auroc_within"), "round"),
+            Panel(
+                "Against references, within problems (audited, never trained on)",
+                ("probe/audit/probe_within", "probe/audit/consensus_within", "probe/audit/mean_logprob_within"),
+                "round",
+            ),
             Panel("Does the frozen probe still agree with consensus?", ("grpo/probe_concordance", "grpo/quality_gate")),
         ),
     ),

@@ -24,7 +24,6 @@ from rl.run_folder import flatten
 from rl.trackers import ROUND_GROUPS, STEP_GROUPS, Tracker, make_trackers
 
 KEYS = ("round", "stage", "step", "time")
-GROUPS = frozenset((*STEP_GROUPS, *ROUND_GROUPS))
 TRAINING_STAGES = ("grpo", "sft")
 
 # keys of a summary row -> group at the trackers; what is in no group goes to `eval`
@@ -142,7 +141,8 @@ class Points:
 
     def of(self, row: Mapping[str, Any]) -> tuple[dict[str, float], int | None]:
         """(figures by full name, optimizer steps over all rounds or None). The curves of a round go on where the last round's ended."""
-        figures = {_full_name(row["stage"], name): value for name, value in row.items() if name not in KEYS}
+        groups = ROUND_GROUPS if row["step"] is None else STEP_GROUPS
+        figures = {_full_name(row["stage"], name, groups): value for name, value in row.items() if name not in KEYS}
         numbers = {name: float(value) for name, value in figures.items() if isinstance(value, (int, float))}
         if row["step"] is None:
             return numbers, None
@@ -159,9 +159,9 @@ def read_points(path: Path) -> Iterator[tuple[dict[str, float], int, int | None]
         yield numbers, row["round"], step
 
 
-def _full_name(stage: str, name: str) -> str:
-    """`audit/accuracy` logged by grpo keeps its group; any other figure takes the stage's name."""
-    return name if name.split("/")[0] in GROUPS and "/" in name else f"{stage}/{name}"
+def _full_name(stage: str, name: str, groups: Sequence[str]) -> str:
+    """`audit/accuracy` logged by grpo keeps its group, one of those on its axis; any other figure takes the stage's name."""
+    return name if "/" in name and name.split("/")[0] in groups else f"{stage}/{name}"
 
 
 def clean(value: Any) -> Any:

@@ -29,7 +29,7 @@ from probing.samplers.factory import open_sampler
 from probing.solutions import sample_solutions, solve_prompt
 from probing.suites import write_suites
 from rewards.consensus import get_rule
-from rl.audit import aurocs_against_references
+from rl.audit import aurocs_against_references, right_by_references
 from rl.bank import (
     CandidateVotes,
     ProblemBank,
@@ -248,7 +248,7 @@ class Round:
     ) -> FrozenProbe:
         """The quality probe on the frozen policy, fitted on consensus labels; scores.jsonl holds every candidate's two scores.
 
-        With an oracle, also how well each score tells right from wrong (for the log only).
+        Audited, also which candidates are right and how well each score tells (for the log and the report only).
         """
 
         def compute() -> tuple[FrozenProbe | None, list[dict[str, Any]]]:
@@ -265,7 +265,11 @@ class Round:
             sources = self._label_sources(candidates, banks, verdicts)
             probe, score_N = fit_frozen_probe(reader, states, prompts, sources, self.config.probe, self.seed("probe") % 2**32)
             rows = self._scores(candidates, banks, verdicts, score_N)
-            audit = aurocs_against_references(rows, banks, self.references(problems, suites, verdicts)) if self.config.audit else {}
+            audit: dict[str, float] = {}
+            if self.config.audit:
+                right_N = right_by_references(rows, banks, self.references(problems, suites, verdicts))
+                audit = aurocs_against_references(rows, right_N)
+                rows = [{**row, "correct": None if math.isnan(right) else bool(right)} for row, right in zip(rows, right_N, strict=True)]
             self.run.log("probe", self.index, {**asdict(probe.probe.report), **audit})
             return probe, rows
 

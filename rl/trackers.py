@@ -22,7 +22,7 @@ from rl.run_folder import write_atomically
 
 # metric groups by their axis; a name is GROUP/METRIC
 STEP_GROUPS = ("grpo", "sft", "guards", "audit", "outcomes")
-ROUND_GROUPS = ("eval", "probe", "consensus", "sampling", "sandbox", "problems", "suites", "funnel", "seconds", "programs")
+ROUND_GROUPS = ("eval", "probe", "consensus", "sampling", "sandbox", "problems", "suites", "funnel", "seconds", "programs", "choice")
 WandbMode = Literal["online", "offline", "disabled"]
 WANDB_HOST = "https://api.wandb.ai"
 

@@ -32,6 +32,15 @@ def test_wandb_holds_every_metric_that_the_dashboard_names(whole: Path) -> None:
     assert [point["round"] for point in points if "eval/pass@1" in point] == [0, 1]
 
 
+def test_every_metric_at_wandb_lies_on_an_axis(whole: Path) -> None:
+    pytest.importorskip("wandb")
+    axes = wandb_file.metric_axes(whole)
+    for point in wandb_file.history(whole):
+        for name in point:
+            if "/" in name and not name.startswith("_"):
+                assert axes[f"{name.split('/')[0]}/*"] in point, name
+
+
 def test_wandb_holds_the_clusters_of_a_few_problems(whole: Path) -> None:
     pytest.importorskip("wandb")
     (table,) = wandb_file.tables(whole, CLUSTERS_TABLE)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import fields
 
+import numpy as np
 import pytest
 
 from rewards.consensus import ConsensusConfig, get_rule
 from rewards.mixed import MixedConfig
 from rewards.records import Execution
 from rewards.signatures import OutcomeMatrix
-from rl.audit import Audit, OracleSignal, aurocs_against_references, make_signal
+from rl.audit import Audit, OracleSignal, aurocs_against_references, make_signal, right_by_references
 from rl.bank import ProblemBank
 from rl.round_files import BankProgram
 from rl.scoring import BatchScores, ConsensusSignal, GrpoTask, RandomSignal, RolloutScorer
@@ -93,6 +94,8 @@ def test_scores_are_held_against_references_within_problems() -> None:
         for problem in ("p", "q")
         for i, (probe, consensus) in enumerate([(0.9, 0.2), (0.4, 0.8), (0.99, 0.99), (0.5, 0.1)])  # the fourth wrote no program
     ]
-    found = aurocs_against_references(rows, banks, REFERENCES)
+    right_N = right_by_references(rows, banks, REFERENCES)
+    assert right_N[[0, 1, 3]].tolist() == [1.0, 0.0, 0.0] and np.isnan(right_N[[2, 4, 5, 6, 7]]).all()
+    found = aurocs_against_references(rows, right_N)
     assert found == {"audit/probe_within": 1.0, "audit/consensus_within": 0.5, "audit/mean_logprob_within": 0.5}
-    assert all(math.isnan(value) for value in aurocs_against_references(rows, banks, {}).values())
+    assert all(math.isnan(value) for value in aurocs_against_references(rows, right_by_references(rows, banks, {})).values())
