@@ -143,9 +143,11 @@ class Ranks:
         others = [r for r in range(self.count) if r != self.number]
         heard = {r: time.monotonic() for r in others}
         last: dict[int, dict[str, Any]] = {}
-        beats = 0
+        beats, woke = 0, time.monotonic()
         while not self._stop.wait(self.beat):
-            beats += 1
+            beats, slept, woke = beats + 1, time.monotonic() - woke, time.monotonic()
+            for r in others:  # while this process itself was paused, it could hear nobody
+                heard[r] += max(0.0, slept - 2 * self.beat)
             try:
                 self._say("beat", beats)
                 for r in others:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 
 import pytest
 
@@ -34,6 +35,16 @@ class Store:
             raise RuntimeError("Connection reset by peer")
 
 
+class Clock:
+    """Seconds, which a test can push on."""
+
+    def __init__(self) -> None:
+        self.shift, self._real = 0.0, time.monotonic
+
+    def __call__(self) -> float:
+        return self._real() + self.shift
+
+
 def ranks(number: int, store: Store, ended: list[str] | None = None, grace: float = 60.0) -> Ranks:
     made = Ranks(number, 2, store=store, beat=0.01, patience=0.5, grace=grace, on_lost=(ended if ended is not None else []).append)
     made.start()
@@ -59,6 +70,21 @@ def test_silence_is_death_and_says_whose_and_where() -> None:
     second.close()  # without a word, as a killed process
     assert "rank 1" in (text := wait_until_lost(first)) and "died in round 2, solutions" in text
     first.close()
+
+
+def test_a_machine_that_was_paused_does_not_take_the_others_for_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All ranks are paused for an hour and go on; the clock goes on all the while."""
+    clock = Clock()
+    monkeypatch.setattr("rl.ranks.time.monotonic", clock)
+    store = Store()
+    first, second = ranks(0, store), ranks(1, store)
+    threading.Event().wait(0.1)
+    clock.shift += 3600
+    threading.Event().wait(0.3)
+    first.check()
+    second.check()
+    first.close()
+    second.close()
 
 
 def test_a_failure_is_passed_on_at_once() -> None:
