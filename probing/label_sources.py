@@ -49,7 +49,8 @@ def fit_best_probe(
     Returns it (its report names the source) and that AUROC of every source (see `compare_targets`), NaN where it can give no probe. Ties go
     to the first. With one source there is nothing to compare, and no figure.
     """
-    names, labels = list(config.sources), sources["margin"]
+    names: list[str] = list(config.sources)
+    labels = sources["margin"]
     aurocs = compare_targets(features, labels, [sources[name] for name in names], groups, config, seed) if len(names) > 1 else []
     found = dict(zip(names, aurocs, strict=False))
     best = max(names, key=lambda name: np.nan_to_num(found.get(name, -1.0), nan=-1.0))

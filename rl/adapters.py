@@ -43,7 +43,8 @@ def _load(path: Path | str, config: OptimizerSection) -> tuple[PreTrainedModel, 
 
 def _lora_config(config: LoraSection) -> LoraConfig:
     targets: Any = "all-linear" if config.targets is None else list(config.targets)
-    return LoraConfig(r=config.rank, lora_alpha=config.alpha, lora_dropout=config.dropout, target_modules=targets, task_type="CAUSAL_LM")
+    alpha: Any = config.alpha  # peft says int, and takes any number
+    return LoraConfig(r=config.rank, lora_alpha=alpha, lora_dropout=config.dropout, target_modules=targets, task_type="CAUSAL_LM")
 
 
 def save_trained(trainer: Trainer, tokenizer: PreTrainedTokenizerBase, path: Path, lora: LoraSection | None) -> None:

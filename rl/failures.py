@@ -40,7 +40,12 @@ def failure_screen() -> Iterator[None]:
         if not is_full(error):
             raise
         where = getattr(error, "filename", None)
-        _stop("the disk is full", f"{where}: {error.strerror}" if where else str(error), f"make room; {GO_ON}", EXIT_FAILED)
+        _stop(
+            "the disk is full",
+            f"{where}: {getattr(error, 'strerror', None) or error}" if where else str(error),
+            f"make room; {GO_ON}",
+            EXIT_FAILED,
+        )
 
 
 _NAMES = {

@@ -295,8 +295,8 @@ class Round:
     ) -> dict[str, np.ndarray]:
         """What the probe may learn from, by source, float64[N] over the candidates."""
         votes = {v.problem_id: candidate_votes(v, banks[v.problem_id], self.config.consensus.rho) for v in verdicts}
-        columns = [[getattr(votes[c.problem_id], f.name)[c.index] for c in candidates] for f in fields(CandidateVotes)]
-        return label_sources(*columns, self.config.probe.label_margin)
+        columns = {f.name: [getattr(votes[c.problem_id], f.name)[c.index] for c in candidates] for f in fields(CandidateVotes)}
+        return label_sources(**columns, min_margin=self.config.probe.label_margin)
 
     def _scores(
         self, candidates: Sequence[Candidate], banks: Mapping[str, ProblemBank], verdicts: Sequence[Verdict], probe_N: np.ndarray

@@ -55,7 +55,8 @@ class SharedStates:
         found = [
             features.take(wanted_N[span.start : span.stop]) for span, features in self.parts() if wanted_N[span.start : span.stop].any()
         ]
-        return StateFeatures(*(np.concatenate([getattr(f, name) for f in found]) for name in ARRAYS), layers=found[0].layers)
+        arrays = {name: np.concatenate([getattr(f, name) for f in found]) for name in ARRAYS}
+        return StateFeatures(**arrays, layers=found[0].layers)
 
 
 def read_states(
@@ -74,4 +75,5 @@ def write_features(path: Path, features: StateFeatures) -> None:
 
 def read_features(path: Path) -> StateFeatures:
     with np.load(path, allow_pickle=False) as stored:
-        return StateFeatures(*(stored[name] for name in ARRAYS), layers=tuple(int(layer) for layer in stored["layers"]))
+        arrays = {name: stored[name] for name in ARRAYS}
+        return StateFeatures(**arrays, layers=tuple(int(layer) for layer in stored["layers"]))
