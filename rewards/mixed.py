@@ -24,6 +24,7 @@ class MixedConfig(BaseModel):
 
     w_consensus: float = Field(1.0, ge=0, description="weight of execution consensus (w_c)")
     w_quality: float = Field(0.5, ge=0, description="weight of the quality probe (w_q), before its earned say g")
+    by_margin: float = Field(0.0, ge=0, description="power of the vote's margin that scales a problem's rewards; 0: all alike")
 
     @model_validator(mode="after")
     def _something_counts(self) -> MixedConfig:
@@ -63,12 +64,14 @@ def mix(
     groups: Sequence[int] | np.ndarray,
     gate: float,
     config: MixedConfig,
+    weights: Sequence[float] | np.ndarray | None = None,
 ) -> list[RewardBreakdown]:
     """One record a sample, in order.
 
     consensus: float[n], NaN = missing. probe: float[n], NaN = missing, or None when there is no probe (then gate must be 0).
     groups: int[n], samples of one problem share an id. gate: g in [0, 1]. A part with no weight (w_c = 0, or w_q · g = 0) may be missing;
-    a missing part that counts makes the total None. Raises ValueError on lengths that differ or a gate outside [0, 1].
+    a missing part that counts makes the total None. weights: float[n], scale the normalised parts (None: 1 each). Raises ValueError on
+    lengths that differ or a gate outside [0, 1].
     """
     scores = np.asarray(consensus, dtype=np.float64)
     ids = np.asarray(groups)
@@ -86,6 +89,8 @@ def mix(
         present = scores[here & ~np.isnan(scores)]
         flat[here] = len(present) < 2 or bool(present.std(ddof=1) <= FLAT)
     probe_normed = np.where(flat & ~np.isnan(probe_normed), 0.0, probe_normed)
+    if weights is not None:
+        consensus_normed, probe_normed = (part * np.asarray(weights, dtype=np.float64) for part in (consensus_normed, probe_normed))
     w_c, w_q = config.w_consensus, config.w_quality * gate
     total = np.zeros(len(scores))
     if w_c > 0:

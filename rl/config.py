@@ -96,6 +96,15 @@ class Config(Section):
         return value
 
     @model_validator(mode="after")
+    def _weights_survive_scaling(self) -> Self:
+        if self.reward.by_margin and self.grpo.scale_rewards == "group":
+            raise ValueError(
+                f"reward.by_margin is {self.reward.by_margin:g}, but grpo.scale_rewards: group divides each problem's rewards by their own "
+                "spread, which undoes it: set grpo.scale_rewards to batch or none"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _audit_has_an_oracle(self) -> Self:
         if self.audit and self.oracle is None:
             raise ValueError("audit is true but oracle is null: name the function that gives reference code, or set audit: false")

@@ -46,6 +46,7 @@ class GrpoTask:
     )  # executions of the bank's programs by `normal_form`, to spare running them again
     arguments: tuple[tuple[Outcome, ...], ...] | None = None  # canonical arguments of each input, to find echoes
     expected: tuple[Outcome | None, ...] | None = None  # outputs claimed by model-written asserts (rules codet and passfail)
+    weight: float = 1.0  # how much its rewards count beside those of other problems
 
     def matrix(self, executions: Sequence[Execution]) -> OutcomeMatrix:
         """Outcome matrix of some rollouts of this task, int32[n, m]."""
@@ -207,7 +208,8 @@ class RolloutScorer:
         groups = [judged[i : i + group_size] for i in range(0, len(judged), group_size)]
         consensus = np.concatenate([self._group_scores(rows, f"{step}/{g}") for g, rows in enumerate(groups)])
         probe = np.array([np.nan if row.quality is None else row.quality for row in judged]) if self.quality is not None else None
-        breakdown = mix(consensus, probe, np.repeat(np.arange(len(groups)), group_size), self.gate, self.mixed)
+        weights = [self.tasks[row.problem_id].weight for row in judged]
+        breakdown = mix(consensus, probe, np.repeat(np.arange(len(groups)), group_size), self.gate, self.mixed, weights)
         scores = [
             RolloutScore(row.problem_id, row.has_code, row.execution, part, row.n_tokens)
             for row, part in zip(judged, breakdown, strict=True)

@@ -47,19 +47,31 @@ def training_split(verdicts: Sequence[Verdict], held_out: int) -> tuple[list[Ver
     return [v for i, v in enumerate(kept) if i not in apart], [v for i, v in enumerate(kept) if i in apart]
 
 
+def margin_weights(margins: Sequence[float], power: float) -> list[float]:
+    """Each problem's weight: its margin to a power, their mean 1. A clear vote is the likelier one to be right.
+
+    >>> margin_weights([0.2, 0.6], 1.0)
+    [0.5, 1.5]
+    """
+    powers = [max(margin, 0.0) ** power for margin in margins]
+    mean = sum(powers) / max(len(powers), 1)
+    return [value / mean if mean > 0 else 1.0 for value in powers]
+
+
 def make_tasks(
     chat: Callable[[str], str],
     problems: Sequence[Problem],
     suites: Sequence[TestSuite],
     bank: Sequence[BankProgram],
     verdicts: Sequence[Verdict],
+    by_margin: float = 0.0,
 ) -> list[GrpoTask]:
-    """What the trainer needs of each problem: prompt, kept inputs, and the bank that votes."""
+    """What the trainer needs of each problem: prompt, kept inputs, the bank that votes, and its weight (`reward.by_margin`)."""
     by_id = {p.id: p for p in problems}
     pool = {s.problem_id: s.inputs for s in suites}
     programs = group_bank(bank)
     tasks = []
-    for verdict in verdicts:
+    for verdict, weight in zip(verdicts, margin_weights([v.margin for v in verdicts], by_margin), strict=True):
         problem = by_id[verdict.problem_id]
         voters = ProblemBank(programs[problem.id], pool[problem.id], verdict.inputs)
         tasks.append(
@@ -71,6 +83,7 @@ def make_tasks(
                 bank=voters.matrix,
                 known=voters.known(),
                 arguments=voters.arguments,
+                weight=weight,
             )
         )
     return tasks
@@ -147,7 +160,8 @@ def _consolidate(
         outcome["without_reference"] = sum(v.problem_id not in references for v in chosen)
         chosen = [v for v in chosen if v.problem_id in references]
     signal = make_signal(config.grpo, get_rule(config.consensus), round.seed("signal"), run.folder.name, references or None)
-    tasks, held_out = (make_tasks(round.chat, problems, suites, bank, part) for part in (chosen, watched))
+    tasks = make_tasks(round.chat, problems, suites, bank, chosen, config.reward.by_margin)
+    held_out = make_tasks(round.chat, problems, suites, bank, watched)
     scorer = RolloutScorer(
         [*tasks, *held_out],
         run.executor,

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ from typing import Any
 from bench.ablate.collect import analyse, targets
 from bench.ablate.plan import ARMS, FULL, QUICK, Job, make_plan
 from bench.ablate.plot import draw
-from bench.ablate.runner import check_identity, finished, run_plan
+from bench.ablate.runner import check_identity, finished, frozen_base, run_plan
 from bench.ablate.tables import tables
 from rewards.sandbox.config import available_cores
 from rl.console import UserError, duration, error_screen
@@ -52,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the ablation; returns the exit status: 0, or 1 when a run failed."""
     words = list(sys.argv[1:] if argv is None else argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the runs are ended too
     args, extra = parser().parse_known_args(words)
     started = time.monotonic()
     with error_screen():
@@ -63,8 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         threads = max(1, available_cores() // args.jobs)
         workers = () if any(word.startswith("--sandbox.workers") for word in extra) else ("--sandbox.workers", str(threads))
         jobs = make_plan(args.config, settings, out, seeds, args.arms, not args.no_long, (*workers, *extra))
-        hashes = check_identity(out, jobs[0].config)
-        failed = [] if args.collect else run_plan(jobs, args.config, args.jobs, threads)
+        hashes = check_identity(out, args.config, jobs[0].config)
+        failed = [] if args.collect else run_plan(jobs, frozen_base(out), args.jobs, threads)
         complete = [job for job in jobs if finished(job)]
         if not complete:
             raise UserError("no run has finished", str(out), "see the .log files there")

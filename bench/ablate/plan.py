@@ -51,6 +51,8 @@ TITLES = {
 # A stage of round 1 (or the base's evaluation): the files that it leaves, the stage's name in metrics.jsonl, the keys that it reads.
 # A stage also reads whatever the stages before it do.
 _ROUND = "round_01"
+BAND = ("solutions.band_low", "solutions.band_high")
+SAMPLING = ("solutions.samples", "solutions.temperature", "solutions.top_p", "solutions.max_new_tokens")
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,9 @@ STAGES = (
     Stage("base eval", ("round_00/eval_*.jsonl", "round_00/eval.json"), None, ("model", "sampling", "sandbox", "evals")),
     Stage("problems", (f"{_ROUND}/funnel.json", f"{_ROUND}/problems.jsonl"), "problems", ("seed", "problems")),
     Stage("suites", (f"{_ROUND}/suites.jsonl",), "suites", ("suites",)),
-    Stage("candidates", (f"{_ROUND}/candidates.jsonl",), None, ("solutions",)),
+    Stage("candidates", (f"{_ROUND}/candidates.jsonl",), None, SAMPLING),
     Stage("executions", (f"{_ROUND}/executions.jsonl",), "sandbox", ("grpo.max_missing", "consensus.recheck")),
-    Stage("verdicts", (f"{_ROUND}/clusters.jsonl",), "consensus", ("consensus.rho", "consensus.tau", "oracle", "audit")),
+    Stage("verdicts", (f"{_ROUND}/clusters.jsonl",), "consensus", (*BAND, "consensus.rho", "consensus.tau", "oracle", "audit")),
     Stage("base held out", ("round_00/held_out.json",), "held_out", ("choice", "guards.enabled", "guards.held_out_problems")),
     Stage("probe", (f"{_ROUND}/probe*", f"{_ROUND}/scores.jsonl"), "probe", ("probe", "consensus")),
 )

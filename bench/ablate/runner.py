@@ -36,28 +36,34 @@ def finished(job: Job) -> bool:
     return last["round"] == job.config.rounds or bool((last.get("training") or {}).get("stop_run"))
 
 
-def identity(config: Config) -> dict[str, str]:
-    """Hashes of what a run depends on beside its config: the base model's weights, and the benchmarks."""
+def identity(base: Path, config: Config) -> dict[str, str]:
+    """Hashes of what all runs depend on: the config that they vary, the base model's weights, the benchmarks."""
     folder = Path(resolve_model(config.model))
     weights = hashlib.sha256()
     for path in sorted(folder.glob("*.safetensors")):
         weights.update(path.read_bytes())
-    found = {"weights": weights.hexdigest()[:16]}
+    found = {"config": hashlib.sha256(base.read_bytes()).hexdigest()[:16], "weights": weights.hexdigest()[:16]}
     for name in config.evals.benchmarks:
         benchmark = load_benchmark(name)
         found[name] = benchmark.digest()[:16] if isinstance(benchmark, Benchmark) else "absent"
     return found
 
 
-def check_identity(out: Path, config: Config) -> dict[str, str]:
-    """The identity; UserError when the folder holds runs of other weights or benchmarks."""
-    now, path = identity(config), out / "identity.json"
+def check_identity(out: Path, base: Path, config: Config) -> dict[str, str]:
+    """The identity; UserError when the folder holds runs of another one. Leaves a copy of `base` there (`frozen_base`)."""
+    now, path = identity(base, config), out / "identity.json"
     if path.is_file() and (before := json.loads(path.read_text())) != now:
         changed = [name for name in now if before.get(name) != now[name]]
         raise UserError(f"the runs there were made with other {', '.join(changed)}", str(out), "delete the folder, or choose another --out")
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps(now, indent=1))
+    write_atomically(frozen_base(out), base.read_text())
     return now
+
+
+def frozen_base(out: Path) -> Path:
+    """The copy of the config that the runs are started with, so that editing the original meanwhile changes nothing."""
+    return out / "base.yaml"
 
 
 def take_over(lead: Path, arm: Path, stages: Sequence[Stage]) -> None:

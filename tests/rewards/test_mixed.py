@@ -67,3 +67,10 @@ def test_nonsense_is_refused():
         mix([1, 0, 1], None, [0, 0], 0.0, CONFIG)
     with pytest.raises(ValueError, match="both 0"):
         MixedConfig(w_consensus=0, w_quality=0)
+
+
+def test_a_problem_s_weight_scales_its_rewards_and_no_other_problem_s():
+    plain = mix([1.0, 0.0, 1.0, 0.0], None, [0, 0, 1, 1], 0.0, MixedConfig(w_quality=0))
+    weighted = mix([1.0, 0.0, 1.0, 0.0], None, [0, 0, 1, 1], 0.0, MixedConfig(w_quality=0), weights=[2.0, 2.0, 0.5, 0.5])
+    assert [w.total for w in weighted] == pytest.approx([2 * plain[0].total, 2 * plain[1].total, plain[2].total / 2, plain[3].total / 2])
+    assert [w.consensus for w in weighted] == [p.consensus for p in plain]

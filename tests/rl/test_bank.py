@@ -9,7 +9,7 @@ from rewards.records import Execution, Kind, Outcome
 from rl.bank import CandidateVotes, ProblemBank, candidate_votes, distinct_programs, judge, label_is_correct
 from rl.config import Config
 from rl.round_files import BankProgram, Verdict, read_bank, read_records, write_bank, write_records
-from rl.training import kept_apart, training_split
+from rl.training import kept_apart, margin_weights, training_split
 
 INPUTS = ("[1]", "[2]", "[3]")
 
@@ -101,6 +101,12 @@ def test_round_1_keeps_problems_apart_for_the_choice_and_later_rounds_for_the_gu
     assert [kept_apart(config, index) for index in (1, 2)] == [9, 4]
     unguarded = Config(choice={"problems": 9}, guards={"enabled": False})
     assert [kept_apart(unguarded, index) for index in (1, 2)] == [9, 0]
+
+
+def test_clear_votes_weigh_more_and_the_mean_stays_1():
+    assert margin_weights([0.1, 0.2, 0.3], 1.0) == pytest.approx([0.5, 1.0, 1.5])
+    assert margin_weights([0.1, 0.9], 0.0) == [1, 1] and margin_weights([0.0, 0.0], 1.0) == [1, 1]
+    assert margin_weights([-0.2, 0.4], 1.0) == pytest.approx([0, 2])  # outnumbered by constants
 
 
 def test_bank_and_verdicts_come_back_from_their_files(tmp_path):

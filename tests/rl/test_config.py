@@ -172,3 +172,9 @@ def test_a_missing_model_is_named(name: str, what: str) -> None:
         resolve_model(name)
     assert what in caught.value.what
     assert caught.value.remedy
+
+
+def test_weights_by_margin_that_scaling_would_undo_are_refused() -> None:
+    with pytest.raises(UserError, match="set grpo\\.scale_rewards to batch or none"):
+        load_config(None, ["--reward.by_margin", "1"])
+    assert load_config(None, ["--reward.by_margin", "1", "--grpo.scale_rewards", "batch"]).reward.by_margin == 1
