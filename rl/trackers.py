@@ -22,7 +22,10 @@ from rl.run_folder import write_atomically
 
 # metric groups by their axis; a name is GROUP/METRIC
 STEP_GROUPS = ("grpo", "sft", "guards", "audit", "outcomes")
-ROUND_GROUPS = ("eval", "probe", "consensus", "sampling", "sandbox", "problems", "suites", "funnel", "seconds", "programs", "choice")
+ROUND_GROUPS = (
+    *("eval", "problems", "funnel", "suites", "sampling", "sandbox", "consensus", "probe"),
+    *("held_out", "choice", "seconds", "spent", "programs"),
+)
 WandbMode = Literal["online", "offline", "disabled"]
 WANDB_HOST = "https://api.wandb.ai"
 
