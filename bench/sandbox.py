@@ -1,4 +1,4 @@
-"""How fast is the sandbox, beside no sandbox at all and beside others? (`make bench-sandbox`)
+"""How fast is the sandbox, beside no sandbox at all and beside others? (`make bench`)
 
     python -m bench.sandbox                     # the table: medians of 5, executors interleaved
     python -m bench.sandbox --repeats 1 --scale # also 100 to 100,000 programs, with a plot

@@ -20,6 +20,8 @@ _READ, _WRITE_EXTRA = 0b1100, 0b110110010  # READ_FILE READ_DIR; WRITE_FILE REMO
 _SCRATCH_FLAGS, _MNT_DETACH = 2 | 4 | 8 | 1024, 2  # MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_NOATIME
 _CLOSE_RANGE, _CAPSET = 436, {"x86_64": 126, "aarch64": 91}
 
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mmap.restype = ctypes.c_void_p
 libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
@@ -120,16 +122,24 @@ def drop_capabilities(machine: str) -> None:
     check(libc.syscall(_CAPSET[machine], header, bytes(24)), "capset")
 
 
-def set_limits(settings: dict[str, Any], processor: float) -> None:
-    """Limits that bind from now on, for good: soft equals hard. processor: seconds, rounded up, a net under the zygote's deadlines."""
-    for number, value in settings["rlimits"]:
+def set_limits(limits: list[tuple[int, int]]) -> None:
+    """(resource, value) pairs that bind from now on, for good: soft equals hard."""
+    for number, value in limits:
         resource.setrlimit(number, (value, value))
-    seconds = int(processor) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+
+
+def drop_groups(gid: int) -> None:
+    """Keep no group but this one."""
+    os.setgroups([])
+    os.setresgid(gid, gid, gid)
 
 
 def drop_identity(uid: int) -> None:
     """Become a real user without rights: RLIMIT_NPROC and file permissions do not bind root."""
-    os.setgroups([])
-    os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
+
+
+def steady_heap() -> None:
+    """Let malloc keep what is freed: giving it back and taking it again costs page faults."""
+    for option, value in ((_M_MMAP_THRESHOLD, 32 << 20), (_M_TRIM_THRESHOLD, 256 << 20)):
+        libc.mallopt(option, value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import struct
 import zlib
@@ -11,7 +10,6 @@ from collections.abc import Sequence
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import wire
 from rewards.sandbox.config import SandboxConfig
-from rewards.sandbox.tame import MODULES
 from rewards.sandbox.worker import Reply
 
 INPUT_BYTES = 16 << 20  # all input texts of one program
@@ -25,14 +23,7 @@ KINDS = {
 }
 LOAD_DEPENDENT = frozenset({Kind.TIMEOUT, Kind.MEMORY, Kind.INFRASTRUCTURE, Kind.KILLED})
 GIVEN_UP = Outcome(Kind.TIMEOUT, "given up after earlier timeouts")
-LISTED = "|".join(MODULES)
-NOT_TAME = re.compile(  # a quick look at the text that spares a child a program which the real check (tame.py) would hand back
-    r"__(?!init__|name__|main__|future__)[a-z]+__"
-    r"|\b(?:open|eval|exec|getattr|setattr|hasattr|input|globals|locals|vars|dir|memoryview|id)\("
-    r"|\.format(?:_map)?\(|\basync\s+def\b|\bimport\s+\*"
-    rf"|^[ \t]*(?:import[ \t]+(?!(?:{LISTED})\b(?!\.))|from[ \t]+(?!(?:{LISTED})\b(?!\.))\S+[ \t]+import\b)",
-    re.MULTILINE,
-)
+WILD = ("import os", "import sys", "import subprocess", "import threading", "import time", "getattr(", "eval(", "exec(", "open(")
 MALFORMED = Outcome(Kind.KILLED, "malformed result")
 TEXT_SLACK = 200  # characters of an outcome's text beside its value
 INTERNED_CHARACTERS = 200
@@ -85,7 +76,7 @@ class Job:
         self.recalled = False  # from the disk cache
         self.fast_outcomes: list[Outcome | None] | None = None  # what the fast lane said, while the strict lane checks it
         self.strict_outcomes: list[Outcome | None] | None = None  # what the strict lane said first, when that was something else
-        self.fast = config.fast_lane and NOT_TAME.search(program.code) is None
+        self.fast = config.fast_lane and not any(words in program.code for words in WILD)  # a guess; the child's check (tame.py) decides
         if len(program.code) > config.source_kb << 10:
             self.finish(Outcome(Kind.REFUSED, f"source longer than {config.source_kb} KB"))
         elif sum(map(len, program.inputs)) > INPUT_BYTES // 4:

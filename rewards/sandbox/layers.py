@@ -122,18 +122,22 @@ def environment(hash_seed: int) -> dict[str, str]:
 
 
 def resource_limits(config: SandboxConfig, layers: Layers) -> list[tuple[int, int]]:
-    """(resource, value) for every child; processor time is set for each unit."""
-    limits = [
+    """(resource, value) for every zygote, and so for its children."""
+    own = layers.real_uid or layers.bwrap is not None  # else the limit counts all that the user runs
+    return [
         (resource.RLIMIT_AS, (config.memory_mb << 20) + OVERHEAD_BYTES),
-        (resource.RLIMIT_FSIZE, (config.scratch_mb << 20) if layers.bwrap else 0),
         (resource.RLIMIT_NOFILE, 64),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_STACK, 8 << 20),
         (resource.RLIMIT_MEMLOCK, 0),
         (resource.RLIMIT_MSGQUEUE, 0),
+        (resource.RLIMIT_NPROC, 64 if own else threads_of_user() + 512),
     ]
-    own = layers.real_uid or layers.bwrap is not None  # else the limit counts all that the user runs
-    return [*limits, (resource.RLIMIT_NPROC, 64 if own else threads_of_user() + 512)]
+
+
+def child_limits(config: SandboxConfig, layers: Layers) -> list[tuple[int, int]]:
+    """(resource, value) for children alone (a zygote writes its last words to a file); processor time is set for each unit."""
+    return [(resource.RLIMIT_FSIZE, (config.scratch_mb << 20) if layers.bwrap else 0)]
 
 
 def threads_of_user() -> int:

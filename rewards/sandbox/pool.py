@@ -24,6 +24,7 @@ from rewards.sandbox.worker import Reply, Unit, Worker
 
 logger = logging.getLogger(__name__)
 WINDOW = 4096  # programs that may be under way or waiting for their turn to be handed out
+LEAST_BATCH = 8  # programs in a shared child, while there are so many: below, its fork costs more than waiting for it
 MAX_STARTS = 3  # consecutive failures to start a worker before giving up
 
 
@@ -162,7 +163,7 @@ class Run:
     def next_unit(self) -> Unit:
         if self.strict:
             return self.unit([self.strict.popleft()], strict=True)
-        size = max(1, min(self.config.fast_batch, -(-len(self.fast) // (2 * self.config.workers))))
+        size = min(self.config.fast_batch, max(LEAST_BATCH, -(-len(self.fast) // (2 * self.config.workers))))
         return self.unit([self.fast.popleft() for _ in range(min(size, len(self.fast)))], strict=False)
 
     def unit(self, jobs: list[Job], strict: bool) -> Unit:
@@ -181,7 +182,9 @@ class Run:
                 self.lose(jobs)
                 continue
             for job in settle(jobs, reply):
-                (self.fast if job.fast and self.pool.fast_lane else self.strict).appendleft(job)
+                stays = job.fast and self.pool.fast_lane
+                self.pool.counts["moved"] += not stays and not reply.unit.strict and job.fast_outcomes is None
+                (self.fast if stays else self.strict).appendleft(job)
             for job in jobs:
                 if job.done and job.fast_outcomes is not None and reply.unit.strict:
                     self.compare_lanes(job)

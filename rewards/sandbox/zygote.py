@@ -14,6 +14,7 @@ import gc
 import importlib
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -84,6 +85,8 @@ class Zygote:
         self.confined_read, self.confined_write = os.pipe2(os.O_NONBLOCK)
         code = bytes.fromhex(settings["seccomp"])
         self.seccomp = confine.SeccompProgram(code) if code else None
+        self.poller = select.poll()
+        self.poller.register(control.fileno(), 0)  # reports only that the parent is gone
         self.ruleset = -1
         self.fresh_scratch()
 
@@ -112,26 +115,24 @@ class Zygote:
             pid = os.fork()
             if pid == 0:
                 self.be_child(slot, bool(strict), processor)
-            descriptor = os.pidfd_open(pid)
-            try:
-                end = self.watch(pid, descriptor, self.slots[slot].progress, per_input, per_program, processor)
-            finally:
-                os.close(descriptor)
+            end = self.watch(pid, self.slots[slot].progress, per_input, per_program, processor)
             self.clean_up(pid)
             self.control.send(wire.REPLY.pack(slot, *end, self.was_confined(), _now() - started))
 
     def clean_up(self, pid: int) -> None:
         """Leave nothing of the last child to the next: no process, no file."""
-        if self.settings["own_pids"]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(-1, signal.SIGKILL)  # everything in this pid namespace but its first two processes
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
+        with contextlib.suppress(ChildProcessError):  # orphans become ours: without a child of ours, nothing is left
+            while os.waitpid(-1, os.WNOHANG)[0] or self.kill_rest(pid):
                 pass
         if self.settings["scratch"] and self.scratch_state() != self.scratch_fresh:
             self.fresh_scratch()
+
+    def kill_rest(self, pid: int) -> bool:
+        """Kill what outlived its child, where no filter refused to fork. False where only its process group is known."""
+        own_pids: bool = self.settings["own_pids"]
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(-1 if own_pids else -pid, signal.SIGKILL)  # everything in this pid namespace but its first two processes
+        return own_pids
 
     def be_child(self, slot: int, strict: bool, processor: float) -> None:
         """Confine this process, run the unit, and end without any clean-up that a program could hook."""
@@ -151,17 +152,16 @@ class Zygote:
         child._exit(0)
 
     def confine(self, processor: float) -> None:
+        """What the zygote, which has to fork, mount and kill, could not give up for its children."""
         settings = self.settings
-        os.setsid()
-        confine.set_limits(settings, processor)
-        os.dup2(settings["null"], 0)
-        os.dup2(settings["null"], 1)
+        os.setpgid(0, 0)
+        seconds = int(processor) + 1  # rounded up: a net under the zygote's deadlines
+        confine.set_limits([*settings["child_limits"], (resource.RLIMIT_CPU, seconds)])
         os.dup2(settings["null"], 2)
         if settings["uid"] is not None:
             confine.drop_identity(settings["uid"])
         confine.prctl(confine.PR_SET_PDEATHSIG, signal.SIGKILL)
         confine.prctl(confine.PR_SET_DUMPABLE, 0)
-        confine.prctl(confine.PR_SET_NO_NEW_PRIVS, 1)
         confine.drop_capabilities(settings["machine"])
         if self.ruleset >= 0:
             confine.landlock_restrict(self.ruleset)
@@ -175,22 +175,20 @@ class Zygote:
         except BlockingIOError:
             return 0
 
-    def watch(
-        self, pid: int, descriptor: int, progress: memoryview, per_input: float, per_program: float, per_unit: float
-    ) -> tuple[int, int, int, int]:
+    def watch(self, pid: int, progress: memoryview, per_input: float, per_program: float, per_unit: float) -> tuple[int, int, int, int]:
         """How the child ended: (end, exit code or signal, program, input). Kills it at its deadline.
 
         A call is timed by the processor time of the child, so that a busy machine does not turn answers into timeouts, but gets at most
         CLOCK_FACTOR times as much by the clock. A hostile program may write the progress words: per_unit binds whatever they say.
         """
-        poller = select.poll()
-        poller.register(descriptor, select.POLLIN)
-        poller.register(self.control.fileno(), 0)  # reports only that the parent is gone
+        descriptor = os.pidfd_open(pid)
+        self.poller.register(descriptor, select.POLLIN)
         interval = max(1, int(min(per_input / 4, 0.1) * 1000))
         clock_id = (~pid << 3) | 2  # CPUCLOCK_SCHED of that process
         where, input_start, input_processor = (-1, -1), 0.0, 0.0
         start = program_start = _now()
-        while not (events := poller.poll(interval)):
+        killed = None
+        while not (events := self.poller.poll(interval)):
             now, processor = _now(), _processor_time(clock_id)
             seen = (progress[0], progress[1])
             if seen[0] != where[0]:
@@ -200,12 +198,16 @@ class Zygote:
             late = processor - input_processor >= per_input or now - input_start >= CLOCK_FACTOR * per_input
             if late or now - program_start >= per_program or now - start >= per_unit:
                 os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
-                return wire.INPUT_TIMEOUT if late else wire.PROGRAM_TIMEOUT, 0, *where
-        if all(number != descriptor for number, _ in events):
+                killed = wire.INPUT_TIMEOUT if late else wire.PROGRAM_TIMEOUT
+                break
+        self.poller.unregister(descriptor)
+        os.close(descriptor)
+        if killed is None and all(number != descriptor for number, _ in events):  # the parent is gone
             os.kill(pid, signal.SIGKILL)
             os._exit(0)
         _, status = os.waitpid(pid, 0)
+        if killed is not None:
+            return killed, 0, *where
         where = (progress[0], progress[1])
         if os.WIFSIGNALED(status):
             return wire.SIGNALLED, os.WTERMSIG(status), *where
@@ -239,6 +241,11 @@ def main(control_descriptor: int) -> None:
     confine.prctl(confine.PR_SET_DUMPABLE, 0)
     confine.prctl(confine.PR_SET_PDEATHSIG, signal.SIGKILL)
     confine.prctl(confine.PR_SET_CHILD_SUBREAPER, 1)
+    confine.prctl(confine.PR_SET_NO_NEW_PRIVS, 1)
+    if settings["uid"] is not None:
+        confine.drop_groups(settings["uid"])
+    confine.set_limits(settings["limits"])
+    confine.steady_heap()
     for name in (PRELOAD + MORE if settings["stdlib_hidden"] else PRELOAD).split():
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
