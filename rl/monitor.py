@@ -21,7 +21,7 @@ from typing import Any, Self
 
 from rl.config import Config
 from rl.run_folder import flatten
-from rl.trackers import ROUND_GROUPS, STEP_GROUPS, Tracker, make_trackers
+from rl.trackers import STEP_GROUPS, Tracker, make_trackers
 
 KEYS = ("round", "stage", "step", "time")
 TRAINING_STAGES = ("grpo", "sft")
@@ -141,8 +141,7 @@ class Points:
 
     def of(self, row: Mapping[str, Any]) -> tuple[dict[str, float], int | None]:
         """(figures by full name, optimizer steps over all rounds or None). The curves of a round go on where the last round's ended."""
-        groups = ROUND_GROUPS if row["step"] is None else STEP_GROUPS
-        figures = {_full_name(row["stage"], name, groups): value for name, value in row.items() if name not in KEYS}
+        figures = {_full_name(row["stage"], name): value for name, value in row.items() if name not in KEYS}
         numbers = {name: float(value) for name, value in figures.items() if isinstance(value, (int, float))}
         if row["step"] is None:
             return numbers, None
@@ -159,9 +158,10 @@ def read_points(path: Path) -> Iterator[tuple[dict[str, float], int, int | None]
         yield numbers, row["round"], step
 
 
-def _full_name(stage: str, name: str, groups: Sequence[str]) -> str:
-    """`audit/accuracy` logged by grpo keeps its group, one of those on its axis; any other figure takes the stage's name."""
-    return name if "/" in name and name.split("/")[0] in groups else f"{stage}/{name}"
+def _full_name(stage: str, name: str) -> str:
+    """Rounds and training log under several groups, `eval/pass@1` or `audit/accuracy`; other figures get their stage's name in front."""
+    own = stage == "round" or (stage in TRAINING_STAGES and name.split("/")[0] in STEP_GROUPS and "/" in name)
+    return name if own else f"{stage}/{name}"
 
 
 def clean(value: Any) -> Any:

@@ -198,11 +198,12 @@ def _work(run: RunData) -> list[tuple[str, int]]:
     """What was bought with the time: counts over all rounds, where the run logged them."""
 
     def total(stage: str, *names: str) -> int:
-        return sum(row.get(name) or 0 for row in run.metrics if row["stage"] == stage for name in names)
+        rows = [row for row in run.metrics if row["stage"] == stage]
+        return sum(value or 0 for row in rows for name, value in row.items() if name.split("/")[-1] in names)
 
     counts = {
-        "solutions sampled": total("sampling", "samples"),
-        "tokens of solutions": total("sampling", "tokens"),
+        "answers sampled before training": total("spent", "samples"),
+        "tokens of these": total("spent", "tokens"),
         "calls in the sandbox, stage 5": total("sandbox", *(kind.value for kind in Kind)),
         "optimizer steps": len(run.training_steps()),
     }
