@@ -78,6 +78,7 @@ SECTIONS = (
         (
             Panel("Label accuracy of the bank", ("consensus/label_accuracy",), "round"),
             Panel("Share and margin of the bank's winners", ("consensus/top_share", "consensus/margin"), "round"),
+            Panel("Agreement on problems kept apart (chooses the checkpoint)", ("held_out/agreement",), "round"),
             Panel("Distinct behaviours of the bank", ("consensus/distinct_behaviours",), "round"),
             Panel("Probe pooled, and mean logprob within", ("probe/probe_auroc_pooled", "probe/logprob_auroc_within"), "round"),
             Panel(

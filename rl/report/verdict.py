@@ -103,6 +103,8 @@ def _held(run: RunData) -> Check:
         return Check("unknown", title, "The result has no pass@1.")
     best = max(scores, key=lambda number: scores[number])
     text = f"The result (round {run.final['round']}) has {percent(result)}; round {best} reached {percent(scores[best])}."
+    if run.final.get("choice"):
+        text += f" Chosen without labels, {run.final['choice']['reason']}."
     return Check("good" if result >= scores[best] - KEPT_GAIN else "warn", title, text)
 
 

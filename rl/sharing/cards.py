@@ -117,6 +117,7 @@ def model_card(run: RunData, repo: str, dataset: str) -> str:
         training=training_statement(config),
         statement=data_statement(config),
         evals=config["evals"],
+        choice=(run.final.get("choice") or {}).get("reason"),
         rows=run.rows,
         benchmarks=benchmark_rows(run),
         config=yaml.safe_dump(config, sort_keys=False, width=100),
