@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from probing.answers import extract_code
 from probing.config import SolutionsConfig
 from probing.problems import Chat
 from probing.records import Candidate, Problem
-from probing.samplers.base import Sampler, SamplingParams
+from probing.samplers.base import Completion, Sampler, SamplingParams, StreamingSampler
 from probing.templates import render
 
 
@@ -24,10 +24,17 @@ def sample_solutions(
     config: SolutionsConfig,
     seed: int,
     progress: Callable[[int], None] | None = None,
-) -> list[Candidate]:
-    """`config.samples` candidates of each problem, problem after problem."""
+) -> Iterator[Candidate]:
+    """`config.samples` candidates of each problem, problem after problem; those of one at a time, where the sampler can stream."""
     params = SamplingParams(config.temperature, config.top_p, config.max_new_tokens)
-    answers = sampler.sample([solve_prompt(chat, p) for p in problems], config.samples, params, seed, progress)
+    prompts = [solve_prompt(chat, p) for p in problems]
+    draw = sampler.stream if isinstance(sampler, StreamingSampler) else sampler.sample
+    answers = draw(prompts, config.samples, params, seed, progress)
+    return (candidate for problem, group in zip(problems, answers, strict=True) for candidate in candidates_of(problem, group))
+
+
+def candidates_of(problem: Problem, answers: Sequence[Completion]) -> list[Candidate]:
+    """A problem's candidates from the answers to it."""
     return [
         Candidate(
             problem_id=problem.id,
@@ -38,6 +45,5 @@ def sample_solutions(
             logprobs=tuple(round(p, 4) for p in answer.logprobs),
             finished=answer.finished,
         )
-        for problem, group in zip(problems, answers, strict=True)
-        for index, answer in enumerate(group)
+        for index, answer in enumerate(answers)
     ]

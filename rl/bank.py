@@ -5,7 +5,8 @@ A candidate without a program is a wrong answer that has no vote; a program that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,22 +22,17 @@ from rewards.rules.soft import Soft
 from rewards.signatures import OutcomeMatrix, concatenate
 from rl.round_files import BankProgram, Verdict
 from rl.scoring import Executor
-
-
-def by_problem(candidates: Sequence[Candidate]) -> dict[str, list[Candidate]]:
-    groups: dict[str, list[Candidate]] = {}
-    for candidate in candidates:
-        groups.setdefault(candidate.problem_id, []).append(candidate)
-    return groups
+from rl.stored import grouped
 
 
 def distinct_programs(candidates: Sequence[Candidate]) -> list[tuple[str, str, tuple[int, ...]]]:
     """(problem id, program, candidates) of programs that differ after normalisation of their syntax trees."""
-    found: dict[tuple[str, str], list[Candidate]] = {}
+    found: dict[tuple[str, bytes], tuple[str, list[int]]] = {}  # a digest of the normal form is enough to tell programs apart
     for candidate in candidates:
         if candidate.code is not None:
-            found.setdefault((candidate.problem_id, normal_form(candidate.code)), []).append(candidate)
-    return [(problem_id, same[0].code or "", tuple(c.index for c in same)) for (problem_id, _), same in found.items()]
+            key = candidate.problem_id, hashlib.sha256(normal_form(candidate.code).encode(errors="surrogatepass")).digest()
+            found.setdefault(key, (candidate.code, []))[1].append(candidate.index)
+    return [(problem_id, code, tuple(who)) for (problem_id, _), (code, who) in found.items()]
 
 
 def execute_bank(
@@ -44,18 +40,12 @@ def execute_bank(
     suites: Sequence[TestSuite],
     programs: Sequence[tuple[str, str, tuple[int, ...]]],
     sandbox: Executor,
-    progress: Callable[[int], None] | None = None,
-) -> list[BankProgram]:
+) -> Iterator[BankProgram]:
     """Every distinct program on its problem's whole pool of inputs."""
     entry = {p.id: p.entry for p in problems}
     inputs = {s.problem_id: s.inputs for s in suites}
     executions = sandbox.run(Program(code, entry[pid], inputs[pid]) for pid, code, _ in programs)
-    bank = []
-    for (pid, code, who), execution in zip(programs, executions, strict=True):
-        bank.append(BankProgram(pid, code, who, execution))
-        if progress is not None:
-            progress(1)
-    return bank
+    return (BankProgram(pid, code, who, execution) for (pid, code, who), execution in zip(programs, executions, strict=True))
 
 
 class ProblemBank:
@@ -83,11 +73,25 @@ class ProblemBank:
         return out
 
 
-def group_bank(bank: Sequence[BankProgram]) -> dict[str, list[BankProgram]]:
-    groups: dict[str, list[BankProgram]] = {}
-    for program in bank:
-        groups.setdefault(program.problem_id, []).append(program)
-    return groups
+class Banks(Mapping[str, ProblemBank]):
+    """Each problem's programs on the inputs that its verdict kept, made when asked for; the last one is remembered."""
+
+    def __init__(self, suites: Sequence[TestSuite], bank: Sequence[BankProgram], verdicts: Sequence[Verdict]) -> None:
+        self.programs, self.inputs = grouped(bank), {s.problem_id: s.inputs for s in suites}
+        self.verdicts = {v.problem_id: v for v in verdicts}
+        self._last: tuple[str, ProblemBank] | None = None
+
+    def __getitem__(self, problem_id: str) -> ProblemBank:
+        if self._last is None or self._last[0] != problem_id:
+            verdict = self.verdicts[problem_id]
+            self._last = problem_id, ProblemBank(self.programs.get(problem_id, []), self.inputs[problem_id], verdict.inputs)
+        return self._last[1]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.verdicts)
+
+    def __len__(self) -> int:
+        return len(self.verdicts)
 
 
 def judge(
@@ -99,7 +103,7 @@ def judge(
     band: tuple[float, float],
 ) -> Iterator[Verdict]:
     """Selects each problem's inputs by how well they tell its candidates apart, clusters them, and says which problems to train on."""
-    programs, answers = group_bank(bank), by_problem(candidates)
+    programs, answers = grouped(bank), grouped(candidates)
     for suite in suites:
         everything = ProblemBank(programs.get(suite.problem_id, []), suite.inputs)
         columns = select_inputs(everything.matrix, InputsConfig(keep=keep_inputs)) if everything.programs else np.array([], dtype=int)

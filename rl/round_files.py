@@ -8,14 +8,15 @@ round_01/candidates.jsonl   Candidate                   round_01/scores.jsonl   
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from probing.records import Candidate, Problem, TestSuite
 from rewards.records import Execution, Kind, Outcome
-from rl.run_folder import write_atomically
+from rl.stored import Stored
 
 ROLLOUTS = "rollouts.jsonl"  # beside the checkpoint of GRPO: the best and worst rewarded rollouts of training, for a person to read
 
@@ -50,25 +51,39 @@ class Verdict:
 
 
 def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    write_atomically(path, "".join(json.dumps(row) + "\n" for row in rows))
+    """Row by row to a file beside it, which then takes its name: a reader, or a kill, never sees half of it."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    with part.open("w", encoding="utf-8") as file:
+        for row in rows:
+            file.write(json.dumps(row) + "\n")
+    os.replace(part, path)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
 
 
-def write_records(path: Path, records: Sequence[Problem | TestSuite | Candidate | Verdict]) -> None:
+def write_records(path: Path, records: Iterable[Problem | TestSuite | Candidate | Verdict]) -> None:
     write_rows(path, map(asdict, records))
 
 
 def read_records(path: Path, kind: type[Record]) -> list[Record]:
     """Records of one kind; lists become tuples again."""
+    return [_build(kind, row) for row in read_rows(path)]
+
+
+def read_candidates(path: Path) -> Stored[Candidate]:
+    """A round's candidates, which stay in their file."""
+    return Stored(path, lambda row: _build(Candidate, row))
+
+
+def _build(kind: type[Record], row: dict[str, Any]) -> Record:
     names = {f.name for f in fields(kind)}
     build: Callable[..., Record] = kind
-    return [build(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items() if k in names}) for row in read_rows(path)]
+    return build(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items() if k in names})
 
 
-def write_bank(path: Path, bank: Sequence[BankProgram]) -> None:
+def write_bank(path: Path, bank: Iterable[BankProgram]) -> None:
     """Outcomes are written as `kind:payload`."""
     write_rows(
         path,
@@ -85,10 +100,12 @@ def write_bank(path: Path, bank: Sequence[BankProgram]) -> None:
     )
 
 
-def read_bank(path: Path) -> list[BankProgram]:
-    bank = []
-    for row in read_rows(path):
+def read_bank(path: Path) -> Stored[BankProgram]:
+    """A round's executed programs, which stay in their file."""
+
+    def build(row: dict[str, Any]) -> BankProgram:
         parts = (text.partition(":") for text in row["outcomes"])
         execution = Execution(tuple(Outcome(Kind(kind), payload) for kind, _, payload in parts), row["seconds"])
-        bank.append(BankProgram(row["problem_id"], row["program"], tuple(row["candidates"]), execution))
-    return bank
+        return BankProgram(row["problem_id"], row["program"], tuple(row["candidates"]), execution)
+
+    return Stored(path, build)

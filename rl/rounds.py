@@ -12,7 +12,8 @@ import functools
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -31,13 +32,12 @@ from probing.suites import write_suites
 from rewards.consensus import get_rule
 from rl.audit import aurocs_against_references, right_by_references
 from rl.bank import (
+    Banks,
     CandidateVotes,
     ProblemBank,
-    by_problem,
     candidate_votes,
     distinct_programs,
     execute_bank,
-    group_bank,
     judge,
     label_is_correct,
     pick_inputs,
@@ -46,12 +46,13 @@ from rl.evals.seedling import benchmark_texts
 from rl.frozen_probe import FrozenProbe, fit_frozen_probe
 from rl.oracle import reference_executions
 from rl.rollouts import derive_seed
-from rl.round_files import BankProgram, Verdict, read_bank, read_records, write_bank, write_records, write_rows
+from rl.round_files import BankProgram, Verdict, read_bank, read_candidates, read_records, write_bank, write_records, write_rows
 from rl.run_folder import write_atomically
 from rl.shards import Shards, cut
 from rl.shared_executor import SharedExecutor
 from rl.shared_sampler import SharedSampler
 from rl.shared_states import SharedStates
+from rl.stored import grouped
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -156,46 +157,57 @@ class Round:
 
     # stage 5
 
-    def candidates(self, problems: Sequence[Problem], suites: Sequence[TestSuite]) -> list[Candidate]:
+    def candidates(self, problems: Sequence[Problem], suites: Sequence[TestSuite]) -> Sequence[Candidate]:
         """`solutions.samples` solutions of each problem that has inputs."""
         tested = {s.problem_id for s in suites}
         chosen = [p for p in problems if p.id in tested]
+        figures = SamplingFigures()
 
-        def compute() -> list[Candidate]:
-            started = time.monotonic()
+        def compute() -> Iterator[Candidate]:
             asked = len(chosen) * self.config.solutions.samples
-            with self._spending("solutions"), self.run.bar(self.index, "solutions", asked, "samples") as advance:
-                found = sample_solutions(self.sampler, self.chat, chosen, self.config.solutions, self.seed("solutions"), advance)
-            self.run.log("sampling", self.index, sampling_figures(found, time.monotonic() - started))
-            return found
+            with self.run.bar(self.index, "solutions", asked, "samples") as advance:
+                return sample_solutions(self.sampler, self.chat, chosen, self.config.solutions, self.seed("solutions"), advance)
 
-        return self.run.once(
-            self.index, "solutions", self.folder / "candidates.jsonl", compute, write_records, lambda p: read_records(p, Candidate)
-        )
+        def write(path: Path, found: Iterable[Candidate]) -> None:
+            with self._spending("solutions"):
+                write_records(path, figures.counting(found))
+            self.run.log("sampling", self.index, figures.as_dict())
 
-    def executions(self, problems: Sequence[Problem], suites: Sequence[TestSuite], candidates: Sequence[Candidate]) -> list[BankProgram]:
+        return self.run.once(self.index, "solutions", self.folder / "candidates.jsonl", compute, write, read_candidates)
+
+    def executions(
+        self, problems: Sequence[Problem], suites: Sequence[TestSuite], candidates: Sequence[Candidate]
+    ) -> Sequence[BankProgram]:
         """Every distinct program on all its problem's inputs, in the sandbox."""
+        counts: Counter[str] = Counter()
 
-        def compute() -> list[BankProgram]:
+        def compute() -> Iterator[BankProgram]:
             self.sampler.close()  # an engine of its own gives its memory back
             programs = distinct_programs(candidates)
-            executor = SharedExecutor(self.run.executor, self.run.ranks, self.folder / "parts" / "executions")
             with self.run.bar(self.index, "executions", len(programs), "programs") as advance:
-                bank = execute_bank(problems, suites, programs, executor, advance)
-            self.run.log_outcomes(self.index, executor.counts)
-            missing = sum(b.execution.missing for b in bank)
-            if missing > self.config.grpo.max_missing * max(len(bank), 1):
-                raise RoundError(f"round {self.index}: the sandbox failed on {missing} of {len(bank)} programs; the run cannot be trusted")
-            return bank
+                executor = SharedExecutor(self.run.executor, self.run.ranks, self.folder / "parts" / "executions", counts, advance)
+                return execute_bank(problems, suites, programs, executor)
 
-        return self.run.once(self.index, "executions", self.folder / "executions.jsonl", compute, write_bank, read_bank)
+        def write(path: Path, bank: Iterable[BankProgram]) -> None:
+            write_bank(path, self._few_missing(bank))
+            self.run.log_outcomes(self.index, counts)
+
+        return self.run.once(self.index, "executions", self.folder / "executions.jsonl", compute, write, read_bank)
+
+    def _few_missing(self, bank: Iterable[BankProgram]) -> Iterator[BankProgram]:
+        """The programs themselves. Raises RoundError after the last of them when our sandbox failed on too many."""
+        missing = count = 0
+        for program in bank:
+            missing, count = missing + program.execution.missing, count + 1
+            yield program
+        if missing > self.config.grpo.max_missing * max(count, 1):
+            raise RoundError(f"round {self.index}: the sandbox failed on {missing} of {count} programs; the run cannot be trusted")
 
     def verdicts(
         self, problems: Sequence[Problem], suites: Sequence[TestSuite], candidates: Sequence[Candidate], bank: Sequence[BankProgram]
     ) -> list[Verdict]:
         """Execution consensus on each problem; with an oracle, also whether it is right (for the log only)."""
-
-        programs, answers, pool = group_bank(bank), by_problem(candidates), {s.problem_id: s.inputs for s in suites}
+        programs, answers, pool = grouped(bank), grouped(candidates), {s.problem_id: s.inputs for s in suites}
         parts = cut([1] * len(suites), PART_PROBLEMS)
 
         def work(part: int) -> list[Verdict]:
@@ -251,63 +263,59 @@ class Round:
         Audited, also which candidates are right and how well each score tells (for the log and the report only).
         """
 
-        def compute() -> tuple[FrozenProbe | None, list[dict[str, Any]]]:
+        def compute() -> tuple[FrozenProbe | None, Iterable[dict[str, Any]]]:
             prompt_of = {p.id: solve_prompt(self.chat, p) for p in problems}
-            prompts = [prompt_of[c.problem_id] for c in candidates]
+            places = [(c.problem_id, c.index) for c in candidates]
+            prompts = [prompt_of[problem_id] for problem_id, _ in places]
             reader = HiddenStates(*self._loaded, self.config.probe.layers)
             with self.run.bar(self.index, "hidden states", len(candidates), "samples") as advance:
-                answers = [(c.token_ids, c.code) for c in candidates]
-                states = SharedStates(reader, prompts, answers, self.run.ranks, self.folder / "parts" / "states", advance)
+                states = SharedStates(reader, prompts, candidates, self.run.ranks, self.folder / "parts" / "states", advance)
                 states.do_mine()
             if not self.run.main:
                 return None, []
-            banks = self._banks(suites, bank, verdicts)
-            sources = self._label_sources(candidates, banks, verdicts)
+            banks = Banks(suites, bank, verdicts)
+            sources = self._label_sources(places, banks, verdicts)
             probe, score_N = fit_frozen_probe(reader, states, prompts, sources, self.config.probe, self.seed("probe") % 2**32)
-            rows = self._scores(candidates, banks, verdicts, score_N)
+            rows: Iterable[dict[str, Any]] = self._scores(candidates, banks, verdicts, score_N)
             audit: dict[str, float] = {}
             if self.config.audit:
+                rows = list(rows)
                 right_N = right_by_references(rows, banks, self.references(problems, suites, verdicts))
                 audit = aurocs_against_references(rows, right_N)
                 rows = [{**row, "correct": None if math.isnan(right) else bool(right)} for row, right in zip(rows, right_N, strict=True)]
             self.run.log("probe", self.index, {**asdict(probe.probe.report), **audit})
             return probe, rows
 
-        def write(path: Path, result: tuple[FrozenProbe | None, list[dict[str, Any]]]) -> None:
+        def write(path: Path, result: tuple[FrozenProbe | None, Iterable[dict[str, Any]]]) -> None:
             assert result[0] is not None
             result[0].save(path.parent)
             write_rows(path, result[1])
 
-        def read(path: Path) -> tuple[FrozenProbe | None, list[dict[str, Any]]]:
+        def read(path: Path) -> tuple[FrozenProbe | None, Iterable[dict[str, Any]]]:
             return FrozenProbe.load(path.parent, *self._loaded, self.config.probe), []
 
         found, _ = self.run.once(self.index, "probe", self.folder / "scores.jsonl", compute, write, read)
         assert found is not None
         return found
 
-    def _banks(self, suites: Sequence[TestSuite], bank: Sequence[BankProgram], verdicts: Sequence[Verdict]) -> dict[str, ProblemBank]:
-        """Each problem's programs on the inputs that were kept."""
-        programs, inputs = group_bank(bank), {s.problem_id: s.inputs for s in suites}
-        return {v.problem_id: ProblemBank(programs.get(v.problem_id, []), inputs[v.problem_id], v.inputs) for v in verdicts}
-
     def _label_sources(
-        self, candidates: Sequence[Candidate], banks: Mapping[str, ProblemBank], verdicts: Sequence[Verdict]
+        self, places: Sequence[tuple[str, int]], banks: Mapping[str, ProblemBank], verdicts: Sequence[Verdict]
     ) -> dict[str, np.ndarray]:
-        """What the probe may learn from, by source, float64[N] over the candidates."""
+        """What the probe may learn from, by source, float64[N] over the candidates. places: problem and index of each."""
         votes = {v.problem_id: candidate_votes(v, banks[v.problem_id], self.config.consensus.rho) for v in verdicts}
-        columns = {f.name: [getattr(votes[c.problem_id], f.name)[c.index] for c in candidates] for f in fields(CandidateVotes)}
+        columns = {f.name: [getattr(votes[problem_id], f.name)[i] for problem_id, i in places] for f in fields(CandidateVotes)}
         return label_sources(**columns, min_margin=self.config.probe.label_margin)
 
     def _scores(
         self, candidates: Sequence[Candidate], banks: Mapping[str, ProblemBank], verdicts: Sequence[Verdict], probe_N: np.ndarray
-    ) -> list[dict[str, Any]]:
+    ) -> Iterator[dict[str, Any]]:
         rule = get_rule(self.config.consensus)
         votes: dict[str, np.ndarray] = {}
         for verdict in verdicts:
             chosen = banks[verdict.problem_id]
             scores = rule.scores(chosen.matrix) if verdict.inputs else np.zeros(len(chosen.programs))  # no input left: nothing agrees
             votes[verdict.problem_id] = chosen.spread(scores, len(verdict.labels), 0.0)
-        return [
+        return (
             {
                 "problem_id": c.problem_id,
                 "index": c.index,
@@ -317,7 +325,7 @@ class Round:
                 "n_tokens": c.n_tokens,
             }
             for c, p in zip(candidates, probe_N, strict=True)
-        ]
+        )
 
 
 def shared_sampler(run: Run, folder: Path, policy: str, load: Callable[[], tuple[Any, Any]]) -> SharedSampler:
@@ -334,20 +342,33 @@ def _known(value: float) -> float | None:
     return None if math.isnan(value) else round(float(value), 5)
 
 
-def sampling_figures(candidates: Sequence[Candidate], seconds: float) -> dict[str, float]:
+class SamplingFigures:
     """Stage 5's samples in figures: how many, how long, how fast, and the shares that hold no program or were cut off."""
-    if not candidates:
-        return {"samples": 0}
-    tokens, count = sum(c.n_tokens for c in candidates), len(candidates)
-    return {
-        "samples": count,
-        "tokens": tokens,
-        "tokens_per_second": tokens / seconds,
-        "mean_tokens": tokens / count,
-        "mean_logprob": sum(c.mean_logprob for c in candidates) / count,
-        "no_program": sum(c.code is None for c in candidates) / count,
-        "cut_off": sum(not c.finished for c in candidates) / count,
-    }
+
+    def __init__(self) -> None:
+        self.started, self.logprob = time.monotonic(), 0.0
+        self.sums: Counter[str] = Counter()
+
+    def counting(self, candidates: Iterable[Candidate]) -> Iterator[Candidate]:
+        """The candidates themselves, counted as they pass."""
+        for c in candidates:
+            self.sums.update({"samples": 1, "tokens": c.n_tokens, "no_program": c.code is None, "cut_off": not c.finished})
+            self.logprob += c.mean_logprob
+            yield c
+
+    def as_dict(self) -> dict[str, float]:
+        count, tokens = self.sums["samples"], self.sums["tokens"]
+        if not count:
+            return {"samples": 0}
+        return {
+            "samples": count,
+            "tokens": tokens,
+            "tokens_per_second": tokens / (time.monotonic() - self.started),
+            "mean_tokens": tokens / count,
+            "mean_logprob": self.logprob / count,
+            "no_program": self.sums["no_program"] / count,
+            "cut_off": self.sums["cut_off"] / count,
+        }
 
 
 def consensus_figures(verdicts: Sequence[Verdict]) -> dict[str, float | None]:

@@ -28,6 +28,7 @@ from rl.ranks import Ranks, distributed_state
 from rl.run_folder import open_run, write_atomically
 from rl.shards import wait_for
 
+Computed = TypeVar("Computed")
 Result = TypeVar("Result")
 
 
@@ -144,8 +145,8 @@ class Run:
         round: int,
         name: str,
         path: Path,
-        compute: Callable[[], Result],
-        write: Callable[[Path, Result], None],
+        compute: Callable[[], Computed],
+        write: Callable[[Path, Computed], None],
         read: Callable[[Path], Result],
     ) -> Result:
         """A stage that leaves one file: read when it is there. Otherwise every rank computes, sharing the work, and the first writes."""

@@ -66,14 +66,19 @@ def select_for_sft(
         outcomes = program.execution.outcomes
         share = sum(o.kind is Kind.VALUE for o in outcomes) / max(len(outcomes), 1)
         shares |= {(program.problem_id, index): share for index in program.candidates}
-    members: dict[str, list[Candidate]] = {}
+
+    def rank(c: Candidate) -> tuple[float, float, int]:
+        return shares[c.problem_id, c.index], c.mean_logprob, -c.index
+
+    found: dict[str, Candidate] = {}  # the best of each problem so far: no more of them is kept in memory
     for candidate in candidates:
         if candidate.finished and candidate.index in winners.get(candidate.problem_id, ()):
-            members.setdefault(candidate.problem_id, []).append(candidate)
+            before = found.get(candidate.problem_id)
+            found[candidate.problem_id] = candidate if before is None else max(before, candidate, key=rank)
     pairs = []
     for prompt, problem in zip(prompts, problems, strict=True):
-        if problem.id in members:
-            best = max(members[problem.id], key=lambda c: (shares[c.problem_id, c.index], c.mean_logprob, -c.index))
+        if problem.id in found:
+            best = found[problem.id]
             pairs.append(SftPair(problem.id, prompt, best.token_ids, shares[problem.id, best.index], best.mean_logprob))
     return pairs
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from rewards.determinism import Steady
@@ -18,27 +18,41 @@ Part = tuple[list[Execution], Counter[str]]
 
 
 class SharedExecutor:
-    """Runs programs as `Sandbox.run` does, on every rank's sandbox. folder: of these executions' parts, one folder for each call."""
+    """Runs programs as `Sandbox.run` does, on every rank's sandbox.
 
-    def __init__(self, sandbox: Steady, ranks: Ranks, folder: Path) -> None:
-        self.sandbox, self.ranks, self.folder = sandbox, ranks, folder
-        self.counts: Counter[str] = Counter()  # what all ranks' sandboxes counted: outcomes, lanes, worker deaths
+    folder: of these executions' parts, one folder for each call. counts: gets what all ranks' sandboxes count (outcomes, lanes, worker
+    deaths) as results are handed out. progress: called with how many programs have just finished.
+    """
+
+    def __init__(self, sandbox: Steady, ranks: Ranks, folder: Path, counts: Counter[str], progress: Callable[[int], None]) -> None:
+        self.sandbox, self.ranks, self.folder, self.counts, self.progress = sandbox, ranks, folder, counts, progress
 
     def run(self, programs: Iterable[Program]) -> Iterator[Execution]:
-        """Executions in input order. Every rank calls it with the same programs."""
-        programs = list(programs)
+        """Executions in input order. Every rank calls it with the same programs; this rank's share is run before it returns."""
+        programs, finished = list(programs), 0
         parts = cut([1] * len(programs), PART_PROGRAMS)
 
         def execute(part: int) -> Part:
-            before = Counter(self.sandbox.counts)
-            executions = list(self.sandbox.run(programs[i] for i in parts[part]))
+            nonlocal finished
+            before, executions = Counter(self.sandbox.counts), []
+            for execution in self.sandbox.run(programs[i] for i in parts[part]):
+                executions.append(execution)
+                finished += 1
+                self.progress(1)
             counted = Counter(self.sandbox.counts)
             counted.subtract(before)
             return executions, counted
 
-        for executions, counted in Shards(self.ranks, self.folder, len(parts), execute, write_part, read_part).run():
-            self.counts.update(counted)
-            yield from executions
+        shards = Shards(self.ranks, self.folder, len(parts), execute, write_part, read_part)
+        shards.do_mine()
+        self.progress(len(programs) - finished)  # what other ranks run, or an earlier start of the run has run
+
+        def results() -> Iterator[Execution]:
+            for executions, counted in shards.results():
+                self.counts.update(counted)
+                yield from executions
+
+        return results()
 
 
 def write_part(path: Path, part: Part) -> None:

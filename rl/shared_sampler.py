@@ -7,7 +7,7 @@ the very same samples.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from probing.records import short_hash
@@ -40,6 +40,18 @@ class SharedSampler:
         indices: Sequence[int] | None = None,
     ) -> Groups:
         """See `Sampler.sample`."""
+        return list(self.stream(prompts, n, params, seed, progress, indices))
+
+    def stream(
+        self,
+        prompts: Sequence[str],
+        n: int,
+        params: SamplingParams,
+        seed: int,
+        progress: Callable[[int], None] | None = None,
+        indices: Sequence[int] | None = None,
+    ) -> Iterator[list[Completion]]:
+        """The samples of one prompt after the other, never all in memory. This rank's share is drawn before it returns."""
         names = list(range(len(prompts)) if indices is None else indices)
         parts = cut([n] * len(prompts), self.part)
         counted = 0
@@ -61,12 +73,17 @@ class SharedSampler:
         )
         shards = Shards(self.ranks, self.folder / f"samples-{call}", len(parts), draw, write_groups, read_groups, self.stride)
         shards.do_mine()
-        drawn = [group for groups in shards.results() for group in groups]
         if progress is not None and counted < len(prompts) * n:
-            progress(len(prompts) * n - counted)  # what other ranks drew, or an earlier start of the run
-        self.samples += n * len(prompts)
-        self.tokens += sum(len(completion.token_ids) for group in drawn for completion in group)
-        return drawn
+            progress(len(prompts) * n - counted)  # what other ranks draw, or an earlier start of the run has drawn
+
+        def results() -> Iterator[list[Completion]]:
+            for groups in shards.results():
+                for group in groups:
+                    self.samples += len(group)
+                    self.tokens += sum(len(completion.token_ids) for completion in group)
+                    yield group
+
+        return results()
 
     def close(self) -> None:
         """Free this rank's own sampler; it is opened again if another part is to be drawn."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from probing.hidden_states import HiddenStates, StateFeatures
+from probing.records import Candidate
 from rl.ranks import Ranks
 from rl.shards import Shards, cut
 
@@ -21,13 +22,13 @@ Answer = tuple[Sequence[int], str | None]  # token ids, code
 
 
 class SharedStates:
-    """The states of N answers. Answers to one prompt follow one another, and are never parted."""
+    """The states of N candidates. Those of one prompt follow one another, and are never parted."""
 
     def __init__(
         self,
         reader: HiddenStates,
         prompts: Sequence[str],
-        answers: Sequence[Answer],
+        candidates: Sequence[Candidate],
         ranks: Ranks,
         folder: Path,
         progress: Callable[[int], None] | None = None,
@@ -38,7 +39,7 @@ class SharedStates:
 
         def work(part: int) -> StateFeatures:
             span = slice(self.spans[part].start, self.spans[part].stop)
-            return read_states(reader, prompts[span], answers[span], progress)
+            return read_states(reader, prompts[span], [(c.token_ids, c.code) for c in candidates[span]], progress)
 
         self.shards = Shards(ranks, folder, len(self.spans), work, write_features, read_features)
 

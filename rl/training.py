@@ -16,17 +16,18 @@ from probing.records import Candidate, Problem, TestSuite
 from probing.solutions import solve_prompt
 from rewards.consensus import get_rule
 from rl.audit import Audit, make_signal
-from rl.bank import ProblemBank, group_bank
+from rl.bank import ProblemBank
 from rl.checkpoints import damage
 from rl.console import warn
 from rl.frozen_probe import FrozenProbe
-from rl.grpo import train_grpo
+from rl.grpo import schedule, train_grpo
 from rl.round_files import BankProgram, Verdict
 from rl.rounds import RoundError
 from rl.run_folder import write_atomically
 from rl.scoring import GrpoTask, RolloutScorer
 from rl.sft import select_for_sft, sft_steps, train_sft
 from rl.shards import discard_parts
+from rl.stored import grouped
 
 if TYPE_CHECKING:
     from rl.config import Config
@@ -69,7 +70,7 @@ def make_tasks(
     """What the trainer needs of each problem: prompt, kept inputs, the bank that votes, and its weight (`reward.by_margin`)."""
     by_id = {p.id: p for p in problems}
     pool = {s.problem_id: s.inputs for s in suites}
-    programs = group_bank(bank)
+    programs = grouped(bank)
     tasks = []
     for verdict, weight in zip(verdicts, margin_weights([v.margin for v in verdicts], by_margin), strict=True):
         problem = by_id[verdict.problem_id]
@@ -155,6 +156,10 @@ def _consolidate(
         outcome["sft_pairs"] = len(pairs)
     if config.consolidation == "sft":
         return Path(policy), outcome
+    needed = config.grpo.steps // config.grpo.num_iterations * config.grpo.tasks_per_step
+    if len(chosen) > needed:  # no more are held in memory than the steps will meet
+        met = set(schedule([v.problem_id for v in chosen], 1, needed, round.seed("met")))
+        chosen = [v for v in chosen if v.problem_id in met]
     references = round.references(problems, suites, chosen)
     if config.grpo.reward == "oracle":  # it has no word on a statement that means nothing
         outcome["without_reference"] = sum(v.problem_id not in references for v in chosen)

@@ -6,9 +6,9 @@ randomness: what a sample draws depends on (seed, prompt index, sample index) al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class SamplerError(RuntimeError):
@@ -68,3 +68,19 @@ class Sampler(Protocol):
 
     def close(self) -> None:
         """Free the model or engine. Calling it twice is harmless."""
+
+
+@runtime_checkable
+class StreamingSampler(Sampler, Protocol):
+    """A sampler that need not hold all samples in memory."""
+
+    def stream(
+        self,
+        prompts: Sequence[str],
+        n: int,
+        params: SamplingParams,
+        seed: int,
+        progress: Callable[[int], None] | None = None,
+        indices: Sequence[int] | None = None,
+    ) -> Iterator[list[Completion]]:
+        """As `sample`, the samples of one prompt at a time."""

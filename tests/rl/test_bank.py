@@ -112,7 +112,7 @@ def test_clear_votes_weigh_more_and_the_mean_stays_1():
 def test_bank_and_verdicts_come_back_from_their_files(tmp_path):
     bank = [program((0, 2), Execution((Outcome(Kind.VALUE, "a: b"), Outcome(Kind.TIMEOUT))))]
     write_bank(tmp_path / "b", bank)
-    assert read_bank(tmp_path / "b") == bank
+    assert list(read_bank(tmp_path / "b")) == bank
     verdict = Verdict("p", (0, 1), (0, -1), (1,), 0, 0.5, 0.25, 0.1, 2, True, None)
     write_records(tmp_path / "v", [verdict])
     assert read_records(tmp_path / "v", Verdict) == [verdict]

@@ -93,7 +93,7 @@ def test_the_stages_ask_a_chat_model_through_its_own_template(tmp_path: Path) ->
     assert select_proposals(propose(sampler, chat, config.problems, 1), config.problems, "r01", funnel) == []  # noise is no problem
     assert funnel.proposed == 6
     solutions = config.solutions.model_copy(update={"max_new_tokens": 8})
-    assert len(sample_solutions(sampler, chat, [PROBLEM], solutions, 1)) == 2
+    assert len(list(sample_solutions(sampler, chat, [PROBLEM], solutions, 1))) == 2
     assert all(text.startswith("<|im_start|>user") for text in seen)
 
 
