@@ -90,8 +90,8 @@ class Settings:
 FULL = Settings(
     "full",
     seeds=5,
-    overrides=("--rounds", "1", "--grpo.steps", "64"),
-    long_overrides=("--rounds", "20", "--problems.count", "200", "--grpo.steps", "16"),
+    overrides=("--rounds", "1"),
+    long_overrides=("--rounds", "20", "--problems.count", "200", "--grpo.steps", "10", "--evals.samples", "8"),
 )
 QUICK = Settings(
     "quick",

@@ -26,7 +26,7 @@ def test_arms_of_a_seed_differ_in_what_they_say_and_in_nothing_else():
         mine = flatten(job.config.model_dump(mode="json"))
         differing = {key for key in {*lead, *mine} if lead.get(key) != mine.get(key)} - {"run_dir"}
         assert all(any(key == word or key.startswith(f"{word}.") for word in words) for key in differing), arm
-    assert {job.config.grpo.steps for job in jobs.values()} == {64} and len({job.folder for job in jobs.values()}) == len(ARMS)
+    assert {job.config.grpo.steps for job in jobs.values()} == {30} and len({job.folder for job in jobs.values()}) == len(ARMS)
 
 
 @pytest.mark.parametrize("arm", [arm for arm in ARMS if arm not in (LEAD, "hard")])
@@ -90,7 +90,7 @@ def test_leads_come_first_and_quick_is_smaller():
     assert [job.arm for job in jobs[:2]] == [LEAD, LEAD] and all(job.long for job in jobs[-2:])
     assert len({job.folder for job in jobs}) == len(jobs) == 2 * len(ARMS) + 2
     quick = plan(QUICK)[0].config
-    assert quick.grpo.steps < 64 and quick.problems.count < jobs[0].config.problems.count
+    assert quick.grpo.steps < jobs[0].config.grpo.steps and quick.problems.count < jobs[0].config.problems.count
 
 
 def test_a_key_that_no_config_has_ends_before_any_work():
