@@ -149,8 +149,8 @@ def make_plan(
 
 
 def lead_of(job: Job, jobs: Sequence[Job]) -> Job | None:
-    """The run that this one takes stages over from (a long one: the base's evaluation alone, its problems are others); None for leads."""
-    if job.arm == LEAD and not job.long:
+    """The run that this one takes stages over from; None for leads, and for the long ones, which have other problems."""
+    if job.arm == LEAD or job.long:
         return None
     return next(other for other in jobs if other.arm == LEAD and other.seed == job.seed and not other.long)
 
