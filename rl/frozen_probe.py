@@ -67,18 +67,20 @@ def fit_frozen_probe(
 
     Where the states of all answers pass MOST_FIT_BYTES, it is fitted on every k-th problem; all of them are scored, part by part.
     """
-    prompt_N = np.array(prompts)
+    texts = sorted(set(prompts))
+    number = {text: i for i, text in enumerate(texts)}
+    problem_N = np.array([number[prompt] for prompt in prompts])  # not the texts: an array would hold each of them once a sample
     chosen_N = fit_share(prompts, len(reader.layers) * len(POOLINGS) * reader.model.config.hidden_size * 4)
     targets = {name: target_N[chosen_N] for name, target_N in sources.items()}
-    probe, _ = fit_best_probe(states.some(chosen_N), targets, prompt_N[chosen_N], config, seed)
+    probe, _ = fit_best_probe(states.some(chosen_N), targets, problem_N[chosen_N], config, seed)
     score_N = np.full(len(prompts), np.nan)
     if not probe.report.available:
         return FrozenProbe(reader, probe, {}), score_N
     centres: dict[str, float] = {}
     for span, features in states.parts():
-        here = prompt_N[span.start : span.stop]
+        here = problem_N[span.start : span.stop]
         evidence = probe.evidence(features)
-        centres |= {prompt: float(np.nanmean(evidence[here == prompt])) for prompt in dict.fromkeys(here.tolist())}
+        centres |= {texts[problem]: float(np.nanmean(evidence[here == problem])) for problem in np.unique(here).tolist()}
         score_N[span.start : span.stop] = probe.score(features, here)
     return FrozenProbe(reader, probe, centres), score_N
 
