@@ -59,6 +59,7 @@ def optimizer_arguments(config: OptimizerSection, seed: int, batch: int) -> dict
         "save_total_limit": 2,  # the newest may be half-written when we are killed
         "dataloader_pin_memory": on_gpu,
         "ddp_find_unused_parameters": False,
+        "ddp_broadcast_buffers": False,  # they are constants; ranks make different numbers of passes, and would wait for one another
     }
 
 

@@ -16,7 +16,7 @@ from rewards.consensus import ConsensusConfig, get_rule
 from rewards.mixed import MixedConfig
 from rewards.records import Execution
 from rewards.signatures import OutcomeMatrix
-from rl import grpo
+from rl import grpo, shared_prefix
 from rl.grpo import GrpoConfig
 from rl.grpo_trainer import PolicyTrainer
 from rl.scoring import BatchScores, ConsensusSignal, GrpoTask, RolloutScorer
@@ -72,6 +72,7 @@ class RecordingTrainer(PolicyTrainer):
 def main(policy: Path, out: Path) -> None:
     RecordingTrainer.advantages = []
     grpo.PolicyTrainer = RecordingTrainer
+    shared_prefix.CHUNK_ROWS = 1  # so that ranks, whose distinct rows differ in number, make different numbers of passes
     tasks = make_tasks()
     scorer = RecordingScorer(tasks)
     records: list[dict[str, Any]] = []
