@@ -130,29 +130,30 @@ def meaning(step: Step) -> Callable[[Any], Any]:
 
 
 @functools.cache
-def _frequencies(source: str, last: bool) -> tuple[list[Operation], list[float]]:
+def _frequencies(source: str, last: bool, even: bool) -> tuple[list[Operation], list[float]]:
     """The operations on `source` and how often each is drawn (unnormalised); truth values end a chain, so they only come last."""
     ranked = list(OPERATIONS[source])
     random.Random(source).shuffle(ranked)
-    drawn = [(op, (BELIEF_WEIGHT if op.belief else 1.0) / (1 + i / COMMON)) for i, op in enumerate(ranked) if last or op.target != "bool"]
-    return [op for op, _ in drawn], list(itertools.accumulate(weight for _, weight in drawn))
+    allowed = [(i, op) for i, op in enumerate(ranked) if last or op.target != "bool"]
+    weights = [1.0 if even else (BELIEF_WEIGHT if op.belief else 1.0) / (1 + i / COMMON) for i, op in allowed]
+    return [op for _, op in allowed], list(itertools.accumulate(weights))
 
 
-def sample_step(rng: random.Random, source: str, last: bool) -> Step:
-    """A random operation on `source`, constants filled in."""
-    pool, cumulative = _frequencies(source, last)
+def sample_step(rng: random.Random, source: str, last: bool, even: bool = False) -> Step:
+    """A random operation on `source`, constants filled in. even: all operations alike, else some are common and some rare."""
+    pool, cumulative = _frequencies(source, last, even)
     operation = rng.choices(pool, cum_weights=cumulative)[0]
     return Step(operation.name, tuple((name, values[rng.randrange(len(values))]) for name, values in sorted(operation.constants.items())))
 
 
-def sample_task(rng: random.Random, source: str | None = None) -> Task:
-    """A random task, of the given input type or of any."""
+def sample_task(rng: random.Random, source: str | None = None, even: bool = False) -> Task:
+    """A random task, of the given input type or of any. even: see `sample_step`."""
     source = source or rng.choice(list(OPERATIONS))
     length = rng.choices(range(1, 5), weights=LENGTH_WEIGHTS)[0]
     steps: list[Step] = []
     kind = source
     for i in range(length):
-        step = sample_step(rng, kind, last=i == length - 1)
+        step = sample_step(rng, kind, last=i == length - 1, even=even)
         steps.append(step)
         kind = step.operation.target
     return Task(source, tuple(steps))
@@ -260,13 +261,14 @@ def is_trivial(signature: tuple[str, ...]) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Count behaviourally distinct, non-trivial tasks in a random sample.")
-    parser.add_argument("--count", type=int, default=150_000, help="tasks to sample")
+    parser.add_argument("--count", type=int, default=400_000, help="tasks to sample (default 400,000)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--corpus", action="store_true", help="draw operations as the corpus does, some common and some rare")
     arguments = parser.parse_args()
     rng = random.Random(arguments.seed)
     seen = set()
     for _ in range(arguments.count):
-        signature = behaviour(sample_task(rng))
+        signature = behaviour(sample_task(rng, even=not arguments.corpus))
         if not is_trivial(signature):
             seen.add(hash(signature))
     print(f"{len(seen)} distinct behaviours among {arguments.count} sampled tasks (seed {arguments.seed})")
