@@ -1,6 +1,6 @@
 """What the quality probe knows, against references it never saw: AUROC by label source, and where the majority is wrong.
 
-    python -m bench.probe --model seedling/weights
+    python -m bench.probe [--model PATH] [--problems 200]
 
 Samples each problem of seedling-bench, runs the samples, takes labels from consensus alone, and fits a probe by each label source on one
 half of the problems. The other half is then scored (and the halves change places), so that every figure is of problems that the probe
@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
+import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,6 +37,7 @@ from rewards.records import Execution, Kind, Program
 from rewards.rules.soft import Soft
 from rewards.sandbox import Sandbox, SandboxConfig
 from rewards.signatures import OutcomeMatrix
+from rl.run_folder import git_commit
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -57,14 +60,16 @@ class Pool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default=str(ROOT / "seedling" / "weights"), help="folder or Hub id")
-    parser.add_argument("--problems", type=int, default=120)
+    parser.add_argument("--problems", type=int, default=200)
     parser.add_argument("--samples", type=int, default=48)
     parser.add_argument("--max-new-tokens", type=int, default=160)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results" / "probe.json")
     args = parser.parse_args()
     pool = sample_pool(args.model, args.problems, args.samples, args.max_new_tokens, args.seed)
-    result = audit(pool, ProbeConfig(), args.seed) | {"model": args.model, "samples": args.samples, "seed": args.seed}
+    settings = {name: getattr(args, name) for name in ("problems", "samples", "max_new_tokens", "seed")}
+    origin = {"command": shlex.join(["python", "-m", "bench.probe", *sys.argv[1:]]), "commit": git_commit(), **settings}
+    result = origin | audit(pool, ProbeConfig(), args.seed)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1))
@@ -142,7 +147,7 @@ def audit(pool: Pool, config: ProbeConfig, seed: int) -> dict[str, Any]:
             for name, s in scores.items()
             if np.isfinite(s).all()
         },
-        "majority_wrong": {name: majority_wrong(pool, s, seed) for name, s in scores.items() if np.isfinite(s).all()},
+        "majority_wrong": majority_wrong(pool, {name: s for name, s in scores.items() if np.isfinite(s).all()}, seed),
         "reports": found,
     }
 
@@ -153,10 +158,9 @@ def right_majority(pool: Pool, group: int) -> bool:
     return bool(winners.any() and pool.correct[winners].all())
 
 
-def majority_wrong(pool: Pool, scores_N: Floats, seed: int, resamples: int = 2000) -> dict[str, float]:
-    """On problems where the majority is wrong and a right cluster exists: how often the cluster with the best mean score is right.
-
-    `chance` is that of a cluster drawn evenly; `within` the AUROC against the references there. 95 % intervals by bootstrap over problems.
+def picks(pool: Pool, scores_N: Floats) -> tuple[Floats, Floats, Floats]:
+    """On each problem whose majority is wrong and that has a right cluster: is the cluster with the best mean score right (1 or 0), how
+    often would one drawn evenly be, and the score's AUROC against the reference there (NaN where no valid sample is wrong).
     """
     hits, chances, aurocs = [], [], []
     for group in range(int(pool.groups.max()) + 1):
@@ -169,18 +173,33 @@ def majority_wrong(pool: Pool, scores_N: Floats, seed: int, resamples: int = 200
         hits.append(float(right[mean.argmax()]))
         chances.append(float(right.mean()))
         aurocs.append(auroc_within(scores_N[rows], pool.correct[rows], np.zeros(len(rows), dtype=np.int64))[0])
-    if not hits:
-        return {"problems": 0.0}
-    draws = np.random.default_rng(seed).integers(0, len(hits), (resamples, len(hits)))
-    low, high = np.quantile(np.array(hits)[draws].mean(axis=1), [0.025, 0.975])
-    return {
-        "problems": float(len(hits)),
-        "hit": float(np.mean(hits)),
-        "hit_low": float(low),
-        "hit_high": float(high),
-        "chance": float(np.mean(chances)),
-        "within": float(np.nanmean(aurocs)),
+    return np.array(hits), np.array(chances), np.array(aurocs)
+
+
+def majority_wrong(pool: Pool, scores: dict[str, Floats], seed: int, resamples: int = 4000) -> dict[str, Any]:
+    """Where the majority is wrong: how often each score points to a right cluster, and how much oftener than chance and than mean
+    logprob. 95 % intervals by bootstrap over the problems, the same draws for all, so that differences are paired.
+    """
+    found = {name: picks(pool, score_N) for name, score_N in scores.items()}
+    _, chance_P, _ = found["mean_logprob"]
+    logprob_P = found["mean_logprob"][0]
+    if not len(chance_P):
+        return {"problems": 0}
+    draws = np.random.default_rng(seed).integers(0, len(chance_P), (resamples, len(chance_P)))
+
+    def estimate(values_P: Floats) -> dict[str, Any]:
+        return {"value": float(values_P.mean()), "ci": np.quantile(values_P[draws].mean(axis=1), [0.025, 0.975]).tolist()}
+
+    rows = {
+        name: {
+            "right": estimate(hits_P),
+            "minus_chance": estimate(hits_P - chance_P),
+            "minus_logprob": estimate(hits_P - logprob_P),
+            "within": float(np.nanmean(auroc_P)),
+        }
+        for name, (hits_P, _, auroc_P) in found.items()
     }
+    return {"problems": len(chance_P), "chance": estimate(chance_P), "scores": rows}
 
 
 if __name__ == "__main__":

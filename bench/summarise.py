@@ -4,6 +4,7 @@ python -m bench.summarise runs/seed-0 runs/seed-1 runs/seed-2      # a row a run
 python -m bench.summarise --rounds runs/seed-0                     # a row a round
 python -m bench.summarise --card bench/results/seedling_card.json  # the base model's card, from `ucoder eval --json`
 python -m bench.summarise --ablation bench/results/ablation.json   # the ablation's tables, from `make ablate`
+python -m bench.summarise --probe bench/results/probe.json         # what the probe knows, held against references
 python -m bench.summarise --parity bench/results/parity.json       # our verdicts against the public harnesses'
 """
 
@@ -120,12 +121,32 @@ def parity_tables(path: Path) -> str:
     return both + ("\n\n" + table(["benchmark", "task", "programs", "ours", "public", "why"], differing) if differing else "")
 
 
+def probe_tables(path: Path) -> str:
+    """What each score knows on problems that it was not fitted on: AUROC within problems, and picks where the majority is wrong."""
+    found = json.loads(path.read_text())
+    wrong = found["majority_wrong"]
+    rows = []
+    for name, (against_reference, _) in found["within_reference"].items():
+        cells = [name, number(against_reference), number(found["within_consensus"][name][0])]
+        if "scores" in wrong:
+            pick = {key: {"x": value["value"], "x_ci": value["ci"]} for key, value in wrong["scores"][name].items() if key != "within"}
+            cells += [interval(pick["right"], "x"), *(interval(pick[key], "x", points=True) for key in ("minus_chance", "minus_logprob"))]
+        rows.append(cells)
+    header = ["score", "within, references", "within, consensus", "right pick", "minus chance, points", "minus logprob, points"]
+    heading = (
+        f"`{found['command']}`, seed {found['seed']}, commit {found['commit']}: {found['problems']} problems x {found['samples']} samples; "
+        f"{wrong['problems']} of them have a wrong majority and a right cluster."
+    )
+    return heading + "\n\n" + table(header[: len(rows[0])], rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Markdown tables of runs and evaluations.")
     parser.add_argument("folders", nargs="*", type=Path, help="run folders: a row each")
     parser.add_argument("--rounds", type=Path, help="a run folder: a row a round")
     parser.add_argument("--card", type=Path, help="the JSON of `ucoder eval`")
     parser.add_argument("--parity", type=Path, help="the JSON of bench.parity")
+    parser.add_argument("--probe", type=Path, help="the JSON of bench.probe")
     parser.add_argument("--ablation", type=Path, help="the JSON of `make ablate`")
     arguments = parser.parse_args()
     if arguments.folders:
@@ -138,6 +159,8 @@ def main() -> None:
         from bench.ablate.tables import tables  # they are made of the cells above
 
         print(tables(json.loads(arguments.ablation.read_text())) + "\n")
+    if arguments.probe:
+        print(probe_tables(arguments.probe) + "\n")
     if arguments.parity:
         print(parity_tables(arguments.parity) + "\n")
 
