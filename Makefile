@@ -70,10 +70,7 @@ bench-throughput: $(VENV)/.installed-dev ## tokens/s of sampling, hidden states 
 	$(BIN)/python -m bench.throughput $(ARGS)
 
 gpu-check: $(VENV)/.installed-dev ## on a GPU: its tests, the bundled run in bf16, a larger model pretrained and measured
-	$(BIN)/pytest -m gpu tests/gpu
-	$(BIN)/accelerate launch --config_file configs/accelerate/one_gpu.yaml rl/train.py --config configs/seedling.yaml --run_dir runs/gpu-check
-	$(BIN)/python -m seedling.pretrain --width 512 --layers 8 --documents 60000 --out runs/gpu-check-model
-	$(BIN)/python -m bench.throughput --model runs/gpu-check-model $(ARGS)
+	$(BIN)/python -m bench.gpu_check $(ARGS)
 
 plan: $(VENV)/.installed ## what CONFIG would cost, without running it
 	$(BIN)/ucoder plan $(CONFIG) $(ARGS)

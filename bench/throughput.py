@@ -21,10 +21,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from bench.sampling import device_name, matmul_parameters, matmul_rate
 from probing.hidden_states import HiddenStates
 from probing.memory import keep_freed_memory
-from probing.models import load_model, render_chat
+from probing.models import ModelError, load_model, render_chat
 from probing.samplers.base import SamplingParams
 from probing.samplers.transformers import TransformersSampler
 from probing.templates import render
+from rl.console import UserError, error_screen
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -41,7 +42,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results" / "throughput.json")
     args = parser.parse_args()
     keep_freed_memory()
-    model, tokenizer = load_model(args.model, args.device)
+    with error_screen():
+        try:
+            model, tokenizer = load_model(args.model, args.device)
+        except (ValueError, ModelError) as error:
+            raise UserError(str(error), f"--model {args.model} --device {args.device}") from error
     result = measure(model, tokenizer, args.problems, args.samples, args.batch, args.micro_batch, args.max_new_tokens)
     results = json.loads(args.out.read_text()) if args.out.is_file() else {}
     results[f"{device_name(model)} | {model.num_parameters() / 1e6:.1f} M parameters | {model.dtype}"] = result
