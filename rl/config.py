@@ -25,6 +25,7 @@ from rewards.sandbox.config import SandboxConfig
 from rewards.sandbox.execution import ExecutionConfig
 from rl.config_loader import load
 from rl.console import UserError
+from rl.hub import hub_answers
 from rl.training_config import ChoiceConfig, GrpoConfig, GuardsConfig, SftConfig
 
 SEEDLING_WEIGHTS = Path(__file__).resolve().parents[1] / "seedling" / "weights"
@@ -168,7 +169,7 @@ def _check_hub(name: str) -> None:
     from huggingface_hub import errors, hf_hub_download
 
     try:
-        hf_hub_download(name, "config.json", etag_timeout=10)
+        hf_hub_download(name, "config.json", etag_timeout=10, local_files_only=not hub_answers())
     except errors.LocalEntryNotFoundError:
         remedy = "download it once while online (hf download " + name + "), or give a checkpoint folder"
         raise UserError(f"no model folder {name}, and as a Hub id it is neither cached nor reachable", "model", remedy) from None

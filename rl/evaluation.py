@@ -16,6 +16,7 @@ from probing.models import load_model, load_tokenizer
 from rl.choice import choose_checkpoint, held_out_of, point_to_best
 from rl.console import print_summary
 from rl.evals.base import Unavailable, load_benchmark
+from rl.evals.external import scorable
 from rl.evals.passk import bootstrap_interval
 from rl.evals.runner import ask, score
 from rl.monitor import clean, read_metrics
@@ -52,7 +53,7 @@ def evaluate_policy(run: Run, index: int, policy: str) -> dict[str, Any]:
         sampler = shared_sampler(run, folder, policy, lambda: load_model(policy, sampling.device, sampling.dtype))
         benchmarks: dict[str, Any] = {}
         for name in run.config.evals.benchmarks:
-            benchmark = load_benchmark(name, run.config.evals.limit)
+            benchmark = scorable(load_benchmark(name, run.config.evals.limit))
             if isinstance(benchmark, Unavailable):
                 benchmarks[name] = {"unavailable": benchmark.reason}
                 continue

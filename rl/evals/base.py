@@ -12,6 +12,8 @@ import hashlib
 import importlib
 import json
 import os
+import pickle
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -21,6 +23,7 @@ from probing.answers import extract_code
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import Sandbox
 from rl.console import UserError
+from rl.hub import hub_answers
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -39,6 +42,7 @@ BENCHMARKS: dict[str, tuple[str, str]] = {
     "bigcodebench_instruct_hard": ("rl.evals.bigcodebench", "its hard subset"),
     "fullstackbench": ("rl.evals.fullstackbench", "FullStackBench, scored by a SandboxFusion server"),
 }
+WITH_OPTIONS = ("livecodebench",)
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,15 @@ def load_benchmark(name: str, limit: int | None = None, fetch: bool = False) -> 
         near = difflib.get_close_matches(key, BENCHMARKS, 1)
         hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(BENCHMARKS)}"
         raise UserError(f"there is no benchmark {name!r}", "benchmarks", hint)
-    benchmark = importlib.import_module(BENCHMARKS[key][0]).load(key, options, fetch)
+    if options and key not in WITH_OPTIONS:
+        raise UserError(f"{key} takes no options, and {options!r} was given", "benchmarks", f"write {key}; only livecodebench takes some")
+    try:
+        benchmark = importlib.import_module(BENCHMARKS[key][0]).load(key, options, fetch)
+    except UserError:
+        raise
+    except (ValueError, KeyError, EOFError, OSError, zlib.error, pickle.UnpicklingError) as error:
+        said = f"{type(error).__name__}: {str(error)[:200]}"
+        raise UserError(f"the data of {key} cannot be read: {said}", "benchmarks", "put the official file there again") from None
     if limit is not None and isinstance(benchmark, Benchmark):
         return replace(benchmark, tasks=benchmark.tasks[:limit])
     return benchmark
@@ -170,7 +182,7 @@ def hub_file(repo: str, file: str, fetch: bool) -> Path | None:
     from huggingface_hub import errors, hf_hub_download
 
     try:
-        return Path(hf_hub_download(repo, file, repo_type="dataset", local_files_only=not fetch))
+        return Path(hf_hub_download(repo, file, repo_type="dataset", local_files_only=not (fetch and hub_answers())))
     except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError):
         return None
 
@@ -179,6 +191,7 @@ def hub_rows(repo: str, config: str | None, split: str, fetch: bool) -> list[dic
     """The rows of a dataset on the Hub, from the cache; downloaded only where `fetch` says so. None where they cannot be had."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
+    fetch = fetch and hub_answers()
     if not fetch and not (Path(HF_HUB_CACHE) / f"datasets--{repo.replace('/', '--')}").is_dir():
         return None
     import datasets

@@ -59,6 +59,6 @@ class Cache:
             return None
 
     def put(self, benchmark: Benchmark, config: EvalsConfig, result: EvalResult) -> None:
-        if result.metrics["missing"] == 0:
+        if result.metrics.get("missing") == 0:  # an unavailable scorer's result has no such count
             self.folder.mkdir(parents=True, exist_ok=True)
             write_atomically(self._path(benchmark, config), json.dumps(asdict(result)))

@@ -28,6 +28,7 @@ from rl.config import EvalsConfig, resolve_model
 from rl.console import UserError, make_console, stage
 from rl.evals.base import BENCHMARKS, Benchmark, Unavailable, load_benchmark, normal_name
 from rl.evals.cache import Cache, model_hash
+from rl.evals.external import scorable
 from rl.evals.runner import EvalResult, evaluate
 from rl.evals.skills import SKILL_FLOORS, measure_skills
 from rl.monitor import clean
@@ -63,7 +64,11 @@ def _parser() -> argparse.ArgumentParser:
     top.add_argument("--seed", type=int, default=EvalsConfig().seed, help="sampling seed")
     top.add_argument("--batch_size", type=int, default=256, help="most sequences decoded at once (default 256)")
     top.add_argument("--json", type=Path, metavar="OUT", help="write every figure, and each task's row, to this file")
-    top.add_argument("--skills", action="store_true", help="also print the card of the five skills (always for --model seedling)")
+    top.add_argument(
+        "--skills",
+        action=argparse.BooleanOptionalAction,
+        help="print the card of the five skills too (default: for --model seedling on the whole of its own bench)",
+    )
     top.add_argument("--cache", type=Path, metavar="DIR", help="folder of finished results, keyed by model, data and settings")
     top.add_argument("--export", choices=("evalplus", "official"), help="write samples for the public tools")
     top.add_argument("--export_dir", type=Path, default=Path("samples"), metavar="DIR", help="where they go (default samples/)")
@@ -75,6 +80,16 @@ def main(argv: Sequence[str]) -> int:
     keep_freed_memory()
     args = _parser().parse_args(argv)
     config, names = _config(args), [n.strip() for n in args.benchmarks.split(",") if n.strip()]
+    if args.batch_size < 1:
+        raise UserError(
+            f"--batch_size {args.batch_size}: at least one sequence has to be decoded", "command line", "see ucoder eval --help"
+        )
+    if args.skills is None:
+        args.skills = args.model == "seedling" and "seedling" in names and config.limit is None
+    if not names and not args.skills:
+        raise UserError(
+            "no benchmark is named, and no skills are asked for", "command line", "name some with --benchmarks, or add --skills"
+        )
     benchmarks = {name: load_benchmark(name, config.limit, fetch=True) for name in names}
     if args.export == "evalplus" and not all(normal_name(name) in EVALPLUS for name in names):
         raise UserError(f"evalplus knows only {', '.join(EVALPLUS)}", "--export", "use --export official for the others")
@@ -90,13 +105,14 @@ def main(argv: Sequence[str]) -> int:
         "versions": versions(),
     }
     started, console = time.monotonic(), make_console()
-    results, skills = _measure(args, path, config, benchmarks, record["model_hash"], console)
+    benchmarks = {name: benchmark if args.export else scorable(benchmark) for name, benchmark in benchmarks.items()}
     for name, benchmark in benchmarks.items():
         if isinstance(benchmark, Unavailable):
-            console.print(f"{name}: unavailable. {benchmark.reason}; {benchmark.remedy}", markup=False, soft_wrap=True)
+            _say_unavailable(console, name, benchmark.reason, benchmark.remedy)
+    results, skills = _measure(args, path, config, benchmarks, record["model_hash"], console)
     for name, result in results.items():
         if "unavailable" in result.metrics:
-            console.print(f"{name}: unavailable. {result.metrics['unavailable']}; {result.metrics['remedy']}", markup=False, soft_wrap=True)
+            _say_unavailable(console, name, result.metrics["unavailable"], result.metrics["remedy"])
         if args.export:
             benchmark = benchmarks[name]
             assert isinstance(benchmark, Benchmark)
@@ -119,6 +135,10 @@ def main(argv: Sequence[str]) -> int:
         write_atomically(args.json, json.dumps(record, indent=1, default=clean) + "\n")
         console.print(f"written to {args.json}", markup=False, soft_wrap=True)
     return 0
+
+
+def _say_unavailable(console: Any, name: str, reason: str, remedy: str) -> None:
+    console.print(f"{name}: unavailable. {reason}; {remedy}", markup=False, soft_wrap=True)
 
 
 def _config(args: argparse.Namespace) -> EvalsConfig:
@@ -159,8 +179,7 @@ def _measure(
                 results[name] = found
             else:
                 wanted[name] = benchmark
-    want_skills = args.skills or args.model == "seedling"
-    if not wanted and not want_skills:
+    if not wanted and not args.skills:
         return results, {}
 
     from probing.models import ModelError, load_model, render_chat
@@ -177,7 +196,7 @@ def _measure(
                 if cache:
                     cache.put(benchmark, config, results[name])
             skills = {}
-            if want_skills:
+            if args.skills:
                 skills = measure_skills(sampler, lambda text: render_chat(tokenizer, text), config.seed, partial(_bar, console))
                 skills |= _compile_figure(results.get("seedling") or evaluate(sampler, tokenizer, sandbox, _bench(), COMPILE_CONFIG))
     except (ModelError, SamplerError, SandboxError) as error:

@@ -4,6 +4,7 @@ scorer is called where it is there. Where it is not, the result is `unavailable`
 
 from __future__ import annotations
 
+import http.client
 import json
 import shutil
 import subprocess
@@ -45,6 +46,11 @@ class ExternalBenchmark(Benchmark, ABC):
         """The official scorer's verdicts."""
 
 
+def scorable(benchmark: Benchmark | Unavailable) -> Benchmark | Unavailable:
+    """The benchmark, or why it cannot be scored: asked before anything is sampled for it."""
+    return (benchmark.unavailable() if isinstance(benchmark, ExternalBenchmark) else None) or benchmark
+
+
 class BigCodeBenchmark(ExternalBenchmark):
     """BigCodeBench, scored by `bigcodebench.evaluate` (bigcodebench 0.2) on this machine, in the environment that it asks for."""
 
@@ -69,7 +75,12 @@ class BigCodeBenchmark(ExternalBenchmark):
             samples = Path(folder) / "samples.jsonl"
             samples.write_text(self.export([(t, [(text, None) for text in group]) for t, group in answers]))
             words = [self.COMMAND, "--execution", "local", "--split", self.split, "--subset", self.subset, "--samples", str(samples)]
-            done = subprocess.run(words, capture_output=True, text=True, timeout=SCORER_HOURS * 3600, check=False)
+            try:
+                done = subprocess.run(words, capture_output=True, text=True, timeout=SCORER_HOURS * 3600, check=False)
+            except subprocess.TimeoutExpired:
+                raise UserError(
+                    f"{self.COMMAND} was not done after {SCORER_HOURS} hours", self.name, "score fewer samples at a time"
+                ) from None
             written = samples.with_name("samples_eval_results.json")
             if done.returncode != 0 or not written.is_file():
                 raise UserError(
@@ -97,14 +108,20 @@ class FullStackBenchmark(ExternalBenchmark):
     """FullStackBench, scored by a SandboxFusion server as in `src/main.py` of github.com/bytedance/FullStackBench at f2b626d."""
 
     TIMEOUT_SECONDS = 180.0
+    GREETING_SECONDS = 10.0
 
     def unavailable(self) -> Unavailable | None:
-        if self.sandbox.get("url"):
-            return None
-        remedy = (
-            "docker run -d --rm -p 8080:8080 volcengine/sandbox-fusion:server-20241202, then set SANDBOX_FUSION_URL=http://localhost:8080"
-        )
-        return Unavailable(self.name, "no SandboxFusion server is named", remedy)
+        start = "docker run -d --rm -p 8080:8080 volcengine/sandbox-fusion:server-20241202"
+        url = str(self.sandbox.get("url") or "")
+        if not url:
+            return Unavailable(self.name, "no SandboxFusion server is named", f"{start}, then set SANDBOX_FUSION_URL=http://localhost:8080")
+        try:
+            with urllib.request.urlopen(url, timeout=self.GREETING_SECONDS):
+                return None
+        except urllib.error.HTTPError:
+            return None  # it speaks: that is all that was asked
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            return Unavailable(self.name, f"no SandboxFusion server answers at SANDBOX_FUSION_URL={url} ({error})", f"start one: {start}")
 
     def judge(self, answers: Answers) -> Verdicts:
         return [[self._submit(task, text) for text in group] for task, group in answers]
@@ -118,7 +135,7 @@ class FullStackBenchmark(ExternalBenchmark):
         try:
             with urllib.request.urlopen(request, timeout=self.TIMEOUT_SECONDS) as reply:
                 return bool(json.load(reply)["accepted"])
-        except (urllib.error.URLError, TimeoutError, ValueError, KeyError):
+        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
             return None
 
     def export(self, answers: Sequence[tuple[EvalTask, Sequence[tuple[str, str | None]]]]) -> str:

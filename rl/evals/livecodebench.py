@@ -226,12 +226,19 @@ def window(options: str) -> tuple[str, str, str]:
     release, first, last = words[0] or max(RELEASES), words[1] or "0001-01-01", words[2] or "9999-12-31"
     if release not in RELEASES:
         raise UserError(f"LiveCodeBench has no release {release!r}", "benchmarks", f"known: {', '.join(RELEASES)}")
-    for date in (first, last):
-        try:
-            datetime.date.fromisoformat(date)
-        except ValueError:
-            raise UserError(f"{date!r} is no date", "benchmarks", "write livecodebench:v6:2024-08-01:2025-05-01") from None
+    first, last = (_iso_date(date) for date in (first, last))
+    if first > last:
+        raise UserError(
+            f"the window from {first} to {last} is empty", "benchmarks", "write livecodebench:RELEASE:FROM:TO, the earlier date first"
+        )
     return release, first, last
+
+
+def _iso_date(text: str) -> str:
+    try:
+        return datetime.date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise UserError(f"{text!r} is no date", "benchmarks", "write livecodebench:v6:2024-08-01:2025-05-01") from None
 
 
 @functools.cache
@@ -246,4 +253,6 @@ def load(name: str = "livecodebench", options: str = "", fetch: bool = False) ->
             return Unavailable(name, f"no livecodebench/{file} in $UCODER_DATA, shared/data or the Hub's cache", remedy)
         paths.append(path)
     tasks = [task_of(row) for path in paths for row in read_rows(path) if first <= re.sub("T.*", "", row["contest_date"]) <= last]
+    if not tasks:
+        raise UserError(f"LiveCodeBench {release} has no problem from {first} to {last}", "benchmarks", "choose another window")
     return LiveBenchmark(name, tuple(tasks), f"{release} {first}..{last} {paths[0].parent}", SANDBOX)

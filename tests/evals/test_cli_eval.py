@@ -14,9 +14,9 @@ from probing.samplers.base import Completion
 from rewards.sandbox import Sandbox
 from rl.cli import main
 from rl.config import EvalsConfig
-from rl.evals import skills
+from rl.evals import fullstackbench, skills
 from rl.evals.cache import Cache, model_hash
-from rl.evals.runner import score
+from rl.evals.runner import EvalResult, score
 from rl.evals.seedling import problems, rated_statements
 from tests.evals.toys import TOY, fenced
 
@@ -29,6 +29,9 @@ from tests.evals.toys import TOY, fenced
         (["--temperature", "-1"], "--temperature"),
         (["--model", "./nowhere"], "no model at ./nowhere"),
         (["--benchmarks", "seedling", "--export", "evalplus"], "--export"),
+        (["--batch_size", "0"], "--batch_size"),
+        (["--benchmarks", "", "--no-skills"], "--benchmarks"),
+        (["--benchmarks", "humaneval:v2"], "humaneval takes no options"),
     ],
 )
 def test_mistakes_end_in_one_screen(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -36,6 +39,30 @@ def test_mistakes_end_in_one_screen(words: list[str], said: str, capsys: pytest.
         main(["eval", *words])
     assert left.value.code == 2
     assert said in capsys.readouterr().err
+
+
+def test_what_cannot_be_scored_is_said_and_not_sampled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {"id": 1, "content": "Write hello.", "labels": {}, "test": {}, "canonical_solution": ""}
+    (tmp_path / "fsb_en.jsonl").write_text(json.dumps(row) + "\n")
+    monkeypatch.setenv("UCODER_DATA", str(tmp_path))
+    monkeypatch.delenv("SANDBOX_FUSION_URL", raising=False)
+    monkeypatch.setattr("probing.models.load_model", lambda *_: pytest.fail("a model was loaded for nothing"))
+    fullstackbench.load.cache_clear()
+    out = tmp_path / "out.json"
+    words = ["--benchmarks", "fullstackbench,bigcodebench_complete", "--json", str(out), "--cache", str(tmp_path / "cache")]
+    assert main(["eval", *words]) == 0
+    said = capsys.readouterr().out
+    assert "fullstackbench: unavailable" in said and "docker run" in said and "bigcodebench_complete: unavailable" in said
+    found = json.loads(out.read_text())["benchmarks"]
+    assert all(set(figures) == {"unavailable", "remedy"} for figures in found.values())
+
+
+def test_a_result_without_a_scorer_is_not_kept(tmp_path: Path) -> None:
+    absent = EvalResult("toy", {"unavailable": "x", "remedy": "y", "samples": 1}, [])
+    Cache(tmp_path, "f" * 64).put(TOY, EvalsConfig(samples=1), absent)
+    assert not list(tmp_path.rglob("*.json"))
 
 
 def test_a_result_is_computed_once_and_depends_on_everything(tmp_path: Path, sandbox: Sandbox) -> None:

@@ -133,3 +133,11 @@ def test_fullstackbench_asks_the_server_in_its_own_terms(data: Path, sandbox: Sa
     first = fusion[0]
     assert (first["path"], first["dataset"], first["id"]) == ("/submit", "FullStackBench", 7)
     assert first["config"]["provided_data"] == FULL[0] and first["config"]["dataset_type"] == "AutoEvalDataset"
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "nonsense"])
+def test_a_server_that_does_not_answer_gives_no_number(data: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("SANDBOX_FUSION_URL", url)
+    fullstackbench.load.cache_clear()
+    metrics = run(sandbox, "fullstackbench", ["x"]).metrics
+    assert url in metrics["unavailable"] and "pass@1" not in metrics

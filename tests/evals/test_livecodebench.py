@@ -119,9 +119,17 @@ def test_release_and_window_choose_the_problems(data: Path) -> None:
     assert [t.id for t in loaded("livecodebench:release_v2:2024-05-01:2024-08-31").tasks] == ["sum"]
     absent = load_benchmark("livecodebench:v3")
     assert isinstance(absent, Unavailable) and "test3.jsonl" in absent.reason
-    for wrong in ("livecodebench:v9", "livecodebench:v1:yesterday"):
+    assert [t.id for t in loaded("livecodebench:v2:20240901").tasks] == ["pair"], "any ISO form of a date"
+    for wrong in ("v9", "v1:yesterday", "v2:2024-12-01:2024-01-01", "v2:1999-01-01:1999-12-31"):
         with pytest.raises(UserError):
-            load_benchmark(wrong)
+            load_benchmark(f"livecodebench:{wrong}")
+
+
+def test_a_file_that_is_cut_is_said_to_be_so(data: Path) -> None:
+    (data / "livecodebench" / "test.jsonl").write_text(json.dumps(SUM)[:-20])
+    livecodebench.load.cache_clear()
+    with pytest.raises(UserError, match="cannot be read"):
+        load_benchmark("livecodebench:v1")
 
 
 def test_prompt_shows_starter_code_and_statement(data: Path) -> None:
