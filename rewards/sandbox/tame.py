@@ -16,7 +16,9 @@ import copy
 import importlib
 import opcode
 import random
+import re
 import types
+import typing
 from collections.abc import Callable
 from typing import Any
 
@@ -148,6 +150,19 @@ def is_tame(code: types.CodeType) -> bool:
     return names.isdisjoint(_DELICATE) or not any(_misuses(item, imports) for item in pending)
 
 
+def _reset_typing() -> None:
+    """Empty typing's caches: List[True] would be what another program knows as List[1]."""
+    for clear in typing._cleanups:  # type: ignore[attr-defined]
+        clear()
+
+
+_RESETS: dict[str, Callable[[], None]] = {
+    "random": lambda: random.seed(clock.chance.seed),
+    "re": re.purge,  # a pattern that was compiled with flags 2 answers for flags 2.0
+    "typing": _reset_typing,
+}
+
+
 def _misuses(code: types.CodeType, imports: bool) -> bool:
     """True when a delicate name is more than what World can stand for.
 
@@ -196,7 +211,7 @@ class World:
 
     def __init__(self) -> None:
         self.escape = Escape()
-        self.uses_random = False
+        self._used: set[str] = set()  # modules that keep something between calls, and that were imported since they were last reset
         self._facades: dict[str, types.ModuleType] = {}
         self._builtins = {name: getattr(builtins, name) for name in BUILTINS.split()} | _exceptions
         self._builtins["type"] = self._type  # bound methods: no attribute of theirs can be set
@@ -206,9 +221,8 @@ class World:
     def namespace(self) -> dict[str, Any]:
         """Globals of a new program."""
         self.escape.happened = False
-        if self.uses_random:
-            random.seed(clock.chance.seed)
-            self.uses_random = False
+        while self._used:
+            _RESETS[self._used.pop()]()
         return {"__name__": "program", "__builtins__": self._builtins.copy()}
 
     def _type(self, *arguments: Any, **options: Any) -> type:
@@ -226,7 +240,7 @@ class World:
         return _deepcopy(value)
 
     def _importer(self) -> Callable[..., types.ModuleType]:
-        escape, facades = self.escape, self._facades
+        escape, facades, used = self.escape, self._facades, self._used
 
         def import_listed(
             name: str, global_names: Any = None, local_names: Any = None, wanted: Any = (), level: int = 0
@@ -234,8 +248,8 @@ class World:
             if name not in _members or level:
                 escape.happened = True
                 raise ImportError(name)
-            if name == "random":
-                self.uses_random = True
+            if name in _RESETS:
+                used.add(name)
             if name not in facades:
                 facades[name] = self._facade(name)
             return facades[name]

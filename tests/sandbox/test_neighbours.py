@@ -60,6 +60,8 @@ SPOILERS: dict[str, tuple[str, bool]] = {
         "from typing import Literal\ndef f(x):\n    Literal[bytes(120 << 20)]\n    return 1",
         True,
     ),
+    "what typing remembers": ("from typing import List, Optional\nList[1], Optional[1], List[0.0]" + END, True),
+    "what re remembers": ("import re\nre.compile('a', 2)" + END, True),
     "a busy wait that leaves garbage": ("def f(x):\n    for _ in range(40_000):\n        c = []\n        c.append(c)\n    return 1", True),
 }
 VICTIMS = [
@@ -75,6 +77,14 @@ VICTIMS = [
     ),
     ("def f(x):\n    try:\n        return len(bytes(80 << 20))\n    except Exception:\n        return 'too little'", "83886080"),
     ("import copy\ndef f(x):\n    return copy.deepcopy([[x]])", "[[3]]"),
+    (
+        "from typing import List\ndef f(x):\n    return str(List[True]), str(List[-0.0])",
+        "('typing.List[True]', 'typing.List[-0.0]')",
+    ),
+    (
+        "import re\ndef f(x):\n    try:\n        return str(re.match('a', 'A', 2.0))\n    except TypeError:\n        return 'odd flags'",
+        "'odd flags'",
+    ),
 ]
 
 
