@@ -237,7 +237,10 @@ class Canonicaliser:
     def _plain_text(self, value: Any, depth: int) -> str:
         if _type(value) in _ZONED and value.tzinfo is not None and _type(value.tzinfo) is not datetime.timezone:
             raise Unserialisable("a time zone of a type without canonical form")
-        text = _repr(value)
+        try:
+            text = _repr(value)
+        except ValueError as error:  # a range whose ends have too many digits
+            raise TooLarge("an integer with too many digits") from error
         self._spend(_len(text))
         return text
 
