@@ -30,7 +30,7 @@ class SandboxConfig(BaseModel):
     seconds_per_run: float | None = Field(None, gt=0, description="clock time for one run() call; what is left then is missing")
     memory_mb: int = Field(512, ge=64, le=65536, description="address space of a child beyond its interpreter")
     output_kb: int = Field(256, ge=1, le=65536, description="printed output, and canonical text of a result, for one call")
-    source_kb: int = Field(1024, ge=1, le=8192, description="longest program that is accepted; longer ones are refused")
+    source_kb: int = Field(1024, ge=1, le=1536, description="longest program that is accepted; longer ones are refused")
     scratch_mb: int = Field(
         16, ge=1, le=4096, description="private scratch folder (only inside bubblewrap; elsewhere nothing can be written)"
     )

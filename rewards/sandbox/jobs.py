@@ -12,7 +12,8 @@ from rewards.sandbox import wire
 from rewards.sandbox.config import SandboxConfig
 from rewards.sandbox.worker import Reply
 
-INPUT_BYTES = 16 << 20  # all input texts of one program
+INPUT_BYTES = 16 << 20  # all input texts of one program, at most four bytes a character
+ITEM_BYTES = 16  # what a request needs beside each text, at most
 KINDS = {
     wire.VALUE: Kind.VALUE,
     wire.EXCEPTION: Kind.EXCEPTION,
@@ -60,6 +61,7 @@ class Job:
         "outcomes",
         "program",
         "recalled",
+        "request_bytes",
         "seconds",
         "strict_outcomes",
         "timeouts",
@@ -77,10 +79,15 @@ class Job:
         self.fast_outcomes: list[Outcome | None] | None = None  # what the fast lane said, while the strict lane checks it
         self.strict_outcomes: list[Outcome | None] | None = None  # what the strict lane said first, when that was something else
         self.fast = config.fast_lane and not any(words in program.code for words in WILD)  # a guess; the child's check (tame.py) decides
+        input_bytes = 4 * sum(map(len, program.inputs)) + ITEM_BYTES * len(program.inputs)
+        self.request_bytes = input_bytes + 4 * (len(program.code) + len(program.entry)) + 4 * ITEM_BYTES  # at most
         if len(program.code) > config.source_kb << 10:
             self.finish(Outcome(Kind.REFUSED, f"source longer than {config.source_kb} KB"))
-        elif sum(map(len, program.inputs)) > INPUT_BYTES // 4:
-            raise ValueError(f"the inputs of one program ({program.entry}) exceed {INPUT_BYTES >> 22} million characters: split them")
+        elif input_bytes > INPUT_BYTES:
+            raise ValueError(
+                f"the inputs of one program ({program.entry}) exceed {INPUT_BYTES >> 22} million characters, {ITEM_BYTES // 4} for each "
+                "input included: split them"
+            )
 
     @property
     def done(self) -> bool:
@@ -122,9 +129,13 @@ class Job:
         self.outcomes = [result if o is None else o for o in self.outcomes]
         self.undecided = 0
 
+    def longest_text(self) -> int:
+        """Characters of the longest outcome text that an honest child writes."""
+        return min(self.config.output_kb << 10, self.config.digest_over) + TEXT_SLACK
+
     def take(self, first: int, texts: list[str]) -> None:
         """Outcome texts of consecutive positions of `todo`, from the `first`-th."""
-        limit = (self.config.output_kb << 10) + TEXT_SLACK
+        limit = self.longest_text()
         if self.todo is None and first == 0 and len(texts) == len(self.outcomes):
             self.outcomes = [outcome(text, limit) for text in texts]
             self.undecided = 0
@@ -139,9 +150,11 @@ class Job:
         """What one frame says of this program. seconds: what its child took, by another's clock. Raises ValueError or struct.error."""
         if kind == wire.RESULTS:
             (first,) = wire.FIRST.unpack(payload[: wire.FIRST.size])
+            if payload.count(b"\n") > len(self.outcomes) + wire.FIRST.size:  # not to be split: it would fill our memory
+                raise ValueError("more results than inputs")
             self.take(first, payload[wire.FIRST.size :].decode().split("\n"))
         elif kind == wire.WHOLE:
-            self.finish(outcome(payload.decode(), (self.config.output_kb << 10) + TEXT_SLACK))
+            self.finish(outcome(payload.decode(), self.longest_text()))
         elif kind == wire.DONE:
             (claimed,) = wire.SECONDS.unpack(payload)
             self.seconds += claimed if 0 <= claimed <= seconds else seconds

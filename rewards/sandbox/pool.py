@@ -24,7 +24,8 @@ from rewards.sandbox.worker import Reply, Unit, Worker
 
 logger = logging.getLogger(__name__)
 WINDOW = 4096  # programs that may be under way or waiting for their turn to be handed out
-LEAST_BATCH = 8  # programs in a shared child, while there are so many: below, its fork costs more than waiting for it
+LEAST_BATCH = 8  # quick programs in a shared child, while there are so many: below, its fork costs more than waiting for it
+WORTH_A_FORK = 0.02  # seconds of work beside which a fork costs little: slow programs spread over the workers in smaller batches
 MAX_STARTS = 3  # consecutive failures to start a worker before giving up
 
 
@@ -33,7 +34,6 @@ class Pool:
 
     def __init__(self, config: SandboxConfig, layers: walls.Layers, hash_seed: int) -> None:
         self.config, self.layers, self.hash_seed = config, layers, hash_seed
-        self.numbers = itertools.count()
         self.counts: Counter[str] = Counter()  # programs by lane, worker deaths, outcomes by kind
         self.workers = [self._start() for _ in range(config.workers)]
         self.failed_starts = 0
@@ -41,7 +41,7 @@ class Pool:
         self.cache = Cache(config.cache_dir, config, hash_seed) if config.cache_dir is not None else None
 
     def _start(self) -> Worker:
-        return Worker(self.config, self.layers, self.hash_seed, next(self.numbers))
+        return Worker(self.config, self.layers, self.hash_seed)
 
     def wait_ready(self) -> None:
         """Block until every worker answers."""
@@ -101,6 +101,7 @@ class Run:
         self.strict: deque[Job] = deque()
         self.known: dict[Program, Job] = {}  # recent programs: an identical one is not run again
         self.exhausted = False
+        self.least_batch = LEAST_BATCH
         self.started = time.monotonic()
 
     def executions(self) -> Iterator[Execution]:
@@ -163,8 +164,11 @@ class Run:
     def next_unit(self) -> Unit:
         if self.strict:
             return self.unit([self.strict.popleft()], strict=True)
-        size = min(self.config.fast_batch, max(LEAST_BATCH, -(-len(self.fast) // (2 * self.config.workers))))
-        return self.unit([self.fast.popleft() for _ in range(min(size, len(self.fast)))], strict=False)
+        size = min(self.config.fast_batch, max(self.least_batch, -(-len(self.fast) // (2 * self.config.workers))))
+        jobs, room = [self.fast.popleft()], wire.REQUEST_BYTES - wire.LENGTH.size
+        while self.fast and len(jobs) < size and (room := room - jobs[-1].request_bytes) >= self.fast[0].request_bytes:
+            jobs.append(self.fast.popleft())
+        return self.unit(jobs, strict=False)
 
     def unit(self, jobs: list[Job], strict: bool) -> Unit:
         suites: dict[tuple[str, ...], int] = {}
@@ -181,6 +185,8 @@ class Run:
             if not reply.confined:
                 self.lose(jobs)
                 continue
+            if not reply.unit.strict:
+                self.least_batch = max(1, min(LEAST_BATCH, int(WORTH_A_FORK * len(jobs) / max(reply.seconds, 1e-6))))
             for job in settle(jobs, reply):
                 stays = job.fast and self.pool.fast_lane
                 self.pool.counts["moved"] += not stays and not reply.unit.strict and job.fast_outcomes is None
