@@ -156,6 +156,7 @@ class Runner:
         try:
             compiled = _compile(code, "<program>", "exec", dont_inherit=True)
         except (SyntaxError, ValueError, MemoryError, RecursionError, OverflowError) as error:
+            self.failed(error)
             return None, refuse("does not compile: " + _class_name(_type(error)))
         if self.world is not None and not tame.is_tame(compiled):
             self.world.escape.happened = True

@@ -123,9 +123,11 @@ def drop_capabilities(machine: str) -> None:
 
 
 def set_limits(limits: list[tuple[int, int]]) -> None:
-    """(resource, value) pairs that bind from now on, for good: soft equals hard."""
+    """(resource, value) pairs that bind from now on, for good: soft equals hard. A tighter limit that is there already stays."""
     for number, value in limits:
-        resource.setrlimit(number, (value, value))
+        hard = resource.getrlimit(number)[1]
+        least = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(number, (least, least))
 
 
 def drop_groups(gid: int) -> None:
@@ -140,6 +142,16 @@ def drop_identity(uid: int) -> None:
 
 
 def steady_heap() -> None:
-    """Let malloc keep what is freed: giving it back and taking it again costs page faults."""
+    """Let malloc keep what is freed: giving it back and taking it again costs page faults. Does nothing where libc is not GNU's."""
+    mallopt = getattr(libc, "mallopt", lambda option, value: 1)
     for option, value in ((_M_MMAP_THRESHOLD, 32 << 20), (_M_TRIM_THRESHOLD, 256 << 20)):
-        libc.mallopt(option, value)
+        mallopt(option, value)
+
+
+def children() -> list[int]:
+    """Pids of this thread's children, orphans that were given to it included; empty where the kernel does not tell."""
+    try:
+        with open("/proc/thread-self/children") as file:
+            return [int(pid) for pid in file.read().split()]
+    except OSError:
+        return []

@@ -121,9 +121,8 @@ def environment(hash_seed: int) -> dict[str, str]:
     return {"PYTHONHASHSEED": str(hash_seed), "LC_ALL": "C.UTF-8", "TZ": "UTC", "HOME": "/tmp", "PATH": "/nowhere"}
 
 
-def resource_limits(config: SandboxConfig, layers: Layers) -> list[tuple[int, int]]:
+def resource_limits(config: SandboxConfig) -> list[tuple[int, int]]:
     """(resource, value) for every zygote, and so for its children."""
-    own = layers.real_uid or layers.bwrap is not None  # else the limit counts all that the user runs
     return [
         (resource.RLIMIT_AS, (config.memory_mb << 20) + OVERHEAD_BYTES),
         (resource.RLIMIT_NOFILE, 64),
@@ -131,13 +130,19 @@ def resource_limits(config: SandboxConfig, layers: Layers) -> list[tuple[int, in
         (resource.RLIMIT_STACK, 8 << 20),
         (resource.RLIMIT_MEMLOCK, 0),
         (resource.RLIMIT_MSGQUEUE, 0),
-        (resource.RLIMIT_NPROC, 64 if own else threads_of_user() + 512),
     ]
 
 
 def child_limits(config: SandboxConfig, layers: Layers) -> list[tuple[int, int]]:
-    """(resource, value) for children alone (a zygote writes its last words to a file); processor time is set for each unit."""
-    return [(resource.RLIMIT_FSIZE, (config.scratch_mb << 20) if layers.bwrap else 0)]
+    """(resource, value) for children alone: a zygote writes its last words to a file, and has to fork however much its user runs.
+
+    Processor time is set for each unit.
+    """
+    own = layers.real_uid or layers.bwrap is not None  # else the limit counts all that the user runs
+    return [
+        (resource.RLIMIT_FSIZE, (config.scratch_mb << 20) if layers.bwrap else 0),
+        (resource.RLIMIT_NPROC, 64 if own else threads_of_user() + 512),
+    ]
 
 
 def threads_of_user() -> int:

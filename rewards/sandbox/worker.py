@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import itertools
 import json
 import marshal
 import mmap
@@ -23,6 +25,8 @@ from rewards.sandbox.config import SandboxConfig, SandboxError
 from rewards.sandbox.namespaces import FIRST_UID, UIDS
 
 START_SECONDS = 120.0
+SIZE_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL  # reading what was cut off would kill us
+_numbers = itertools.count()  # of this process's workers: no two have the same user
 GRACE_SECONDS = 5.0  # beyond a unit's own deadlines, before the zygote itself counts as stuck
 
 
@@ -58,13 +62,14 @@ class Reply:
 class Worker:
     """One zygote with its slots."""
 
-    def __init__(self, config: SandboxConfig, layers: walls.Layers, hash_seed: int, number: int) -> None:
+    def __init__(self, config: SandboxConfig, layers: walls.Layers, hash_seed: int) -> None:
         self.units: list[Unit | None] = [None] * wire.SLOTS
         self.order: list[int] = []  # slots in the order in which they were sent
         self.errors = os.memfd_create("errors", os.MFD_CLOEXEC)
-        descriptors = [os.memfd_create("slot", os.MFD_CLOEXEC) for _ in range(wire.SLOTS)]
+        descriptors = [os.memfd_create("slot", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING) for _ in range(wire.SLOTS)]
         for descriptor in descriptors:
             os.ftruncate(descriptor, wire.SLOT_BYTES)
+            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, SIZE_SEALS)
         self.slots = [mmap.mmap(descriptor, wire.SLOT_BYTES) for descriptor in descriptors]
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
@@ -78,7 +83,7 @@ class Worker:
                 cwd="/",
                 start_new_session=True,
             )
-            settings = self._settings(config, layers, number)
+            settings = self._settings(config, layers)
             socket.send_fds(self.control, [json.dumps(settings).encode()], descriptors)
         except OSError as error:
             raise SandboxError(f"a sandbox worker does not start: {error}") from error
@@ -90,8 +95,8 @@ class Worker:
         self.deadline = time.monotonic() + START_SECONDS
 
     @staticmethod
-    def _settings(config: SandboxConfig, layers: walls.Layers, number: int) -> dict[str, Any]:
-        uid = FIRST_UID + (os.getpid() * 1024 + number) % UIDS if layers.real_uid else None
+    def _settings(config: SandboxConfig, layers: walls.Layers) -> dict[str, Any]:
+        uid = FIRST_UID + (os.getpid() * 1024 + next(_numbers)) % UIDS if layers.real_uid else None
         return {
             "seccomp": layers.seccomp.hex(),
             "uid": uid,
@@ -102,7 +107,7 @@ class Worker:
             "readable": walls.readable_paths(),
             "machine": platform.machine(),
             "stdlib_hidden": uid is not None and layers.bwrap is None and not walls.readable_by_others(sys.base_prefix),
-            "limits": walls.resource_limits(config, layers),
+            "limits": walls.resource_limits(config),
             "child_limits": walls.child_limits(config, layers),
             "memory_bytes": config.memory_mb << 20,
             "digits": config.significant_digits,
@@ -172,7 +177,9 @@ class Worker:
         return lines[-1] if lines else "no message"
 
     def close(self) -> None:
-        """End the zygote and everything below it."""
+        """End the zygote and everything below it. Harmless when that was done before."""
+        if self.errors < 0:
+            return
         self.control.close()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
@@ -181,3 +188,4 @@ class Worker:
         for slot in self.slots:
             slot.close()
         os.close(self.errors)
+        self.errors = -1

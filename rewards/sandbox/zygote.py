@@ -81,7 +81,7 @@ class Zygote:
     """Forks, watches and reaps children, one at a time."""
 
     def __init__(self, control: socket.socket, slots: list[Slot], settings: dict[str, Any]) -> None:
-        self.control, self.slots, self.settings = control, slots, settings
+        self.control, self.slots, self.settings, self.pid = control, slots, settings, os.getpid()
         self.confined_read, self.confined_write = os.pipe2(os.O_NONBLOCK)
         code = bytes.fromhex(settings["seccomp"])
         self.seccomp = confine.SeccompProgram(code) if code else None
@@ -105,7 +105,7 @@ class Zygote:
     def scratch_state(self) -> tuple[int, ...]:
         """What changes with whatever is done in the scratch folder, or to it."""
         status = os.stat(self.settings["scratch"])
-        return status.st_size, status.st_nlink, status.st_mtime_ns, status.st_ctime_ns, status.st_mode
+        return status.st_size, status.st_nlink, status.st_atime_ns, status.st_mtime_ns, status.st_ctime_ns, status.st_mode
 
     def serve(self) -> None:
         """Run units until the parent hangs up."""
@@ -128,11 +128,17 @@ class Zygote:
             self.fresh_scratch()
 
     def kill_rest(self, pid: int) -> bool:
-        """Kill what outlived its child, where no filter refused to fork. False where only its process group is known."""
+        """Kill what outlived its child, where no filter refused to fork. False when there is nobody whom we know of."""
         own_pids: bool = self.settings["own_pids"]
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(-1 if own_pids else -pid, signal.SIGKILL)  # everything in this pid namespace but its first two processes
-        return own_pids
+        if own_pids:
+            return True
+        left = confine.children()  # those that left the group
+        for orphan in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(orphan, signal.SIGKILL)
+        return bool(left)
 
     def be_child(self, slot: int, strict: bool, processor: float) -> None:
         """Confine this process, run the unit, and end without any clean-up that a program could hook."""
@@ -154,19 +160,23 @@ class Zygote:
     def confine(self, processor: float) -> None:
         """What the zygote, which has to fork, mount and kill, could not give up for its children."""
         settings = self.settings
+        null = os.open("/dev/null", os.O_RDWR)  # of this child's own: flags and locks of an open file outlive who set them
         os.setpgid(0, 0)
         seconds = int(processor) + 1  # rounded up: a net under the zygote's deadlines
         confine.set_limits([*settings["child_limits"], (resource.RLIMIT_CPU, seconds)])
-        os.dup2(settings["null"], 2)
         if settings["uid"] is not None:
             confine.drop_identity(settings["uid"])
         confine.prctl(confine.PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != self.pid:  # the zygote died before it could be missed
+            os._exit(1)
         confine.prctl(confine.PR_SET_DUMPABLE, 0)
         confine.drop_capabilities(settings["machine"])
         if self.ruleset >= 0:
             confine.landlock_restrict(self.ruleset)
         if self.seccomp is not None:
             self.seccomp.load()
+        for number in (0, 1, 2):
+            os.dup2(null, number)
 
     def was_confined(self) -> int:
         """1 when the last child reported, before it read its request, that it is confined."""
@@ -236,7 +246,6 @@ def main(control_descriptor: int) -> None:
     message, ancillary, _, _ = control.recvmsg(1 << 16, socket.CMSG_SPACE(4 * wire.SLOTS))
     descriptors = array.array("i", b"".join(data for _, _, data in ancillary))
     settings = json.loads(message)
-    settings["null"] = os.open("/dev/null", os.O_RDWR)
     warnings.simplefilter("ignore")
     confine.prctl(confine.PR_SET_DUMPABLE, 0)
     confine.prctl(confine.PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -79,6 +79,14 @@ def test_twice_lost_is_missing_and_not_wrong(monkeypatch: pytest.MonkeyPatch) ->
         assert execution.outcomes[0].kind is Kind.INFRASTRUCTURE
 
 
+def test_workers_that_do_not_start_are_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rewards.sandbox.layers.BOOTSTRAP", "raise OSError('no zygote today')  # {0!r} {1}")
+    descriptors = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(SandboxError, match="do not start: OSError: no zygote today"), Sandbox(SandboxConfig(workers=2)):
+        pass
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+
+
 def test_a_run_has_a_deadline() -> None:
     config = SandboxConfig(workers=1, seconds_per_run=0.5, seconds_per_input=5, seconds_per_program=5)
     with Sandbox(config) as sandbox:
