@@ -46,6 +46,8 @@ WILD = [
     "def f(): return vars()",
     "import math\ndef f(): return math._x",
     "def f(): return memoryview(b'')",
+    "def f(x): return \uff45val('1')",  # a letter that Python reads as e
+    "def f(x): return x.gi_\uff46rame",
 ]
 TAME = [
     "def f(x): return x + 1",

@@ -129,6 +129,38 @@ ATTACKS: dict[str, tuple[set[Kind], str]] = {
         {V, X},
         "import codecs\ncodecs.register(lambda name: (lambda s, e='strict': (b'v99', 0),) * 4)\nreturn 'z'",
     ),
+    "exceptions thrown into the main thread": (
+        {V, X, K, T},
+        LIBC + "import threading\nmain = ctypes.c_ulong(threading.get_ident())\ndef throw():\n    while True:\n"
+        "        ctypes.pythonapi.PyThreadState_SetAsyncExc(main, ctypes.py_object(KeyboardInterrupt))\n        time.sleep(0.0001)\n"
+        "threading.Thread(target=throw, daemon=True).start()\nreturn 1",
+    ),
+    "an interpreter that is finalised": ({V, X, K, T}, LIBC + "ctypes.pythonapi.Py_FinalizeEx()\nreturn 1"),
+    "another interpreter": (
+        {V, X, K},
+        "import importlib\nlibrary = importlib.import_module('_xxsubinterpreters')\n"
+        "library.run_string(library.create(), 'import os; os._exit(0)')\nreturn 1",
+    ),
+    "a recursion limit too low for anyone": ({V, X, K}, "sys.setrecursionlimit(30)\nreturn 1"),
+    "results mapped over": (
+        {K},
+        RUNNER + LIBC + "libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]\n"
+        "area = runner.frames._area.obj\nlibc.mmap(ctypes.addressof(area), ctypes.sizeof(area), 3, 0x32, -1, 0)\nreturn 1",
+    ),
+    "results punched out": (
+        {V, K},
+        RUNNER + LIBC + "area = runner.frames._area.obj\n"
+        "return libc.madvise(ctypes.c_void_p(ctypes.addressof(area)), ctypes.c_size_t(ctypes.sizeof(area)), 9)",
+    ),
+    "asking a user who is not there": ({X}, "return input()"),
+    "reading what was typed": ({V}, "return os.read(0, 100), sys.stdin.read()"),
+    "a print that says it is empty": (
+        {T},
+        "class S(str):\n    def __len__(self): return 0\nwhile True: sys.stdout.write(S('x' * 1000))",
+    ),
+    "a range with too many digits": ({L}, "return range(10 ** 5000)"),
+    "a name that is a megabyte long": ({X}, "raise type('E' * (1 << 20), (Exception,), {})()"),
+    "a group of ten thousand exceptions": ({X}, "raise ExceptionGroup('g', [ValueError(n) for n in range(10_000)])"),
     "the runner's own functions replaced": (
         {V, K},
         RUNNER + "type(runner).flush = lambda *a: None\ntype(runner).write = lambda *a: None\nreturn 1",
@@ -154,6 +186,30 @@ capset prctl seccomp chmod fchmod chown link symlink mknod setxattr mlock mlocka
 rt_sigqueueinfo rt_tgsigqueueinfo process_madvise landlock_restrict_self syslog iopl ioperm modify_ldt openat2 sendmsg recvmsg
 splice vmsplice
 """
+
+
+# name: (kinds, source): what happens before any function can be called, also in a child that others share
+SOURCES: dict[str, tuple[set[Kind], str]] = {
+    "code that doubles at every level": (
+        {T, M, K, R},
+        "def f():\n" + "".join("    " * n + "try: pass\n" + "    " * n + "finally:\n" for n in range(1, 20)) + "    " * 20 + "pass\n",
+    ),
+    "a parser run down its stack": ({R, K, M, T}, "def f():\n    return " + "-" * 200_000 + "1"),
+    "brackets without end": ({R, K, M}, "x = " + "[" * 100_000 + "\ndef f(): pass"),
+    "an integer with too many digits": ({R}, "def f():\n    return " + "9" * 100_000),
+    "a hundred thousand constants": ({V, T, M}, "x = [" + "'a', 1, " * 50_000 + "]\ndef f():\n    return 1"),
+    "an encoding that is not there": ({V, R}, "# -*- coding: utf-7 -*-\n# +AAo-def f(): return 2\ndef f():\n    return 1"),
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_hostile_source(sandbox: Sandbox, name: str) -> None:
+    kinds, source = SOURCES[name]
+    honest = [Program(f"def f(x):\n    return x + {n}", "f", ("[1]",)) for n in range(4)]
+    [first, *others, alone] = sandbox.run([Program(source, "f", ("[]",)), *honest, Program("import os\n" + source, "f", ("[]",))])
+    assert [execution.outcomes[0].payload for execution in others] == ["1", "2", "3", "4"]
+    for execution in (first, alone):
+        assert execution.outcomes[0].kind in kinds, execution.outcomes[0]
 
 
 @pytest.mark.parametrize("name", ATTACKS)
