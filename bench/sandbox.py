@@ -21,7 +21,9 @@ import itertools
 import json
 import multiprocessing
 import os
+import shlex
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +35,7 @@ from bench.pools import data_folder
 from rewards.literals import parse_input
 from rewards.records import Program
 from rewards.sandbox import Sandbox, SandboxConfig
+from rl.run_folder import git_commit
 
 RESULTS = Path(__file__).parent / "results" / "sandbox.json"
 CHECK = "\n{test}\ndef run_own_tests():\n    check({entry})\n    return True\n"
@@ -219,6 +222,7 @@ def main() -> None:
     folder = data_folder()
     if folder is None:
         raise SystemExit("no benchmark data: set UCODER_DATA to a folder with humaneval/ and humanevalplus/ (see bench/pools.py)")
+    commit = git_commit()
     two_lane, strict = ours(True, arguments.isolation), ours(False, arguments.isolation)
     plain: dict[str, Callable[[Sequence[Case], int], float]] = {"floor": floor, "ours, two lanes": two_lane, "ours, strict": strict}
     suites: dict[str, tuple[Callable[[Path], list[Case]], dict[str, Callable[[Sequence[Case], int], float]]]] = {
@@ -247,7 +251,8 @@ def main() -> None:
             print(f"| {suite} | {name} | {row['programs_per_s']} | {row['ratio_floor']} | {row['ratio_human_eval']} |", flush=True)
     opened, closed = start_and_stop(arguments.workers, arguments.isolation)
     print(f"pool of {arguments.workers}: starts in {opened:.2f} s, stops in {closed:.2f} s")
-    document: dict[str, Any] = {"workers": arguments.workers, "repeats": arguments.repeats, "start_seconds": opened, "stop_seconds": closed}
+    document: dict[str, Any] = {"command": shlex.join(["python", "-m", "bench.sandbox", *sys.argv[1:]]), "commit": commit}
+    document |= {"workers": arguments.workers, "repeats": arguments.repeats, "start_seconds": opened, "stop_seconds": closed}
     with Sandbox(SandboxConfig(workers=1, isolation=arguments.isolation)) as sandbox:
         document["layers"] = sandbox.describe()
     document["rows"] = table
