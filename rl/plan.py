@@ -35,6 +35,8 @@ from rl.model_size import ModelSize, read_model_size
 
 BYTES_PER_TOKEN = 24  # token id, logprob and text in candidates.jsonl
 BYTES_PER_OUTCOME = 32  # one outcome in executions.jsonl
+DEVICES_A_MACHINE = 8
+STATE_POOLINGS = 2  # of `probing.hidden_states`
 TASKS = {
     "seedling": 200,
     "seedling_dev": 200,
@@ -99,7 +101,8 @@ def make_plan(
     launch = launch or ("ddp" if devices == 1 else "zero3" if size.parameters >= LARGE else "zero2")
     speed, speed_source = (tokens_per_second, "given") if tokens_per_second else sampling_speed(config, size, device, devices)
     flops, flops_source = training_flops(device)
-    run_speed = EXECUTIONS_PER_CORE_SECOND * config.sandbox.workers
+    machines = -(-devices // DEVICES_A_MACHINE)
+    run_speed = EXECUTIONS_PER_CORE_SECOND * config.sandbox.workers * machines
     p, s, g = config.problems, config.solutions, config.grpo
     kept, rated, inputs = p.count * shares.kept, p.count * max(shares.rated, shares.kept), config.suites.inputs
 
@@ -133,6 +136,7 @@ def make_plan(
     disk = config.rounds * (size.weight_bytes * (1 if g.weights_dtype == "bfloat16" else 2) + bank_tokens * BYTES_PER_TOKEN)
     disk += config.rounds * outcomes * BYTES_PER_OUTCOME
     disk += bank_tokens * BYTES_PER_TOKEN + 2 * size.parameters * 16  # a round's parts, and two trainer checkpoints with their optimizer
+    disk += kept * s.samples * state_bytes(config, size)  # until the round is trained
     return Plan(
         tuple(stages),
         config.rounds,
@@ -150,11 +154,17 @@ def make_plan(
             f"sampling {speed:,.0f} tokens/s ({speed_source})",
             f"training {flops * devices:.1e} FLOP/s ({flops_source}), a backward pass costing two forward passes",
             f"{PROMPT_TOKENS} tokens a prompt; {BYTES_PER_TOKEN} bytes a token, {BYTES_PER_OUTCOME} an outcome",
-            f"{config.sandbox.workers} sandbox workers (this machine's cores, unless set), {EXECUTIONS_PER_CORE_SECOND:,.0f} calls/s each",
+            f"{config.sandbox.workers} sandbox workers (this machine's cores, unless set) on each of {machines} machines, "
+            f"{EXECUTIONS_PER_CORE_SECOND:,.0f} calls/s each",
             f"{shares.kept:.0%} of proposals are kept, {shares.distinct:.0%} of samples are distinct programs ({shares.source})",
             *([] if shares.lengths else [f"answers take {shares.filled:.0%} of max_new_tokens ({shares.source})"]),
         ),
     )
+
+
+def state_bytes(config: Config, size: ModelSize) -> float:
+    """Bytes of the hidden states that the probe reads of one answer."""
+    return min(config.probe.layers, size.layers) * STATE_POOLINGS * size.hidden * 4
 
 
 def size_text(count: float) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -64,7 +64,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def write_records(path: Path, records: Iterable[Problem | TestSuite | Candidate | Verdict]) -> None:
-    write_rows(path, map(asdict, records))
+    write_rows(path, map(vars, records))  # all fields are plain: `asdict` would copy every token
 
 
 def read_records(path: Path, kind: type[Record]) -> list[Record]:
