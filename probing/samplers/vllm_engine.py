@@ -23,6 +23,7 @@ from probing.samplers.config import SamplingConfig
 from probing.samplers.parity import check_parity, greedy_trace
 
 PR_SET_PDEATHSIG = 1
+CPU_BATCHED_TOKENS = 4096  # most tokens in one step on a CPU (vLLM's own default there)
 Rows = list[tuple[list[int], list[float], bool]]  # token ids, logprobs in nats, ended with an end token
 
 
@@ -89,6 +90,8 @@ class Engine:
 def _start(config: SamplingConfig, path: str, dtype: torch.dtype, limit: int, on_gpu: bool) -> Any:
     from vllm import LLM
 
+    # A CPU's random generators cannot be set back, as vLLM wants to when it cuts the prompt of a request with a seed: none is cut there.
+    whole = {} if on_gpu else {"enable_chunked_prefill": False, "max_num_batched_tokens": max(limit, CPU_BATCHED_TOKENS)}
     return LLM(
         model=os.path.expanduser(path),
         dtype=str(dtype).removeprefix("torch."),
@@ -102,6 +105,7 @@ def _start(config: SamplingConfig, path: str, dtype: torch.dtype, limit: int, on
         generation_config="vllm",  # no sampling defaults of the checkpoint's own
         disable_log_stats=True,
         seed=0,
+        **whole,
     )
 
 

@@ -32,7 +32,8 @@ pytest.importorskip("vllm", reason="vLLM is not installed (make .venv/.installed
 
 pytestmark = pytest.mark.slow
 SEEDLING = str(Path(__file__).resolve().parents[2] / "seedling" / "weights")
-PROMPTS = [f"### Instruction:\nWrite a function that adds {i} to a number.\n\n### Response:\n" for i in range(40)]
+# together more tokens than one step of the engine takes
+PROMPTS = [f"### Instruction:\nWrite a function that adds {i} to a number.{' Take care.' * 12}\n\n### Response:\n" for i in range(40)]
 PARAMS = SamplingParams(max_new_tokens=48)
 PATIENCE = 600.0  # seconds that an engine may take to start on a busy machine
 
@@ -53,13 +54,13 @@ def test_the_engine_passes_parity_and_samples_whole_groups_by_seed() -> None:
     config = SamplingConfig(backend="vllm", device="cpu", dtype="float32", vllm=VllmConfig(start_seconds=PATIENCE))
     sampler = VllmSampler(config, SEEDLING)  # the parity check is made at its start
     try:
-        drawn = sampler.sample(PROMPTS[:6], 8, PARAMS, 1)
-        assert [len(group) for group in drawn] == [8] * 6
+        drawn = sampler.sample(PROMPTS, 8, PARAMS, 1)
+        assert [len(group) for group in drawn] == [8] * len(PROMPTS)
         assert all(len({c.token_ids for c in group}) > 1 for group in drawn)
-        check_logprobs(PROMPTS[:6], drawn, 3)
-        again = sampler.sample(PROMPTS[:6], 8, PARAMS, 1)
+        check_logprobs(PROMPTS, drawn, 3)
+        again = sampler.sample(PROMPTS, 8, PARAMS, 1)
         same = [a.token_ids == b.token_ids for g, h in zip(drawn, again, strict=True) for a, b in zip(g, h, strict=True)]
-        assert sum(same) >= 44  # of 48: a near tie may fall otherwise in another batch
+        assert sum(same) >= 0.9 * len(same)  # a near tie may fall otherwise in another batch
     finally:
         sampler.close()
 
@@ -78,7 +79,7 @@ class Served:
         words = [str(Path(sys.executable).parent / "vllm"), "serve", SEEDLING, "--port", str(self.port), "--host", "127.0.0.1"]
         words += ["--dtype", "float32", "--max-num-seqs", "64", "--generation-config", "vllm"]
         if not torch.cuda.is_available():
-            words.append("--enforce-eager")
+            words += ["--enforce-eager", "--no-enable-chunked-prefill", "--max-num-batched-tokens", "4096"]  # see docs/scale.md, "Samplers"
         environment = engine_environment(SamplingConfig(backend="vllm"))
         self.process = subprocess.Popen(words, env=environment, stdout=self.log, stderr=self.log, start_new_session=True)
 
