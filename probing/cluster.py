@@ -6,6 +6,7 @@ the order of the tasks. So a node that is killed costs time, and nothing else.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -47,7 +48,7 @@ def connect(address: str | None) -> None:
     if not ray.is_initialized():
         path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), *sys.path]))
         try:
-            ray.init(address=address, logging_level="error", log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": path}})
+            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": path}})
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise ClusterError(f"no Ray cluster at {address or 'this machine'}: {error}") from error
 
