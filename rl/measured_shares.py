@@ -54,7 +54,9 @@ def shares_of(run: Path) -> Shares:
 
 
 def spent_by_stage(run: Path) -> dict[str, tuple[float, float]]:
-    """(samples, tokens) of each stage, from the run's log, over all rounds."""
+    """(samples, tokens) of each stage, from the run's log, over all rounds. Raises UserError where the folder is no run."""
+    if not (run / "config.yaml").is_file():
+        raise UserError("not the folder of a run: there is no config.yaml in it", str(run), "give the run_dir of a run that has begun")
     spent: dict[str, tuple[float, float]] = {}
 
     def add(stage: str, samples: float, tokens: float) -> None:

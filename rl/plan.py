@@ -154,7 +154,7 @@ def make_plan(
             f"sampling {speed:,.0f} tokens/s ({speed_source})",
             f"training {flops * devices:.1e} FLOP/s ({flops_source}), a backward pass costing two forward passes",
             f"{PROMPT_TOKENS} tokens a prompt; {BYTES_PER_TOKEN} bytes a token, {BYTES_PER_OUTCOME} an outcome",
-            f"{config.sandbox.workers} sandbox workers (this machine's cores, unless set) on each of {machines} machines, "
+            f"{config.sandbox.workers} sandbox workers for every {DEVICES_A_MACHINE} devices (this machine's cores, unless set), "
             f"{EXECUTIONS_PER_CORE_SECOND:,.0f} calls/s each",
             f"{shares.kept:.0%} of proposals are kept, {shares.distinct:.0%} of samples are distinct programs ({shares.source})",
             *([] if shares.lengths else [f"answers take {shares.filled:.0%} of max_new_tokens ({shares.source})"]),

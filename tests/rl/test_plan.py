@@ -130,6 +130,12 @@ def test_shares_are_read_off_a_run_and_a_plan_is_held_against_it(tmp_path: Path,
     assert "solutions" in capsys.readouterr().out
 
 
+def test_a_folder_that_is_no_run_is_refused_in_words(tmp_path: Path) -> None:
+    for flag in ("--like", "--check"):
+        with pytest.raises(UserError, match="not the folder of a run"):
+            plan.main(["--parameters", "3e6", "--device", "cpu", flag, str(tmp_path)])
+
+
 def test_memory_is_shared_by_sharded_devices_and_spared_by_adapters() -> None:
     size = read_model_size("Qwen/Qwen2.5-Coder-7B-Instruct")
     config = load_config(None, ["--grpo.weights_dtype", "bfloat16", "--grpo.micro_batch", "1", "--grpo.gradient_checkpointing", "true"])
