@@ -16,13 +16,14 @@ from tests.probing.tiny_models import END, tokenizer
 
 
 class Server:
-    """Serves a tiny checkpoint on loopback. faults: taken one by one by completions: a status, `drop` (cut off) or `garbage`."""
+    """Serves a tiny checkpoint on loopback. faults: taken one by one by completions: a status, `drop` (cut off), `garbage`, or None."""
 
     def __init__(self, checkpoint: str) -> None:
         self.checkpoint = self.root = checkpoint
-        self.llm = LLM(checkpoint, "float32", 256, True, "raw_logprobs")
+        self.llm = LLM(checkpoint, "float32", 256, True, "raw_logprobs", enable_chunked_prefill=False)
         self.tokenizer = tokenizer()
-        self.faults: list[int | str] = []
+        self.faults: list[int | str | None] = []
+        self.longest = 256  # tokens of prompt and answer
         self.token_ids = True
         self.completions = 0
         self.port = 0
@@ -45,7 +46,7 @@ class Server:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                model = {"id": server.name, "root": server.root, "max_model_len": 256}
+                model = {"id": server.name, "root": server.root, "max_model_len": server.longest}
                 self.answer(200, {"data": [model]})
 
             def do_POST(self) -> None:
@@ -99,7 +100,8 @@ class Server:
 
     def complete(self, body: dict[str, Any]) -> dict[str, Any]:
         assert body["model"] == self.name
-        params = SamplingParams(body["n"], body["temperature"], body["top_p"], body["max_tokens"], body["seed"], 0, [END], False)
+        ends = body.get("stop_token_ids", [END])
+        params = SamplingParams(body["n"], body["temperature"], body["top_p"], body["max_tokens"], body["seed"], 0, ends, False)
         with self._lock:
             [request] = self.llm.generate([{"prompt_token_ids": body["prompt"]}], [params], use_tqdm=False)
         choices = []
@@ -110,7 +112,7 @@ class Server:
                 "index": output.index,
                 "text": self.tokenizer.decode(ids, skip_special_tokens=True),
                 "logprobs": {"token_logprobs": logprobs},
-                "finish_reason": "stop" if ids[-1] == END else "length",
+                "finish_reason": "stop" if ids[-1] in ends else "length",
             }
             choices.append(choice | ({"token_ids": ids} if self.token_ids and body.get("return_token_ids") else {}))
         return {"choices": choices}
