@@ -1,7 +1,7 @@
 """How the cost of a round grows with problems, samples, inputs and ranks: time by stage, memory, and the exponents of both.
 
     python -m bench.scale                 # make bench-scale
-    python -m bench.scale --most 2        # two of the runs that are missing, then stop
+    python -m bench.scale --jobs 2        # two runs at a time
 
 Runs the whole loop on the bundled model, one dial at a time, from a common base. Time is processor time of all ranks and their children, so
 that a busy machine changes little. A stage whose time grows as size^e has the exponent e: 1 is linear. Memory is what the first rank and
@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ POLL_SECONDS = 0.2
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--most", type=int, default=10**6, help="runs to make now; the next call makes others")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument("--again", action="store_true", help="make all runs again")
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results" / "scale.json")
     args = parser.parse_args()
@@ -47,18 +49,19 @@ def main() -> None:
     if result["base"] != BASE:
         raise SystemExit(f"{args.out} has another base ({result['base']}): give --again")
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    for setting in missing(result["runs"])[: args.most]:
-        result["runs"].append(setting | run_once(setting))
-        print(json.dumps(result["runs"][-1]), file=sys.stderr, flush=True)
-        result["exponents"] = {dial: exponents(result["runs"], dial) for dial in DIALS if dial != "ranks"}
-        args.out.write_text(json.dumps(result, indent=1) + "\n")
+    with ThreadPoolExecutor(args.jobs) as threads:
+        for run in as_completed([threads.submit(run_once, setting) for setting in missing(result["runs"])[: args.most]]):
+            result["runs"].append(run.result())
+            print(json.dumps(result["runs"][-1]), file=sys.stderr, flush=True)
+            result["exponents"] = {dial: exponents(result["runs"], dial) for dial in DIALS if dial != "ranks"}
+            args.out.write_text(json.dumps(result, indent=1) + "\n")
     print(table(result))
     plot(result, args.out.with_suffix(".png"))
 
 
 def missing(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, int]]:
-    """The base, then each value of each dial, but those that have been run."""
-    settings = [BASE] + [BASE | {dial: value} for dial in DIALS for value in DIALS[dial] if value != BASE[dial]]
+    """The base, then each value of each dial, the greatest first, but those that have been run."""
+    settings = [BASE] + [BASE | {dial: value} for dial in DIALS for value in reversed(DIALS[dial]) if value != BASE[dial]]
     return [setting for setting in settings if not any(all(run[dial] == setting[dial] for dial in BASE) for run in runs)]
 
 
@@ -76,7 +79,10 @@ def run_once(setting: Mapping[str, int]) -> dict[str, Any]:
             "solutions.band_low": 0.05,
             "solutions.band_high": 1.0,
             "sampling.part": 256,
-            "grpo.steps": 4,
+            "grpo.steps": 2,
+            "grpo.rollouts_per_step": 64,
+            "guards.held_out_problems": 0,
+            "choice.problems": 0,
             "evals.limit": 20,
             "evals.samples": 4,
             "tracking.report_to": "[]",
@@ -100,7 +106,14 @@ def run_once(setting: Mapping[str, int]) -> dict[str, Any]:
         summary = json.loads((folder / "summary.json").read_text())
         kept = json.loads((folder / "round_01" / "funnel.json").read_text())["kept"]
     seconds = summary["rounds"][0]["seconds"]
-    return {"kept": kept, "cpu_seconds": cpu, "seconds": seconds, "peak_memory_mb": summary["peak_memory_mb"], "commit": git_commit()}
+    return {
+        **setting,
+        "kept": kept,
+        "cpu_seconds": cpu,
+        "seconds": seconds,
+        "peak_memory_mb": summary["peak_memory_mb"],
+        "commit": git_commit(),
+    }
 
 
 def cpu_by_stage(process: subprocess.Popen[bytes], times: Path) -> dict[str, float]:
