@@ -8,6 +8,7 @@ The rounds' own files are `rl.rounds`' business.
 
 from __future__ import annotations
 
+import errno
 import importlib.metadata
 import importlib.util
 import json
@@ -113,6 +114,18 @@ def make_writable(folder: Path) -> None:
     except OSError as error:
         remedy = "choose another --run_dir, or change its permissions"
         raise UserError(f"the run folder cannot be written: {error.strerror}", str(folder), remedy) from None
+
+
+def check_writable(path: Path, option: str) -> None:
+    """Make the folder of a file to be written, and prove before any work that it can be. Raises UserError, naming the option."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise UserError(f"{option} cannot be written: {error.strerror}", str(path), "choose another file") from None
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -32,7 +32,7 @@ from rl.evals.external import scorable
 from rl.evals.runner import EvalResult, evaluate
 from rl.evals.skills import SKILL_FLOORS, measure_skills
 from rl.monitor import clean
-from rl.run_folder import versions, write_atomically
+from rl.run_folder import check_writable, versions, write_atomically
 
 # figure in the table, key of the metrics, whether it is a share
 FIGURES = (
@@ -95,7 +95,9 @@ def main(argv: Sequence[str]) -> int:
         raise UserError(f"evalplus knows only {', '.join(EVALPLUS)}", "--export", "use --export official for the others")
     path = resolve_model(args.model)
     if args.json is not None:
-        _check_writable(args.json)
+        check_writable(args.json, "--json")
+    if args.export:
+        check_writable(args.export_dir / "samples", "--export_dir")
     record: dict[str, Any] = {
         "model": args.model,
         "model_hash": model_hash(path),
@@ -148,15 +150,6 @@ def _config(args: argparse.Namespace) -> EvalsConfig:
     except ValidationError as error:
         first = error.errors()[0]
         raise UserError(f"--{first['loc'][0]} {first['input']}: {first['msg'].lower()}", "command line", "see ucoder eval --help") from None
-
-
-def _check_writable(path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a"):
-            pass
-    except OSError as error:
-        raise UserError(f"--json cannot be written: {error.strerror}", str(path), "choose another file") from None
 
 
 def _measure(

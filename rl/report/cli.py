@@ -18,7 +18,11 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--dark", action="store_true", help="take the picture in the dark theme")
     args = parser.parse_args(argv)
     from rl.report import write_report
+    from rl.run_folder import check_writable
 
+    for path, option in ((args.out, "--out"), (args.screenshot, "--screenshot")):
+        if path is not None:
+            check_writable(path, option)
     page = write_report(args.run_dir, args.out, args.compare)
     print(page)
     if args.screenshot is not None:

@@ -18,6 +18,7 @@ from rl.console import UserError
 from rl.monitor import read_metrics
 
 Row = dict[str, Any]
+CUT = "was it cut by hand? remove it and start the run again"
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,11 @@ class RoundFiles:
         path = self.folder / f"{name}.jsonl"
         if path.is_file():
             with path.open(encoding="utf-8") as file:
-                for line in file:
-                    yield json.loads(line)
+                for number, line in enumerate(file, 1):
+                    try:
+                        yield json.loads(line)
+                    except json.JSONDecodeError as error:
+                        raise UserError(f"not valid JSON: {error.msg}", f"{path}, line {number}", CUT) from None
 
     def by_problem(self, name: str, wanted: Container[str] | None = None) -> dict[str, list[Row]]:
         """The same, grouped by problem_id, in order; only the wanted problems, where they are named."""
@@ -98,8 +102,7 @@ def read_run(folder: Path) -> RunData:
     if not rows:
         raise UserError("the run has not evaluated anything yet", str(folder), "wait until round_00 is evaluated, then try again")
     rows = [{"round": number, **row} for number, row in enumerate(rows)]
-    config_path = folder / "config.yaml"
-    config = yaml.safe_load(config_path.read_text(encoding="utf-8")) if config_path.is_file() else {}
+    config = _config(folder / "config.yaml")
     stopped = bool((rows[-1].get("training") or {}).get("stop_run"))
     return RunData(
         folder=folder,
@@ -114,13 +117,25 @@ def read_run(folder: Path) -> RunData:
     )
 
 
+def _config(path: Path) -> Row:
+    if not path.is_file():
+        return {}
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise UserError(f"not valid YAML: {error}", str(path), CUT) from None
+    if not isinstance(value, dict):
+        raise UserError("a run's config is a mapping, and this is none", str(path), CUT)
+    return value
+
+
 def _json(path: Path) -> Row:
     if not path.is_file():
         return {}
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
-        raise UserError(f"not valid JSON: {error}", str(path), "was it cut by hand? remove it and start the run again") from None
+        raise UserError(f"not valid JSON: {error}", str(path), CUT) from None
     return value if isinstance(value, dict) else {}
 
 

@@ -21,7 +21,7 @@ from rl.report.browser import problems_of
 from rl.report.data import Row, RunData, known, read_run
 from rl.report.reliability import judge_record
 from rl.report.verdict import judge, percent, points
-from rl.run_folder import flatten, write_atomically
+from rl.run_folder import check_writable, flatten, write_atomically
 
 HERE = Path(__file__).parent
 # Pygments' token classes in the page's own colours, so that code follows the theme
@@ -49,7 +49,7 @@ def write_report(run_dir: Path, out: Path | None = None, compare: Path | None = 
     run = read_run(Path(run_dir))
     other = read_run(Path(compare)) if compare is not None else None
     path = out or run.folder / "report.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    check_writable(path, "the report")
     write_atomically(path, render(run, other))
     return path
 

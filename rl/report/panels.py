@@ -20,7 +20,7 @@ from rl.dashboard import SECTIONS, Panel, shown
 from rl.monitor import read_points
 from rl.report.screenshot import screenshot
 from rl.report.theme import SERIES, STYLE, legend_above, new_figure, to_svg, whole_ticks
-from rl.run_folder import write_atomically
+from rl.run_folder import check_writable, write_atomically
 
 HERE = Path(__file__).parent
 PICTURE_HEIGHT = 1380  # pixels: the first section
@@ -31,8 +31,10 @@ def write_preview(run_dir: Path, out: Path) -> Path:
     """Draw the dashboard of a run into `out` (.html, or .png by headless Chromium). Raises UserError for a run without metrics."""
     if out.suffix not in (".html", ".png"):
         raise UserError("a preview is a page or a picture", str(out), "name a file that ends in .html or .png")
+    if not run_dir.is_dir():
+        raise UserError("there is no such run folder", str(run_dir), "give the run_dir of a run")
+    check_writable(out, "--preview")
     page = render(run_dir)
-    out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix == ".html":
         write_atomically(out, page)
         return out

@@ -18,6 +18,7 @@ from huggingface_hub.utils import validate_repo_id
 from rl.console import UserError, make_console
 from rl.report import write_report
 from rl.report.data import RunData, read_run
+from rl.run_folder import check_writable
 from rl.sharing.cards import DATASET_FILE, dataset_card, model_card
 from rl.sharing.problems import problem_dataset
 
@@ -33,12 +34,13 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--private", action="store_true", help="make both repositories private")
     parser.add_argument("--dry-run", type=Path, metavar="DIR", help="write everything to this folder, and send nothing")
     args = parser.parse_args(argv)
+    _check_name(args.repo)
     run, console = read_run(args.run_dir), make_console()
     checkpoint = best_checkpoint(run)
-    _check_name(args.repo)
     if args.dry_run is not None:
         if args.dry_run.exists() and (not args.dry_run.is_dir() or any(args.dry_run.iterdir())):
             raise UserError("there is something there already", str(args.dry_run), "name a folder that is new or empty")
+        check_writable(args.dry_run / "model", "--dry-run")
         write_folders(run, checkpoint, args.repo, args.dry_run)
         for kind in ("model", "dataset"):
             console.print(f"{kind:<8} {args.dry_run / kind}", markup=False, highlight=False, soft_wrap=True)

@@ -253,3 +253,23 @@ def test_a_browser_shows_it_without_complaint(folder: Path, tmp_path: Path, comp
         assert view["overflow"] <= 0
         assert (view["shown"], view["second"], view["sections"]) == (1, True, len(SECTIONS))
     assert found["light 390"]["background"] != found["dark 390"]["background"]
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [("round_02/clusters.jsonl", '{"problem_id": "r0'), ("config.yaml", "a: ["), ("config.yaml", "words"), ("summary.json", '{"base": ')],
+)
+def test_a_file_that_is_no_longer_whole_is_named(tmp_path: Path, file: str, text: str) -> None:
+    run = write_run(tmp_path / "run", rounds=2)
+    (run / file).write_text(text)
+    with pytest.raises(UserError) as raised:
+        write_report(run)
+    assert str(run / file) in raised.value.where
+
+
+@pytest.mark.parametrize("option", ["--out", "--screenshot"])
+def test_a_place_that_cannot_be_written_is_said_before_any_work(folder: Path, tmp_path: Path, option: str) -> None:
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path / "file" / "page.html", tmp_path):
+        with pytest.raises(UserError, match=f"{option} cannot be written"):
+            main([str(folder), option, str(place)])
