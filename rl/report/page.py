@@ -20,7 +20,7 @@ from rl.report import plots
 from rl.report.browser import problems_of
 from rl.report.data import Row, RunData, known, read_run
 from rl.report.reliability import judge_record
-from rl.report.verdict import judge, percent, points
+from rl.report.verdict import how_measured, judge, percent, points
 from rl.run_folder import check_writable, flatten, write_atomically
 
 HERE = Path(__file__).parent
@@ -102,6 +102,7 @@ def _side(label: str, run: RunData, place: int) -> dict[str, Any]:
         "label": label,
         "run": run,
         "verdict": judge(run),
+        "measured": how_measured(run),
         "benchmarks": _benchmarks(run),
         "funnels": [(row["round"], row["funnel"]) for row in run.rows if row.get("funnel")],
         "funnel_plot": _funnel_plot(run, f"funnel-{place}"),

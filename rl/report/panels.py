@@ -85,6 +85,8 @@ def draw(panel: Panel, curves: Curves, name: str) -> Markup | None:
             whole_ticks(axes, sorted({place for metric in names for place, _ in curves[metric]}))
         else:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if not any(value for metric in names for _, value in curves[metric]):
+            axes.set_ylim(-0.02, 1)  # a flat zero at the foot, not in the middle of nothing
         axes.set_xlabel(panel.axis)
         legend_above(axes, columns)
         return Markup(to_svg(figure, name, panel.title))

@@ -14,6 +14,7 @@ Status = Literal["good", "warn", "bad", "unknown"]
 KEPT_GAIN = 0.02  # points of pass@1 that the result may lie below the best round
 LOST_BREADTH = 0.02  # points of pass@16 that may be lost
 LENGTH_FACTOR = 1.5  # change of mean length, either way, that asks for a look
+MORE_THAN_SHARPNESS = 0.02  # points of majority@16 from which a gain is more than sharper sampling
 MISSING_SHARE = 0.01  # share of rollouts that our own infrastructure may lose
 
 
@@ -83,7 +84,16 @@ def judge(run: RunData) -> Verdict:
     checks = (
         ()
         if rounds == 0
-        else (_interval(low, high, kind), _held(run), _breadth(run), _labels(run), _probe(run), _guards(run), *_hygiene(run))
+        else (
+            _interval(low, high, kind),
+            _held(run),
+            _breadth(run),
+            *_sharpness(run),
+            _labels(run),
+            _probe(run),
+            _guards(run),
+            *_hygiene(run),
+        )
     )
     return Verdict(status, headline, base, final, gain, low, high, kind, checks)
 
@@ -117,6 +127,32 @@ def _breadth(run: RunData) -> Check:
     if after < before - LOST_BREADTH:
         return Check("warn", title, text + " The model solves fewer problems in 16 tries: it narrowed.")
     return Check("good", title, text)
+
+
+def _sharpness(run: RunData) -> tuple[Check, ...]:
+    """A policy that says its likeliest answer more often gains pass@1 at a temperature, and hardly any majority@16."""
+    title, temperature = "Was more gained than sharpness?", run.config.get("evals", {}).get("temperature")
+    if temperature == 0:
+        return ()
+    before, after = known(run.base, "majority@16"), known(run.final, "majority@16")
+    if before is None or after is None:
+        return (Check("unknown", title, "majority@16 was not measured."),)
+    text = f"majority@16 went from {percent(before)} to {percent(after)}."
+    if after - before >= MORE_THAN_SHARPNESS:
+        return (Check("good", title, text),)
+    more = " The model may only say its likeliest answer more often: ucoder eval --temperature 0 on both tells."
+    return (Check("warn", title, text + more),)
+
+
+def how_measured(run: RunData) -> str:
+    """What the verdict's pass@1 is: benchmark, samples, temperature; empty where the run does not say."""
+    evals = run.config.get("evals") or {}
+    name = next((name for name, figures in (run.base.get("benchmarks") or {}).items() if "unavailable" not in figures), None)
+    if name is None or "temperature" not in evals:
+        return ""
+    if evals["temperature"] == 0:
+        return f"pass@1 on {name}, greedy"
+    return f"pass@1 on {name}, {evals['samples']} samples a task at temperature {evals['temperature']:g}"
 
 
 def _labels(run: RunData) -> Check:

@@ -19,7 +19,7 @@ from rl.report.cli import main
 from rl.report.data import RunData, read_run
 from rl.report.reliability import judge_record
 from rl.report.screenshot import FLAGS, find_browser
-from rl.report.verdict import judge
+from rl.report.verdict import how_measured, judge
 from tests.rl.fake_run import INPUTS, write_run
 
 SECTIONS = ("verdict", "learning", "funnel", "judge", "clusters", "guards", "time", "config")
@@ -95,6 +95,14 @@ def test_without_a_paired_interval_the_two_intervals_are_joined(folder: Path) ->
     assert (verdict.low, verdict.high) == pytest.approx((0.01 - math.hypot(0.025, 0.03), 0.01 + math.hypot(0.025, 0.03)))
 
 
+def test_the_headline_says_what_was_measured(folder: Path, page: str) -> None:
+    assert "pass@1 on seedling, 16 samples a task at temperature 1<" in page
+    data = read_run(folder)
+    greedy = RunData(**{**data.__dict__, "config": {**data.config, "evals": {**data.config["evals"], "temperature": 0.0}}})
+    assert how_measured(greedy) == "pass@1 on seedling, greedy"
+    assert not any("sharpness" in check.title for check in judge(greedy).checks), "greedy decoding has no sharpness"
+
+
 def test_without_pass_at_1_there_is_no_verdict(folder: Path) -> None:
     verdict = judge(with_summary(folder, **{"pass@1": None}))
     assert (verdict.status, verdict.gain) == ("unknown", None)
@@ -107,6 +115,9 @@ def test_without_pass_at_1_there_is_no_verdict(folder: Path) -> None:
         ("Was breadth kept?", {}, "good"),
         ("Was breadth kept?", {"pass@16": 0.6}, "warn"),
         ("Was breadth kept?", {"pass@16": None}, "unknown"),
+        ("Was more gained than sharpness?", {"majority@16": 0.6}, "good"),
+        ("Was more gained than sharpness?", {"majority@16": 0.495}, "warn"),
+        ("Was more gained than sharpness?", {"majority@16": None}, "unknown"),
         ("Did it hold to the end?", {"pass@1": 0.45}, "warn"),
         ("Were the labels better than the model?", {"label_accuracy": 0.2}, "warn"),
         ("Did the probe know more than length?", {"probe_auroc_within_controlled": 0.55}, "warn"),
