@@ -1,4 +1,4 @@
-"""Finished evaluations on disk, keyed by model weights, benchmark data and settings, so that nothing is computed twice.
+"""Finished evaluations on disk, keyed by model weights, benchmark data, settings and scoring code, so that nothing is computed twice.
 
     DIR/<model hash>/<benchmark>-<key>.json
 
@@ -7,6 +7,7 @@ Results in which anything is missing are not kept: an infrastructure failure des
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -14,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from rl.config import EvalsConfig
-from rl.evals.base import Benchmark
+from rl.evals.base import REPOSITORY, Benchmark
 from rl.evals.runner import EvalResult, Sample
 from rl.run_folder import write_atomically
 
@@ -39,6 +40,16 @@ def model_hash(path: str) -> str:
     return digest.hexdigest()
 
 
+@functools.cache
+def scoring_hash() -> str:
+    """Hash of the code that decides: a verdict of other adapters, or of another sandbox, is not this one's."""
+    digest = hashlib.sha256()
+    for folder in (REPOSITORY / "rl" / "evals", REPOSITORY / "rewards"):
+        for file in sorted(folder.rglob("*.py")):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
 class Cache:
     """Results of one model. A file that cannot be read counts as absent and is written again."""
 
@@ -47,7 +58,9 @@ class Cache:
 
     def _path(self, benchmark: Benchmark, config: EvalsConfig) -> Path:
         found = {name: importlib.metadata.version(name) for name in LIBRARIES}
-        settings = json.dumps([benchmark.digest(), config.model_dump(mode="json", exclude={"benchmarks"}), found], sort_keys=True)
+        settings = json.dumps(
+            [benchmark.digest(), config.model_dump(mode="json", exclude={"benchmarks"}), found, scoring_hash()], sort_keys=True
+        )
         return self.folder / f"{benchmark.name}-{hashlib.sha256(settings.encode()).hexdigest()[:16]}.json"
 
     def get(self, benchmark: Benchmark, config: EvalsConfig) -> EvalResult | None:

@@ -29,7 +29,7 @@ from rl.console import UserError, make_console, stage
 from rl.evals.base import BENCHMARKS, Benchmark, Unavailable, load_benchmark, normal_name
 from rl.evals.cache import Cache, model_hash
 from rl.evals.external import scorable
-from rl.evals.runner import EvalResult, evaluate
+from rl.evals.runner import MAJORITY_OF, EvalResult, evaluate
 from rl.evals.skills import SKILL_FLOORS, measure_skills
 from rl.monitor import clean
 from rl.run_folder import check_writable, versions, write_atomically
@@ -40,7 +40,7 @@ FIGURES = (
     ("pass@4", "pass@4", True),
     ("pass@16", "pass@16", True),
     ("pass@64", "pass@64", True),
-    ("majority@16", "majority@16", True),
+    *((f"majority@{k}", f"majority@{k}", True) for k in range(2, MAJORITY_OF + 1)),
     ("majority wrong", "majority_wrong", True),
     ("compile", "compile_rate", True),
     ("entropy", "entropy", False),
@@ -124,6 +124,8 @@ def main(argv: Sequence[str]) -> int:
     scored = {name: result for name, result in results.items() if "unavailable" not in result.metrics}
     if scored:
         console.print(_table(scored))
+    if absent := [name for name in benchmarks if name not in scored]:
+        console.print(f"unavailable, for the reasons above: {', '.join(absent)}", markup=False, soft_wrap=True)
     if skills:
         console.print(_card(skills))
     if args.json is not None:
@@ -230,7 +232,7 @@ def _compile_figure(result: EvalResult) -> dict[str, Any]:
 
 
 def _table(results: dict[str, EvalResult]) -> Table:
-    table = Table(title="Evaluation (95 % intervals: bootstrap over tasks; entropy in nats; length in tokens)", title_justify="left")
+    table = Table(title="Evaluation (95 % intervals over tasks; entropy in nats; length in tokens)", title_justify="left")
     table.add_column("")
     for name in results:
         table.add_column(name, justify="right")

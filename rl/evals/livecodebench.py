@@ -249,7 +249,8 @@ def load(name: str = "livecodebench", options: str = "", fetch: bool = False) ->
     for file in RELEASES[release]:
         path = find_data(f"livecodebench/{file}") or hub_file(HUB, file, fetch)
         if path is None:
-            remedy = f"put {', '.join(RELEASES[release])} of the dataset {HUB} there, or: hf download --repo-type dataset {HUB} {file}"
+            fetched = f"hf download --repo-type dataset {HUB} --include 'test*.jsonl'"
+            remedy = f"put {', '.join(RELEASES[release])} of the dataset {HUB} there, or: {fetched}"
             return Unavailable(name, f"no livecodebench/{file} in $UCODER_DATA, shared/data or the Hub's cache", remedy)
         paths.append(path)
     tasks = [task_of(row) for path in paths for row in read_rows(path) if first <= re.sub("T.*", "", row["contest_date"]) <= last]

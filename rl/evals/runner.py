@@ -26,7 +26,7 @@ from rewards.signatures import OutcomeMatrix
 from rl.config import EvalsConfig
 from rl.evals.base import Benchmark, EvalTask
 from rl.evals.external import ExternalBenchmark
-from rl.evals.passk import bootstrap_interval, majority_at_k, pass_at_k
+from rl.evals.passk import bootstrap_interval, majority_at_k, pass_at_k, wilson_interval
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -242,6 +242,13 @@ def _row(task: EvalTask, samples: Sequence[Sample], entropy: float, top_share: f
     return row
 
 
+def interval_over_tasks(values: Sequence[float], config: EvalsConfig) -> tuple[float, float]:
+    """95 % interval of the mean: by bootstrap; Wilson's where all tasks are right, or all wrong, which a bootstrap takes for certain."""
+    if set(values) in ({0.0}, {1.0}):
+        return wilson_interval(sum(values), len(values))
+    return bootstrap_interval(values, config.bootstrap, config.seed)
+
+
 def _metrics(rows: Sequence[Mapping[str, Any]], samples: Sequence[Sample], config: EvalsConfig) -> dict[str, Any]:
     """Means over tasks; a figure is left out where no task has it."""
     metrics: dict[str, Any] = {}
@@ -255,7 +262,7 @@ def _metrics(rows: Sequence[Mapping[str, Any]], samples: Sequence[Sample], confi
         mean_of(f"pass@{k}", f"pass@{k}")
         if f"pass@{k}" in metrics:
             values = [row[f"pass@{k}"] for row in rows if f"pass@{k}" in row]
-            metrics[f"pass@{k}_ci"] = list(bootstrap_interval(values, config.bootstrap, config.seed))
+            metrics[f"pass@{k}_ci"] = list(interval_over_tasks(values, config))
     for key in sorted({key for row in rows for key in row if key.startswith("majority@")}):
         mean_of(key, key)
     wrong = [1.0 - row["majority_correct"] for row in rows if "majority_correct" in row]

@@ -65,7 +65,7 @@ def test_a_result_without_a_scorer_is_not_kept(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.json"))
 
 
-def test_a_result_is_computed_once_and_depends_on_everything(tmp_path: Path, sandbox: Sandbox) -> None:
+def test_a_result_is_computed_once_and_depends_on_everything(tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = [[Completion(fenced(t.reference), (0, 1), (0.0,), True)] for t in TOY.tasks]
     config = EvalsConfig(samples=1)
     result = score(TOY, answers, sandbox, config)
@@ -75,6 +75,8 @@ def test_a_result_is_computed_once_and_depends_on_everything(tmp_path: Path, san
     assert cache.get(TOY, config) == result
     assert cache.get(TOY, EvalsConfig(samples=1, seed=2)) is None
     assert Cache(tmp_path, "e" * 64).get(TOY, config) is None
+    monkeypatch.setattr("rl.evals.cache.scoring_hash", lambda: "another grader")
+    assert cache.get(TOY, config) is None
 
 
 def test_model_hash_follows_the_weights(tmp_path: Path) -> None:

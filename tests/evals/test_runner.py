@@ -55,6 +55,13 @@ def test_a_majority_that_is_wrong_is_said_to_be(sandbox: Sandbox) -> None:
     assert result.metrics["majority_wrong"] == 0.5
 
 
+def test_a_few_tasks_that_all_fail_do_not_prove_zero(sandbox: Sandbox) -> None:
+    nothing = run(sandbox, [WRONG], [fenced("def first(xs):\n    return 9")]).metrics
+    assert nothing["pass@1"] == 0.0 and nothing["pass@1_ci"] == pytest.approx([0.0, 0.6576], abs=1e-4)  # Wilson, 0 of 2
+    everything = run(sandbox, [RIGHT], SQUARE_FIRST[:1]).metrics
+    assert everything["pass@1_ci"] == pytest.approx([0.3424, 1.0], abs=1e-4)
+
+
 def test_greedy_asks_once_and_reports_all_progress(sandbox: Sandbox) -> None:
     sampler, done = ListSampler([RIGHT] * 4, SQUARE_FIRST[:4]), []
     result = evaluate(sampler, TOKENIZER, sandbox, TOY, EvalsConfig(samples=4, temperature=0.0), done.append)
