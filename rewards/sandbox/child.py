@@ -102,22 +102,28 @@ def failure(error: BaseException) -> str:
 
 
 class Runner:
-    """Runs the programs of one unit, one after the other.
+    """Runs the programs of one unit, one after the other. Made in the zygote, for all its children; each gets one unit.
 
-    request: the unmarshalled request; area: result frames; progress: two u32 words. settings: the zygote's limits.
+    settings: the zygote's limits.
     """
 
-    def __init__(self, request: dict[str, Any], area: memoryview, progress: memoryview, settings: dict[str, Any], strict: bool) -> None:
-        self.request, self.progress = request, progress
-        self.world = None if strict else tame.World()
-        self.frames = wire.FrameWriter(area, request["key"])
+    def __init__(self, settings: dict[str, Any]) -> None:
         self.canonical = Canonicaliser(settings["digits"], settings["output_bytes"], settings["digest_over"])
         self.sink = Sink(settings["output_bytes"])
+        self.stdin = io.StringIO("")
         self.memory_bytes = settings["memory_bytes"]
-        self.ballast = [[object(), 0.5 + n, *map(bytes, range(0, 512, 16))] for n in range(request["ballast"])]  # shifts all addresses
+        self.tame_world = tame.World()
         self.suites: dict[int, list[bytes | None]] = {}
+
+    def run(self, request: dict[str, Any], area: memoryview, progress: memoryview, strict: bool) -> None:
+        """Run a unit. request: unmarshalled; area: result frames; progress: two u32 words."""
+        self.request, self.progress = request, progress
+        self.world = None if strict else self.tame_world
+        self.frames = wire.FrameWriter(area, request["key"])
+        self.ballast = [[object(), 0.5 + n, *map(bytes, range(0, 512, 16))] for n in range(request["ballast"])]  # shifts all addresses
         sys.stdout = sys.stderr = self.sink
-        sys.stdin = io.StringIO("")
+        sys.stdin = self.stdin
+        self.run_all()
 
     def arguments(self, suite: int) -> list[bytes | None]:
         """Inputs of a suite, parsed once, before any program that uses it."""

@@ -123,11 +123,9 @@ def drop_capabilities(machine: str) -> None:
 
 
 def set_limits(limits: list[tuple[int, int]]) -> None:
-    """(resource, value) pairs that bind from now on, for good: soft equals hard. A tighter limit that is there already stays."""
+    """(resource, value) pairs that bind from now on, for good: soft equals hard."""
     for number, value in limits:
-        hard = resource.getrlimit(number)[1]
-        least = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(number, (least, least))
+        resource.setrlimit(number, (value, value))
 
 
 def drop_groups(gid: int) -> None:

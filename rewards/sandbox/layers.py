@@ -123,14 +123,15 @@ def environment(hash_seed: int) -> dict[str, str]:
 
 def resource_limits(config: SandboxConfig) -> list[tuple[int, int]]:
     """(resource, value) for every zygote, and so for its children."""
-    return [
-        (resource.RLIMIT_AS, (config.memory_mb << 20) + OVERHEAD_BYTES),
-        (resource.RLIMIT_NOFILE, 64),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_STACK, 8 << 20),
-        (resource.RLIMIT_MEMLOCK, 0),
-        (resource.RLIMIT_MSGQUEUE, 0),
-    ]
+    wanted = {
+        resource.RLIMIT_AS: (config.memory_mb << 20) + OVERHEAD_BYTES,
+        resource.RLIMIT_NOFILE: 64,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_STACK: 8 << 20,
+        resource.RLIMIT_MEMLOCK: 0,
+        resource.RLIMIT_MSGQUEUE: 0,
+    }
+    return within_our_own(wanted)
 
 
 def child_limits(config: SandboxConfig, layers: Layers) -> list[tuple[int, int]]:
@@ -139,10 +140,20 @@ def child_limits(config: SandboxConfig, layers: Layers) -> list[tuple[int, int]]
     Processor time is set for each unit.
     """
     own = layers.real_uid or layers.bwrap is not None  # else the limit counts all that the user runs
-    return [
-        (resource.RLIMIT_FSIZE, (config.scratch_mb << 20) if layers.bwrap else 0),
-        (resource.RLIMIT_NPROC, 64 if own else threads_of_user() + 512),
-    ]
+    wanted = {
+        resource.RLIMIT_FSIZE: (config.scratch_mb << 20) if layers.bwrap else 0,
+        resource.RLIMIT_NPROC: 64 if own else threads_of_user() + 512,
+    }
+    return within_our_own(wanted)
+
+
+def within_our_own(wanted: dict[int, int]) -> list[tuple[int, int]]:
+    """Limits as pairs; where this process has a tighter one, that: it takes rights to raise it."""
+    found = []
+    for number, value in wanted.items():
+        hard = resource.getrlimit(number)[1]
+        found.append((number, value if hard == resource.RLIM_INFINITY else min(value, hard)))
+    return found
 
 
 def threads_of_user() -> int:

@@ -10,6 +10,7 @@ import marshal
 import mmap
 import os
 import platform
+import resource
 import secrets
 import signal
 import socket
@@ -109,6 +110,7 @@ class Worker:
             "stdlib_hidden": uid is not None and layers.bwrap is None and not walls.readable_by_others(sys.base_prefix),
             "limits": walls.resource_limits(config),
             "child_limits": walls.child_limits(config, layers),
+            "most_processor": walls.within_our_own({resource.RLIMIT_CPU: 1 << 30})[0][1],
             "memory_bytes": config.memory_mb << 20,
             "digits": config.significant_digits,
             "output_bytes": config.output_kb << 10,

@@ -32,6 +32,7 @@ textwrap threading time traceback types typing unicodedata uuid weakref zlib
 """
 RECURSION_LIMIT = 1000
 GC_THRESHOLDS = (5_000, 20, 50)  # short-lived children: collecting early only copies pages
+FILL_MOST = 5000  # blocks of one size
 CLOCK_FACTOR = 4  # a call may take so many times its processor time by the clock (sleep, or a busy machine)
 MORE = """
 argparse codecs configparser csv difflib encodings.idna encodings.latin_1 fnmatch glob graphlib gzip ipaddress linecache locale logging
@@ -88,6 +89,8 @@ class Zygote:
         self.poller = select.poll()
         self.poller.register(control.fileno(), 0)  # reports only that the parent is gone
         self.ruleset = -1
+        self.runner: child.Runner
+        self.filling: list[bytes] = []
         self.fresh_scratch()
 
     def fresh_scratch(self) -> None:
@@ -154,7 +157,7 @@ class Zygote:
             os._exit(1)
         mine = self.slots[slot]
         request = child._loads(mine.take_request())
-        child.Runner(request, mine.results, mine.progress, self.settings, strict).run_all()
+        self.runner.run(request, mine.results, mine.progress, strict)
         child._exit(0)
 
     def confine(self, processor: float) -> None:
@@ -162,7 +165,7 @@ class Zygote:
         settings = self.settings
         null = os.open("/dev/null", os.O_RDWR)  # of this child's own: flags and locks of an open file outlive who set them
         os.setpgid(0, 0)
-        seconds = int(processor) + 1  # rounded up: a net under the zygote's deadlines
+        seconds = min(int(processor) + 1, settings["most_processor"])  # rounded up: a net under the zygote's deadlines
         confine.set_limits([*settings["child_limits"], (resource.RLIMIT_CPU, seconds)])
         if settings["uid"] is not None:
             confine.drop_identity(settings["uid"])
@@ -235,8 +238,26 @@ def warm_up() -> None:
     }
     streams = sys.stdin, sys.stdout, sys.stderr
     for strict in (True, False):
-        child.Runner(request, memoryview(bytearray(1 << 16)), memoryview(bytearray(8)).cast("I"), settings, strict).run_all()
+        child.Runner(settings).run(request, memoryview(bytearray(1 << 16)), memoryview(bytearray(8)).cast("I"), strict)
     sys.stdin, sys.stdout, sys.stderr = streams
+
+
+def fill_pools() -> list[bytes]:
+    """Blocks that take up what is free among live objects, to be kept for ever: new objects of children then share few fresh pages.
+
+    Python's allocator hands out blocks of each size, a multiple of 16 bytes up to 512, from pools of a page; a fresh pool begins with its
+    header of 48 bytes.
+    """
+    kept: list[bytes] = []
+    for size in range(48, 513, 16):
+        last = 0
+        for _ in range(FILL_MOST):
+            kept.append(bytes(size - sys.getsizeof(b"")))
+            address = id(kept[-1])
+            if last % 4096 == 48 and address - last == size:
+                break
+            last = address
+    return kept
 
 
 def main(control_descriptor: int) -> None:
@@ -262,9 +283,11 @@ def main(control_descriptor: int) -> None:
     clock.install(int(os.environ["PYTHONHASHSEED"]))  # a second run differs in all three: hash order, clock, chance
     sys.setrecursionlimit(RECURSION_LIMIT)
     warm_up()
+    zygote.runner = child.Runner(settings)
     for name in [n for n in sys.modules if n == "rewards" or n.startswith("rewards.")]:
         del sys.modules[name]
     gc.collect()
+    zygote.filling = fill_pools()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
     control.send(b"ready")

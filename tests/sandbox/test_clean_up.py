@@ -125,6 +125,7 @@ def test_tighter_limits_of_the_user_stay() -> None:
     code = """
 import resource
 resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60))
+resource.setrlimit(resource.RLIMIT_CPU, (9, 9))
 from rewards.records import Program
 from rewards.sandbox import Sandbox, SandboxConfig
 with Sandbox(SandboxConfig(workers=1)) as sandbox:
