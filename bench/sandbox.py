@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.pools import data_folder
+from bench.sandbox_profile import profile
 from rewards.literals import parse_input
 from rewards.records import Program
 from rewards.sandbox import Sandbox, SandboxConfig
@@ -256,6 +257,18 @@ def main() -> None:
     with Sandbox(SandboxConfig(workers=1, isolation=arguments.isolation)) as sandbox:
         document["layers"] = sandbox.describe()
     document["rows"] = table
+    document["profile"] = [
+        {"suite": suite, "executor": name}
+        | profile(
+            [case.program for case in suites[suite][0](folder)],
+            plain_run,
+            name == "ours, two lanes",
+            arguments.workers,
+            arguments.isolation,
+        )
+        for suite in arguments.suites
+        for name in ("ours, two lanes", "ours, strict")
+    ]
     if arguments.scale:
         document["scaling"] = scaling(own_tests(folder), arguments.workers, arguments.isolation)
     RESULTS.parent.mkdir(exist_ok=True)

