@@ -117,8 +117,8 @@ def readable_by_others(path: str) -> bool:
 
 
 def environment(hash_seed: int) -> dict[str, str]:
-    """The whole environment of a zygote. (`python -I` would ignore the hash seed.)"""
-    return {"PYTHONHASHSEED": str(hash_seed), "LC_ALL": "C.UTF-8", "TZ": "UTC", "HOME": "/tmp", "PATH": "/nowhere"}
+    """The whole environment of a zygote. (`python -I` would ignore the hash seed; symbols are bound once, not by each child.)"""
+    return {"LD_BIND_NOW": "1", "PYTHONHASHSEED": str(hash_seed), "LC_ALL": "C.UTF-8", "TZ": "UTC", "HOME": "/tmp", "PATH": "/nowhere"}
 
 
 def resource_limits(config: SandboxConfig) -> list[tuple[int, int]]:

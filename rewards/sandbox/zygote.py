@@ -8,6 +8,7 @@ Started by `worker.py` as `python -s -S -B -P -c BOOTSTRAP`; standard library on
 
 from __future__ import annotations
 
+import _socket  # the C module alone: the other brings selectors and 700 names of constants
 import array
 import contextlib
 import gc
@@ -17,7 +18,6 @@ import os
 import resource
 import select
 import signal
-import socket
 import sys
 import time
 import warnings
@@ -26,15 +26,15 @@ from typing import Any
 from rewards.sandbox import child, clock, confine, wire
 
 PRELOAD = """
-abc array base64 bisect calendar cmath collections collections.abc contextlib copy dataclasses datetime decimal enum fractions
-functools hashlib heapq io itertools json keyword math numbers operator os random re secrets statistics string struct
-textwrap threading time traceback types typing unicodedata uuid weakref zlib
-"""
+abc array bisect cmath collections collections.abc contextlib copy dataclasses datetime decimal enum fractions functools hashlib heapq io
+itertools json keyword math numbers operator os random re statistics string struct time types typing weakref
+"""  # what many programs import: each module costs every fork the copying of its pages' entries
 RECURSION_LIMIT = 1000
 GC_THRESHOLDS = (5_000, 20, 50)  # short-lived children: collecting early only copies pages
 FILL_MOST = 5000  # blocks of one size
 CLOCK_FACTOR = 4  # a call may take so many times its processor time by the clock (sleep, or a busy machine)
 MORE = """
+base64 calendar secrets textwrap threading traceback unicodedata uuid zlib
 argparse codecs configparser csv difflib encodings.idna encodings.latin_1 fnmatch glob graphlib gzip ipaddress linecache locale logging
 pathlib pickle platform queue resource sched select selectors shlex shutil socket stat subprocess tempfile timeit _strptime ast ctypes
 """
@@ -81,7 +81,7 @@ class Slot:
 class Zygote:
     """Forks, watches and reaps children, one at a time."""
 
-    def __init__(self, control: socket.socket, slots: list[Slot], settings: dict[str, Any]) -> None:
+    def __init__(self, control: _socket.socket, slots: list[Slot], settings: dict[str, Any]) -> None:
         self.control, self.slots, self.settings, self.pid = control, slots, settings, os.getpid()
         self.confined_read, self.confined_write = os.pipe2(os.O_NONBLOCK)
         code = bytes.fromhex(settings["seccomp"])
@@ -262,11 +262,12 @@ def fill_pools() -> list[bytes]:
 
 def main(control_descriptor: int) -> None:
     """Take settings and slots from the parent, prepare, say so, serve."""
-    control = socket.socket(fileno=os.dup(control_descriptor))  # the lowest free number
+    control = _socket.socket(fileno=os.dup(control_descriptor))  # the lowest free number
     confine.close_from(control.fileno() + 1)  # whatever number the parent gave it, and what bubblewrap left open
-    message, ancillary, _, _ = control.recvmsg(1 << 16, socket.CMSG_SPACE(4 * wire.SLOTS))
+    message, ancillary, _, _ = control.recvmsg(1 << 16, _socket.CMSG_SPACE(4 * wire.SLOTS))
     descriptors = array.array("i", b"".join(data for _, _, data in ancillary))
     settings = json.loads(message)
+    del os.environ["LD_BIND_NOW"]
     warnings.simplefilter("ignore")
     confine.prctl(confine.PR_SET_DUMPABLE, 0)
     confine.prctl(confine.PR_SET_PDEATHSIG, signal.SIGKILL)
