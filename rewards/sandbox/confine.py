@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
+import signal
 import struct
 from typing import Any
 
@@ -104,11 +105,6 @@ def landlock_ruleset(readable: list[str], writable: list[str]) -> int:
     return ruleset
 
 
-def landlock_restrict(ruleset: int) -> None:
-    """Enter a ruleset for good (needs no_new_privs)."""
-    check(libc.syscall(_LANDLOCK_RESTRICT, ruleset, 0), "landlock_restrict_self")
-
-
 def mount_scratch(path: str, megabytes: int) -> None:
     """Put a fresh, empty, bounded file system on a folder; whatever lay there is gone, however much it was."""
     libc.umount2(path.encode(), _MNT_DETACH)
@@ -116,10 +112,36 @@ def mount_scratch(path: str, megabytes: int) -> None:
     check(libc.mount(b"scratch", path.encode(), b"tmpfs", _SCRATCH_FLAGS, options), "mount")
 
 
-def drop_capabilities(machine: str) -> None:
-    """Give up every capability of this process."""
-    header = struct.pack("=Ii", 0x20080522, 0)
-    check(libc.syscall(_CAPSET[machine], header, bytes(24)), "capset")
+class Limit(ctypes.Structure):
+    """struct rlimit, soft equal to hard: it binds for good."""
+
+    _fields_ = (("soft", ctypes.c_ulong), ("hard", ctypes.c_ulong))
+
+
+def steps(settings: dict[str, Any], ruleset: int, processor: Limit) -> list[tuple[Any, tuple[Any, ...]]]:
+    """What a child gives up, as calls of libc in their order; each returns less than 0 when it fails.
+
+    One list, made beforehand, since whatever a child touches it has to copy. A real user: RLIMIT_NPROC and file permissions do not bind
+    root. ruleset: Landlock's, -1 for none (it needs no_new_privs, which the zygote has set).
+    """
+    uid = settings["uid"]
+    limits = [(number, Limit(value, value)) for number, value in settings["child_limits"]]
+    calls: list[tuple[Any, tuple[Any, ...]]] = [(libc.setpgid, (0, 0))]
+    calls += [(libc.setrlimit, (number, ctypes.byref(limit))) for number, limit in [*limits, (resource.RLIMIT_CPU, processor)]]
+    if uid is not None:
+        calls.append((libc.setresuid, (uid, uid, uid)))
+    calls += [(libc.prctl, (PR_SET_PDEATHSIG, signal.SIGKILL, None, 0, 0)), (libc.prctl, (PR_SET_DUMPABLE, 0, None, 0, 0))]
+    calls.append((libc.syscall, (_CAPSET[settings["machine"]], struct.pack("=Ii", 0x20080522, 0), bytes(24))))  # none at all
+    if ruleset >= 0:
+        calls.append((libc.syscall, (_LANDLOCK_RESTRICT, ruleset, 0)))
+    return calls
+
+
+def take(calls: list[tuple[Any, tuple[Any, ...]]]) -> None:
+    """Make these calls. Raises OSError at the first that fails."""
+    for function, arguments in calls:
+        if function(*arguments) < 0:
+            check(-1, f"{function.__name__}{arguments}")
 
 
 def set_limits(limits: list[tuple[int, int]]) -> None:
@@ -132,11 +154,6 @@ def drop_groups(gid: int) -> None:
     """Keep no group but this one."""
     os.setgroups([])
     os.setresgid(gid, gid, gid)
-
-
-def drop_identity(uid: int) -> None:
-    """Become a real user without rights: RLIMIT_NPROC and file permissions do not bind root."""
-    os.setresuid(uid, uid, uid)
 
 
 def steady_heap() -> None:

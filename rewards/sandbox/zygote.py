@@ -15,7 +15,6 @@ import gc
 import importlib
 import json
 import os
-import resource
 import select
 import signal
 import sys
@@ -31,6 +30,7 @@ itertools json keyword math numbers operator os random re statistics string stru
 """  # what many programs import: each module costs every fork the copying of its pages' entries
 RECURSION_LIMIT = 1000
 GC_THRESHOLDS = (5_000, 20, 50)  # short-lived children: collecting early only copies pages
+WARM_UPS = 5  # after eight calls a function's instructions are replaced by quicker ones: here, not in each child
 FILL_MOST = 5000  # blocks of one size
 CLOCK_FACTOR = 4  # a call may take so many times its processor time by the clock (sleep, or a busy machine)
 MORE = """
@@ -40,8 +40,12 @@ pathlib pickle platform queue resource sched select selectors shlex shutil socke
 """
 _processor_time, _now = time.clock_gettime, time.monotonic  # programs get another clock
 WARM_UP = """
-from typing import List, Dict, Optional
+from typing import Any, Dict, List, Optional, Set, Tuple, Union
 import re, math, collections
+def typed(a: List[int], b: List[str], c: List[float], d: Dict[str, int], e: Optional[int], f: Optional[str], g: Tuple[int, int]) -> bool:
+    assert len(a) == len(b), "typed"
+def also(a: List[Any], b: Union[int, float, str], c: Set[int], d: Dict[str, List[int]], e: Optional[List[int]]) -> List[Tuple[int, str]]:
+    return [(i, s) for i, s in enumerate(sorted(map(str, a), reverse=True)) if s.isdigit() and not s.startswith("0")]
 class Box:
     def __init__(self, items): self.items = list(items)
     def total(self): return sum(self.items)
@@ -53,6 +57,10 @@ def entry(xs, k=2):
             out.append(sorted(seen.items(), key=lambda p: (-p[1], p[0]))[0])
         except ZeroDivisionError as error:
             raise ValueError(str(error))
+    try:
+        typed([1], [], [], {}, None, None, (1, 2))
+    except AssertionError:
+        also(xs, 1, set(xs), {}, None)
     text = ",".join(str(x) for x in xs).upper().split(",")
     return [re.sub(r"\\d+", "n", t) for t in text], {k: v for k, v in seen.items()}, Box(xs).total(), math.sqrt(4), collections.Counter(xs)
 """
@@ -88,7 +96,7 @@ class Zygote:
         self.seccomp = confine.SeccompProgram(code) if code else None
         self.poller = select.poll()
         self.poller.register(control.fileno(), 0)  # reports only that the parent is gone
-        self.ruleset = -1
+        self.ruleset, self.processor = -1, confine.Limit()
         self.runner: child.Runner
         self.filling: list[bytes] = []
         self.fresh_scratch()
@@ -104,6 +112,7 @@ class Zygote:
             os.close(self.ruleset)
         writable = [self.settings["scratch"]] if self.settings["scratch"] else []
         self.ruleset = confine.landlock_ruleset(self.settings["readable"], writable) if self.settings["landlock"] else -1
+        self.steps = confine.steps(self.settings, self.ruleset, self.processor)
 
     def scratch_state(self) -> tuple[int, ...]:
         """What changes with whatever is done in the scratch folder, or to it."""
@@ -162,20 +171,12 @@ class Zygote:
 
     def confine(self, processor: float) -> None:
         """What the zygote, which has to fork, mount and kill, could not give up for its children."""
-        settings = self.settings
         null = os.open("/dev/null", os.O_RDWR)  # of this child's own: flags and locks of an open file outlive who set them
-        os.setpgid(0, 0)
-        seconds = min(int(processor) + 1, settings["most_processor"])  # rounded up: a net under the zygote's deadlines
-        confine.set_limits([*settings["child_limits"], (resource.RLIMIT_CPU, seconds)])
-        if settings["uid"] is not None:
-            confine.drop_identity(settings["uid"])
-        confine.prctl(confine.PR_SET_PDEATHSIG, signal.SIGKILL)
+        seconds = min(int(processor) + 1, self.settings["most_processor"])  # rounded up: a net under the zygote's deadlines
+        self.processor.soft = self.processor.hard = seconds
+        confine.take(self.steps)
         if os.getppid() != self.pid:  # the zygote died before it could be missed
             os._exit(1)
-        confine.prctl(confine.PR_SET_DUMPABLE, 0)
-        confine.drop_capabilities(settings["machine"])
-        if self.ruleset >= 0:
-            confine.landlock_restrict(self.ruleset)
         if self.seccomp is not None:
             self.seccomp.load()
         for number in (0, 1, 2):
@@ -233,11 +234,11 @@ def warm_up() -> None:
     request = {
         "key": bytes(wire.KEY_BYTES),
         "ballast": 0,
-        "programs": [(WARM_UP, "entry", 0, None)] * 8,
+        "programs": [(WARM_UP, "entry", 0, None)] * 2,
         "suites": [["[[1, 2, 3, 2], 3]", "[[1.5, 'a'], 0]"]],
     }
     streams = sys.stdin, sys.stdout, sys.stderr
-    for strict in (True, False):
+    for strict in (True, False) * WARM_UPS:
         child.Runner(settings).run(request, memoryview(bytearray(1 << 16)), memoryview(bytearray(8)).cast("I"), strict)
     sys.stdin, sys.stdout, sys.stderr = streams
 
