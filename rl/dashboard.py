@@ -41,7 +41,7 @@ SECTIONS = (
         "Loop",
         (
             Panel("pass@1 by benchmark", axis="round", pattern=r"eval/[^/]+/pass@1"),
-            Panel("Reward and its parts", ("grpo/reward", "grpo/consensus", "grpo/quality")),
+            Panel("Parts of the reward (their mix is centred in each group)", ("grpo/consensus", "grpo/quality")),
             Panel(
                 "Label and reward accuracy (audited, never trained on)", ("audit/label_accuracy", "audit/reward_accuracy", "audit/accuracy")
             ),

@@ -5,7 +5,6 @@ It shows what `rl.dashboard.SECTIONS` names, under the same names and on the sam
 
 from __future__ import annotations
 
-import itertools
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -77,10 +76,11 @@ def draw(panel: Panel, curves: Curves, name: str) -> Markup | None:
     with matplotlib.rc_context(STYLE):
         columns = 1 if len(names) <= 3 else 2
         figure, axes = new_figure(height=2.3 + 0.18 * -(-len(names) // columns))
-        for color, metric in zip(itertools.cycle(SERIES), names, strict=False):
-            points = curves[metric]
-            marker = "o" if panel.axis == "round" or len(points) == 1 else None
-            axes.plot(*zip(*points, strict=True), color=color, marker=marker, markersize=5, linewidth=1.6, label=metric)
+        for place, metric in enumerate(names):
+            points, color = curves[metric], SERIES[place % len(SERIES)]
+            style = "-" if place < len(SERIES) else "--"  # no two curves alike
+            marker = ("o" if place < len(SERIES) else "s") if panel.axis == "round" or len(points) == 1 else None
+            axes.plot(*zip(*points, strict=True), color=color, linestyle=style, marker=marker, markersize=5, linewidth=1.6, label=metric)
         if panel.axis == "round":
             whole_ticks(axes, sorted({place for metric in names for place, _ in curves[metric]}))
         else:

@@ -17,7 +17,9 @@ Named = Sequence[tuple[str, RunData]]  # runs drawn in one plot, each with its l
 
 # figure in the training log, title, unit
 TRAINING_FIGURES = (
-    ("reward", "Reward", "mixed, normalised within groups"),
+    # the mixed reward itself is centred in each group: its mean is 0 at every step
+    ("consensus", "Reward: consensus", "mean over rollouts, before mixing"),
+    ("quality", "Reward: probe", "mean over rollouts, before mixing"),
     ("audit/accuracy", "Rollouts that are right", "share, audited, never trained on"),
     ("majority_share", "Share of the majority", "mean over groups"),
     ("entropy", "Token entropy", "nats"),
@@ -115,6 +117,9 @@ def _guard_steps(run: RunData, steps: Sequence[Row]) -> list[int]:
     return [places[key] for event in run.guard_events if (key := (event["round"], event["step"])) in places]
 
 
+LONG_LABEL = 14  # characters of a label from which three do not fit in a line
+
+
 def stacked_bars(parts_by_round: Sequence[tuple[str, dict[str, float]]], name: str, unit: str, title: str) -> str | None:
     """Horizontal bars, one a round, stacked by part (the largest parts first; small ones join as `other`)."""
     totals: dict[str, float] = {}
@@ -132,7 +137,8 @@ def stacked_bars(parts_by_round: Sequence[tuple[str, dict[str, float]]], name: s
         ]
         names = [part for part in names if part not in small] + ["other"]
     with matplotlib.rc_context(STYLE):
-        lines = -(-len(names) // 3)
+        columns = 3 if max(map(len, names)) <= LONG_LABEL else 2
+        lines = -(-len(names) // columns)
         figure, axes = new_figure(height=0.7 + 0.4 * len(parts_by_round) + 0.2 * lines)
         left = np.zeros(len(parts_by_round))
         for color, part in zip(SERIES, names, strict=False):
@@ -147,7 +153,7 @@ def stacked_bars(parts_by_round: Sequence[tuple[str, dict[str, float]]], name: s
         axes.spines["left"].set_visible(False)
         axes.set_xlim(0, max(left) * 1.12)
         axes.set_xlabel(unit)
-        legend_above(axes, columns=3)
+        legend_above(axes, columns)
         return to_svg(figure, name, title)
 
 

@@ -114,6 +114,17 @@ def test_a_print_cannot_forge_a_verdict(data: Path, sandbox: Sandbox) -> None:
     assert verdicts(sandbox, loaded("livecodebench:v1"), [fenced(code) for code in forged]) == [[False, False, False]]
 
 
+def test_a_returned_object_cannot_forge_a_verdict(data: Path, sandbox: Sandbox) -> None:
+    answers = [
+        "class Yes(list):\n    def __eq__(self, other):\n        return True\ndef order(xs, s):\n    return Yes()",
+        "import json\njson.loads = lambda text: None\ndef order(xs, s):\n    return None",
+        "import sys\ndef order(xs, s):\n    sys.exit(0)",
+        "def order(xs, s):\n    return lcb_run",
+    ]
+    benchmark = loaded("livecodebench:v2:2024-08-01")
+    assert verdicts(sandbox, benchmark, [fenced(code) for code in answers]) == [[False] * 4]
+
+
 def test_release_and_window_choose_the_problems(data: Path) -> None:
     assert [t.id for t in loaded("livecodebench:v2").tasks] == ["sum", "pair"]
     assert [t.id for t in loaded("livecodebench:release_v2:2024-05-01:2024-08-31").tasks] == ["sum"]

@@ -70,6 +70,8 @@ def test_tests_may_compare_in_any_way(sandbox: Sandbox) -> None:
         "def shift(s):\n    return s\ndef back(s):\n    return s",
         "import builtins\nbuiltins.AssertionError = None\ndef check(candidate):\n    pass\ndef back(s):\n    return 'x'",
         "def verdict(outcomes):\n    return True\ndef back(s):\n    return verdict",
+        "class Unrecorded(BaseException):\n    pass\ndef back(s):\n    raise Unrecorded",  # a missing verdict would be a gift too
+        "import os\ndef back(s):\n    os.closerange(0, 256)",
     ],
 )
 def test_no_verdict_can_be_forged(sandbox: Sandbox, body: str) -> None:

@@ -15,6 +15,8 @@ import pytest
 from safetensors.torch import load_file
 from torch.testing import assert_close
 
+from rl.monitor import read_metrics
+
 ROOT = Path(__file__).parents[2]
 PATIENCE = 400
 # small parts, so that both ranks get some of every stage; two problems at a time where they are judged
@@ -47,8 +49,8 @@ def stages(folder: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def steps(folder: Path) -> list[dict[str, Any]]:
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [row for row in rows if row["stage"] == "grpo" and row["step"] is not None]
+    """What training logged, a repeated step once."""
+    return [row for row in read_metrics(folder / "metrics.jsonl") if row["stage"] == "grpo" and row["step"] is not None]
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +123,7 @@ def test_a_rank_that_is_killed_ends_the_run_by_name_and_one_rank_alone_can_finis
 @pytest.mark.slow
 def test_a_cut_checkpoint_is_trained_again(alone: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    shutil.copytree(alone, folder)
+    shutil.copytree(alone, folder, symlinks=True)
     checkpoint = folder / "round_01" / "grpo" / "checkpoint" / "model.safetensors"
     whole = checkpoint.read_bytes()
     checkpoint.write_bytes(whole[: len(whole) // 2])

@@ -76,8 +76,9 @@ class Served:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        words = [str(Path(sys.executable).parent / "vllm"), "serve", SEEDLING, "--port", str(self.port), "--host", "127.0.0.1"]
-        words += ["--dtype", "float32", "--max-num-seqs", "64", "--generation-config", "vllm"]
+        # what `vllm serve` starts; that command itself does not work in the CPU build, which goes by another package name
+        words = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", SEEDLING, "--host", "127.0.0.1"]
+        words += ["--port", str(self.port), "--dtype", "float32", "--max-num-seqs", "64", "--generation-config", "vllm"]
         if not torch.cuda.is_available():
             words += ["--enforce-eager", "--no-enable-chunked-prefill", "--max-num-batched-tokens", "4096"]  # see docs/scale.md, "Samplers"
         environment = engine_environment(SamplingConfig(backend="vllm"))

@@ -105,7 +105,9 @@ def _write_training(monitor: Monitor, number: int, chance: random.Random, guards
         log(
             {
                 "step": step,
-                "reward": 0.02 * chance.gauss(0, 1),
+                "reward": 1e-8 * chance.gauss(0, 1),
+                "consensus": 0.5 + 0.05 * progress + 0.02 * chance.gauss(0, 1),
+                "quality": 0.55 + 0.04 * progress + 0.02 * chance.gauss(0, 1),
                 "entropy": 0.52 - 0.06 * progress + 0.01 * chance.gauss(0, 1),
                 "majority_share": 0.5 + 0.06 * progress + 0.02 * chance.gauss(0, 1),
                 "distinct_behaviours": 5 - progress + 0.3 * chance.gauss(0, 1),

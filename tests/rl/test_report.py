@@ -45,7 +45,7 @@ def with_summary(run: Path, **changes: Any) -> RunData:
 def test_every_section_is_there(page: str) -> None:
     assert re.findall(r'<section id="(\w+)"', page) == list(SECTIONS)
     assert "The model improved by 13.0 points of pass@1." in page
-    assert page.count("<svg") == 17  # 2 learning curves, 9 training curves, funnel, 4 of the judge, time
+    assert page.count("<svg") == 18  # 2 learning curves, 10 training curves, funnel, 4 of the judge, time
 
 
 def test_it_needs_no_network(page: str) -> None:
