@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -90,7 +89,9 @@ def main() -> int:
     if folder is None:
         print("bench.lanes: no benchmark data: set UCODER_DATA to a folder with humanevalplus/ and mbppplus/", file=sys.stderr)
         return 2
-    result: dict[str, Any] = {"command": shlex.join(["python", "-m", "bench.lanes", *sys.argv[1:]]), "commit": git_commit()}
+    command = f"python -m bench.lanes --mutants {arguments.mutants} --mutant-inputs {arguments.mutant_inputs}"
+    command += f" --reference-inputs {arguments.reference_inputs}" if arguments.reference_inputs else ""
+    result: dict[str, Any] = {"command": command, "commit": git_commit()}
     programs = references(folder, arguments.reference_inputs)
     result["references"] = compare(programs, seconds_per_input=20, seconds_per_program=120)
     print(json.dumps(result["references"], indent=1), flush=True)

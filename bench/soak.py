@@ -15,7 +15,6 @@ import argparse
 import json
 import os
 import random
-import shlex
 import sys
 import tempfile
 import time
@@ -105,7 +104,8 @@ def main() -> int:
     parser.add_argument("--isolation", choices=("auto", "bwrap", "nobwrap"), default="auto")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "soak.json")
     arguments = parser.parse_args()
-    report: dict[str, Any] = {"command": shlex.join(["python", "-m", "bench.soak", *sys.argv[1:]]), "commit": git_commit()}
+    command = f"python -m bench.soak --programs {arguments.programs} --hostile {arguments.hostile} --seed {arguments.seed}"
+    report: dict[str, Any] = {"command": command + " --queued" * arguments.queued, "commit": git_commit()}
     outside = footprint()
     config = SandboxConfig(
         workers=arguments.workers,
