@@ -1,6 +1,6 @@
 """What the quality probe knows, against references it never saw: AUROC by label source, and where the majority is wrong.
 
-    python -m bench.probe [--model PATH] [--problems 200]
+    python -m bench.probe [--model PATH] [--samples 96]
 
 Samples each problem of seedling-bench, runs the samples, takes labels from consensus alone, and fits a probe by each label source on one
 half of the problems. The other half is then scored (and the halves change places), so that every figure is of problems that the probe
@@ -10,6 +10,7 @@ never saw. References serve for the audit only. Writes `bench/results/probe.json
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import shlex
 import sys
@@ -37,6 +38,7 @@ from rewards.records import Execution, Kind, Program
 from rewards.rules.soft import Soft
 from rewards.sandbox import Sandbox, SandboxConfig
 from rewards.signatures import OutcomeMatrix
+from rl.console import stage
 from rl.run_folder import git_commit
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -60,7 +62,7 @@ class Pool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default=str(ROOT / "seedling" / "weights"), help="folder or Hub id")
-    parser.add_argument("--problems", type=int, default=200)
+    parser.add_argument("--problems", type=int, default=120)
     parser.add_argument("--samples", type=int, default=48)
     parser.add_argument("--max-new-tokens", type=int, default=160)
     parser.add_argument("--seed", type=int, default=0)
@@ -81,14 +83,16 @@ def sample_pool(model_path: str, problems: int, n: int, most: int, seed: int) ->
     model, tokenizer = load_model(model_path)
     rows = [json.loads(line) for line in (ROOT / "seedling" / "bench.jsonl").read_text().splitlines()[:problems]]
     prompts = [render_chat(tokenizer, render("solve", description=row["description"], interface=row["interface"])) for row in rows]
-    drawn = TransformersSampler(model, tokenizer).sample(prompts, n, SamplingParams(max_new_tokens=most), seed)
+    with stage("solutions", len(prompts) * n, "samples") as advance:
+        drawn = TransformersSampler(model, tokenizer).sample(prompts, n, SamplingParams(max_new_tokens=most), seed, advance)
     codes = [[extract_code(completion.text) for completion in group] for group in drawn]
     reader = HiddenStates(model, tokenizer)
     started = time.perf_counter()
     ids = [tokenizer(prompt, add_special_tokens=False)["input_ids"] for prompt in prompts]
     flat = [(i, completion, code) for i, group in enumerate(drawn) for completion, code in zip(group, codes[i], strict=True)]
     ends = [reader.end_of_code(completion.token_ids, code) for _, completion, code in flat]
-    features = reader.extract([ids[i] for i, _, _ in flat], [completion.token_ids for _, completion, _ in flat], ends)
+    with stage("hidden states", len(flat), "samples") as advance:
+        features = reader.extract([ids[i] for i, _, _ in flat], [completion.token_ids for _, completion, _ in flat], ends, advance)
     seconds = time.perf_counter() - started
     columns: list[np.ndarray] = []
     with Sandbox(SandboxConfig()) as sandbox:
@@ -128,12 +132,13 @@ def audit(pool: Pool, config: ProbeConfig, seed: int) -> dict[str, Any]:
     sources = label_sources(pool.in_top, pool.margin, pool.agreement, pool.cluster_share, config.label_margin)
     scores = {name: np.full(len(pool.groups), np.nan) for name in SOURCES}
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in SOURCES}
-    for side in (0, 1):
-        train, test = half[pool.groups] == side, half[pool.groups] != side
-        for name in SOURCES:
+    with stage("probes", 2 * len(SOURCES), "fits") as advance:
+        for side, name in itertools.product((0, 1), SOURCES):
+            train, test = half[pool.groups] == side, half[pool.groups] != side
             probe = fit_probe(pool.features.take(train), sources["margin"][train], pool.groups[train], config, seed, sources[name][train])
             found[name].append(asdict(probe.report))
             scores[name][test] = probe.score(pool.features.take(test), pool.groups[test])
+            advance(1)
     scores["mean_logprob"] = pool.features.mean_logprob.astype(np.float64)
     scores["consensus"] = pool.agreement
     winner = np.isfinite(pool.in_top)
