@@ -60,8 +60,8 @@ def main() -> None:
 
 
 def missing(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, int]]:
-    """The base, then each value of each dial, the greatest first, but those that have been run."""
-    settings = [BASE] + [BASE | {dial: value} for dial in DIALS for value in reversed(DIALS[dial]) if value != BASE[dial]]
+    """The base, then the second value of each dial, then the greatest ones, but those that have been run."""
+    settings = [BASE] + [BASE | {dial: values[place]} for place in (1, 2) for dial, values in DIALS.items() if place < len(values)]
     return [setting for setting in settings if not any(all(run[dial] == setting[dial] for dial in BASE) for run in runs)]
 
 
@@ -154,7 +154,7 @@ def exponents(runs: Sequence[Mapping[str, Any]], dial: str) -> dict[str, list[fl
     """The power of the dial that each stage's time, and the memory, grows with: fitted over all values, and between the two greatest (where
     start-up weighs least). For stages after the first, problems are those that were kept. None: not measured, or too short.
     """
-    line = sorted((run for run in runs if all(run[other] == BASE[other] for other in BASE if other != dial)), key=lambda run: run[dial])
+    line = line_of(runs, dial)
     if len(line) < 2:
         return dict.fromkeys((*STAGES, "memory"))
     found: dict[str, list[float] | None] = {}
@@ -167,6 +167,11 @@ def exponents(runs: Sequence[Mapping[str, Any]], dial: str) -> dict[str, list[fl
     return found
 
 
+def line_of(runs: Sequence[Mapping[str, Any]], dial: str) -> list[Mapping[str, Any]]:
+    """The runs that differ from the base in this dial alone, by its value."""
+    return sorted((run for run in runs if all(run[other] == BASE[other] for other in BASE if other != dial)), key=lambda run: run[dial])
+
+
 def slope(log_sizes: np.ndarray, values: Sequence[float]) -> float:
     return round(float(np.polyfit(log_sizes, np.log(values), 1)[0]), 2)
 
@@ -177,7 +182,8 @@ def table(result: Mapping[str, Any]) -> str:
     rows = [f"| | {' | '.join(names)} |", "|" + "---|" * (len(names) + 1)]
     for dial, found in result["exponents"].items():
         cells = ["–" if (e := found[name]) is None else f"{e[0]:.2f} ({e[1]:.2f})" for name in names]
-        rows.append(f"| {dial} ({', '.join(map(str, DIALS[dial]))}) | {' | '.join(cells)} |")
+        measured = [run[dial] for run in line_of(result["runs"], dial)]
+        rows.append(f"| {dial} ({', '.join(map(str, measured))}) | {' | '.join(cells)} |")
     two = next((run for run in result["runs"] if run["ranks"] == 2), None)
     if two is not None:
         one = next(run for run in result["runs"] if all(run[dial] == BASE[dial] for dial in BASE))
@@ -196,7 +202,7 @@ def plot(result: Mapping[str, Any], path: Path) -> None:
     dials = list(result["exponents"])
     figure, axes = plt.subplots(1, len(dials), figsize=(4.5 * len(dials), 4), sharey=True, squeeze=False)
     for axis, dial in zip(axes[0], dials, strict=True):
-        line = sorted((r for r in result["runs"] if all(r[o] == BASE[o] for o in BASE if o != dial)), key=lambda run: run[dial])
+        line = line_of(result["runs"], dial)
         for stage in STAGES:
             axis.plot([r[dial] for r in line], [r["cpu_seconds"].get(stage, math.nan) for r in line], marker="o", label=stage)
         axis.plot([r[dial] for r in line], [r["peak_memory_mb"] / 1000 for r in line], "k--", label="memory, GB")
