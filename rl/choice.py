@@ -12,6 +12,7 @@ Not an evaluation: agreement with a vote that may be wrong says which checkpoint
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from probing.models import load_model, load_tokenizer, render_chat
 from probing.records import Problem, TestSuite
 from probing.samplers.base import SamplingParams
 from rewards.consensus import get_rule
+from rl.console import warn
 from rl.rollouts import derive_seed
 from rl.round_files import Verdict, read_bank, read_records
 from rl.rounds import Round, shared_sampler
@@ -140,4 +142,9 @@ def point_to_best(run: Run, checkpoint: Path) -> None:
     partial = run.folder / f".{BEST}.{os.getpid()}"
     partial.unlink(missing_ok=True)
     partial.symlink_to(target, target_is_directory=True)
-    os.replace(partial, run.folder / BEST)
+    best = run.folder / BEST
+    if best.is_dir() and not best.is_symlink():  # the folder was copied without its links
+        kept = next(name for i in itertools.count(1) if not (name := run.folder / f"{BEST}.copy-{i}").exists())
+        os.replace(best, kept)
+        warn(f"{best} was a folder, not a link: it is now {kept}")
+    os.replace(partial, best)

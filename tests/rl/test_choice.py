@@ -64,3 +64,13 @@ def test_best_leads_to_the_checkpoint_and_can_be_moved(tmp_path: Path) -> None:
     assert not (tmp_path / "best").readlink().is_absolute()  # the run's folder may be moved
     point_to_best(run, Path("Qwen/Qwen2.5-Coder-7B-Instruct"))  # a model of the Hub was the best: there is no folder
     assert (tmp_path / "best" / "config.json").read_text() == "2"
+
+
+def test_a_folder_in_the_place_of_the_link_is_kept_beside_it(tmp_path: Path) -> None:
+    """As after a copy that followed links."""
+    checkpoint = tmp_path / "round_01" / "grpo" / "checkpoint"
+    checkpoint.mkdir(parents=True)
+    (tmp_path / "best").mkdir()
+    (tmp_path / "best" / "weights").write_text("copied")
+    point_to_best(SimpleNamespace(folder=tmp_path), checkpoint)
+    assert (tmp_path / "best").resolve() == checkpoint and (tmp_path / "best.copy-1" / "weights").read_text() == "copied"
