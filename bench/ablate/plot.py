@@ -25,6 +25,8 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
     _curve(axes[1, 0], result, "majority_wrong", "groups whose majority is wrong (audit)")
     _curve(axes[1, 1], result, "entropy", "token entropy, nats")
     _long(axes[1, 2], result)
+    labelled = {line.get_label(): line for axis in axes.flat for line in axis.lines if not str(line.get_label()).startswith("_")}
+    figure.legend(labelled.values(), labelled.keys(), loc="outside lower center", ncols=5, fontsize=9)
     figure.savefig(path, dpi=120)
 
 
@@ -47,11 +49,13 @@ def _curve(axis: Axes, result: Mapping[str, Any], figure: str, label: str) -> No
             axis.plot(*zip(*points, strict=True), color=COLOURS[arm], label=TITLES[arm])
     axis.set(xlabel="step", title=label)
     axis.grid(alpha=0.3)
-    if axis.lines:
-        axis.legend(fontsize=7)
 
 
 def _long(axis: Axes, result: Mapping[str, Any]) -> None:
+    if not result["long"]:
+        axis.axis("off")
+        axis.text(0.5, 0.5, "the long runs are not among these", ha="center", color="gray")
+        return
     for arm, found in result["long"].items():
         rows = [row for row in found["rounds"] if row["pass@1"] is not None]
         rounds = [row["round"] for row in rows]
@@ -59,7 +63,5 @@ def _long(axis: Axes, result: Mapping[str, Any]) -> None:
         axis.fill_between(rounds, *([100 * row["pass@1_ci"][i] for row in rows] for i in (0, 1)), color=COLOURS[arm], alpha=0.12)
         chosen = next(row for row in rows if row["round"] == found["chosen_round"])
         axis.plot([chosen["round"]], [100 * chosen["pass@1"]], "*", color=COLOURS[arm], markersize=13)
-    axis.set(xlabel="round", title="pass@1, %, by round (star: the checkpoint chosen without labels)")
+    axis.set(xlabel="round", title="pass@1, %, by round\n(star: chosen without labels)")
     axis.grid(alpha=0.3)
-    if axis.lines:
-        axis.legend(fontsize=7)
