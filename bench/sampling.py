@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,6 +29,7 @@ from probing.models import end_token_ids, load_model, render_chat
 from probing.samplers.base import SamplingParams
 from probing.samplers.transformers import TransformersSampler
 from probing.templates import render
+from rl.run_folder import git_commit
 
 ROOT = Path(__file__).resolve().parent.parent
 Draw = Callable[[Sequence[Sequence[int]], int], list[list[list[int]]]]  # prompts, batch size -> ids of every sample of every prompt
@@ -48,7 +51,8 @@ def main() -> None:
     rows = [json.loads(line) for line in (ROOT / "seedling" / "bench.jsonl").read_text().splitlines()[: args.problems]]
     texts = [render_chat(tokenizer, render("solve", description=row["description"], interface=row["interface"])) for row in rows]
     result = compare(model, tokenizer, texts, args.samples, args.max_new_tokens, args.batches, args.turns)
-    result |= {"model": args.model, "device": device_name(model), "threads": torch.get_num_threads(), "torch": torch.__version__}
+    result |= {"command": shlex.join(["python", "-m", "bench.sampling", *sys.argv[1:]]), "commit": git_commit()}
+    result |= {"device": device_name(model), "threads": torch.get_num_threads(), "torch": torch.__version__}
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1))
