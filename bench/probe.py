@@ -39,6 +39,7 @@ from rewards.rules.soft import Soft
 from rewards.sandbox import Sandbox, SandboxConfig
 from rewards.signatures import OutcomeMatrix
 from rl.console import stage
+from rl.monitor import clean
 from rl.run_folder import git_commit
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -73,7 +74,7 @@ def main() -> None:
     origin = {"command": shlex.join(["python", "-m", "bench.probe", *sys.argv[1:]]), "commit": git_commit(), **settings}
     result = origin | audit(pool, ProbeConfig(), args.seed)
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(result, indent=1) + "\n")
+    args.out.write_text(json.dumps(clean(result), indent=1, allow_nan=False) + "\n")
     print(json.dumps(result, indent=1))
 
 
