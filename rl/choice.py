@@ -1,4 +1,4 @@
-"""Which round's checkpoint a run ends with: a choice that no label and no benchmark has a part in.
+"""Which round's checkpoint a run ends with, and which one a round starts from: choices that no label and no benchmark has a part in.
 
 After every round its policy answers a fixed set of self-made problems, which round 1 invented and nobody trains on. What counts is how
 often the answers behave as the base's vote did, weighted by that vote's margin, since clear votes are the likelier ones to be right. A
@@ -6,6 +6,9 @@ policy that has learnt from its votes agrees more; one that has collapsed agrees
 for choice too.
 
     round_NN/held_out.json    that agreement, of the round's checkpoint        RUN/best    the checkpoint that was chosen (a link)
+
+The next round starts from the round's own checkpoint, unless that agrees clearly less than an earlier one (`guards.between_rounds`):
+then from the best so far, so that harm does not pile up over rounds.
 
 Not an evaluation: agreement with a vote that may be wrong says which checkpoint is better, not how good it is.
 """
@@ -25,10 +28,11 @@ from probing.models import load_model, load_tokenizer, render_chat
 from probing.records import Problem, TestSuite
 from probing.samplers.base import SamplingParams
 from rewards.consensus import get_rule
+from rl.checkpoints import damage
 from rl.console import warn
 from rl.rollouts import derive_seed
 from rl.round_files import Verdict, read_bank, read_records
-from rl.rounds import Round, shared_sampler
+from rl.rounds import Round, RoundError, shared_sampler
 from rl.run_folder import write_atomically
 from rl.scoring import ConsensusSignal, RolloutScorer
 from rl.training import kept_apart, make_tasks, training_split
@@ -71,6 +75,32 @@ def choose(agreement: dict[int, float | None], last: int) -> Choice:
     return Choice(best, reason, known)
 
 
+@dataclass(frozen=True)
+class FellBack:
+    """A round whose checkpoint no round starts from, since it agrees less than an earlier one's."""
+
+    to: int  # the round whose checkpoint is taken instead; 0: the base
+    value: float  # how far agreement lies below that round's
+    limit: float
+    cause: str
+
+    def record(self) -> dict[str, Any]:
+        return {"guard_action": "roll_back", "guard": "between_rounds", **asdict(self)}
+
+
+def fell_back(agreement: dict[int, float | None], last: int, limit: float | None) -> FellBack | None:
+    """Whether round `last` fell more than `limit` below the best; None where it holds, was not measured, or there is no limit.
+
+    >>> fell_back({0: 0.40, 1: 0.55, 2: 0.45}, last=2, limit=0.05).to
+    1
+    """
+    value, best = agreement.get(last), choose(agreement, last)
+    if limit is None or value is None or (fall := best.agreement[best.round] - value) <= limit:
+        return None
+    cause = f"after round {last}: agreement on held-out problems is {value:.3f}, {fall:.3f} below that of round {best.round} "
+    return FellBack(best.round, fall, limit, cause + f"(limit {limit:.3f}): round {last + 1} starts from there")
+
+
 def held_out_agreement(shares: Sequence[float | None], margins: Sequence[float]) -> float | None:
     """Mean over problems of the share of answers that behave like the vote's winner, weighted by its margin; None without a problem."""
     known = [(share, margin) for share, margin in zip(shares, margins, strict=True) if share is not None and margin > 0]
@@ -106,6 +136,9 @@ def _measure(run: Run, index: int, policy: str) -> None:
         shares = scorer.winner_shares(tasks, answers)
         found = {"problems": len(tasks), "agreement": held_out_agreement(shares, margins)}
         run.log("held_out", index, found)
+        if (back := _fell_back(run, index, found["agreement"])) is not None:
+            run.log("guards", index, back.record())
+            run.console.print(f"guard            {back.cause}", markup=False, soft_wrap=True)
         return found | {"shares": {task.problem_id: share for task, share in zip(tasks, shares, strict=True)}}
 
     run.once(index, "held out", folder / NAME, compute, lambda path, found: write_atomically(path, json.dumps(found)), lambda path: None)
@@ -126,6 +159,35 @@ def held_out_of(run: Run, index: int) -> float | None:
     path = run.folder / f"round_{index:02d}" / NAME
     found: float | None = json.loads(path.read_text())["agreement"] if path.is_file() else None
     return found
+
+
+def started_from(run: Run, index: int) -> int:
+    """Whose checkpoint round `index` starts from: the last round's, or after a roll-back between rounds the best's; 0 is the base."""
+    back = _fell_back(run, index - 1, held_out_of(run, index - 1))
+    return index - 1 if back is None else back.to
+
+
+def next_start(run: Run, last: int) -> str:
+    """The policy that the round after `last` starts from. Raises RoundError where the checkpoint to go back to is damaged."""
+    number = started_from(run, last + 1)
+    start = checkpoint_of(run, number)
+    if 0 < number < last and (wrong := damage(Path(start))) is not None:
+        raise RoundError(f"round {last + 1} starts from round {number}'s checkpoint, but {wrong}. Delete round {number} and all after it")
+    return start
+
+
+def _fell_back(run: Run, last: int, agreement: float | None) -> FellBack | None:
+    guards = run.config.guards
+    known = {number: held_out_of(run, number) for number in range(last)}
+    return fell_back({**known, last: agreement}, last, guards.between_rounds if guards.enabled else None)
+
+
+def checkpoint_of(run: Run, number: int) -> str:
+    """A round's checkpoint; round 0's is the base model, which may be a name of the Hub."""
+    if number == 0:
+        return run.model
+    found = json.loads((run.folder / f"round_{number:02d}" / "training.json").read_text())
+    return str(run.folder / found["checkpoint"])
 
 
 def choose_checkpoint(run: Run, last: int) -> Choice:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from probing.models import load_model, load_tokenizer
-from rl.choice import choose_checkpoint, held_out_of, point_to_best
+from rl.choice import checkpoint_of, choose_checkpoint, held_out_of, point_to_best, started_from
 from rl.console import print_summary
 from rl.evals.base import Unavailable, load_benchmark
 from rl.evals.external import scorable
@@ -108,6 +108,7 @@ def _row(run: Run, index: int, benchmarks: Mapping[str, Any]) -> dict[str, Any]:
             "logprob_auroc_reference": probe.get("audit/mean_logprob_within"),
             "consensus_auroc_reference": probe.get("audit/consensus_within"),
             "held_out_agreement": held_out_of(run, index),
+            "started_from": started_from(run, index),
             "funnel": _read_json(run.round_folder(index) / "funnel.json"),
             "training": _read_json(run.round_folder(index) / "training.json"),
         }
@@ -162,7 +163,7 @@ def finish(run: Run) -> None:
     report = write_report(run.folder)
     final = summary["final"]
     run.log("choice", len(summary["rounds"]), final["choice"])
-    checkpoint = run.folder / final["training"]["checkpoint"] if final["round"] else Path(run.model)
+    checkpoint = Path(checkpoint_of(run, final["round"]))
     point_to_best(run, checkpoint)
     publish_result(run, checkpoint, report)
     print_summary(summary, {"best checkpoint": str(checkpoint), "chosen": final["choice"]["reason"], "report": str(report)}, run.console)

@@ -22,7 +22,7 @@ def main(argv: list[str]) -> int:
     with error_screen():
         config = config_from_argv(argv)
         place_trackio(config)
-        from rl.choice import measure_agreement
+        from rl.choice import measure_agreement, next_start
         from rl.evaluation import evaluate_policy, finish
         from rl.failures import failure_screen
         from rl.rounds import Round
@@ -45,6 +45,7 @@ def main(argv: list[str]) -> int:
                 evaluate_policy(run, index, policy)
                 if round.stopped():
                     break
+                policy = next_start(run, index)
             finish(run)
     return 0
 

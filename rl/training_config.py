@@ -180,6 +180,12 @@ class GuardsConfig(Section):
     held_out: GuardRule | None = Field(
         _rule(0.05, "lower_lr", "roll_back"), description="agreement on held-out self-made problems, fall from its best: not above"
     )
+    between_rounds: float | None = Field(
+        0.05,
+        gt=0,
+        description="how far a round's agreement with round 1's votes (see choice) may fall below the best round's; "
+        "beyond, the next round starts from that one's checkpoint; null: always from the last",
+    )
     lr_factor: float = Field(0.5, gt=0, lt=1, description="what lower_lr multiplies the learning rate by")
     kl_factor: float = Field(2.0, gt=1, description="what raise_kl multiplies beta by")
     kl_start: float = Field(0.02, gt=0, description="the beta that raise_kl starts from where beta was 0")

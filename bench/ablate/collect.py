@@ -90,6 +90,7 @@ def long_figures(job: Job, benchmark: str, draws: int) -> dict[str, Any]:
     summary = summary_of(job.folder)
     rows = [summary["base"], *summary["rounds"]]
     kept = ("pass@1", "pass@1_ci", "pass@16", "majority@16", "majority_wrong", "entropy", "mean_length", "label_accuracy", "probe_weight")
+    kept += ("held_out_agreement", "started_from")
     scores = [task_scores(job.folder, row["round"], benchmark)["pass@1"] for row in rows]
     values, _ = align({str(row["round"]): [by_task] for row, by_task in zip(rows, scores, strict=True)})
     resampler = Resampler(1, next(iter(values.values())).shape[1], draws)
@@ -106,7 +107,7 @@ def long_figures(job: Job, benchmark: str, draws: int) -> dict[str, Any]:
         "end_minus_best": end.as_dict(),
         "chosen_round": int(final),
         "chosen_minus_best": chosen.as_dict(),
-        "guard_actions": sum(len((row.get("training") or {}).get("guard_actions", [])) for row in rows),
+        "guard_actions": sum(row["stage"] == "guards" for row in read_metrics(job.folder / "metrics.jsonl")),
         "curves": {name: [[row["round"], row["step"], row[name]] for row in through_time(job.folder)] for name in ("entropy", "accuracy")},
         "minutes": round(summary["loop_seconds"] / 60, 2),
     }

@@ -16,7 +16,7 @@ from rl.config import Config, load_config
 from rl.run_folder import flatten
 
 CONSENSUS_ONLY = ("--reward.w_quality", "0")
-SIGNALS = ("entropy", "distinct", "majority", "length", "probe", "kl", "held_out")
+SIGNALS = ("entropy", "distinct", "majority", "length", "probe", "kl", "held_out", "between_rounds")
 # The guards' problems stay apart, so that an arm without guards trains on the same problems as one with them.
 UNGUARDED = (*(word for name in SIGNALS for word in (f"--guards.{name}", "null")), "--guards.kl_every", "0")
 

@@ -8,7 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from rl.choice import choose, choose_checkpoint, held_out_agreement, point_to_best
+from rl.choice import choose, choose_checkpoint, fell_back, held_out_agreement, next_start, point_to_best, started_from
+from rl.rounds import RoundError
+from rl.training_config import GuardsConfig
 
 
 def run_with(folder: Path, agreement: list[float | None], scores: list[float]) -> SimpleNamespace:
@@ -74,3 +76,47 @@ def test_a_folder_in_the_place_of_the_link_is_kept_beside_it(tmp_path: Path) -> 
     (tmp_path / "best" / "weights").write_text("copied")
     point_to_best(SimpleNamespace(folder=tmp_path), checkpoint)
     assert (tmp_path / "best").resolve() == checkpoint and (tmp_path / "best.copy-1" / "weights").read_text() == "copied"
+
+
+@pytest.mark.parametrize(
+    ("agreement", "to"), [([0.5, 0.6, 0.54], None), ([0.5, 0.6, 0.56], None), ([0.5, 0.6, 0.54, 0.52], 1), ([0.5, 0.4], 0)]
+)
+def test_a_round_that_fell_beyond_the_limit_is_not_started_from(agreement: list[float | None], to: int | None) -> None:
+    found = fell_back(dict(enumerate(agreement)), last=len(agreement) - 1, limit=0.07)
+    assert (found and found.to) == to
+    if found is not None:
+        assert f"round {found.to}" in found.cause and f"round {len(agreement)} starts from there" in found.cause
+
+
+def test_what_was_not_measured_sends_nobody_back() -> None:
+    assert fell_back({0: 0.6, 1: None}, last=1, limit=0.05) is None
+    assert fell_back({0: None, 1: 0.1}, last=1, limit=0.05) is None
+    assert fell_back({0: 0.9, 1: 0.1}, last=1, limit=None) is None
+
+
+def run_to_continue(folder: Path, agreement: list[float | None], guards: GuardsConfig) -> SimpleNamespace:
+    run_with(folder, agreement, [0.5] * len(agreement))
+    for number in range(1, len(agreement)):
+        (folder / f"round_{number:02d}" / "training.json").write_text(json.dumps({"checkpoint": f"round_{number:02d}/grpo/checkpoint"}))
+    return SimpleNamespace(folder=folder, model="the-base", config=SimpleNamespace(guards=guards))
+
+
+def test_rounds_start_from_the_last_that_held(tmp_path: Path) -> None:
+    run = run_to_continue(tmp_path, [0.4, 0.6, 0.58, 0.3], GuardsConfig(between_rounds=0.05))
+    assert [started_from(run, index) for index in (1, 2, 3, 4)] == [0, 1, 2, 1]
+    assert next_start(run, 2) == str(tmp_path / "round_02" / "grpo" / "checkpoint")
+
+
+def test_a_first_round_that_did_harm_sends_the_second_back_to_the_base(tmp_path: Path) -> None:
+    assert next_start(run_to_continue(tmp_path, [0.6, 0.3], GuardsConfig()), 1) == "the-base"
+
+
+@pytest.mark.parametrize("guards", [GuardsConfig(between_rounds=None), GuardsConfig(enabled=False)])
+def test_without_the_guard_every_round_starts_from_the_last(tmp_path: Path, guards: GuardsConfig) -> None:
+    assert started_from(run_to_continue(tmp_path, [0.6, 0.3], guards), 2) == 1
+
+
+def test_a_damaged_checkpoint_is_not_gone_back_to(tmp_path: Path) -> None:
+    run = run_to_continue(tmp_path, [0.4, 0.6, 0.3], GuardsConfig())
+    with pytest.raises(RoundError, match=r"round 1's checkpoint, but .* Delete round 1 and all after it"):
+        next_start(run, 2)
