@@ -155,10 +155,20 @@ def lead_of(job: Job, jobs: Sequence[Job]) -> Job | None:
     return next(other for other in jobs if other.arm == LEAD and other.seed == job.seed and not other.long)
 
 
+def differing_keys(one: Config, other: Config) -> list[str]:
+    """The config keys in which two runs differ."""
+    mine, theirs = (flatten(config.model_dump(mode="json")) for config in (one, other))
+    return [key for key in {*mine, *theirs} if mine.get(key) != theirs.get(key)]
+
+
+def differ_in_guards_alone(one: Config, other: Config) -> bool:
+    """Whether two runs are the same but for what the guards do: where none acts, both make the same steps."""
+    return all(key == "run_dir" or key.startswith("guards.") for key in differing_keys(one, other))
+
+
 def shared_stages(lead: Config, arm: Config) -> list[Stage]:
     """The first stages of a run, as far as the two configs agree in all that they depend on."""
-    mine, theirs = (flatten(config.model_dump(mode="json")) for config in (lead, arm))
-    differing = [key for key in {*mine, *theirs} if mine.get(key) != theirs.get(key)]
+    differing = differing_keys(lead, arm)
     shared = []
     for stage in STAGES:
         if any(key == name or key.startswith(f"{name}.") for key in differing for name in stage.keys):

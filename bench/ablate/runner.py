@@ -1,6 +1,7 @@
 """Runs a plan: so many runs at once, each a process of its own; what is finished is not run again.
 
-A killed run goes on where it was, since `rl/train.py` does. A run starts once its lead has finished, and takes over what they share.
+A killed run goes on where it was, since `rl/train.py` does. A run starts once its lead has finished, and takes over what they share: all
+of it where the two differ in the guards alone and no guard of the lead acted.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench.ablate.plan import Job, Stage, lead_of, shared_stages
+from bench.ablate.plan import Job, Stage, differ_in_guards_alone, lead_of, shared_stages
 from rl.config import Config, resolve_model
 from rl.console import UserError, duration
 from rl.evals.base import Benchmark, load_benchmark
 from rl.monitor import read_metrics
-from rl.run_folder import check_same_config, write_atomically
+from rl.run_folder import check_same_config, config_text, write_atomically
 
 ROOT = Path(__file__).resolve().parents[2]
 POLL_SECONDS = 0.5
@@ -30,7 +31,7 @@ def finished(job: Job) -> bool:
     """Whether the run has made all its rounds, or was stopped by a guard. Raises UserError where another config's run is in its folder."""
     check_same_config(job.folder, job.config)
     rows = sorted(job.folder.glob("round_[0-9][0-9]/metrics.json"))
-    if not rows or not (job.folder / "report.html").is_file():
+    if not rows or not all((job.folder / name).is_file() for name in ("config.yaml", "report.html")):
         return False
     last = json.loads(rows[-1].read_text())
     return last["round"] == job.config.rounds or bool((last.get("training") or {}).get("stop_run"))
@@ -86,6 +87,19 @@ def take_over(lead: Path, arm: Path, stages: Sequence[Stage]) -> None:
                 os.link(source, target)
 
 
+def is_the_lead_s(lead: Job, job: Job) -> bool:
+    """Whether a run would repeat its finished lead step by step: it has other guards, and the lead's did nothing."""
+    acted = any(row["stage"] == "guards" for row in read_metrics(lead.folder / "metrics.jsonl"))
+    return not acted and differ_in_guards_alone(lead.config, job.config)
+
+
+def take_over_whole(lead: Job, job: Job) -> None:
+    """Link everything that the lead left into the run's folder; the config, which counts as the sign that it is done, is its own."""
+    shutil.rmtree(job.folder, ignore_errors=True)
+    shutil.copytree(lead.folder, job.folder, copy_function=os.link, ignore=shutil.ignore_patterns("config.yaml", "best"))
+    write_atomically(job.folder / "config.yaml", config_text(job.config))
+
+
 def run_plan(jobs: Sequence[Job], base: Path, at_once: int, threads: int, say: Callable[[str], None] = print) -> list[Job]:
     """Run what is not finished, `at_once` runs at a time with `threads` threads each; returns the runs that failed, or whose lead did.
 
@@ -101,7 +115,12 @@ def run_plan(jobs: Sequence[Job], base: Path, at_once: int, threads: int, say: C
         while waiting or running:
             for job in [job for job in waiting if (lead := lead_of(job, jobs)) is None or lead.folder in done][: at_once - len(running)]:
                 waiting.remove(job)
-                if (lead := lead_of(job, jobs)) is not None:
+                if (lead := lead_of(job, jobs)) is not None and is_the_lead_s(lead, job):
+                    take_over_whole(lead, job)
+                    done.add(job.folder)
+                    say(f"{len(done):3d}/{len(jobs)}  {job.name}  the same as {lead.name}, where no guard acted")
+                    continue
+                if lead is not None:
                     take_over(lead.folder, job.folder, shared_stages(lead.config, job.config))
                 running[_start(job, base, threads)] = job, time.monotonic()
             for process in [process for process in running if process.poll() is not None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -83,3 +84,15 @@ def test_a_run_that_fails_is_told_with_its_last_words(tmp_path: Path, capsys: py
     shown = capsys.readouterr()
     assert ended.value.code == 2 and "no run has finished" in shown.err
     assert "FAILED  seed 0 · mixed" in shown.out and "the disk is full" in shown.out
+
+
+def test_without_guards_nothing_is_run_again_unless_one_acted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arms = ["--arms", "mixed_unguarded", "--no-long", "--seeds", "1"]
+    assert run(tmp_path, *arms) == 0  # the stand-in knows no such arm: it would fail
+    lead, arm = (tmp_path / "runs" / "seed-0" / name for name in ("mixed", "mixed_unguarded"))
+    assert "the same as seed 0 · mixed, where no guard acted" in capsys.readouterr().out
+    assert (arm / "summary.json").samefile(lead / "summary.json") and "held_out: null" in (arm / "config.yaml").read_text()
+    shutil.rmtree(arm)
+    with (lead / "metrics.jsonl").open("a") as log:
+        log.write(json.dumps({"round": 1, "stage": "guards", "step": 3, "guard_action": "raise_kl"}) + "\n")
+    assert run(tmp_path, *arms) == 1 and "FAILED  seed 0 · mixed, no guards" in capsys.readouterr().out
