@@ -21,7 +21,7 @@ WORKERS ?= 2
 VENV_ENGINES ?= .venv-engines
 ENGINE_TESTS := tests/probing/test_real_vllm.py tests/probing/test_ray.py tests/loop/test_many_ranks.py::test_so_do_two_ranks_under_zero_2
 
-.PHONY: help install install-dev run run-vllm test test-engines lint format bench soak bench-judge bench-lanes bench-evals bench-scale bench-throughput ablate gpu-check pretrain plan report clean distclean
+.PHONY: help install install-dev install-engines run run-vllm test test-engines lint format bench soak bench-judge bench-lanes bench-evals bench-scale bench-throughput ablate gpu-check pretrain plan report clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,8 +35,7 @@ test: $(VENV)/.installed-dev ## lint, format check, type check, tests
 	$(BIN)/mypy
 	$(BIN)/pytest -n $(WORKERS) $(ARGS)
 
-test-engines: ## the tests that need vLLM, DeepSpeed and Ray, in an environment of their own
-	$(MAKE) VENV=$(VENV_ENGINES) $(VENV_ENGINES)/.installed-engines
+test-engines: install-engines ## the tests that need vLLM, DeepSpeed and Ray, in an environment of their own
 	$(VENV_ENGINES)/bin/pytest $(ENGINE_TESTS) $(ARGS)
 
 lint: $(VENV)/.installed-dev ## lint and format check
@@ -90,6 +89,9 @@ report: $(VENV)/.installed ## write the report of RUN
 install: $(VENV)/.installed ## create the virtual environment and install
 
 install-dev: $(VENV)/.installed-dev ## the same, with what the tests need
+
+install-engines: ## vLLM, DeepSpeed and Ray, in an environment of their own
+	$(MAKE) VENV=$(VENV_ENGINES) $(VENV_ENGINES)/.installed-engines
 
 $(BIN)/python:
 	@if [ -z "$(PYTHON)" ]; then \

