@@ -132,11 +132,19 @@ def _measure(run: Run, index: int, policy: str) -> None:
         sampler.close()
         if not run.main:
             return {}
-        scorer = RolloutScorer(tasks, run.executor, extract_code, ConsensusSignal(get_rule(config.consensus)), config.reward)
+        scorer = RolloutScorer(
+            tasks,
+            run.executor,
+            extract_code,
+            ConsensusSignal(get_rule(config.consensus)),
+            config.reward,
+            rho=config.consensus.rho,
+            tau=config.consensus.tau,
+        )
         shares = scorer.winner_shares(tasks, answers)
         found = {"problems": len(tasks), "agreement": held_out_agreement(shares, margins)}
         run.log("held_out", index, found)
-        if (back := _fell_back(run, index, found["agreement"])) is not None:
+        if _another_follows(run, index) and (back := _fell_back(run, index, found["agreement"])) is not None:
             run.log("guards", index, back.record())
             run.console.print(f"guard            {back.cause}", markup=False, soft_wrap=True)
         return found | {"shares": {task.problem_id: share for task, share in zip(tasks, shares, strict=True)}}
@@ -167,19 +175,26 @@ def started_from(run: Run, index: int) -> int:
     return index - 1 if back is None else back.to
 
 
-def next_start(run: Run, last: int) -> str:
-    """The policy that the round after `last` starts from. Raises RoundError where the checkpoint to go back to is damaged."""
-    number = started_from(run, last + 1)
+def start_policy(run: Run, index: int) -> str:
+    """The policy that round `index` starts from. Raises RoundError where the checkpoint to go back to is damaged."""
+    number = started_from(run, index)
     start = checkpoint_of(run, number)
-    if 0 < number < last and (wrong := damage(Path(start))) is not None:
-        raise RoundError(f"round {last + 1} starts from round {number}'s checkpoint, but {wrong}. Delete round {number} and all after it")
+    if 0 < number < index - 1 and (wrong := damage(Path(start))) is not None:
+        raise RoundError(f"round {index} starts from round {number}'s checkpoint, but {wrong}. Delete round {number} and all after it")
     return start
 
 
+def _another_follows(run: Run, index: int) -> bool:
+    training = run.folder / f"round_{index:02d}" / "training.json"
+    return 0 < index < run.config.rounds and not json.loads(training.read_text()).get("stop_run")
+
+
 def _fell_back(run: Run, last: int, agreement: float | None) -> FellBack | None:
-    guards = run.config.guards
+    """Like the other guards it watches GRPO alone, and rewards without labels: an oracle may well leave wrong votes behind."""
+    config = run.config
+    watching = config.guards.enabled and config.consolidation != "sft" and config.grpo.reward == "label_free"
     known = {number: held_out_of(run, number) for number in range(last)}
-    return fell_back({**known, last: agreement}, last, guards.between_rounds if guards.enabled else None)
+    return fell_back({**known, last: agreement}, last, config.guards.between_rounds if watching else None)
 
 
 def checkpoint_of(run: Run, number: int) -> str:

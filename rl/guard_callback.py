@@ -109,6 +109,7 @@ class GuardCallback(TrainerCallback):
                 self.scorer.mute_probe()
             case "end_round" | "roll_back" | "stop":
                 control.should_training_stop = True
+                control.should_save = False  # a run killed before its result is written makes this step, and this end, again
                 self.stopped_because = self.stopped_because or action.cause
                 self.stop_run = self.stop_run or action.kind == "stop"
                 if action.kind == "roll_back":

@@ -140,7 +140,7 @@ class RolloutScorer:
 
     signal: `ConsensusSignal(get_rule(config))` in a label-free run. extract: completion -> program or None. drift: lowers the probe's
     say when its AUROC on the rollouts falls. max_missing: share of a batch that may be missing before ScoringError. cache: executions
-    remembered, in programs.
+    remembered, in programs. rho, tau: what makes a bank's winner, as in `rewards.clustering.cluster`.
     """
 
     def __init__(
@@ -155,12 +155,15 @@ class RolloutScorer:
         max_missing: float = 0.05,
         cache: int = 20_000,
         drift: DriftAudit | None = None,
+        rho: float = 0.8,
+        tau: int = 2,
     ) -> None:
         self.tasks = {task.problem_id: task for task in tasks}
         if len(self.tasks) != len(tasks):
             raise ValueError("two tasks share a problem id: ids must be unique within a run")
         self.executor, self.extract, self.signal, self.mixed = executor, extract, signal, mixed
         self.quality, self.drift, self.auditor, self.max_missing = quality, drift, auditor, max_missing
+        self.rho, self.tau = rho, tau
         self.probe_muted = False
         self.probe_seconds = 0.0  # processor time that the probe has taken in this process
         self._winners: dict[str, OutcomeMatrix | None] = {}
@@ -256,7 +259,7 @@ class RolloutScorer:
         """The one row of the bank that stands for its winning cluster; None where nobody won."""
         if task.problem_id not in self._winners:
             self._winners[task.problem_id] = None
-            if task.bank is not None and (found := cluster(task.bank)).top >= 0:
+            if task.bank is not None and (found := cluster(task.bank, self.rho, self.tau)).top >= 0:
                 self._winners[task.problem_id] = task.bank.select_programs([found.representatives[found.top]])
         return self._winners[task.problem_id]
 

@@ -22,7 +22,7 @@ def main(argv: list[str]) -> int:
     with error_screen():
         config = config_from_argv(argv)
         place_trackio(config)
-        from rl.choice import measure_agreement, next_start
+        from rl.choice import measure_agreement, start_policy
         from rl.evaluation import evaluate_policy, finish
         from rl.failures import failure_screen
         from rl.rounds import Round
@@ -30,10 +30,9 @@ def main(argv: list[str]) -> int:
         from rl.training import train
 
         with failure_screen(), Run(config) as run:
-            policy = run.model
-            evaluate_policy(run, 0, policy)
+            evaluate_policy(run, 0, run.model)
             for index in range(1, config.rounds + 1):
-                round = Round(run, index, policy)
+                round = Round(run, index, start_policy(run, index))
                 problems = round.problems()
                 suites = round.suites(problems)
                 candidates = round.candidates(problems, suites)
@@ -45,7 +44,6 @@ def main(argv: list[str]) -> int:
                 evaluate_policy(run, index, policy)
                 if round.stopped():
                     break
-                policy = next_start(run, index)
             finish(run)
     return 0
 

@@ -48,6 +48,12 @@ def training_split(verdicts: Sequence[Verdict], held_out: int) -> tuple[list[Ver
     return [v for i, v in enumerate(kept) if i not in apart], [v for i, v in enumerate(kept) if i in apart]
 
 
+def without(verdicts: Sequence[Verdict], apart: Sequence[Verdict]) -> list[Verdict]:
+    """The verdicts, in the band or not, on problems that are not kept apart: what the paper's SFT may learn from."""
+    hidden = {v.problem_id for v in apart}
+    return [v for v in verdicts if v.problem_id not in hidden]
+
+
 def margin_weights(margins: Sequence[float], power: float) -> list[float]:
     """Each problem's weight: its margin to a power, their mean 1. A clear vote is the likelier one to be right.
 
@@ -147,7 +153,7 @@ def _consolidate(
     policy: Path | str = round.policy
     outcome: dict[str, object] = {"problems": len(chosen), "held_out": len(apart), "watched": len(watched)}
     if config.consolidation in ("sft", "sft+grpo"):
-        pairs = select_for_sft([solve_prompt(round.chat, p) for p in problems], problems, candidates, bank, verdicts)
+        pairs = select_for_sft([solve_prompt(round.chat, p) for p in problems], problems, candidates, bank, without(verdicts, apart))
         with run.bar(round.index, "sft", sft_steps(len(pairs), config.sft), "steps") as advance:
             result = train_sft(
                 policy, round.folder / "sft", pairs, config.sft, round.seed("sft"), run.monitor.training_log(round.index, "sft"), advance
@@ -177,6 +183,8 @@ def _consolidate(
         Audit(references, config.consensus.rho, config.consensus.tau) if config.audit else None,
         config.grpo.max_missing,
         drift=DriftAudit(probe.probe.report, config.probe) if config.probe.follow_drift else None,
+        rho=config.consensus.rho,
+        tau=config.consensus.tau,
     )
     log = run.monitor.training_log(round.index)
     with run.bar(round.index, "grpo", config.grpo.steps, "steps") as advance:

@@ -9,7 +9,7 @@ from rewards.records import Execution, Kind, Outcome
 from rl.bank import CandidateVotes, ProblemBank, candidate_votes, distinct_programs, judge, label_is_correct
 from rl.config import Config
 from rl.round_files import BankProgram, Verdict, read_bank, read_records, write_bank, write_records
-from rl.training import kept_apart, margin_weights, training_split
+from rl.training import kept_apart, margin_weights, training_split, without
 
 INPUTS = ("[1]", "[2]", "[3]")
 
@@ -94,6 +94,12 @@ def test_the_guards_problems_are_not_trained_on():
     verdicts = [Verdict(str(i), (0,), (0,), (1,), 0, 0.5, 0.5, 0.1, 1, i % 2 == 0) for i in range(40)]
     chosen, apart = training_split(verdicts, 3)
     assert len(apart) == 3 and len(chosen) == 17 and not {v.problem_id for v in chosen} & {v.problem_id for v in apart}
+
+
+def test_nor_are_they_what_sft_learns_from_which_looks_beyond_the_band():
+    verdicts = [Verdict(str(i), (0,), (0,), (1,), 0, 0.5, 0.5, 0.1, 1, i % 2 == 0) for i in range(40)]
+    _, apart = training_split(verdicts, 3)
+    assert {v.problem_id for v in without(verdicts, apart)} == {str(i) for i in range(40)} - {v.problem_id for v in apart}
 
 
 def test_round_1_keeps_problems_apart_for_the_choice_and_later_rounds_for_the_guards():

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from rl.choice import choose, choose_checkpoint, fell_back, held_out_agreement, next_start, point_to_best, started_from
+from rl.choice import choose, choose_checkpoint, fell_back, held_out_agreement, point_to_best, start_policy, started_from
 from rl.rounds import RoundError
 from rl.training_config import GuardsConfig
 
@@ -94,21 +94,24 @@ def test_what_was_not_measured_sends_nobody_back() -> None:
     assert fell_back({0: 0.9, 1: 0.1}, last=1, limit=None) is None
 
 
-def run_to_continue(folder: Path, agreement: list[float | None], guards: GuardsConfig) -> SimpleNamespace:
+def run_to_continue(
+    folder: Path, agreement: list[float | None], guards: GuardsConfig, consolidation: str = "grpo", reward: str = "label_free"
+) -> SimpleNamespace:
     run_with(folder, agreement, [0.5] * len(agreement))
     for number in range(1, len(agreement)):
         (folder / f"round_{number:02d}" / "training.json").write_text(json.dumps({"checkpoint": f"round_{number:02d}/grpo/checkpoint"}))
-    return SimpleNamespace(folder=folder, model="the-base", config=SimpleNamespace(guards=guards))
+    config = SimpleNamespace(guards=guards, consolidation=consolidation, grpo=SimpleNamespace(reward=reward))
+    return SimpleNamespace(folder=folder, model="the-base", config=config)
 
 
 def test_rounds_start_from_the_last_that_held(tmp_path: Path) -> None:
     run = run_to_continue(tmp_path, [0.4, 0.6, 0.58, 0.3], GuardsConfig(between_rounds=0.05))
     assert [started_from(run, index) for index in (1, 2, 3, 4)] == [0, 1, 2, 1]
-    assert next_start(run, 2) == str(tmp_path / "round_02" / "grpo" / "checkpoint")
+    assert start_policy(run, 3) == str(tmp_path / "round_02" / "grpo" / "checkpoint")
 
 
 def test_a_first_round_that_did_harm_sends_the_second_back_to_the_base(tmp_path: Path) -> None:
-    assert next_start(run_to_continue(tmp_path, [0.6, 0.3], GuardsConfig()), 1) == "the-base"
+    assert start_policy(run_to_continue(tmp_path, [0.6, 0.3], GuardsConfig()), 2) == "the-base"
 
 
 @pytest.mark.parametrize("guards", [GuardsConfig(between_rounds=None), GuardsConfig(enabled=False)])
@@ -119,4 +122,12 @@ def test_without_the_guard_every_round_starts_from_the_last(tmp_path: Path, guar
 def test_a_damaged_checkpoint_is_not_gone_back_to(tmp_path: Path) -> None:
     run = run_to_continue(tmp_path, [0.4, 0.6, 0.3], GuardsConfig())
     with pytest.raises(RoundError, match=r"round 1's checkpoint, but .* Delete round 1 and all after it"):
-        next_start(run, 2)
+        start_policy(run, 3)
+
+
+@pytest.mark.parametrize(
+    ("consolidation", "reward", "number"), [("sft+grpo", "label_free", 0), ("sft", "label_free", 1), ("grpo", "oracle", 1)]
+)
+def test_it_watches_grpo_without_labels_alone(tmp_path: Path, consolidation: str, reward: str, number: int) -> None:
+    run = run_to_continue(tmp_path, [0.6, 0.3], GuardsConfig(), consolidation, reward)
+    assert started_from(run, 2) == number

@@ -160,6 +160,32 @@ def test_a_fall_on_held_out_problems_rolls_back_to_the_best(policy: Path, tmp_pa
     assert [r.get("held_out_agreement") for r in result.history] == pytest.approx([0.5, 0.9, None, 0.2])
 
 
+def test_a_roll_back_is_not_forgotten_by_a_kill_before_the_result(policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The step at which the guard acts is one at which a checkpoint would be saved."""
+
+    class Falling(RecordingScorer):
+        def winner_shares(self, tasks: Any, completions: Any) -> Any:
+            return [0.9 if not self.rewards else 0.8 if len(self.rewards) == 2 else 0.2]
+
+    def again(rewards: int) -> GrpoResult:
+        scorer = Falling(make_tasks(), with_probe=False)
+        scorer.rewards = [[]] * rewards  # steps that were made before
+        guards = QUIET.model_copy(update={"held_out": GuardRule(limit=0.3, actions=("roll_back",))})
+        return train(policy, tmp_path, guards=guards, held_out=held_out(), scorer=scorer)
+
+    def die(*_: Any) -> None:
+        raise Kill
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rl.grpo._finish", die)
+        with pytest.raises(Kill):
+            again(0)
+    assert (tmp_path / "trainer" / "checkpoint-2").exists() and not (tmp_path / "trainer" / "checkpoint-4").exists()
+    result = again(2)
+    assert "0.200, 0.700 below its best" in str(result.stopped_because) and len(result.history) == 4
+    assert same(weights(result.checkpoint), weights(policy))
+
+
 def test_weights_that_are_no_longer_finite_stop_the_run_with_the_round_s_start(policy: Path, tmp_path: Path) -> None:
     result = train(policy, tmp_path, CONFIG.model_copy(update={"learning_rate": 1e38}))
     assert result.stop_run and "cannot be trusted" in str(result.stopped_because)
