@@ -49,7 +49,7 @@ class ProblemsConfig(Section):
 
 
 class SuitesConfig(Section):
-    """Stage 4: test inputs. Expected outputs are asked for only under `signature: passfail`."""
+    """Stage 4: test inputs. Expected outputs are asked for only where consensus compares with them."""
 
     inputs: int = Field(100, ge=1, description="inputs wanted for each problem")
     samples: int = Field(4, ge=1, description="answers sampled for each problem, each with several inputs")

@@ -44,7 +44,7 @@ class TestSuite:
     problem_id: str
     inputs: tuple[str, ...]  # each a Python literal: the list of positional arguments
     origins: tuple[str, ...]  # "model" or "mutated", one for each input
-    asserts: tuple[str, ...] = ()  # model-written asserts, only under `signature: passfail` and rule `codet`
+    asserts: tuple[str, ...] = ()  # model-written, only where consensus compares with them (signature or rule `passfail`, rule `codet`)
 
 
 @dataclass(frozen=True)

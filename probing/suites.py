@@ -87,18 +87,25 @@ def write_suites(
     seed: int,
     funnel: Funnel,
     progress: Callable[[int], None] | None = None,
+    with_asserts: bool = False,
 ) -> list[TestSuite]:
-    """A pool of inputs for each problem, model-written first, then mutants; problems without one callable input get no suite."""
+    """A pool of inputs for each problem, model-written first, then mutants; problems without one callable input get no suite.
+
+    with_asserts: ask for asserts instead of bare calls, and keep them.
+    """
     params = SamplingParams(config.temperature, config.top_p, config.max_new_tokens)
-    prompts = [chat(render("tests", description=p.description, interface=p.interface or p.signature)) for p in problems]
+    prompts = [
+        chat(render("asserts" if with_asserts else "tests", description=p.description, interface=p.interface or p.signature))
+        for p in problems
+    ]
     answers = sampler.sample(prompts, config.samples, params, seed, progress)
     suites = []
     for problem, group in zip(problems, answers, strict=True):
         written: dict[str, None] = {}
-        asserts: dict[str, None] = {}
+        asserts: list[str] = []  # repeated ones count
         for answer in group:
             calls, claimed, _ = calls_of(answer.text, problem.entry)
-            asserts.update(dict.fromkeys(claimed))
+            asserts += claimed if with_asserts else []
             written.update((repr(c), None) for c in calls if callable_with(problem.signature, c) and len(repr(c)) <= _LONGEST)
         if not written:
             funnel.drop("no test inputs")

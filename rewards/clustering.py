@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rewards.signatures import OutcomeMatrix
+from rewards.signatures import OutcomeMatrix, Signature, signature_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,20 +55,22 @@ def group_rows(rows: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return labels
 
 
-def cluster(matrix: OutcomeMatrix, rho: float = 0.8, tau: int = 2, quality: np.ndarray | None = None) -> Clustering:
+def cluster(
+    matrix: OutcomeMatrix, rho: float = 0.8, tau: int = 2, quality: np.ndarray | None = None, signature: Signature = "outputs"
+) -> Clustering:
     """Cluster the valid programs by equal signatures.
 
     rho: least share of inputs that must give a value. tau: least number of samples (multiplicities counted) of a winner. quality: float[n],
     picks each cluster's representative (the paper: least perplexity, so give the mean logprob); NaN is never picked before a number.
     A cluster of only constant or echoing programs wins only where no other cluster exists; where the others are all smaller than tau
-    there is no winner. Ties go to the cluster that appears first.
+    there is no winner. signature: what is compared; under `passfail` nothing is degenerate. Ties go to the cluster that appears first.
     """
     if tau < 1:
         raise ValueError(f"tau is a number of samples and must be at least 1, got {tau}")
     if quality is not None and len(quality) != matrix.n_programs:
         raise ValueError(f"{len(quality)} qualities for {matrix.n_programs} programs")
     n_missing = int(matrix.weights[matrix.missing].sum())
-    first_labels = group_rows(matrix.codes, matrix.valid(rho))
+    first_labels = group_rows(signature_rows(matrix, signature), matrix.valid(rho))
     valid = first_labels >= 0
     k = int(first_labels.max(initial=-1)) + 1
     counts = np.bincount(first_labels[valid], weights=matrix.weights[valid], minlength=k).astype(np.int64)
@@ -83,7 +85,9 @@ def cluster(matrix: OutcomeMatrix, rho: float = 0.8, tau: int = 2, quality: np.n
     ranked = ranked[labels[ranked] >= 0]
     representatives = np.zeros(k, dtype=np.int64)
     representatives[labels[ranked[::-1]]] = ranked[::-1]  # the best is written last
-    degenerate = matrix.degenerate[representatives]  # equal signatures share the mark
+    degenerate = matrix.degenerate[representatives]  # programs of equal outputs share the mark
+    if signature == "passfail":
+        degenerate = np.zeros(k, dtype=bool)  # those of equal bits may not, and the paper bars none
 
     n_valid = int(counts.sum())
     shares = counts / max(n_valid, 1)

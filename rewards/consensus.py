@@ -18,8 +18,9 @@ from rewards.rules.hard import Hard
 from rewards.rules.passfail import PassFail
 from rewards.rules.sharp import Sharp
 from rewards.rules.soft import Soft
+from rewards.signatures import OutcomeMatrix, Signature
 
-__all__ = ["Clustering", "ConsensusConfig", "Recheck", "Rule", "cluster", "get_rule"]
+__all__ = ["Clustering", "ConsensusConfig", "Recheck", "Rule", "cluster", "get_rule", "winner_of"]
 
 Recheck = Literal["never", "suspects", "always"]
 
@@ -30,6 +31,9 @@ class ConsensusConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     rule: Literal["hard", "soft", "sharp", "codet", "passfail"] = Field("soft", description="how candidates vote")
+    signature: Signature = Field(
+        "outputs", description="what clusters agree in: typed outputs, or (the paper) which of the asserts that the model writes they pass"
+    )
     anchor: Anchor = Field("bank", description="who votes on a group's samples: the n samples of stage 5, the group itself, or both")
     rho: float = Field(0.8, gt=0, le=1, description="least share of inputs on which a candidate must give a value (the paper's ρ)")
     tau: int = Field(2, ge=1, description="least number of samples in a winning cluster (the paper's τ, whose value it does not give)")
@@ -40,8 +44,14 @@ class ConsensusConfig(BaseModel):
 
     @property
     def needs_expected_outputs(self) -> bool:
-        """Whether the rule compares with outputs that the model has to predict (asserts)."""
-        return self.rule in ("codet", "passfail")
+        """Whether anything is compared with outputs that the model has to predict (asserts)."""
+        return self.rule in ("codet", "passfail") or self.signature == "passfail"
+
+
+def winner_of(voters: OutcomeMatrix, config: ConsensusConfig) -> OutcomeMatrix | None:
+    """The one row that stands for the winning cluster; None where nobody wins."""
+    found = cluster(voters, config.rho, config.tau, signature=config.signature)
+    return voters.select_programs([found.representatives[found.top]]) if found.top >= 0 else None
 
 
 def get_rule(config: ConsensusConfig) -> Rule:

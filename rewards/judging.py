@@ -77,7 +77,7 @@ def judge(
     kept = np.concatenate([kept, np.setdiff1d(tested, kept)])
     matrix = everything.select_inputs(kept)
     by_row = None if logprobs is None else np.asarray(logprobs, dtype=np.float64)[first]
-    clustering = cluster(matrix, consensus.rho, consensus.tau, by_row)
+    clustering = cluster(matrix, consensus.rho, consensus.tau, by_row, consensus.signature)
     scores = get_rule(consensus).scores(matrix)[row_of]
 
     tie_break = np.zeros(len(codes)) if logprobs is None else np.nan_to_num(np.asarray(logprobs, dtype=np.float64), nan=-np.inf)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from rewards.outcomes import Canonicaliser, TooLarge, Unserialisable
@@ -56,8 +57,8 @@ def argument_outcomes(inputs: Sequence[str], digits: int = 10) -> list[list[Outc
     return rows
 
 
-def parse_assert(text: str, entry: str, digits: int = 10) -> tuple[str, Outcome] | None:
-    """An assert about `entry` as (input literal, expected outcome); None when it is not of a form that can be read without running it.
+def parse_assert(text: str, entry: str | None, digits: int = 10) -> tuple[str, Outcome] | None:
+    """An assert about `entry` (None: whatever it calls) as (input literal, expected outcome); None when it cannot be read unrun.
 
     Read are `assert f(args) == value`, `assert f(args) is value`, `assert f(args)`, `assert not f(args)`, with literal args and value.
 
@@ -77,7 +78,7 @@ def parse_assert(text: str, entry: str, digits: int = 10) -> tuple[str, Outcome]
         call, expected = claim.operand, ast.Constant(False)
     elif isinstance(claim, ast.Compare) and len(claim.ops) == 1 and isinstance(claim.ops[0], ast.Eq | ast.Is):
         call, expected = claim.left, claim.comparators[0]
-    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.func.id != entry or call.keywords:
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.func.id != (entry or call.func.id) or call.keywords:
         return None
     try:
         arguments = [ast.literal_eval(argument) for argument in call.args]
@@ -85,3 +86,16 @@ def parse_assert(text: str, entry: str, digits: int = 10) -> tuple[str, Outcome]
     except (ValueError, TypeError, MemoryError, RecursionError):
         return None
     return (repr(arguments), outcome) if outcome.kind is Kind.VALUE else None
+
+
+def claimed_outputs(asserts: Sequence[str], inputs: Sequence[str], digits: int = 10) -> list[Outcome | None]:
+    """For each input the output that most of the asserts about it claim, the first of equals; None where none does.
+
+    >>> [o and o.payload for o in claimed_outputs(["assert f(1) == 2", "assert f(1) == 3", "assert f(1) == 3"], ["[1]", "[2]"])]
+    ['3', None]
+    """
+    claims: defaultdict[str, Counter[Outcome]] = defaultdict(Counter)
+    for text in asserts:
+        if (claim := parse_assert(text, None, digits)) is not None:
+            claims[claim[0]][claim[1]] += 1
+    return [claims[text].most_common(1)[0][0] if text in claims else None for text in inputs]

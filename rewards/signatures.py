@@ -16,11 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from rewards.records import Execution, Kind, Outcome
 
+Signature = Literal["outputs", "passfail"]
 ERROR = -1  # agrees with nothing
 MISSING = -2  # our infrastructure failed: unknown, neither right nor wrong
 
@@ -171,6 +173,19 @@ def concatenate(*matrices: OutcomeMatrix) -> OutcomeMatrix:
         parts.append(recode[matrix.codes])  # negative codes index from the end: -1 is ERROR, -2 is MISSING
     weights = np.concatenate([m.weights for m in matrices])
     return OutcomeMatrix(np.concatenate(parts), weights, tuple(interned), first.argument_codes, first.expected_codes)
+
+
+def pass_bits(matrix: OutcomeMatrix) -> np.ndarray:
+    """bool[n, t]: which of the t inputs with an expected output each program passes; a crash is a fail. ValueError when t is 0."""
+    tested = np.flatnonzero(matrix.expected_codes != MISSING)
+    if not len(tested):
+        raise ValueError("model-written asserts are compared with here, but no input has an expected output; use rule hard or soft")
+    return (matrix.codes[:, tested] == matrix.expected_codes[tested]) & (matrix.codes[:, tested] >= 0)
+
+
+def signature_rows(matrix: OutcomeMatrix, signature: Signature) -> np.ndarray:
+    """What two programs are compared by, a row each: typed outputs, or the paper's pass/fail bits (ValueError without an assert)."""
+    return pass_bits(matrix) if signature == "passfail" else matrix.codes
 
 
 def no_program(n_inputs: int) -> Execution:

@@ -7,7 +7,7 @@ Label accuracy and reward accuracy are those of TTRL (METHOD, "Neighbours").
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from probing.auroc import auroc_within
 from probing.contrasts import numbered
-from rewards.clustering import cluster
+from rewards.consensus import ConsensusConfig, winner_of
 from rewards.records import Execution, Kind
 from rewards.rules.base import Rule
 from rewards.signatures import OutcomeMatrix, concatenate
@@ -106,8 +106,7 @@ class Audit:
     """Compares finished rewards with the references, over the groups whose problem has one."""
 
     references: References
-    rho: float = 0.8
-    tau: int = 2
+    consensus: ConsensusConfig = field(default_factory=ConsensusConfig)
 
     def metrics(self, groups: Sequence[tuple[GrpoTask, Sequence[RolloutScore]]]) -> dict[str, float]:
         """Mean accuracy of rollouts; of labels (is the electorate's winner right?); of rewards (sign, and order within the group).
@@ -149,10 +148,9 @@ class Audit:
 
     def _winner_is_right(self, voters: OutcomeMatrix, reference: Execution) -> bool | None:
         """Whether the winner of these voters behaves like the reference; None where nobody wins."""
-        clustering = cluster(voters, self.rho, self.tau)
-        if clustering.top < 0:
+        winner = winner_of(voters, self.consensus)
+        if winner is None:
             return None
-        winner = voters.select_programs([clustering.representatives[clustering.top]])
         pair = concatenate(winner, OutcomeMatrix.from_executions([reference]))
         counted = pair.codes[1] >= 0
         return bool((pair.codes[0, counted] == pair.codes[1, counted]).all()) if counted.any() else None

@@ -15,11 +15,11 @@ from probing.records import Candidate, Problem, TestSuite
 from rewards.clustering import cluster
 from rewards.consensus import ConsensusConfig
 from rewards.inputs import InputsConfig, select_inputs
-from rewards.literals import argument_outcomes
+from rewards.literals import argument_outcomes, claimed_outputs
 from rewards.programs import normal_form
 from rewards.records import Execution, Outcome, Program
 from rewards.rules.soft import Soft
-from rewards.signatures import OutcomeMatrix, concatenate
+from rewards.signatures import MISSING, OutcomeMatrix, concatenate
 from rl.round_files import BankProgram, Verdict
 from rl.scoring import Executor
 from rl.stored import grouped
@@ -51,15 +51,17 @@ def execute_bank(
 class ProblemBank:
     """One problem's programs on some of its inputs, ready to vote."""
 
-    def __init__(self, programs: Sequence[BankProgram], inputs: Sequence[str], columns: Sequence[int] | None = None) -> None:
-        """inputs: the suite's whole pool; columns: the inputs to look at (default: all)."""
+    def __init__(self, programs: Sequence[BankProgram], suite: TestSuite, columns: Sequence[int] | None = None) -> None:
+        """columns: the suite's inputs to look at (default: its whole pool)."""
+        inputs = suite.inputs
         self.programs = list(programs)
         self.columns = list(range(len(inputs))) if columns is None else list(columns)
         self.inputs = tuple(inputs[j] for j in self.columns)
         self.executions = [Execution(tuple(p.execution.outcomes[j] for j in self.columns), p.execution.seconds) for p in programs]
         self.arguments: tuple[tuple[Outcome, ...], ...] = tuple(map(tuple, argument_outcomes(self.inputs)))
         weights = [len(p.candidates) for p in programs]
-        self.matrix = OutcomeMatrix.from_executions(self.executions, weights, self.arguments)
+        self.expected = tuple(claimed_outputs(suite.asserts, self.inputs)) if suite.asserts else None
+        self.matrix = OutcomeMatrix.from_executions(self.executions, weights, self.arguments, self.expected)
 
     def known(self) -> dict[str, Execution]:
         """Executions by the normal form of the program, so that rollouts equal to one need not run."""
@@ -77,14 +79,14 @@ class Banks(Mapping[str, ProblemBank]):
     """Each problem's programs on the inputs that its verdict kept, made when asked for; the last one is remembered."""
 
     def __init__(self, suites: Sequence[TestSuite], bank: Sequence[BankProgram], verdicts: Sequence[Verdict]) -> None:
-        self.programs, self.inputs = grouped(bank), {s.problem_id: s.inputs for s in suites}
+        self.programs, self.suites = grouped(bank), {s.problem_id: s for s in suites}
         self.verdicts = {v.problem_id: v for v in verdicts}
         self._last: tuple[str, ProblemBank] | None = None
 
     def __getitem__(self, problem_id: str) -> ProblemBank:
         if self._last is None or self._last[0] != problem_id:
             verdict = self.verdicts[problem_id]
-            self._last = problem_id, ProblemBank(self.programs.get(problem_id, []), self.inputs[problem_id], verdict.inputs)
+            self._last = problem_id, ProblemBank(self.programs.get(problem_id, []), self.suites[problem_id], verdict.inputs)
         return self._last[1]
 
     def __iter__(self) -> Iterator[str]:
@@ -92,6 +94,19 @@ class Banks(Mapping[str, ProblemBank]):
 
     def __len__(self) -> int:
         return len(self.verdicts)
+
+
+def kept_inputs(matrix: OutcomeMatrix, consensus: ConsensusConfig, keep: int) -> np.ndarray:
+    """int64[k]: the columns that tell candidates apart best; first those with an expected output where consensus compares with one.
+
+    Pass/fail bits have no use for others, and without any the problem has no say: nothing is kept.
+    """
+    telling = select_inputs(matrix, InputsConfig(keep=keep))
+    if not consensus.needs_expected_outputs:
+        return telling
+    tested = np.flatnonzero(matrix.expected_codes != MISSING)
+    rest = telling[~np.isin(telling, tested)] if len(tested) and consensus.signature == "outputs" else tested[:0]
+    return np.concatenate([tested, rest])[:keep]
 
 
 def judge(
@@ -105,16 +120,16 @@ def judge(
     """Selects each problem's inputs by how well they tell its candidates apart, clusters them, and says which problems to train on."""
     programs, answers = grouped(bank), grouped(candidates)
     for suite in suites:
-        everything = ProblemBank(programs.get(suite.problem_id, []), suite.inputs)
-        columns = select_inputs(everything.matrix, InputsConfig(keep=keep_inputs)) if everything.programs else np.array([], dtype=int)
-        chosen = ProblemBank(everything.programs, suite.inputs, columns.tolist())
+        everything = ProblemBank(programs.get(suite.problem_id, []), suite)
+        columns = kept_inputs(everything.matrix, consensus, keep_inputs) if everything.programs else np.array([], dtype=int)
+        chosen = ProblemBank(everything.programs, suite, columns.tolist())
         n = len(answers.get(suite.problem_id, []))
         if not everything.programs or not len(columns):
             yield Verdict(suite.problem_id, (), (-1,) * n, (), -1, 0.0, 0.0, 0.0, 0, False)
             continue
         logprob = {c.index: c.mean_logprob for c in answers[suite.problem_id]}
         quality = np.array([max(logprob[i] for i in program.candidates) for program in everything.programs])
-        found = cluster(chosen.matrix, consensus.rho, consensus.tau, quality)
+        found = cluster(chosen.matrix, consensus.rho, consensus.tau, quality, consensus.signature)
         yield Verdict(
             problem_id=suite.problem_id,
             inputs=tuple(columns.tolist()),

@@ -138,8 +138,7 @@ def _measure(run: Run, index: int, policy: str) -> None:
             extract_code,
             ConsensusSignal(get_rule(config.consensus)),
             config.reward,
-            rho=config.consensus.rho,
-            tau=config.consensus.tau,
+            consensus=config.consensus,
         )
         shares = scorer.winner_shares(tasks, answers)
         found = {"problems": len(tasks), "agreement": held_out_agreement(shares, margins)}

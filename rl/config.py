@@ -67,9 +67,6 @@ class Config(Section):
     seed: int = Field(0, ge=0, description="seed of every random choice")
     rounds: int = Field(3, ge=1, description="rounds of probing and training")
     consolidation: Literal["grpo", "sft", "sft+grpo"] = Field("grpo", description="how a round trains; sft is the paper's way")
-    signature: Literal["outputs", "passfail"] = Field(
-        "outputs", description="what agrees: typed outputs, or pass/fail bits (the paper's way)"
-    )
     oracle: str | None = Field(None, description="`module:function` giving a statement's reference code, for audits")
     audit: bool = Field(False, description="log label and reward accuracy against the oracle; never trained on")
 

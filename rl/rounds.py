@@ -142,10 +142,15 @@ class Round:
 
         def compute() -> list[TestSuite]:
             funnel = Funnel(proposed=len(problems))
-            config = self.config.suites
+            config, claims = self.config.suites, self.config.consensus.needs_expected_outputs
             asked = len(problems) * config.samples
             with self._spending("test inputs"), self.run.bar(self.index, "test inputs", asked, "answers") as advance:
-                suites = write_suites(self.sampler, self.chat, problems, config, self.seed("suites"), funnel, advance)
+                suites = write_suites(self.sampler, self.chat, problems, config, self.seed("suites"), funnel, advance, claims)
+            if claims and not any(s.asserts for s in suites):
+                raise RoundError(
+                    f"round {self.index}: consensus compares with asserts, and the model wrote none for any of {len(suites)} problems: "
+                    "take consensus.rule soft or hard and consensus.signature outputs"
+                )
             written = sum(origin == "model" for s in suites for origin in s.origins)
             total = sum(len(s.inputs) for s in suites)
             self.run.log("suites", self.index, {**funnel.as_dict(), "inputs": total, "model_written_share": written / max(total, 1)})
@@ -207,7 +212,7 @@ class Round:
         self, problems: Sequence[Problem], suites: Sequence[TestSuite], candidates: Sequence[Candidate], bank: Sequence[BankProgram]
     ) -> list[Verdict]:
         """Execution consensus on each problem; with an oracle, also whether it is right (for the log only)."""
-        programs, answers, pool = grouped(bank), grouped(candidates), {s.problem_id: s.inputs for s in suites}
+        programs, answers, pool = grouped(bank), grouped(candidates), {s.problem_id: s for s in suites}
         parts = cut([1] * len(suites), PART_PROBLEMS)
 
         def work(part: int) -> list[Verdict]:

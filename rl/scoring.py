@@ -19,12 +19,12 @@ import numpy as np
 
 from probing.drift import DriftAudit
 from probing.samplers.base import Completion
-from rewards.clustering import cluster
+from rewards.consensus import ConsensusConfig, winner_of
 from rewards.mixed import MixedConfig, RewardBreakdown, mix
 from rewards.programs import normal_form
 from rewards.records import Execution, Outcome, Program
 from rewards.rules.base import Rule
-from rewards.signatures import OutcomeMatrix, concatenate, no_program
+from rewards.signatures import OutcomeMatrix, concatenate, no_program, signature_rows
 from rl.batch_figures import batch_figures
 
 
@@ -140,7 +140,7 @@ class RolloutScorer:
 
     signal: `ConsensusSignal(get_rule(config))` in a label-free run. extract: completion -> program or None. drift: lowers the probe's
     say when its AUROC on the rollouts falls. max_missing: share of a batch that may be missing before ScoringError. cache: executions
-    remembered, in programs. rho, tau: what makes a bank's winner, as in `rewards.clustering.cluster`.
+    remembered, in programs. consensus: what makes a bank's winner, and what equals it (default: `ConsensusConfig()`).
     """
 
     def __init__(
@@ -155,15 +155,14 @@ class RolloutScorer:
         max_missing: float = 0.05,
         cache: int = 20_000,
         drift: DriftAudit | None = None,
-        rho: float = 0.8,
-        tau: int = 2,
+        consensus: ConsensusConfig | None = None,
     ) -> None:
         self.tasks = {task.problem_id: task for task in tasks}
         if len(self.tasks) != len(tasks):
             raise ValueError("two tasks share a problem id: ids must be unique within a run")
         self.executor, self.extract, self.signal, self.mixed = executor, extract, signal, mixed
         self.quality, self.drift, self.auditor, self.max_missing = quality, drift, auditor, max_missing
-        self.rho, self.tau = rho, tau
+        self.consensus = consensus or ConsensusConfig()
         self.probe_muted = False
         self.probe_seconds = 0.0  # processor time that the probe has taken in this process
         self._winners: dict[str, OutcomeMatrix | None] = {}
@@ -258,9 +257,7 @@ class RolloutScorer:
     def _winner(self, task: GrpoTask) -> OutcomeMatrix | None:
         """The one row of the bank that stands for its winning cluster; None where nobody won."""
         if task.problem_id not in self._winners:
-            self._winners[task.problem_id] = None
-            if task.bank is not None and (found := cluster(task.bank, self.rho, self.tau)).top >= 0:
-                self._winners[task.problem_id] = task.bank.select_programs([found.representatives[found.top]])
+            self._winners[task.problem_id] = None if task.bank is None else winner_of(task.bank, self.consensus)
         return self._winners[task.problem_id]
 
     def _labels(self, task: GrpoTask, executions: Sequence[Execution]) -> np.ndarray:
@@ -268,8 +265,8 @@ class RolloutScorer:
         winner = self._winner(task)
         if winner is None:
             return np.full(len(executions), np.nan)
-        both = concatenate(winner, task.matrix(executions))
-        return np.where([e.missing for e in executions], np.nan, (both.codes[1:] == both.codes[0]).all(axis=1))
+        rows = signature_rows(concatenate(winner, task.matrix(executions)), self.consensus.signature)
+        return np.where([e.missing for e in executions], np.nan, (rows[1:] == rows[0]).all(axis=1))
 
     def _follow_drift(self, groups: Sequence[tuple[GrpoTask, Sequence[RolloutScore]]]) -> dict[str, float]:
         """Shows the drift audit a scored batch, whose verdict on the probe's say counts from the next batch on; its figure."""

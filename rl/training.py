@@ -75,7 +75,7 @@ def make_tasks(
 ) -> list[GrpoTask]:
     """What the trainer needs of each problem: prompt, kept inputs, the bank that votes, and its weight (`reward.by_margin`)."""
     by_id = {p.id: p for p in problems}
-    pool = {s.problem_id: s.inputs for s in suites}
+    pool = {s.problem_id: s for s in suites}
     programs = grouped(bank)
     tasks = []
     for verdict, weight in zip(verdicts, margin_weights([v.margin for v in verdicts], by_margin), strict=True):
@@ -90,6 +90,7 @@ def make_tasks(
                 bank=voters.matrix,
                 known=voters.known(),
                 arguments=voters.arguments,
+                expected=voters.expected,
                 weight=weight,
             )
         )
@@ -180,11 +181,10 @@ def _consolidate(
         signal,
         config.reward,
         probe if config.reward.w_quality else None,
-        Audit(references, config.consensus.rho, config.consensus.tau) if config.audit else None,
+        Audit(references, config.consensus) if config.audit else None,
         config.grpo.max_missing,
         drift=DriftAudit(probe.probe.report, config.probe) if config.probe.follow_drift else None,
-        rho=config.consensus.rho,
-        tau=config.consensus.tau,
+        consensus=config.consensus,
     )
     log = run.monitor.training_log(round.index)
     with run.bar(round.index, "grpo", config.grpo.steps, "steps") as advance:

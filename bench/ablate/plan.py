@@ -71,7 +71,12 @@ STAGES = (
     Stage("suites", (f"{_ROUND}/suites.jsonl",), "suites", ("suites",)),
     Stage("candidates", (f"{_ROUND}/candidates.jsonl",), None, SAMPLING),
     Stage("executions", (f"{_ROUND}/executions.jsonl",), "sandbox", ("grpo.max_missing", "consensus.recheck")),
-    Stage("verdicts", (f"{_ROUND}/clusters.jsonl",), "consensus", (*BAND, "consensus.rho", "consensus.tau", "oracle", "audit")),
+    Stage(
+        "verdicts",
+        (f"{_ROUND}/clusters.jsonl",),
+        "consensus",
+        (*BAND, "consensus.rho", "consensus.tau", "consensus.signature", "oracle", "audit"),
+    ),
     Stage("base held out", ("round_00/held_out.json",), "held_out", ("choice", "guards.enabled", "guards.held_out_problems")),
     Stage("probe", (f"{_ROUND}/probe*", f"{_ROUND}/scores.jsonl"), "probe", ("probe", "consensus")),
 )

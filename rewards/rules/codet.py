@@ -11,8 +11,7 @@ import numpy as np
 
 from rewards.clustering import group_rows
 from rewards.rules.base import Anchor, electorate
-from rewards.rules.passfail import pass_bits
-from rewards.signatures import OutcomeMatrix
+from rewards.signatures import OutcomeMatrix, pass_bits
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,7 @@ import numpy as np
 
 from rewards.clustering import group_rows
 from rewards.rules.base import Anchor, electorate, plurality
-from rewards.signatures import MISSING, OutcomeMatrix
-
-
-def pass_bits(matrix: OutcomeMatrix) -> np.ndarray:
-    """bool[n, t]: which of the t inputs with an expected output each program passes; a crash is a fail. ValueError when t is 0."""
-    tested = np.flatnonzero(matrix.expected_codes != MISSING)
-    if not len(tested):
-        raise ValueError("this rule compares with model-written asserts, but no input has an expected output; use hard or soft")
-    return (matrix.codes[:, tested] == matrix.expected_codes[tested]) & (matrix.codes[:, tested] >= 0)
+from rewards.signatures import OutcomeMatrix, pass_bits
 
 
 @dataclass(frozen=True)

@@ -30,11 +30,11 @@ class Scripted:
     def close(self): ...
 
 
-def suite(*texts, **config):
+def suite(*texts, with_asserts=False, **config):
     problem = Problem("p", "t", "d", "f", SIGNATURE, "e", "lists")
     funnel = Funnel()
     settings = SuitesConfig(**{"samples": len(texts), "inputs": 4, "pool": 8, **config})
-    return write_suites(Scripted(*texts), str, [problem], settings, 0, funnel), funnel
+    return write_suites(Scripted(*texts), str, [problem], settings, 0, funnel, with_asserts=with_asserts), funnel
 
 
 def test_literal_calls_are_read_and_other_lines_counted():
@@ -111,3 +111,10 @@ def test_suites_do_not_depend_on_the_other_problems():
     first, _ = suite("f([1], 2)")
     second, _ = suite("f([1], 2)")
     assert first == second
+
+
+def test_asserts_are_asked_for_and_kept_only_where_they_are_wanted():
+    text = "```python\nassert f([1], 2) == 3\nassert f([1], 2) == 3\nf([], 0)\n```"
+    (bare,), _ = suite(text)
+    (claiming,), _ = suite(text, with_asserts=True)
+    assert bare.asserts == () and claiming.asserts == ("assert f([1], 2) == 3",) * 2 and claiming.inputs == bare.inputs

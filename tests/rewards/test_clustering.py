@@ -94,3 +94,11 @@ def test_ten_thousand_candidates_on_a_hundred_inputs_are_linear_work():
     c = cluster(OutcomeMatrix.from_executions(runs))
     assert time.process_time() - start < 6.0  # three times the goal: this guards against quadratic work, the benchmark has the figure
     assert c.n_valid == 10_000
+
+
+def test_pass_fail_bits_take_equal_failures_for_agreement_and_bar_no_constant():
+    m = matrix("abc", "abz", "xyz", "uvw", "zzz", expected="abc")
+    c = cluster(m, signature="passfail")
+    assert c.labels.tolist() == [1, 2, 0, 0, 0] and c.top == 0 and not c.degenerate.any()
+    with pytest.raises(ValueError, match="no input has an expected output"):
+        cluster(matrix("abc", "abc"), signature="passfail")

@@ -8,6 +8,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
+from probing.records import TestSuite
 from rewards.consensus import ConsensusConfig, get_rule
 from rewards.mixed import MixedConfig
 from rewards.records import Execution
@@ -88,7 +89,7 @@ def test_a_group_s_own_majority_may_be_wrong_though_the_bank_is_right() -> None:
 
 def test_scores_are_held_against_references_within_problems() -> None:
     programs = [BankProgram("p", text, (i,), Execution(TABLE[text])) for i, text in enumerate(["right", "popular", "lost"])]
-    banks = {"p": ProblemBank(programs, ("[1]", "[2]")), "q": ProblemBank(programs, ("[1]", "[2]"))}
+    banks = {name: ProblemBank(programs, TestSuite(name, ("[1]", "[2]"), ("model",) * 2)) for name in "pq"}
     rows = [
         {"problem_id": problem, "index": i, "probe": probe, "consensus": consensus, "mean_logprob": -1.0}
         for problem in ("p", "q")

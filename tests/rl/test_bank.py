@@ -3,15 +3,17 @@
 import numpy as np
 import pytest
 
-from probing.records import Candidate, TestSuite
-from rewards.consensus import ConsensusConfig
+from probing.records import Candidate, Problem, TestSuite
+from rewards.consensus import ConsensusConfig, get_rule
 from rewards.records import Execution, Kind, Outcome
 from rl.bank import CandidateVotes, ProblemBank, candidate_votes, distinct_programs, judge, label_is_correct
 from rl.config import Config
 from rl.round_files import BankProgram, Verdict, read_bank, read_records, write_bank, write_records
-from rl.training import kept_apart, margin_weights, training_split, without
+from rl.scoring import ConsensusSignal
+from rl.training import kept_apart, make_tasks, margin_weights, training_split, without
 
 INPUTS = ("[1]", "[2]", "[3]")
+SUITE = TestSuite("p", INPUTS, ("model",) * 3)
 
 
 def candidate(index: int, code: str | None, problem: str = "p") -> Candidate:
@@ -28,7 +30,7 @@ def program(who: tuple[int, ...], execution: Execution, code: str = "def f(x): r
 
 def verdict_of(bank, n: int, band=(0.2, 0.9)) -> Verdict:
     candidates = [candidate(i, "def f(x): return x") for i in range(n)]
-    (verdict,) = judge([TestSuite("p", INPUTS, ("model",) * 3)], candidates, bank, ConsensusConfig(), 3, band)
+    (verdict,) = judge([SUITE], candidates, bank, ConsensusConfig(), 3, band)
     return verdict
 
 
@@ -61,7 +63,7 @@ def test_a_problem_whose_programs_all_fail_is_kept_out_and_has_no_labels():
 
 
 def votes_of(verdict: Verdict, bank) -> CandidateVotes:
-    return candidate_votes(verdict, ProblemBank(bank, INPUTS, verdict.inputs), rho=0.8)
+    return candidate_votes(verdict, ProblemBank(bank, SUITE, verdict.inputs), rho=0.8)
 
 
 def test_votes_say_of_each_candidate_what_consensus_thinks_of_it():
@@ -84,7 +86,7 @@ def test_a_lost_program_is_unknown_and_not_outside_the_winner():
 def test_a_label_is_correct_when_the_winner_behaves_like_the_reference():
     bank = [program((0, 1, 2), values("1", "2", "4")), program((3,), values("1", "2", "5"))]
     verdict = verdict_of(bank, 4)
-    chosen = ProblemBank(bank, INPUTS, verdict.inputs)
+    chosen = ProblemBank(bank, SUITE, verdict.inputs)
     order = [("1", "2", "4")[j] for j in verdict.inputs]
     assert label_is_correct(verdict, chosen, values(*order)) is True
     assert label_is_correct(verdict, chosen, values(*order[:-1], "9")) is False
@@ -128,3 +130,39 @@ def test_texts_with_odd_line_separators_survive_the_files(tmp_path):
     suite = TestSuite("p", ("['a\u2028b\x85c']",), ("model",))
     write_records(tmp_path / "s", [suite])
     assert read_records(tmp_path / "s", TestSuite) == [suite]
+
+
+def passing_by(asserts: tuple[str, ...], bank, **consensus) -> Verdict:
+    suite = TestSuite("p", INPUTS, ("model",) * 3, asserts)
+    (verdict,) = judge([suite], [candidate(i, "def f(x): return x") for i in range(5)], bank, ConsensusConfig(**consensus), 3, (0.2, 0.9))
+    return verdict
+
+
+BANK = [program((0, 1), values("1", "4", "9")), program((2,), values("1", "4", "8")), program((3, 4), values("7", "6", "5"))]
+
+
+def test_pass_fail_signatures_are_compared_on_what_asserts_are_about():
+    """The first two programs differ in the third input alone, which no assert is about."""
+    claims = ("assert f(1) == 1", "assert f(2) == 4")
+    assert passing_by(claims, BANK, signature="passfail").labels == (0, 0, 0, 1, 1)
+    assert passing_by(claims, BANK, signature="outputs").counts == (2, 2, 1)
+
+
+def test_without_a_readable_assert_a_problem_has_no_pass_fail_label():
+    verdict = passing_by(("assert f(4) == 2", "assert g()"), BANK, signature="passfail")
+    assert verdict.top == -1 and not verdict.kept and verdict.inputs == ()
+
+
+@pytest.mark.parametrize("rule", ["codet", "passfail"])
+def test_rules_that_compare_with_asserts_find_them_in_bank_and_rollouts(rule):
+    """The path of a round: verdict, task, scores of a group."""
+    claims = ("assert f(1) == 1", "assert f(2) == 4", "assert f(2) == 4", "assert f(2) == 6")
+    consensus = ConsensusConfig(rule=rule)
+    verdict = passing_by(claims, BANK, rule=rule)
+    assert verdict.inputs == (0, 1, 2)  # those with an assert come first
+    problem = Problem("p", "t", "d", "f", "def f(x: int) -> int:", "", "topic")
+    suite = TestSuite("p", INPUTS, ("model",) * 3, claims)
+    (task,) = make_tasks(lambda text: text, [problem], [suite], BANK, [verdict])
+    signal = ConsensusSignal(get_rule(consensus))
+    scores = signal.scores(task, [values("1", "4", "9"), values("1", "4", "0"), values("7", "6", "5")], "key")
+    assert scores[0] == scores[1] > scores[2]
