@@ -2,13 +2,14 @@
 
 Only a program that could be such a one is run a second time, in a sandbox with another hash seed, another clock and other random numbers;
 where the two runs differ its outcome is NONDETERMINISTIC. Whether it could is read from its text: sets (which are iterated in hash order),
-hashes and addresses, and any module but those listed here as pure.
+hashes and addresses (classes of its own show theirs), and any module but those listed here as pure; and whether its inputs hold sets.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from itertools import islice
 
 from rewards.consensus import Recheck
@@ -43,7 +44,7 @@ def may_vary(code: str) -> bool:
 
 def _suspicious(node: ast.AST) -> bool:
     match node:
-        case ast.Set() | ast.SetComp():
+        case ast.Set() | ast.SetComp() | ast.ClassDef():
             return True
         case ast.Name(id=name):
             return name in SUSPECT_NAMES
@@ -57,6 +58,21 @@ def _suspicious(node: ast.AST) -> bool:
             return any(isinstance(side, ast.Call) and _is_view(side.func) for side in (left, right))
         case _:
             return False
+
+
+@lru_cache(maxsize=4096)
+def holds_set(text: str) -> bool:
+    """Whether a literal holds a set, whose order a program may look at.
+
+    >>> holds_set("[{'a', 'b'}]"), holds_set("[{'a': 1}, '{x}']")
+    (True, False)
+    """
+    if "{" not in text and "set(" not in text:
+        return False
+    try:
+        return any(isinstance(node, ast.Set | ast.Call) for node in ast.walk(ast.parse(text, mode="eval")))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
 
 
 def _is_view(function: ast.expr) -> bool:
@@ -95,7 +111,7 @@ class Steady:
         """A program without a value has no vote, whatever a second run says."""
         if self.recheck == "never" or all(outcome.kind is not Kind.VALUE for outcome in execution.outcomes):
             return False
-        return self.recheck == "always" or may_vary(program.code)
+        return self.recheck == "always" or may_vary(program.code) or any(map(holds_set, program.inputs))
 
     def _other(self) -> Sandbox:
         if self._second is None:

@@ -72,9 +72,14 @@ _DICTS: frozenset[type] = frozenset({dict, collections.Counter, collections.Orde
 _PLAIN: frozenset[type] = frozenset({decimal.Decimal, datetime.date, datetime.time, datetime.datetime, datetime.timedelta, range})
 _ZONED = frozenset({datetime.time, datetime.datetime})
 _MUTABLE: frozenset[type] = frozenset({list, dict, set, bytearray, collections.deque})
-_type, _len, _repr, _map, _sum, _list, _sorted, _set = type, len, repr, map, sum, list, sorted, set
-_int_repr, _bit_length, _float_format, _dict_items = int.__repr__, int.bit_length, float.__format__, dict.items
+_type, _len, _repr, _map, _sum, _list, _sorted, _set, _any = type, len, repr, map, sum, list, sorted, set, any
+_int_repr, _bit_length, _float_format, _is_whole, _dict_items = int.__repr__, int.bit_length, float.__format__, float.is_integer, dict.items
 _sha256 = hashlib.sha256
+
+
+def _holds_mutable(value: Any) -> bool:
+    kind = _type(value)
+    return kind in _MUTABLE or (kind is tuple and _any(_map(_holds_mutable, value)))
 
 
 class Unserialisable(ValueError):
@@ -89,15 +94,16 @@ class Canonicaliser:
     """Turns values into canonical text.
 
     digits: significant digits at which floats are compared. max_chars: limit on the text of one value. digest_over: characters above
-    which a digest stands for the text.
+    which a digest stands for the text. whole_floats: whether `1.0` is told apart from `1`.
     """
 
-    __slots__ = ("_format", "_left", "digest_over", "max_chars")
+    __slots__ = ("_format", "_left", "digest_over", "max_chars", "whole_floats")
 
-    def __init__(self, digits: int = 10, max_chars: int = 1 << 20, digest_over: int = DIGEST_OVER) -> None:
+    def __init__(self, digits: int = 10, max_chars: int = 1 << 20, digest_over: int = DIGEST_OVER, whole_floats: bool = True) -> None:
         self._format = f".{digits}g"
         self.max_chars = max_chars
         self.digest_over = digest_over
+        self.whole_floats = whole_floats
         self._left = 0
 
     def text(self, value: Any) -> str:
@@ -122,7 +128,7 @@ class Canonicaliser:
         """Canonical text of a call: its value, or, when it returned None, the state in which it left mutable arguments."""
         if value is not None:
             return self.text(value)
-        if any(_type(a) in _MUTABLE for a in arguments):
+        if _any(_map(_holds_mutable, arguments)):
             return "None; arguments left as " + self.text(arguments)
         return "None"
 
@@ -163,6 +169,8 @@ class Canonicaliser:
     def _float(self, value: float) -> str:
         self._spend(8)
         text = _float_format(value, self._format)
+        if not self.whole_floats and _is_whole(value) and "e" not in text:
+            return "0" if text == "-0" else text
         if text == "-0":
             return "0.0"
         return text if "." in text or "n" in text or "e" in text else text + ".0"

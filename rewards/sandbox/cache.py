@@ -14,7 +14,7 @@ from pathlib import Path
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox.config import SandboxConfig, SandboxError
 
-VERSION = 1  # of the canonical text and of the kinds; a change makes old entries unreachable
+VERSION = 2  # of the canonical text and of the kinds; a change makes old entries unreachable
 UNSETTLED = frozenset({Kind.INFRASTRUCTURE, Kind.TIMEOUT, Kind.MEMORY, Kind.KILLED})  # may differ on another day: not kept
 COMMIT_EVERY = 256  # executions
 
@@ -23,7 +23,7 @@ class Cache:
     """Executions by the hash of everything that they depend on."""
 
     def __init__(self, folder: Path, config: SandboxConfig, hash_seed: int) -> None:
-        limits = (config.memory_mb, config.output_kb, config.significant_digits, config.digest_over, config.isolation)
+        limits = (config.memory_mb, config.output_kb, config.significant_digits, config.whole_floats, config.digest_over, config.isolation)
         self.prefix = repr((VERSION, sys.version_info[:3], hash_seed, limits)).encode()
         self.waiting = 0
         try:

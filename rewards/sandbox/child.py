@@ -108,7 +108,7 @@ class Runner:
     """
 
     def __init__(self, settings: dict[str, Any]) -> None:
-        self.canonical = Canonicaliser(settings["digits"], settings["output_bytes"], settings["digest_over"])
+        self.canonical = Canonicaliser(settings["digits"], settings["output_bytes"], settings["digest_over"], settings["whole_floats"])
         self.sink = Sink(settings["output_bytes"])
         self.stdin = io.StringIO("")
         self.memory_bytes = settings["memory_bytes"]

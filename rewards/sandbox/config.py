@@ -35,6 +35,7 @@ class SandboxConfig(BaseModel):
         16, ge=1, le=4096, description="private scratch folder (only inside bubblewrap; elsewhere nothing can be written)"
     )
     significant_digits: int = Field(10, ge=1, le=17, description="digits at which floats are compared")
+    whole_floats: bool = Field(True, description="whether an outcome 1.0 is another one than 1")
     digest_over: int = Field(1000, ge=100, description="characters above which a digest stands for a result's canonical text")
     isolation: Literal["auto", "bwrap", "nobwrap"] = Field("auto", description="bubblewrap where it works, always, or never")
     unsafe: bool = Field(False, description="run even with neither namespaces nor seccomp")

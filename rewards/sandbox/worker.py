@@ -113,6 +113,7 @@ class Worker:
             "most_processor": walls.within_our_own({resource.RLIMIT_CPU: 1 << 30})[0][1],
             "memory_bytes": config.memory_mb << 20,
             "digits": config.significant_digits,
+            "whole_floats": config.whole_floats,
             "output_bytes": config.output_kb << 10,
             "digest_over": config.digest_over,
         }

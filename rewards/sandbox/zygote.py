@@ -230,7 +230,7 @@ class Zygote:
 
 def warm_up() -> None:
     """Touch what every program touches, so that children share those pages instead of copying them."""
-    settings = {"digits": 10, "output_bytes": 1 << 16, "digest_over": 1000, "memory_bytes": 1 << 20}
+    settings = {"digits": 10, "whole_floats": True, "output_bytes": 1 << 16, "digest_over": 1000, "memory_bytes": 1 << 20}
     request = {
         "key": bytes(wire.KEY_BYTES),
         "ballast": 0,

@@ -24,6 +24,7 @@ WORDS = "['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']"
         "return list(a.keys() & b.keys())",
         "return eval('se' + 't')(xs)",
         "return str(object())",
+        "class A: pass\n    return str(A())",
     ],
 )
 def test_what_may_vary_is_suspected(body: str) -> None:
@@ -90,3 +91,10 @@ def test_clock_and_chance_have_no_vote(sandbox: Sandbox, body: str) -> None:
     [execution] = steady.run(programs(f"def f(xs):\n    {body}"))
     steady.close()
     assert {outcome.kind for outcome in execution.outcomes} == {Kind.NONDETERMINISTIC}
+
+
+def test_the_order_of_a_set_that_is_given_has_no_vote_either(sandbox: Sandbox) -> None:
+    steady = Steady(sandbox, "suspects")
+    [execution] = steady.run([Program("def f(xs): return list(xs)", "f", (f"[set({WORDS})]".replace("set([", "{").replace("])", "}"),))])
+    steady.close()
+    assert execution.outcomes[0].kind is Kind.NONDETERMINISTIC

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import random
+import subprocess
+import sys
 from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
 from decimal import Decimal
 from fractions import Fraction
@@ -69,6 +72,42 @@ def test_equal_behaviour_has_equal_text(one: object, other: object) -> None:
 def test_significant_digits_are_those_stated() -> None:
     assert Canonicaliser(digits=3).text(1.2341) == Canonicaliser(digits=3).text(1.2339)
     assert Canonicaliser(digits=6).text(1.2341) != Canonicaliser(digits=6).text(1.2339)
+
+
+@pytest.mark.parametrize(("one", "other", "alike"), [(1.0, 1, True), ([2.0, {-0.0}], [2, {0}], True), (1.5, 1, False), (True, 1.0, False)])
+def test_whole_floats_are_integers_only_where_asked(one: object, other: object, alike: bool) -> None:
+    assert (Canonicaliser(whole_floats=False).text(one) == Canonicaliser(whole_floats=False).text(other)) is alike
+    assert text(one) != text(other)
+
+
+@pytest.mark.parametrize("arguments", [[[1]], [([1],)], [1, (2, ({},))]])
+def test_a_call_that_returns_none_is_told_by_what_it_left_also_inside_tuples(arguments: list[object]) -> None:
+    assert Canonicaliser().result(None, arguments).startswith("None; arguments left as ")
+    assert Canonicaliser().result(None, [1, ("a", (2,))]) == "None"
+
+
+HASHABLE = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.text(), st.floats()), lambda inner: st.tuples(inner, inner), max_leaves=4
+)
+
+
+@given(st.lists(HASHABLE, max_size=8), st.randoms(use_true_random=False))
+def test_the_order_in_which_a_set_or_dict_was_filled_does_not_show(items: list[Any], chance: random.Random) -> None:
+    """NaN too, which is unequal to itself: each object counts once, whatever its place."""
+    shuffled = chance.sample(items, len(items))
+    assert text(set(items)) == text(set(shuffled)) or any(a == b and repr(a) != repr(b) for a in items for b in items)  # 1 and True
+    keys = dict.fromkeys(map(repr, items), math.nan)
+    assert text(keys) == text(dict.fromkeys(map(repr, shuffled), float("nan")))
+
+
+def test_texts_do_not_depend_on_the_hash_seed() -> None:
+    script = "import random; from rewards.outcomes import Canonicaliser\nwords = [str(i) for i in range(50)]\n"
+    script += "print(Canonicaliser(digest_over=10**6).text([set(words), frozenset(words), {w: {w, 'x'} for w in words}]))"
+    found = [
+        subprocess.run([sys.executable, "-c", script], env={"PYTHONHASHSEED": seed, "PYTHONPATH": "."}, capture_output=True, check=True)
+        for seed in ("1", "2")
+    ]
+    assert found[0].stdout == found[1].stdout and len(found[0].stdout) > 100
 
 
 @given(VALUES)
