@@ -13,13 +13,21 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase, PrinterCallback, set_seed
+from transformers import (
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+    set_seed,
+)
 from trl import SFTConfig as TrlConfig
 from trl import SFTTrainer
 
 from probing.records import Candidate, Problem
 from rewards.records import Kind
-from rl.adapters import load_for_training, save_trained
+from rl.adapters import copy_policy, load_for_training, save_trained
 from rl.checkpoints import discard, latest_complete, read_result, write_result
 from rl.round_files import BankProgram, Verdict
 from rl.trainer_parts import StepCallback, optimizer_arguments, quiet_libraries, step_figures
@@ -46,6 +54,7 @@ class SftResult:
     checkpoint: Path
     history: list[dict[str, Any]]  # one record a step
     n_too_long: int  # pairs left out because they pass `max_length`
+    stopped_because: str | None = None  # a loss or gradient that is not finite: the checkpoint is the policy that was started from
 
 
 def select_for_sft(
@@ -98,6 +107,20 @@ class PairTrainer(SFTTrainer):
         pass
 
 
+class StopNotFinite(TrainerCallback):
+    """Ends the training at a loss or gradient that is not finite. No checkpoint is left of that step: a killed run finds it again."""
+
+    cause: str | None = None
+
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, Any] | None = None, **_: Any
+    ) -> None:
+        broken = [name for name in ("loss", "grad_norm") if not math.isfinite((logs or {}).get(name, 0.0))]
+        if broken:
+            self.cause = f"{broken[0]} is {(logs or {})[broken[0]]} at step {state.global_step}: the weights cannot be trusted any more"
+            control.should_training_stop, control.should_save = True, False
+
+
 def tokenised(pairs: Sequence[SftPair], tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[dict[str, list[int]]]:
     """input_ids int[L] and labels int[L], -100 over the prompt: the loss sees the answer alone. Longer than `max_length`: left out."""
     rows = []
@@ -143,15 +166,19 @@ def train_sft(
             callbacks=[StepCallback(log, progress, dict)],
         )
         trainer.remove_callback(PrinterCallback)
+        trainer.add_callback(finite := StopNotFinite())
         found = latest_complete(out_dir / "trainer")
         if found is not None and progress is not None:
             progress(int(found[0].name.rsplit("-", 1)[1]))
         trainer.train(resume_from_checkpoint=str(found[0]) if found is not None else None)
         history = [step_figures(record, int(record["step"])) for record in trainer.state.log_history if "loss" in record]
-        result = SftResult(out_dir / "checkpoint", history, len(pairs) - len(rows))
-        save_trained(trainer, tokenizer, result.checkpoint, config.lora)
+        result = SftResult(out_dir / "checkpoint", history, len(pairs) - len(rows), finite.cause)
+        if finite.cause is None:
+            save_trained(trainer, tokenizer, result.checkpoint, config.lora)
+        elif trainer.is_world_process_zero():
+            copy_policy(policy_dir, result.checkpoint, config)
         if trainer.is_world_process_zero():
-            write_result(out_dir, {"history": history, "n_too_long": result.n_too_long})
+            write_result(out_dir, {name: value for name, value in vars(result).items() if name != "checkpoint"})
             discard(out_dir / "trainer")
         trainer.accelerator.wait_for_everyone()
     return result

@@ -161,6 +161,8 @@ def _consolidate(
             )
         policy = result.checkpoint
         outcome["sft_pairs"] = len(pairs)
+        if result.stopped_because is not None:
+            return Path(policy), outcome | {"stopped_because": result.stopped_because, "stop_run": True}
     if config.consolidation == "sft":
         return Path(policy), outcome
     needed = config.grpo.steps // config.grpo.num_iterations * config.grpo.tasks_per_step

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from rewards.mixed import RewardBreakdown
 from rewards.records import Execution
-from rl.rollout_log import RolloutLog, extremes
+from rl.rollout_log import REWARDS, RolloutLog, extremes
 from rl.round_files import ROLLOUTS, read_rows
 from rl.scoring import RolloutScore
 from tests.rl.fakes import completion, error, value
@@ -47,7 +47,8 @@ class Steps:
 
     def end(self, step: int, text: str, fresh: bool = True) -> None:
         if fresh:
-            self.rewards.batch, self.rewards.mine, self.rewards.rollouts.last = object(), [score(0.5)], [completion(text)]
+            self.rewards.batch = SimpleNamespace(scores=[score(0.5), score(None)])
+            self.rewards.mine, self.rewards.rollouts.last = [score(0.5)], [completion(text)]
         self.log.on_step_end(cast(Any, None), self.state(step), cast(Any, None))
 
 
@@ -60,6 +61,26 @@ def test_a_resumed_training_replaces_the_steps_that_it_makes_again(tmp_path: Pat
     again.begin(1)
     again.end(2, "again 2")
     assert [row["completion"] for row in read_rows(tmp_path / ROLLOUTS)] == ["first 1", "again 2"]
+
+
+def test_every_rollout_s_breakdown_is_kept_missing_ones_too_and_a_cut_line_is_mended(tmp_path: Path) -> None:
+    first = Steps(tmp_path)
+    first.begin(0)
+    first.end(1, "a")
+    first.end(2, "b")
+    with (tmp_path / REWARDS).open("a") as file:
+        file.write('{"step": 3, "rew')
+    again = Steps(tmp_path)
+    again.begin(1)
+    again.end(2, "c")
+    rows = read_rows(tmp_path / REWARDS)
+    assert [(row["step"], row["reward"], row["consensus"]) for row in rows] == [
+        (1, 0.5, 0.5),
+        (1, None, 0.5),
+        (2, 0.5, 0.5),
+        (2, None, 0.5),
+    ]
+    assert "completion" not in rows[0]
 
 
 def test_a_batch_that_serves_several_steps_is_written_once(tmp_path: Path) -> None:

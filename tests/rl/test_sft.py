@@ -88,3 +88,14 @@ def test_learns_the_pairs_and_leaves_an_ordinary_checkpoint(tmp_path: Path) -> N
 def test_nothing_to_learn_from_is_said(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no pair to train on"):
         train_sft(save_tiny_policy(tmp_path / "policy"), tmp_path / "out", [], SftConfig(), 1, print)
+
+
+def test_weights_that_are_no_longer_finite_leave_the_policy_as_it_was(tmp_path: Path) -> None:
+    policy = save_tiny_policy(tmp_path / "policy")
+    pairs = [SftPair(str(i), "abc", (5, 6, 1), 1.0, -0.1) for i in range(8)]
+    config = SftConfig(epochs=4, batch=2, learning_rate=1e38, save_every=1)
+    result = train_sft(policy, tmp_path / "out", pairs, config, 1, lambda record: None)
+    assert "cannot be trusted" in str(result.stopped_because) and len(result.history) < 16
+    before, after = (AutoModelForCausalLM.from_pretrained(path).state_dict() for path in (policy, result.checkpoint))
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert train_sft(policy, tmp_path / "out", pairs, config, 1, lambda record: None) == result  # what was finished is read back
