@@ -55,6 +55,7 @@ soak: $(VENV)/.installed ## 200,000 programs, one in twenty hostile: nothing may
 
 bench-judge: $(VENV)/.installed-dev ## how often each consensus rule is right, on HumanEval+ and MBPP+ pools
 	$(BIN)/python -m bench.judge $(ARGS)
+	$(BIN)/python -m bench.clustering
 
 bench-lanes: $(VENV)/.installed ## do the sandbox's two lanes say the same of 10,000 mutants? (bench/results/lanes.json)
 	$(BIN)/python -m bench.lanes $(ARGS)

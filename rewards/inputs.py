@@ -7,6 +7,8 @@ theorem 2.4 falls with the number of inputs on which two wrong programs would ha
 
 from __future__ import annotations
 
+import heapq
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rewards.clustering import Clustering, group_rows
 from rewards.signatures import OutcomeMatrix
+
+TIE = 1e-12  # nats
 
 
 class InputsConfig(BaseModel):
@@ -68,27 +72,62 @@ def select_inputs(matrix: OutcomeMatrix, config: InputsConfig) -> np.ndarray:
     """int64[k]: columns to keep, the most telling first; k <= config.keep. No labels are used.
 
     Inputs on which nearly everything errs are never kept. Where nothing tells the candidates apart, the first inputs are kept as they are.
-    Ties go to the earlier input.
+    Ties go to the earlier input. Inputs that split the candidates alike are looked at as one, and only while they could still be the best
+    (what an input adds to a partition only falls as that is refined), so that time grows about linearly with inputs.
     """
-    alive = [int(j) for j in np.flatnonzero(_error_shares(matrix) <= config.max_error_share)]
     dense, weights = _columns(matrix)
+    everyone = np.ones(len(dense), dtype=bool)
+    alike: dict[bytes, _Split] = {}
+    for j in np.flatnonzero(_error_shares(matrix) <= config.max_error_share).tolist():
+        labels = group_rows(dense[:, j, None], everyone)
+        alike.setdefault(labels.tobytes(), _Split(labels, _entropy(labels, weights), deque())).inputs.append(j)
     chosen: list[int] = []
-    while alive and len(chosen) < config.keep:
-        partition = np.zeros(len(dense), dtype=np.int64)
-        reached, pass_start = 0.0, len(chosen)
-        while alive and len(chosen) < config.keep:
-            width = int(dense.max(initial=0)) + 1
-            refined = [np.unique(partition * width + dense[:, j], return_inverse=True)[1] for j in alive]
-            gains = np.array([_entropy(labels, weights) for labels in refined])
-            best = int(np.argmax(gains > gains.max() - 1e-12))  # the earliest among equals
-            if gains[best] <= reached + 1e-12:
-                break
-            reached, partition = float(gains[best]), refined[best]
-            chosen.append(alive.pop(best))
-        if len(chosen) == pass_start:  # no input that is left splits anything
-            chosen += alive[: config.keep - len(chosen)]
+    while len(chosen) < config.keep:
+        found = _one_pass([split for split in alike.values() if split.inputs], weights, config.keep - len(chosen))
+        if not found:  # no input that is left splits anything
+            chosen += sorted(j for split in alike.values() for j in split.inputs)[: config.keep - len(chosen)]
             break
+        chosen += found
     return np.array(chosen, dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class _Split:
+    """Inputs that split the candidates in the same way."""
+
+    labels: np.ndarray  # int64[n']
+    entropy: float  # nats
+    inputs: deque[int]  # those that are left, the earliest first
+
+
+def _one_pass(splits: Sequence[_Split], weights: np.ndarray, most: int) -> list[int]:
+    """Take inputs out of the splits, each the one that refines the partition so far most, until none does or there are `most`."""
+    chosen: list[int] = []
+    partition: np.ndarray | None = None
+    reached = 0.0
+    bounds = [(-split.entropy, split.inputs[0], split) for split in splits]  # no split can add more
+    heapq.heapify(bounds)
+    while bounds and len(chosen) < most:
+        looked_at: list[tuple[float, int, _Split, np.ndarray]] = []
+        best = 0.0
+        while bounds and -bounds[0][0] >= best - TIE:
+            _, j, split = heapq.heappop(bounds)
+            refined, gain = split.labels, split.entropy
+            if partition is not None:
+                width = int(split.labels.max(initial=0)) + 1
+                refined = np.unique(partition * width + split.labels, return_inverse=True)[1]
+                gain = _entropy(refined, weights) - reached
+            looked_at.append((gain, j, split, refined))
+            best = max(best, gain)
+        if best <= TIE:
+            break
+        gain, j, split, partition = min((row for row in looked_at if row[0] > best - TIE), key=lambda row: row[1])
+        reached += gain
+        chosen.append(split.inputs.popleft())
+        for other_gain, other, other_split, _ in looked_at:
+            if other != j and other_gain > TIE:
+                heapq.heappush(bounds, (-other_gain, other, other_split))
+    return chosen
 
 
 def agreement_rank(matrix: OutcomeMatrix, winner: int) -> int:

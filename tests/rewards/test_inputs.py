@@ -1,10 +1,15 @@
 """Input selection and the report on test quality."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rewards.clustering import cluster
 from rewards.inputs import InputsConfig, agreement_rank, killed_share, quality_report, select_inputs
+from rewards.signatures import OutcomeMatrix
 from tests.rewards.pools import matrix
 
 
@@ -60,3 +65,36 @@ def test_report_without_a_winner_claims_no_kills():
     m = matrix("ab", "cd")
     report = quality_report(m, cluster(m), InputsConfig(), mutants=m)
     assert report.rank == 0 and report.mutants_killed is None
+
+
+def plainly_selected(m: OutcomeMatrix, keep: int) -> list[int]:
+    """The definition, step by step: every input that is left is tried at every step."""
+
+    def entropy(rows: list[tuple[int, ...]]) -> float:
+        shares = np.array(list(Counter(row for row, w in zip(rows, m.weights, strict=True) for _ in range(w)).values())) / m.weights.sum()
+        return float(-(shares * np.log(shares)).sum())
+
+    left, chosen = list(range(m.n_inputs)), []
+    while left and len(chosen) < keep:
+        this_pass: list[int] = []
+        while left and len(chosen) < keep:
+            reached = entropy([tuple(row) for row in m.codes[:, this_pass].tolist()])
+            gains = [entropy([tuple(row) for row in m.codes[:, [*this_pass, j]].tolist()]) for j in left]
+            best = next(i for i, gain in enumerate(gains) if gain > max(gains) - 1e-12)
+            if gains[best] <= reached + 1e-12:
+                break
+            this_pass.append(left[best])
+            chosen.append(left.pop(best))
+        if not this_pass:
+            return chosen + left[: keep - len(chosen)]
+    return chosen
+
+
+@given(
+    st.lists(st.text("abc", min_size=9, max_size=9), min_size=1, max_size=6),
+    st.lists(st.integers(1, 4), min_size=6, max_size=6),
+    st.integers(1, 9),
+)
+def test_the_short_cuts_select_what_the_definition_selects(rows: list[str], weights: list[int], keep: int) -> None:
+    m = matrix(*rows, weights=weights[: len(rows)])
+    assert select_inputs(m, InputsConfig(keep=keep)).tolist() == plainly_selected(m, keep)
