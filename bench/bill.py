@@ -20,7 +20,7 @@ from rl.config import Config, load_config
 from rl.costs import EXECUTIONS_PER_CORE_SECOND
 from rl.measured_shares import Shares
 from rl.model_size import ModelSize, read_model_size
-from rl.plan import BYTES_PER_OUTCOME, BYTES_PER_TOKEN, DEVICES_A_MACHINE, Plan, make_plan, state_bytes
+from rl.plan import BYTES_PER_OUTCOME, BYTES_PER_TOKEN, DEVICES_A_MACHINE, Plan, make_plan
 from rl.round_files import read_candidates, read_records, write_records
 from rl.stored import grouped
 
@@ -82,17 +82,10 @@ def parts(config: Config, size: ModelSize, plan: Plan, memory: tuple[float, floa
     problems = solutions.samples / config.solutions.samples
     execution_hours = solutions.executions / (EXECUTIONS_PER_CORE_SECOND * CORES * nodes) / 3600
     sampling_hours = solutions.hours - execution_hours
-    states = solutions.samples * state_bytes(config, size)
     written = solutions.tokens * BYTES_PER_TOKEN + solutions.executions * BYTES_PER_OUTCOME
     host = DEVICES_A_MACHINE * (problems * memory[0] + solutions.samples * memory[1])
     files = solutions.samples / config.sampling.part
     return [
-        Part(
-            "hidden states in a round's parts, on the shared disk",
-            f"{states / 1e12:,.2f} TB of {DISK_BYTES * nodes / 1e12:,.0f}",
-            states / (DISK_BYTES * nodes),
-            "fit on the share that is fitted on anyway, score the others where they are read",
-        ),
         Part(
             "records that every rank holds: problems, suites, places of candidates",
             f"{host / 1e12:,.2f} TB a node of {HOST_BYTES / 1e12:,.0f}",

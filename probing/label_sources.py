@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from probing.contrasts import Floats
 from probing.hidden_states import StateFeatures
@@ -40,6 +41,7 @@ def label_sources(
     }
 
 
+@threadpool_limits.wrap(limits=1)  # thousands of small products: threads gain nothing, and wait for one another where cores are shared
 def fit_best_probe(
     features: StateFeatures, sources: dict[str, Floats], groups: npt.ArrayLike, config: ProbeConfig, seed: int
 ) -> tuple[Probe, dict[str, float]]:

@@ -40,7 +40,7 @@ class RewardBreakdown:
     group: int  # id of the group (problem)
     consensus: float | None  # the rule's score, in [0, 1]
     consensus_normed: float | None  # the same, normalised within the group
-    probe: float | None  # calibrated probability, in [0, 1]
+    probe: float | None  # calibrated probability, in [0, 1]; None also where it has no say, in flat groups
     probe_normed: float | None  # the same, normalised within the group; 0 where the group may not learn from the probe
     gate: float  # g, the probe's earned say, in [0, 1]
     flat: bool  # the group's consensus scores are all equal (unanimous, or nobody agrees)
@@ -58,6 +58,25 @@ def normalise_within(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return normed
 
 
+def flat_groups(consensus: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """bool[n]: samples of groups whose consensus scores are all equal, or that have fewer than two; NaN is left out."""
+    flat = np.zeros(len(consensus), dtype=bool)
+    for group in np.unique(groups):
+        here = groups == group
+        present = consensus[here & ~np.isnan(consensus)]
+        flat[here] = len(present) < 2 or bool(present.std(ddof=1) <= FLAT)
+    return flat
+
+
+def centred_within(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """float64[n]: values less their group's mean over what is present; NaN stays NaN."""
+    centred = np.full(len(values), np.nan)
+    for group in np.unique(groups):
+        here = np.flatnonzero((groups == group) & ~np.isnan(values))
+        centred[here] = values[here] - values[here].mean() if len(here) else 0.0
+    return centred
+
+
 def mix(
     consensus: Sequence[float] | np.ndarray,
     probe: Sequence[float] | np.ndarray | None,
@@ -69,9 +88,9 @@ def mix(
     """One record a sample, in order.
 
     consensus: float[n], NaN = missing. probe: float[n], NaN = missing, or None when there is no probe (then gate must be 0).
-    groups: int[n], samples of one problem share an id. gate: g in [0, 1]. A part with no weight (w_c = 0, or w_q · g = 0) may be missing;
-    a missing part that counts makes the total None. weights: float[n], scale the normalised parts (None: 1 each). Raises ValueError on
-    lengths that differ or a gate outside [0, 1].
+    groups: int[n], samples of one problem share an id. gate: g in [0, 1]. A part with no weight (w_c = 0, w_q · g = 0, the probe in a flat
+    group) may be missing; a missing part that counts makes the total None. weights: float[n], scale the normalised parts (None: 1
+    each). Raises ValueError on lengths that differ or a gate outside [0, 1].
     """
     scores = np.asarray(consensus, dtype=np.float64)
     ids = np.asarray(groups)
@@ -83,12 +102,9 @@ def mix(
     if probe is None and gate > 0:
         raise ValueError(f"gate is {gate}, but there are no probe scores")
     consensus_normed, probe_normed = normalise_within(scores, ids), normalise_within(quality, ids)
-    flat = np.zeros(len(scores), dtype=bool)
-    for group in np.unique(ids):
-        here = ids == group
-        present = scores[here & ~np.isnan(scores)]
-        flat[here] = len(present) < 2 or bool(present.std(ddof=1) <= FLAT)
-    probe_normed = np.where(flat & ~np.isnan(probe_normed), 0.0, probe_normed)
+    flat = flat_groups(scores, ids)
+    if probe is not None:
+        probe_normed = np.where(flat, 0.0, probe_normed)
     if weights is not None:
         consensus_normed, probe_normed = (part * np.asarray(weights, dtype=np.float64) for part in (consensus_normed, probe_normed))
     w_c, w_q = config.w_consensus, config.w_quality * gate

@@ -63,8 +63,8 @@ class BatchRewards:
         """Scores the batch (called first) and returns the consensus part of this rank's rollouts."""
         completions = self.rollouts.last
         assert len(completions) == len(problem_id)
-        self.batch = self.scorer.score(problem_id, completions, self.rollouts.group_size, trainer_state.global_step, gather_object)
         rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
+        self.batch = self.scorer.score(problem_id, completions, self.rollouts.group_size, trainer_state.global_step, gather_object, rank)
         self._local = slice(rank * len(completions), (rank + 1) * len(completions))
         for name, value in self.batch.metrics.items():
             log_metric(name, value)

@@ -122,8 +122,9 @@ def make_plan(
         stage("solutions", kept * s.samples, s.max_new_tokens, kept * s.samples * shares.distinct * config.suites.pool),
     ]
     bank_tokens = stages[-1].tokens
-    stages.append(Stage("probe", 0, 0, 0, 2 * size.parameters * bank_tokens / (flops * devices) / 3600))  # one forward pass over the bank
+    read = min(kept, config.probe.problems) * min(s.samples, config.probe.answers)  # answers whose hidden states are read, in one pass
     answer = shares.tokens("solutions", s.max_new_tokens)
+    stages.append(Stage("probe", 0, 0, 0, 2 * size.parameters * read * answer / (flops * devices) / 3600))
     if "sft" in config.consolidation:
         stages.append(Stage("sft", kept * config.sft.epochs, 0, 0, training_hours(kept * config.sft.epochs, answer)))
     if "grpo" in config.consolidation:
@@ -136,7 +137,7 @@ def make_plan(
     disk = config.rounds * (size.weight_bytes * (1 if g.weights_dtype == "bfloat16" else 2) + bank_tokens * BYTES_PER_TOKEN)
     disk += config.rounds * outcomes * BYTES_PER_OUTCOME
     disk += bank_tokens * BYTES_PER_TOKEN + 2 * size.parameters * 16  # a round's parts, and two trainer checkpoints with their optimizer
-    disk += kept * s.samples * state_bytes(config, size)  # until the round is trained
+    disk += read * state_bytes(config, size)  # until the round is trained
     return Plan(
         tuple(stages),
         config.rounds,

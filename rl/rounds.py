@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from probing.hidden_states import HiddenStates
+from probing.hidden_states import HiddenStates, StateFeatures
 from probing.label_sources import label_sources
 from probing.models import load_model, load_tokenizer, render_chat
 from probing.problems import Funnel, lexical_entropy, proposals_asked, propose, rate, select_proposals, topic_shares, write_interfaces
@@ -43,7 +43,7 @@ from rl.bank import (
     pick_inputs,
 )
 from rl.evals.seedling import benchmark_texts
-from rl.frozen_probe import FrozenProbe, fit_frozen_probe
+from rl.frozen_probe import FrozenProbe, fit_frozen_probe, read_answers
 from rl.oracle import reference_executions
 from rl.rollouts import derive_seed
 from rl.round_files import BankProgram, Verdict, read_bank, read_candidates, read_records, write_bank, write_records, write_rows
@@ -263,25 +263,24 @@ class Round:
         bank: Sequence[BankProgram],
         verdicts: Sequence[Verdict],
     ) -> FrozenProbe:
-        """The quality probe on the frozen policy, fitted on consensus labels; scores.jsonl holds every candidate's two scores.
+        """The quality probe on the frozen policy, fitted on consensus labels; scores.jsonl holds every candidate's vote, and the probe's
+        score of those that it read.
 
         Audited, also which candidates are right and how well each score tells (for the log and the report only).
         """
 
         def compute() -> tuple[FrozenProbe | None, Iterable[dict[str, Any]]]:
-            prompt_of = {p.id: solve_prompt(self.chat, p) for p in problems}
-            places = [(c.problem_id, c.index) for c in candidates]
-            prompts = [prompt_of[problem_id] for problem_id, _ in places]
+            read = read_answers([v.problem_id for v in verdicts if v.kept], grouped(candidates), self.config.probe)
             reader = HiddenStates(*self._loaded, self.config.probe.layers)
-            with self.run.bar(self.index, "hidden states", len(candidates), "samples") as advance:
-                states = SharedStates(reader, prompts, candidates, self.run.ranks, self.folder / "parts" / "states", advance)
-                states.do_mine()
+            states = self._states(reader, problems, read)
             if not self.run.main:
                 return None, []
             banks = Banks(suites, bank, verdicts)
+            places = [(c.problem_id, c.index) for c in read]
             sources = self._label_sources(places, banks, verdicts)
-            probe, score_N = fit_frozen_probe(reader, states, prompts, sources, self.config.probe, self.seed("probe") % 2**32)
-            rows: Iterable[dict[str, Any]] = self._scores(candidates, banks, verdicts, score_N)
+            seed = self.seed("probe") % 2**32
+            probe, score_R = fit_frozen_probe(reader, states, sources, [c.problem_id for c in read], self.config.probe, seed)
+            rows: Iterable[dict[str, Any]] = self._scores(candidates, banks, verdicts, dict(zip(places, score_R, strict=True)))
             audit: dict[str, float] = {}
             if self.config.audit:
                 rows = list(rows)
@@ -303,16 +302,30 @@ class Round:
         assert found is not None
         return found
 
+    def _states(self, reader: HiddenStates, problems: Sequence[Problem], answers: Sequence[Candidate]) -> StateFeatures | None:
+        """The frozen policy's hidden states on some answers, read by all ranks; None on all ranks but the first, or without answers."""
+        prompt_of = {p.id: solve_prompt(self.chat, p) for p in problems}
+        with self.run.bar(self.index, "hidden states", len(answers), "samples") as advance:
+            folder = self.folder / "parts" / "states"
+            states = SharedStates(reader, [prompt_of[c.problem_id] for c in answers], answers, self.run.ranks, folder, advance)
+            states.do_mine()
+        return states.all() if self.run.main and answers else None
+
     def _label_sources(
         self, places: Sequence[tuple[str, int]], banks: Mapping[str, ProblemBank], verdicts: Sequence[Verdict]
     ) -> dict[str, np.ndarray]:
-        """What the probe may learn from, by source, float64[N] over the candidates. places: problem and index of each."""
-        votes = {v.problem_id: candidate_votes(v, banks[v.problem_id], self.config.consensus.rho) for v in verdicts}
+        """What the probe may learn from, by source, float64[R]. places: problem and index of R candidates."""
+        wanted, rho = {problem_id for problem_id, _ in places}, self.config.consensus.rho
+        votes = {v.problem_id: candidate_votes(v, banks[v.problem_id], rho) for v in verdicts if v.problem_id in wanted}
         columns = {f.name: [getattr(votes[problem_id], f.name)[i] for problem_id, i in places] for f in fields(CandidateVotes)}
         return label_sources(**columns, min_margin=self.config.probe.label_margin)
 
     def _scores(
-        self, candidates: Sequence[Candidate], banks: Mapping[str, ProblemBank], verdicts: Sequence[Verdict], probe_N: np.ndarray
+        self,
+        candidates: Sequence[Candidate],
+        banks: Mapping[str, ProblemBank],
+        verdicts: Sequence[Verdict],
+        probe: Mapping[tuple[str, int], float],
     ) -> Iterator[dict[str, Any]]:
         rule = get_rule(self.config.consensus)
         votes: dict[str, np.ndarray] = {}
@@ -325,11 +338,11 @@ class Round:
                 "problem_id": c.problem_id,
                 "index": c.index,
                 "consensus": _known(votes[c.problem_id][c.index]),
-                "probe": _known(p),
+                "probe": _known(probe.get((c.problem_id, c.index), math.nan)),
                 "mean_logprob": round(c.mean_logprob, 4),
                 "n_tokens": c.n_tokens,
             }
-            for c, p in zip(candidates, probe_N, strict=True)
+            for c in candidates
         )
 
 

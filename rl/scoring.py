@@ -8,6 +8,7 @@ Nothing here can read a reference solution: tasks carry none. Audit and oracle a
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections import OrderedDict
@@ -20,7 +21,7 @@ import numpy as np
 from probing.drift import DriftAudit
 from probing.samplers.base import Completion
 from rewards.consensus import ConsensusConfig, winner_of
-from rewards.mixed import MixedConfig, RewardBreakdown, mix
+from rewards.mixed import MixedConfig, RewardBreakdown, centred_within, flat_groups, mix
 from rewards.programs import normal_form
 from rewards.records import Execution, Outcome, Program
 from rewards.rules.base import Rule
@@ -94,8 +95,12 @@ class Quality(Protocol):
 
     gate: float  # g in [0, 1], its earned say
 
-    def probabilities(self, prompts: Sequence[str], completions: Sequence[Completion]) -> Sequence[float | None]:
-        """Calibrated probability that each rollout belongs to the right cluster; None where it cannot be told."""
+    def evidence(self, prompts: Sequence[str], completions: Sequence[Completion]) -> Sequence[float | None]:
+        """Log-odds that each rollout belongs to the right cluster, up to a constant of its problem; None where it cannot be told."""
+        ...
+
+    def probability(self, centred_evidence: np.ndarray) -> np.ndarray:
+        """float64[n]: calibrated, from evidence less its group's mean; NaN stays NaN."""
         ...
 
 
@@ -131,7 +136,6 @@ class _Judged:
     problem_id: str
     has_code: bool
     execution: Execution
-    quality: float | None
     n_tokens: int
 
 
@@ -196,22 +200,27 @@ class RolloutScorer:
         completions: Sequence[Completion],
         group_size: int,
         step: int,
-        gather: Callable[[list[_Judged]], list[_Judged]] | None = None,
+        gather: Callable[[list[Any]], list[Any]] | None = None,
+        rank: int = 0,
     ) -> BatchScores:
         """Rewards of the whole batch, rollouts in the order of ranks and rows.
 
         problem_ids, completions: this rank's slice, n rollouts each. gather: joins the ranks' lists in rank order (None: one
-        process). Raises ScoringError when more than `max_missing` of the batch is missing.
+        process). rank: this process's place among them. Raises ScoringError when more than `max_missing` of the batch is missing.
         """
-        judged = self._judge(problem_ids, completions)
-        if gather is not None:
-            judged = gather(judged)
+        mine, gather = slice(rank * len(completions), (rank + 1) * len(completions)), gather or list
+        judged: list[_Judged] = gather(self._judge(problem_ids, completions))
         assert len(judged) % group_size == 0, "a batch must hold whole groups"
         groups = [judged[i : i + group_size] for i in range(0, len(judged), group_size)]
+        group_N = np.repeat(np.arange(len(groups)), group_size)
         consensus = np.concatenate([self._group_scores(rows, f"{step}/{g}") for g, rows in enumerate(groups)])
-        probe = np.array([np.nan if row.quality is None else row.quality for row in judged]) if self.quality is not None else None
+        probe = None
+        if self.quality is not None:  # asked about groups with a contrast only: it has no say in the others
+            asked_N = ~flat_groups(consensus, group_N)
+            evidence = gather(self._evidence(problem_ids, completions, asked_N[mine]))
+            probe = self.quality.probability(centred_within(np.array(evidence, dtype=np.float64), group_N))
         weights = [self.tasks[row.problem_id].weight for row in judged]
-        breakdown = mix(consensus, probe, np.repeat(np.arange(len(groups)), group_size), self.gate, self.mixed, weights)
+        breakdown = mix(consensus, probe, group_N, self.gate, self.mixed, weights)
         scores = [
             RolloutScore(row.problem_id, row.has_code, row.execution, part, row.n_tokens)
             for row, part in zip(judged, breakdown, strict=True)
@@ -229,19 +238,25 @@ class RolloutScorer:
         return BatchScores(scores, metrics)
 
     def _judge(self, problem_ids: Sequence[str], completions: Sequence[Completion]) -> list[_Judged]:
-        """This rank's share of the work: execute (identical programs once) and probe."""
-        tasks = [self.tasks[problem_id] for problem_id in problem_ids]
+        """This rank's rollouts, executed: identical programs once."""
         codes = [self.extract(c.text) for c in completions]
-        executions = self._execute(tasks, codes)
-        quality: Sequence[float | None] = [None] * len(completions)
-        if self.quality is not None:
-            started = time.process_time()
-            quality = self.quality.probabilities([task.prompt for task in tasks], completions)
-            self.probe_seconds += time.process_time() - started
+        executions = self._execute([self.tasks[problem_id] for problem_id in problem_ids], codes)
         return [
-            _Judged(problem_id, code is not None, execution, None if q is None else float(q), len(c.token_ids))
-            for problem_id, code, execution, q, c in zip(problem_ids, codes, executions, quality, completions, strict=True)
+            _Judged(problem_id, code is not None, execution, len(c.token_ids))
+            for problem_id, code, execution, c in zip(problem_ids, codes, executions, completions, strict=True)
         ]
+
+    def _evidence(self, problem_ids: Sequence[str], completions: Sequence[Completion], asked: np.ndarray) -> list[float]:
+        """The probe's evidence on this rank's rollouts; NaN where it was not asked (bool[n]) or cannot tell."""
+        assert self.quality is not None
+        started = time.process_time()
+        places = np.flatnonzero(asked).tolist()
+        prompts = [self.tasks[problem_ids[i]].prompt for i in places]
+        evidence = [math.nan] * len(completions)
+        for place, found in zip(places, self.quality.evidence(prompts, [completions[i] for i in places]), strict=True):
+            evidence[place] = math.nan if found is None else float(found)
+        self.probe_seconds += time.process_time() - started
+        return evidence
 
     def winner_shares(self, tasks: Sequence[GrpoTask], completions: Sequence[Sequence[Completion]]) -> list[float | None]:
         """For each task with a bank, the share of its completions that behave like the bank's winner; None where nobody won there."""

@@ -1,10 +1,8 @@
-"""Hidden states of a bank's answers, read by all ranks in parts (`rl.shards`), and handed out one part at a time: all of them at once
-would not fit in memory at the paper's scale (2 million answers x 4 layers x 2 poolings x 3,584 floats are 250 GB).
-"""
+"""Hidden states of answers, read by all ranks in parts (`rl.shards`)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -22,7 +20,7 @@ Answer = tuple[Sequence[int], str | None]  # token ids, code
 
 
 class SharedStates:
-    """The states of N candidates. Those of one prompt follow one another, and are never parted."""
+    """The states of N answers, one or more. Those of one prompt follow one another, and are never parted."""
 
     def __init__(
         self,
@@ -35,27 +33,21 @@ class SharedStates:
     ) -> None:
         sizes = [len(list(same)) for _, same in groupby(prompts)]
         starts = np.concatenate([[0], np.cumsum(sizes)])
-        self.spans = [range(int(starts[part.start]), int(starts[part.stop])) for part in cut(sizes, PART_ANSWERS)]
+        spans = [slice(int(starts[part.start]), int(starts[part.stop])) for part in cut(sizes, PART_ANSWERS)]
 
         def work(part: int) -> StateFeatures:
-            span = slice(self.spans[part].start, self.spans[part].stop)
+            span = spans[part]
             return read_states(reader, prompts[span], [(c.token_ids, c.code) for c in candidates[span]], progress)
 
-        self.shards = Shards(ranks, folder, len(self.spans), work, write_features, read_features)
+        self.shards = Shards(ranks, folder, len(spans), work, write_features, read_features)
 
     def do_mine(self) -> None:
         """Read this rank's share."""
         self.shards.do_mine()
 
-    def parts(self) -> Iterator[tuple[range, StateFeatures]]:
-        """(places of the answers, their features), in order, waiting for other ranks'."""
-        return zip(self.spans, self.shards.results(), strict=True)
-
-    def some(self, wanted_N: np.ndarray) -> StateFeatures:
-        """The features of the answers that are wanted, bool[N], together."""
-        found = [
-            features.take(wanted_N[span.start : span.stop]) for span, features in self.parts() if wanted_N[span.start : span.stop].any()
-        ]
+    def all(self) -> StateFeatures:
+        """Those of every answer, in order, waiting for other ranks' parts."""
+        found = list(self.shards.results())
         arrays = {name: np.concatenate([getattr(f, name) for f in found]) for name in ARRAYS}
         return StateFeatures(**arrays, layers=found[0].layers)
 

@@ -149,7 +149,8 @@ def _consolidate(
             f"({config.solutions.band_low} to {config.solutions.band_high}): nothing to train on. Widen solutions.band_low/band_high"
         )
     round.release()
-    if not config.reward.w_quality:
+    asked = config.reward.w_quality * probe.gate > 0
+    if not asked:
         probe.close()  # then nothing reads the frozen policy, and its memory is training's
     policy: Path | str = round.policy
     outcome: dict[str, object] = {"problems": len(chosen), "held_out": len(apart), "watched": len(watched)}
@@ -182,10 +183,10 @@ def _consolidate(
         extract_code,
         signal,
         config.reward,
-        probe if config.reward.w_quality else None,
+        probe if asked else None,
         Audit(references, config.consensus) if config.audit else None,
         config.grpo.max_missing,
-        drift=DriftAudit(probe.probe.report, config.probe) if config.probe.follow_drift else None,
+        drift=DriftAudit(probe.probe.report, config.probe) if asked and config.probe.follow_drift else None,
         consensus=config.consensus,
     )
     log = run.monitor.training_log(round.index)

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from rewards.consensus import ConsensusConfig, get_rule
@@ -39,8 +40,11 @@ class Likelihood:
 
     gate = 0.5
 
-    def probabilities(self, prompts: Any, completions: Any) -> list[float]:
+    def evidence(self, prompts: Any, completions: Any) -> list[float]:
         return [c.token_ids[0] / 20 for c in completions]
+
+    def probability(self, centred_evidence: np.ndarray) -> np.ndarray:
+        return 0.5 + centred_evidence / 10
 
 
 class RecordingScorer(RolloutScorer):

@@ -36,13 +36,18 @@ def task(id: str = "p", bank: OutcomeMatrix | None = BANK, **rest: object) -> Gr
 
 
 class Probe:
-    """Says how likely a rollout is by a table of texts."""
+    """Takes its evidence from a table of texts; remembers what it was asked."""
 
     def __init__(self, table: dict[str, float | None], gate: float = 1.0) -> None:
         self.table, self.gate = table, gate
+        self.asked: list[str] = []
 
-    def probabilities(self, prompts: Sequence[str], completions: Sequence[Completion]) -> list[float | None]:
+    def evidence(self, prompts: Sequence[str], completions: Sequence[Completion]) -> list[float | None]:
+        self.asked += [c.text for c in completions]
         return [self.table[c.text] for c in completions]
+
+    def probability(self, centred_evidence: np.ndarray) -> np.ndarray:
+        return 0.5 + centred_evidence
 
 
 def extract(text: str) -> str | None:
@@ -130,6 +135,13 @@ def test_probe_speaks_within_groups_by_its_gate_and_not_in_flat_ones() -> None:
     assert batch.metrics["probe_concordance"] == 1.0
 
 
+def test_the_probe_is_asked_about_groups_with_a_contrast_only_and_its_score_is_centred_in_them() -> None:
+    probe = Probe({"good": 2.3, "same": None, "bad": 2.1})
+    batch = score(make([task("p"), task("q")], quality=probe), ["good", "same", "good", "bad"], ["p", "p", "q", "q"], 2)
+    assert probe.asked == ["good", "bad"]
+    assert [s.reward.probe for s in batch.scores] == [None, None, pytest.approx(0.6), pytest.approx(0.4)]
+
+
 def test_a_muted_probe_says_nothing_but_is_still_logged() -> None:
     scorer = make([task()], quality=Probe({"good": 0.1, "bad": 0.9}))
     scorer.mute_probe()
@@ -144,8 +156,8 @@ class Falling(Probe):
     def __init__(self) -> None:
         super().__init__({"good": 0.9, "bad": 0.1}, gate=0.8)
 
-    def probabilities(self, prompts: Sequence[str], completions: Sequence[Completion]) -> list[float | None]:
-        answers = super().probabilities(prompts, completions)
+    def evidence(self, prompts: Sequence[str], completions: Sequence[Completion]) -> list[float | None]:
+        answers = super().evidence(prompts, completions)
         self.table = {"good": 0.1, "bad": 0.9}
         return answers
 
@@ -206,11 +218,13 @@ def test_ranks_with_straddling_groups_get_the_rewards_of_one_process(world: int)
         def gather(mine: list) -> list:
             slices[r] = mine
             barrier.wait()
-            return [row for part in slices for row in part]
+            joined = [row for part in slices for row in part]
+            barrier.wait()  # nobody begins the next gathering before all have read this one
+            return joined
 
         share = slice(r * 12 // world, (r + 1) * 12 // world)
         scorer = make(tasks, anchor="both", quality=probe)
-        results[r] = scorer.score(ids[share], [completion(t) for t in texts[share]], 4, 0, gather)
+        results[r] = scorer.score(ids[share], [completion(t) for t in texts[share]], 4, 0, gather, r)
 
     threads = [threading.Thread(target=rank, args=(r,)) for r in range(world)]
     [t.start() for t in threads]
