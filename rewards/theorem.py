@@ -126,7 +126,7 @@ class BoundReport:
     def sentence(self) -> str:
         """The report in words."""
         if math.isnan(self.p):
-            return f"Theorem 2.4: fewer than two wrong behaviours were seen on {self.m} inputs, so p is unknown and the bound says nothing."
+            return f"Theorem 2.4: no winner or fewer than two wrong behaviours on {self.m} inputs: p is unknown, the bound says nothing."
         if self.needed is None:
             return f"Theorem 2.4: p = {self.p:.3f}; no number of inputs reaches a total error of {self.error:g}, the bound says nothing."
         need = f"{self.needed} inputs are needed for a total error of {self.error:g}"
@@ -139,9 +139,9 @@ def bound_report(matrix: OutcomeMatrix, clustering: Clustering, error: float = 0
     """Apply the theorem to one problem, with p estimated from its own candidates and no labels.
 
     p is the largest pairwise agreement k/m taken as (k + 1)/(m + 2), so that a few inputs without agreement do not pass for p = 0.
-    It remains a point estimate: the bound holds as far as p does.
+    It remains a point estimate: the bound holds as far as p does. Without a winner nobody is known to be wrong, so p is unknown.
     """
-    largest = estimate_agreement(matrix, clustering).p_max
+    largest = estimate_agreement(matrix, clustering).p_max if clustering.top >= 0 else float("nan")
     n, m = max(clustering.n_valid, 1), matrix.n_inputs
     if math.isnan(largest):
         return BoundReport(n, m, error, delta, largest, float("nan"), None)

@@ -56,6 +56,12 @@ def test_unknown_is_nan_and_the_bound_then_says_nothing():
     assert report.vacuous and report.needed is None and "says nothing" in report.sentence()
 
 
+def test_without_a_winner_no_bound_is_stated_for_it():
+    m = matrix("ab" * 30, "b" + "c" * 59, "x" + "y" * 59)  # enough inputs, had one of them won
+    report = bound_report(m, cluster(m, tau=2))
+    assert report.vacuous and report.needed is None and "says nothing" in report.sentence()
+
+
 def test_a_vacuous_bound_is_called_vacuous():
     m = matrix("abcd", "abcd", "abcx", "abyx")
     report = bound_report(m, cluster(m))
