@@ -35,7 +35,7 @@ class InputQuality:
     """How well a set of inputs tests the candidates of one problem. Shares are of samples (multiplicities counted)."""
 
     n_inputs: int  # m
-    rank: int  # rank of the agreement matrix [n, m] with the winner: independent ways to differ from it; 1 = tells nothing apart, 0 = none
+    rank: int  # rank of the agreement matrix [n, m] with the winner: ways to differ from it; 1 = inputs all say the same, 0 = none
     n_behaviours: int  # distinct signatures among programs that gave any value
     split_entropy: float  # entropy of that partition, nats
     mutants_killed: float | None  # share of the winner's mutants that differ from it somewhere; None without mutants
@@ -50,6 +50,11 @@ def _error_shares(matrix: OutcomeMatrix) -> np.ndarray:
     if not known.sum():
         return np.ones(matrix.n_inputs)
     return known @ (matrix.codes < 0) / known.sum()
+
+
+def dead_inputs(matrix: OutcomeMatrix, config: InputsConfig) -> np.ndarray:
+    """bool[m]: inputs on which nearly everything errs, or of which nothing is known: they are never selected."""
+    return _error_shares(matrix) > config.max_error_share
 
 
 def _columns(matrix: OutcomeMatrix) -> tuple[np.ndarray, np.ndarray]:
@@ -78,7 +83,7 @@ def select_inputs(matrix: OutcomeMatrix, config: InputsConfig) -> np.ndarray:
     dense, weights = _columns(matrix)
     everyone = np.ones(len(dense), dtype=bool)
     alike: dict[bytes, _Split] = {}
-    for j in np.flatnonzero(_error_shares(matrix) <= config.max_error_share).tolist():
+    for j in np.flatnonzero(~dead_inputs(matrix, config)).tolist():
         labels = group_rows(dense[:, j, None], everyone)
         alike.setdefault(labels.tobytes(), _Split(labels, _entropy(labels, weights), deque())).inputs.append(j)
     chosen: list[int] = []
@@ -173,7 +178,7 @@ def quality_report(
         n_behaviours=len(np.unique(partition)),
         split_entropy=_entropy(partition, weights) if len(partition) else 0.0,
         mutants_killed=killed,
-        dead_share=float((errors > config.max_error_share).mean()) if m else 0.0,
+        dead_share=float(dead_inputs(matrix, config).mean()) if m else 0.0,
         error_share=float(errors.mean()) if m else 0.0,
         duplicate_share=1.0 - len(splits) / m if m else 0.0,
     )

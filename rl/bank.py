@@ -6,21 +6,24 @@ A candidate without a program is a wrong answer that has no vote; a program that
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from probing.records import Candidate, Problem, TestSuite
-from rewards.clustering import cluster
+from rewards.clustering import Clustering, cluster
 from rewards.consensus import ConsensusConfig
-from rewards.inputs import InputsConfig, select_inputs
+from rewards.inputs import InputsConfig, dead_inputs, quality_report, select_inputs
 from rewards.literals import argument_outcomes, claimed_outputs
 from rewards.programs import normal_form
 from rewards.records import Execution, Outcome, Program
 from rewards.rules.soft import Soft
 from rewards.signatures import MISSING, OutcomeMatrix, concatenate
-from rl.round_files import BankProgram, Verdict
+from rewards.theorem import bound_report
+from rl.round_files import BOUND_ERROR, BankProgram, Verdict
 from rl.scoring import Executor
 from rl.stored import grouped
 
@@ -96,17 +99,17 @@ class Banks(Mapping[str, ProblemBank]):
         return len(self.verdicts)
 
 
-def kept_inputs(matrix: OutcomeMatrix, consensus: ConsensusConfig, keep: int) -> np.ndarray:
+def kept_inputs(matrix: OutcomeMatrix, consensus: ConsensusConfig, selection: InputsConfig) -> np.ndarray:
     """int64[k]: the columns that tell candidates apart best; first those with an expected output where consensus compares with one.
 
     Pass/fail bits have no use for others, and without any the problem has no say: nothing is kept.
     """
-    telling = select_inputs(matrix, InputsConfig(keep=keep))
+    telling = select_inputs(matrix, selection)
     if not consensus.needs_expected_outputs:
         return telling
     tested = np.flatnonzero(matrix.expected_codes != MISSING)
     rest = telling[~np.isin(telling, tested)] if len(tested) and consensus.signature == "outputs" else tested[:0]
-    return np.concatenate([tested, rest])[:keep]
+    return np.concatenate([tested, rest])[: selection.keep]
 
 
 def judge(
@@ -118,14 +121,15 @@ def judge(
     band: tuple[float, float],
 ) -> Iterator[Verdict]:
     """Selects each problem's inputs by how well they tell its candidates apart, clusters them, and says which problems to train on."""
-    programs, answers = grouped(bank), grouped(candidates)
+    programs, answers, selection = grouped(bank), grouped(candidates), InputsConfig(keep=keep_inputs)
     for suite in suites:
         everything = ProblemBank(programs.get(suite.problem_id, []), suite)
-        columns = kept_inputs(everything.matrix, consensus, keep_inputs) if everything.programs else np.array([], dtype=int)
+        columns = kept_inputs(everything.matrix, consensus, selection) if everything.programs else np.array([], dtype=int)
         chosen = ProblemBank(everything.programs, suite, columns.tolist())
         n = len(answers.get(suite.problem_id, []))
+        dead = None if everything.matrix.missing.all() else round(float(dead_inputs(everything.matrix, selection).mean()), 6)
         if not everything.programs or not len(columns):
-            yield Verdict(suite.problem_id, (), (-1,) * n, (), -1, 0.0, 0.0, 0.0, 0, False)
+            yield Verdict(suite.problem_id, (), (-1,) * n, (), -1, 0.0, 0.0, 0.0, 0, False, dead_share=dead)
             continue
         logprob = {c.index: c.mean_logprob for c in answers[suite.problem_id]}
         quality = np.array([max(logprob[i] for i in program.candidates) for program in everything.programs])
@@ -141,7 +145,22 @@ def judge(
             entropy=round(found.entropy, 6),
             n_valid=found.n_valid,
             kept=found.in_band(*band),
+            dead_share=dead,
+            **telling_apart(chosen.matrix, found, selection),
         )
+
+
+def telling_apart(matrix: OutcomeMatrix, clustering: Clustering, selection: InputsConfig) -> dict[str, Any]:
+    """The verdict's figures on how well its kept inputs (the matrix's columns) tell programs apart; None where not measured."""
+    quality, bound = quality_report(matrix, clustering, selection), bound_report(matrix, clustering, BOUND_ERROR)
+    known = not math.isnan(bound.p)
+    return {
+        "input_rank": quality.rank if clustering.top >= 0 else None,
+        "duplicate_share": round(quality.duplicate_share, 6),
+        "wrong_agreement": round(bound.p, 6) if known else None,
+        "bound": round(bound.bound, 6) if known else None,
+        "inputs_needed": bound.needed,
+    }
 
 
 def label_is_correct(verdict: Verdict, bank: ProblemBank, reference: Execution) -> bool | None:

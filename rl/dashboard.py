@@ -15,6 +15,7 @@ from typing import Any
 
 from rl.console import UserError, make_console
 from rl.publish import CLUSTERS_TABLE, ROLLOUTS_TABLE
+from rl.round_files import BOUND_ERROR
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,22 @@ SECTIONS = (
             Panel("Share and margin of the bank's winners", ("consensus/top_share", "consensus/margin"), "round"),
             Panel("Agreement on problems kept apart (chooses the checkpoint)", ("held_out/agreement",), "round"),
             Panel("Distinct behaviours of the bank", ("consensus/distinct_behaviours",), "round"),
+            Panel("Test inputs: rank of agreement with the winner (1: all say the same)", ("consensus/input_rank",), "round"),
+            Panel(
+                "Test inputs: shares that nearly all err on, and that repeat a split",
+                ("consensus/dead_share", "consensus/duplicate_share"),
+                "round",
+            ),
+            Panel(
+                "Theorem 2.4: p of wrong behaviours, share of problems it bounds",
+                ("consensus/median_wrong_agreement", "consensus/bound_says_something"),
+                "round",
+            ),
+            Panel(
+                f"Theorem 2.4: inputs kept, and needed for an error of {BOUND_ERROR:g}",
+                ("consensus/inputs_kept", "consensus/median_inputs_needed"),
+                "round",
+            ),
             Panel("Probe pooled, and mean logprob within", ("probe/probe_auroc_pooled", "probe/logprob_auroc_within"), "round"),
             Panel(
                 "Against references, within problems (audited, never trained on)",

@@ -18,6 +18,7 @@ from probing.records import Candidate, Problem, TestSuite
 from rewards.records import Execution, Kind, Outcome
 from rl.stored import Stored
 
+BOUND_ERROR = 0.05  # total error that `Verdict.inputs_needed` is about
 ROLLOUTS = "rollouts.jsonl"  # beside the checkpoint of GRPO: the best and worst rewarded rollouts of training, for a person to read
 
 Record = TypeVar("Record", Problem, TestSuite, Candidate, "Verdict")
@@ -48,6 +49,13 @@ class Verdict:
     n_valid: int
     kept: bool  # in the band of agreement, so trained on
     label_correct: bool | None = None  # audit only: does the winner behave like the reference? None: not known
+    # Can the inputs tell programs apart? None: not measured. m inputs were kept; "wrong" are the behaviours outside the winner.
+    dead_share: float | None = None  # of the whole pool: inputs on which nearly every sample errs, which are not kept
+    input_rank: int | None = None  # rank of "program i agrees with the winner on input j": 1, all inputs say the same; None, nobody won
+    duplicate_share: float | None = None  # inputs that split the programs exactly as an earlier one does
+    wrong_agreement: float | None = None  # theorem 2.4's p: (k + 1)/(m + 2), where two wrong ones agree on k inputs at most
+    bound: float | None = None  # its 1 − n² p^m: the winner is right with at least this probability; 0 says nothing
+    inputs_needed: int | None = None  # for a total error of BOUND_ERROR
 
 
 def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:

@@ -42,6 +42,7 @@ from rl.bank import (
     label_is_correct,
     pick_inputs,
 )
+from rl.consensus_figures import consensus_figures
 from rl.evals.seedling import benchmark_texts
 from rl.frozen_probe import FrozenProbe, fit_frozen_probe, read_answers
 from rl.oracle import reference_executions
@@ -387,19 +388,3 @@ class SamplingFigures:
             "no_program": self.sums["no_program"] / count,
             "cut_off": self.sums["cut_off"] / count,
         }
-
-
-def consensus_figures(verdicts: Sequence[Verdict]) -> dict[str, float | None]:
-    """Means over problems. Label accuracy is an audit: the share of winners that behave like the reference."""
-    labels = [v.label_correct for v in verdicts if v.label_correct is not None]
-    kept = [v.label_correct for v in verdicts if v.label_correct is not None and v.kept]
-    return {
-        "problems": len(verdicts),
-        "kept": sum(v.kept for v in verdicts),
-        "top_share": float(np.mean([v.top_share for v in verdicts])),
-        "margin": float(np.mean([v.margin for v in verdicts])),
-        "entropy": float(np.mean([v.entropy for v in verdicts])),
-        "distinct_behaviours": float(np.mean([len(v.counts) for v in verdicts])),
-        "label_accuracy": float(np.mean(labels)) if labels else None,
-        "label_accuracy_kept": float(np.mean(kept)) if kept else None,
-    }

@@ -21,6 +21,7 @@ from rl.report.browser import problems_of
 from rl.report.data import Row, RunData, known, read_run
 from rl.report.reliability import judge_record
 from rl.report.verdict import how_measured, judge, percent, points
+from rl.round_files import BOUND_ERROR
 from rl.run_folder import check_writable, flatten, write_atomically
 
 HERE = Path(__file__).parent
@@ -41,6 +42,15 @@ TABLE_COLUMNS = (  # heading, key, kind
     ("mean logprob", "logprob_auroc_within", "auroc"),
     ("entropy, nats", "entropy", "number"),
     ("tokens", "mean_length", "number"),
+)
+INPUT_COLUMNS = (  # heading, key of the round's consensus figures, kind, what it means
+    ("inputs", "inputs_kept", "count", "those that vote, mean a problem"),
+    ("rank", "input_rank", "count", "independent ways in which they part programs from the winner, mean; 1: all inputs say the same"),
+    ("dead", "dead_share", "percent", "of all inputs that were written, those on which nearly every sample errs; they do not vote"),
+    ("duplicates", "duplicate_share", "percent", "inputs that split the programs exactly as an earlier one does"),
+    ("p", "median_wrong_agreement", "auroc", "share of inputs on which two wrong behaviours agree, at most; median of problems with two"),
+    ("bounded", "bound_says_something", "percent", "problems where theorem 2.4 says anything, with that p and inputs as if independent"),
+    ("inputs needed", "median_inputs_needed", "count", f"for an error of {100 * BOUND_ERROR:g} % at most, by theorem 2.4; median"),
 )
 
 
@@ -87,6 +97,7 @@ def render(run: RunData, other: RunData | None = None) -> str:
             )
         ),
         columns=TABLE_COLUMNS,
+        input_columns=INPUT_COLUMNS,
         cell=table_cell,
         browser=[(files.number, views) for files in run.rounds if (views := problems_of(files))],
         config_text=yaml.safe_dump(run.config, sort_keys=False, width=100),
@@ -107,6 +118,7 @@ def _side(label: str, run: RunData, place: int) -> dict[str, Any]:
         "funnels": [(row["round"], row["funnel"]) for row in run.rows if row.get("funnel")],
         "funnel_plot": _funnel_plot(run, f"funnel-{place}"),
         "reliability": _reliability(run, place),
+        "inputs": [row for row in run.metrics if row["stage"] == "consensus"],
         "time_plot": _time_plot(run, f"time-{place}"),
         "work": _work(run),
     }
@@ -125,7 +137,8 @@ def table_cell(row: Row, key: str, kind: str) -> str:
     if kind == "interval" and row.get(f"{key}_ci"):
         low, high = row[f"{key}_ci"]
         return f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
-    return {"interval": f"{100 * value:.1f}", "percent": f"{100 * value:.1f}", "auroc": f"{value:.3f}"}.get(kind, f"{value:.2f}")
+    by_kind = {"interval": f"{100 * value:.1f}", "percent": f"{100 * value:.1f}", "auroc": f"{value:.3f}", "count": f"{value:.1f}"}
+    return by_kind.get(kind, f"{value:.2f}")
 
 
 def _named_plots(*entries: tuple[str, str | None, str]) -> list[tuple[str, Markup, str]]:

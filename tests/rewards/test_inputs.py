@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rewards.clustering import cluster
-from rewards.inputs import InputsConfig, agreement_rank, killed_share, quality_report, select_inputs
+from rewards.inputs import InputsConfig, agreement_rank, dead_inputs, killed_share, quality_report, select_inputs
 from rewards.signatures import OutcomeMatrix
 from tests.rewards.pools import matrix
 
@@ -41,6 +41,11 @@ def test_selection_is_deterministic_and_without_repeats():
 def test_nothing_to_select_from():
     assert select_inputs(matrix("!!", "!!"), InputsConfig(keep=4)).tolist() == []
     assert select_inputs(matrix("", ""), InputsConfig(keep=4)).tolist() == []
+
+
+def test_inputs_of_which_nothing_is_known_are_dead():
+    assert dead_inputs(matrix("a!", "b!"), InputsConfig()).tolist() == [False, True]
+    assert dead_inputs(matrix("??", "??"), InputsConfig()).tolist() == [True, True]
 
 
 def test_rank_is_one_when_inputs_tell_nothing_apart():

@@ -12,6 +12,7 @@ from typing import Any
 from probing.records import Candidate, Problem, TestSuite
 from rewards.records import Execution, Kind, Outcome
 from rl.config import Config, load_config
+from rl.consensus_figures import consensus_figures
 from rl.monitor import Monitor
 from rl.round_files import BankProgram, Verdict, write_bank, write_records, write_rows
 from rl.run_folder import config_text, versions
@@ -79,8 +80,8 @@ def write_run(folder: Path, rounds: int = 3, gain: float = 0.13, audited: bool =
     with Monitor(folder, config, clock=lambda: 0.0) as monitor:
         for number, row in enumerate(rows):
             if number:
+                monitor.log("consensus", number, consensus_figures(_write_round(folder / f"round_{number:02d}", number, chance, audited)))
                 _write_training(monitor, number, chance, guards)
-                _write_round(folder / f"round_{number:02d}", number, chance, audited)
             (folder / f"round_{number:02d}").mkdir(exist_ok=True)
             (folder / f"round_{number:02d}" / "metrics.json").write_text(json.dumps(row))
             monitor.round(row, number)
@@ -126,7 +127,7 @@ def _write_training(monitor: Monitor, number: int, chance: random.Random, guards
         log({"guard_action": "raise_kl", "step": 20, "guard": "entropy", "value": 0.29, "limit": 0.3, "cause": cause})
 
 
-def _write_round(folder: Path, number: int, chance: random.Random, audited: bool) -> None:
+def _write_round(folder: Path, number: int, chance: random.Random, audited: bool) -> list[Verdict]:
     folder.mkdir()
     problems, suites, candidates, bank, verdicts, scores = [], [], [], [], [], []
     for place in range(PROBLEMS):
@@ -176,7 +177,25 @@ def _write_round(folder: Path, number: int, chance: random.Random, audited: bool
         share = first / (SAMPLES - 1)
         right = (chance.random() < share + 0.15) if audited else None
         verdicts.append(
-            Verdict(pid, tuple(range(len(INPUTS))), tuple(labels), counts, 0, share, 0.2, 0.8, SAMPLES - 1, place % 5 != 0, right)
+            Verdict(
+                pid,
+                tuple(range(len(INPUTS))),
+                tuple(labels),
+                counts,
+                0,
+                share,
+                0.2,
+                0.8,
+                SAMPLES - 1,
+                place % 5 != 0,
+                right,
+                dead_share=0.125,
+                input_rank=3,
+                duplicate_share=0.5,
+                wrong_agreement=0.25,
+                bound=0.0 if place % 2 else 0.9,
+                inputs_needed=7,
+            )
         )
     write_records(folder / "problems.jsonl", problems)
     write_records(folder / "suites.jsonl", suites)
@@ -185,6 +204,7 @@ def _write_round(folder: Path, number: int, chance: random.Random, audited: bool
     write_records(folder / "clusters.jsonl", verdicts)
     write_rows(folder / "scores.jsonl", scores)
     (folder / "probe.json").write_text(json.dumps(_probe_report()))
+    return verdicts
 
 
 def _probe_report() -> dict[str, Any]:

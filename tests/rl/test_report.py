@@ -142,6 +142,24 @@ def test_an_unaudited_run_says_so(tmp_path: Path) -> None:
     assert judge_record(run).truth == "consensus"
 
 
+def inputs_table(page: str) -> list[list[str]]:
+    part = page.split("Could the self-written test inputs")[1].split("</table>")[0]
+    return [re.findall(r"<t[hd]>([^<]*)</t[hd]>", row) for row in part.split("<tr>")[1:]]
+
+
+def test_each_round_says_whether_its_inputs_could_tell_programs_apart(page: str) -> None:
+    heads, *rows = inputs_table(page)
+    assert heads == ["round", "inputs", "rank", "dead", "duplicates", "p", "bounded", "inputs needed"]
+    assert rows == [[str(number), "6.0", "3.0", "12.5", "50.0", "0.250", "50.0", "7.0"] for number in (1, 2, 3)]
+
+
+def test_what_was_not_measured_of_the_inputs_is_a_dash(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", rounds=1)
+    logged = (run / "metrics.jsonl").read_text()
+    (run / "metrics.jsonl").write_text(logged.replace('"median_wrong_agreement": 0.25', '"median_wrong_agreement": null'))
+    assert inputs_table(write_report(run).read_text(encoding="utf-8"))[1][5] == "–"
+
+
 def test_a_run_under_way_is_reported_from_its_rounds(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", rounds=2)
     (folder / "summary.json").unlink()

@@ -1,0 +1,52 @@
+"""A round's verdicts in figures, for the log: how far candidates agree, and whether the self-written inputs can tell them apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from rl.round_files import Verdict
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if known else None
+
+
+def consensus_figures(verdicts: Sequence[Verdict]) -> dict[str, float | None]:
+    """Means over problems. Label accuracy is an audit: the share of winners that behave like the reference."""
+    return {
+        "problems": len(verdicts),
+        "kept": sum(v.kept for v in verdicts),
+        "top_share": _mean(v.top_share for v in verdicts),
+        "margin": _mean(v.margin for v in verdicts),
+        "entropy": _mean(v.entropy for v in verdicts),
+        "distinct_behaviours": _mean(len(v.counts) for v in verdicts),
+        "label_accuracy": _mean(v.label_correct for v in verdicts),
+        "label_accuracy_kept": _mean(v.label_correct for v in verdicts if v.kept),
+        **input_figures(verdicts),
+    }
+
+
+def input_figures(verdicts: Sequence[Verdict]) -> dict[str, float | None]:
+    """Can the inputs tell programs apart? Each figure over the problems where it was measured; None where it was on none.
+
+    A problem whose pool is dead as a whole keeps no inputs, and counts in `dead_share` alone. `bound_says_something` is a share of the
+    problems that keep some: where p is unknown, the bound says nothing.
+    """
+    tested = [v for v in verdicts if v.inputs]
+    return {
+        "inputs_kept": _mean(len(v.inputs) for v in tested),
+        "input_rank": _mean(v.input_rank for v in verdicts),
+        "dead_share": _mean(v.dead_share for v in verdicts),
+        "duplicate_share": _mean(v.duplicate_share for v in verdicts),
+        "median_wrong_agreement": _median(v.wrong_agreement for v in verdicts),
+        "bound_says_something": _mean(v.bound is not None and v.bound > 0 for v in tested),
+        "median_inputs_needed": _median(v.inputs_needed for v in verdicts),
+    }
