@@ -24,6 +24,9 @@ class MixedConfig(BaseModel):
 
     w_consensus: float = Field(1.0, ge=0, description="weight of execution consensus (w_c)")
     w_quality: float = Field(0.5, ge=0, description="weight of the quality probe (w_q), before its earned say g")
+    rarity: float = Field(
+        0.0, ge=0, lt=1, description="share of the vote's score that a group's likeliest rollout loses; the others lose less by rank"
+    )
     by_margin: float = Field(0.0, ge=0, description="power of the vote's margin that scales a problem's rewards; 0: all alike")
 
     @model_validator(mode="after")
@@ -39,7 +42,7 @@ class RewardBreakdown:
 
     group: int  # id of the group (problem)
     consensus: float | None  # the rule's score, in [0, 1]
-    consensus_normed: float | None  # the same, normalised within the group
+    consensus_normed: float | None  # the same, less what `rarity` takes, normalised within the group
     probe: float | None  # calibrated probability, in [0, 1]; None also where it has no say, in flat groups
     probe_normed: float | None  # the same, normalised within the group; 0 where the group may not learn from the probe
     gate: float  # g, the probe's earned say, in [0, 1]
@@ -77,6 +80,20 @@ def centred_within(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
     return centred
 
 
+def less_the_likely(scores: np.ndarray, logprobs: np.ndarray, groups: np.ndarray, rarity: float) -> np.ndarray:
+    """float64[n]: each score times 1 − rarity · (share of its group that is at most as likely), so that of two programs with equally
+    many votes the rarer is worth more (the "unlikeliness reward" of He et al., arXiv 2506.02355, with votes in the place of a verifier).
+
+    logprobs: float[n], nats, of whole rollouts under the policy that drew them. Rollouts alike in logprob share their mean rank.
+    """
+    weighed = scores.copy()
+    for group in np.unique(groups):
+        here = np.flatnonzero(groups == group)
+        above = np.sign(logprobs[here, None] - logprobs[None, here]).sum(axis=1)  # rollouts less likely, minus those likelier
+        weighed[here] *= 1 - rarity * (above + len(here) + 1) / 2 / len(here)
+    return weighed
+
+
 def mix(
     consensus: Sequence[float] | np.ndarray,
     probe: Sequence[float] | np.ndarray | None,
@@ -84,13 +101,15 @@ def mix(
     gate: float,
     config: MixedConfig,
     weights: Sequence[float] | np.ndarray | None = None,
+    logprobs: Sequence[float] | np.ndarray | None = None,
 ) -> list[RewardBreakdown]:
     """One record a sample, in order.
 
     consensus: float[n], NaN = missing. probe: float[n], NaN = missing, or None when there is no probe (then gate must be 0).
     groups: int[n], samples of one problem share an id. gate: g in [0, 1]. A part with no weight (w_c = 0, w_q · g = 0, the probe in a flat
     group) may be missing; a missing part that counts makes the total None. weights: float[n], scale the normalised parts (None: 1
-    each). Raises ValueError on lengths that differ or a gate outside [0, 1].
+    each). logprobs: float[n], nats a rollout, which `config.rarity` needs. Raises ValueError on lengths that differ, a gate outside [0, 1],
+    or rarity without logprobs.
     """
     scores = np.asarray(consensus, dtype=np.float64)
     ids = np.asarray(groups)
@@ -101,7 +120,10 @@ def mix(
         raise ValueError(f"the probe's gate must lie in [0, 1], got {gate}")
     if probe is None and gate > 0:
         raise ValueError(f"gate is {gate}, but there are no probe scores")
-    consensus_normed, probe_normed = normalise_within(scores, ids), normalise_within(quality, ids)
+    if config.rarity and logprobs is None:
+        raise ValueError(f"rarity is {config.rarity}, but there are no logprobs")
+    weighed = less_the_likely(scores, np.asarray(logprobs, dtype=np.float64), ids, config.rarity) if config.rarity else scores
+    consensus_normed, probe_normed = normalise_within(weighed, ids), normalise_within(quality, ids)
     flat = flat_groups(scores, ids)
     if probe is not None:
         probe_normed = np.where(flat, 0.0, probe_normed)

@@ -137,6 +137,7 @@ class _Judged:
     has_code: bool
     execution: Execution
     n_tokens: int
+    logprob: float  # of the whole rollout under the policy, nats
 
 
 class RolloutScorer:
@@ -220,7 +221,7 @@ class RolloutScorer:
             evidence = gather(self._evidence(problem_ids, completions, asked_N[mine]))
             probe = self.quality.probability(centred_within(np.array(evidence, dtype=np.float64), group_N))
         weights = [self.tasks[row.problem_id].weight for row in judged]
-        breakdown = mix(consensus, probe, group_N, self.gate, self.mixed, weights)
+        breakdown = mix(consensus, probe, group_N, self.gate, self.mixed, weights, [row.logprob for row in judged])
         scores = [
             RolloutScore(row.problem_id, row.has_code, row.execution, part, row.n_tokens)
             for row, part in zip(judged, breakdown, strict=True)
@@ -242,7 +243,7 @@ class RolloutScorer:
         codes = [self.extract(c.text) for c in completions]
         executions = self._execute([self.tasks[problem_id] for problem_id in problem_ids], codes)
         return [
-            _Judged(problem_id, code is not None, execution, len(c.token_ids))
+            _Judged(problem_id, code is not None, execution, len(c.token_ids), float(sum(c.logprobs)))
             for problem_id, code, execution, c in zip(problem_ids, codes, executions, completions, strict=True)
         ]
 

@@ -190,6 +190,6 @@ class GuardsConfig(Section):
     kl_factor: float = Field(2.0, gt=1, description="what raise_kl multiplies beta by")
     kl_start: float = Field(0.02, gt=0, description="the beta that raise_kl starts from where beta was 0")
     kl_every: int = Field(5, ge=0, description="steps between measurements of the KL from the round's start while beta is 0; 0: never")
-    held_out_problems: int = Field(8, ge=0, description="self-made problems kept from training for the guards to watch, at most")
+    held_out_problems: int = Field(24, ge=0, description="self-made problems kept from training for the guards to watch, at most")
     held_out_every: int = Field(10, ge=1, description="steps between looks at the held-out problems")
     held_out_samples: int = Field(8, ge=1, description="rollouts of each held-out problem at each look")

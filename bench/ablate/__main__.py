@@ -3,6 +3,7 @@
     python -m bench.ablate                # five seeds, nine arms, two long runs: under 3 hours on 2 cores
     python -m bench.ablate --quick        # the same in small: 15 minutes
     python -m bench.ablate --collect      # only the tables and the plot, from the runs that are finished
+    python -m bench.ablate --arms --no-long --try "rare --reward.rarity 0.3"      # an idea of your own, beside ours
 
 Arms: base, random reward, SFT-IPC, consensus (hard, soft), probe only, mixed, mixed without guards, oracle. Runs lie in runs/ablation and
 are resumed; results go to bench/results/ablation.json and .png (with --quick: ablation_quick.*). Further words (`--grpo.steps 32`) are
@@ -40,7 +41,10 @@ def parser() -> argparse.ArgumentParser:
     )
     found.add_argument("--quick", action="store_true", help="one seed, few steps, part of the benchmark")
     found.add_argument("--seeds", type=int, help="how many seeds (default: 5, with --quick 1)")
-    found.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS), help="arms to run beside base and mixed")
+    found.add_argument("--arms", nargs="*", choices=list(ARMS), default=list(ARMS), help="arms to run beside base and mixed (default: all)")
+    found.add_argument(
+        "--try", dest="tried", action="append", default=[], metavar='"NAME KEYS"', help="one more arm: mixed with these keys"
+    )
     found.add_argument("--no-long", action="store_true", help="leave the long runs out")
     found.add_argument("--jobs", type=int, default=available_cores(), help="runs at once, which share the cores (default: one a core)")
     found.add_argument("--config", type=Path, default=BASE, help=f"config that the arms vary (default {BASE})")
@@ -64,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         out = args.out or Path("runs/ablation") / settings.name
         threads = max(1, available_cores() // args.jobs)
         workers = () if any(word.startswith("--sandbox.workers") for word in extra) else ("--sandbox.workers", str(threads))
-        jobs = make_plan(args.config, settings, out, seeds, args.arms, not args.no_long, (*workers, *extra))
+        jobs = make_plan(args.config, settings, out, seeds, args.arms, not args.no_long, (*workers, *extra), tried_arms(args.tried))
         hashes = check_identity(out, args.config, jobs[0].config)
         failed = [] if args.collect else run_plan(jobs, frozen_base(out), args.jobs, threads)
         complete = [job for job in jobs if finished(job)]
@@ -78,6 +82,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(tables(result))
         print(f"\n{args.results / name}.json and .png, {len(complete)} of {len(jobs)} runs, {duration(time.monotonic() - started)}")
     return 1 if failed else 0
+
+
+def tried_arms(words: Sequence[str]) -> dict[str, list[str]]:
+    """The keys of each arm given with --try, by its name. Raises UserError for one without keys, or with a name that is taken."""
+    found: dict[str, list[str]] = {}
+    for text in words:
+        name, *keys = shlex.split(text) or [""]
+        if not keys or not name.isidentifier() or name in (*ARMS, "base", *found):
+            raise UserError(
+                f"--try {text!r} needs a name of its own and config keys", "command line", 'as in --try "rare --reward.rarity 0.3"'
+            )
+        found[name] = keys
+    return found
 
 
 def describe(complete: Sequence[Job], planned: Sequence[Job], command: str, hashes: dict[str, str]) -> dict[str, Any]:

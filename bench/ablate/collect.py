@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.ablate.plan import ARMS, LONG_ARMS, Job
+from bench.ablate.plan import LONG_ARMS, Job
 from bench.ablate.stats import Estimate, Floats, Resampler, align
 from rl.monitor import read_metrics
 from rl.round_files import read_rows
@@ -118,7 +118,7 @@ def analyse(jobs: Sequence[Job], draws: int = 4000) -> dict[str, Any]:
     short = [job for job in jobs if not job.long]
     benchmark = short[0].config.evals.benchmarks[0]
     seeds = sorted(set.intersection(*({j.seed for j in short if j.arm == arm} for arm in {j.arm for j in short})))
-    runs = {arm: [j for j in short if j.arm == arm and j.seed in seeds] for arm in ARMS if any(j.arm == arm for j in short)}
+    runs = {arm: [j for j in short if j.arm == arm and j.seed in seeds] for arm in dict.fromkeys(j.arm for j in short)}
     if not seeds:
         raise ValueError("no seed has finished in every arm")
     found = {arm: [task_scores(j.folder, j.config.rounds, benchmark) for j in by_seed] for arm, by_seed in runs.items()}

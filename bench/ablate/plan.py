@@ -8,9 +8,10 @@ arm and taken over by the others (`shared_stages`).
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from rl.config import Config, load_config
 from rl.run_folder import flatten
@@ -47,6 +48,12 @@ TITLES = {
     "oracle": "oracle",
     "consensus_unguarded": "consensus, no guards",
 }
+
+
+def title(arm: str) -> str:
+    """How tables and plots call an arm; one that was only tried goes by its own name."""
+    return TITLES.get(arm, arm)
+
 
 # A stage of round 1 (or the base's evaluation): the files that it leaves, the stage's name in metrics.jsonl, the keys that it reads.
 # A stage also reads whatever the stages before it do.
@@ -118,7 +125,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        return f"{'long' if self.long else f'seed {self.seed}'} · {TITLES[self.arm]}"
+        return f"{'long' if self.long else f'seed {self.seed}'} · {title(self.arm)}"
 
     @property
     def folder(self) -> Path:
@@ -128,12 +135,12 @@ class Job:
         return [sys.executable, "rl/train.py", "--config", str(base), *self.overrides]
 
 
-def make_job(base: Path, settings: Settings, out: Path, arm: str, seed: int, long: bool, extra: Sequence[str]) -> Job:
+def make_job(base: Path, settings: Settings, out: Path, arm: str, keys: Sequence[str], seed: int, long: bool, extra: Sequence[str]) -> Job:
     folder = out / ("long" if long else f"seed-{seed}") / arm
     words = (
         *settings.overrides,
         *(settings.long_overrides if long else ()),
-        *(LONG_ARMS if long else ARMS)[arm],
+        *keys,
         *("--seed", str(seed), "--evals.seed", str(1000 + seed), "--run_dir", str(folder), "--tracking.report_to", "[]"),
         *extra,
     )
@@ -141,16 +148,23 @@ def make_job(base: Path, settings: Settings, out: Path, arm: str, seed: int, lon
 
 
 def make_plan(
-    base: Path, settings: Settings, out: Path, seeds: Sequence[int], arms: Sequence[str], long: bool = True, extra: Sequence[str] = ()
+    base: Path,
+    settings: Settings,
+    out: Path,
+    seeds: Sequence[int],
+    arms: Sequence[str],
+    long: bool = True,
+    extra: Sequence[str] = (),
+    tried: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> list[Job]:
     """Every run, in the order in which it should be started: each seed's lead first, the long ones last.
 
-    Raises UserError for overrides (`extra`) that no config has.
+    tried: arms of the user's own, by name, with the keys in which they differ from the lead. Raises UserError for keys that no config has.
     """
-    wanted = [LEAD, *(arm for arm in ARMS if arm in arms and arm != LEAD)]
-    jobs = [make_job(base, settings, out, arm, seed, False, extra) for arm in wanted[:1] for seed in seeds]
-    jobs += [make_job(base, settings, out, arm, seed, False, extra) for seed in seeds for arm in wanted[1:]]
-    return jobs + [make_job(base, settings, out, arm, seeds[0], True, extra) for arm in LONG_ARMS if long]
+    others = {arm: keys for arm, keys in ARMS.items() if arm in arms and arm != LEAD} | dict(tried)
+    jobs = [make_job(base, settings, out, LEAD, ARMS[LEAD], seed, False, extra) for seed in seeds]
+    jobs += [make_job(base, settings, out, arm, keys, seed, False, extra) for seed in seeds for arm, keys in others.items()]
+    return jobs + [make_job(base, settings, out, arm, keys, seeds[0], True, extra) for arm, keys in LONG_ARMS.items() if long]
 
 
 def lead_of(job: Job, jobs: Sequence[Job]) -> Job | None:

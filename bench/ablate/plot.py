@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.ablate.plan import TITLES
+from bench.ablate.plan import TITLES, title
 
 COLOURS = dict(zip(TITLES, matplotlib.colormaps["tab10"].colors, strict=False))  # type: ignore[attr-defined]
+OTHERS = matplotlib.colormaps["Dark2"].colors  # type: ignore[attr-defined]
+
+
+def _colour(arm: str) -> Any:
+    """The arm's, in every plot; arms that were only tried have one by their name."""
+    return COLOURS.get(arm, OTHERS[crc32(arm.encode()) % len(OTHERS)])
 
 
 def draw(result: Mapping[str, Any], path: Path) -> None:
@@ -35,9 +42,9 @@ def _arms(axis: Axes, result: Mapping[str, Any]) -> None:
     for place, arm in enumerate(names):
         found = result["arms"][arm]["pass@1"]
         low, high = found["ci"]
-        axis.plot([100 * low, 100 * high], [place, place], color=COLOURS[arm], linewidth=2)
-        axis.plot([100 * found["value"]], [place], "o", color=COLOURS[arm])
-    axis.set_yticks(range(len(names)), [TITLES[arm] for arm in names])
+        axis.plot([100 * low, 100 * high], [place, place], color=_colour(arm), linewidth=2)
+        axis.plot([100 * found["value"]], [place], "o", color=_colour(arm))
+    axis.set_yticks(range(len(names)), [title(arm) for arm in names])
     axis.set_xlabel(f"pass@1 on {result['benchmark']}, %, {len(result['seeds'])} seeds, 95 %")
     axis.grid(alpha=0.3)
 
@@ -46,7 +53,7 @@ def _curve(axis: Axes, result: Mapping[str, Any], figure: str, label: str) -> No
     for arm, found in result["arms"].items():
         points = found.get("curves", {}).get(figure, [])
         if points:
-            axis.plot(*zip(*points, strict=True), color=COLOURS[arm], label=TITLES[arm])
+            axis.plot(*zip(*points, strict=True), color=_colour(arm), label=title(arm))
     axis.set(xlabel="step", title=label)
     axis.grid(alpha=0.3)
 
@@ -59,9 +66,9 @@ def _long(axis: Axes, result: Mapping[str, Any]) -> None:
     for arm, found in result["long"].items():
         rows = [row for row in found["rounds"] if row["pass@1"] is not None]
         rounds = [row["round"] for row in rows]
-        axis.plot(rounds, [100 * row["pass@1"] for row in rows], color=COLOURS[arm], marker=".", label=TITLES[arm])
-        axis.fill_between(rounds, *([100 * row["pass@1_ci"][i] for row in rows] for i in (0, 1)), color=COLOURS[arm], alpha=0.12)
+        axis.plot(rounds, [100 * row["pass@1"] for row in rows], color=_colour(arm), marker=".", label=title(arm))
+        axis.fill_between(rounds, *([100 * row["pass@1_ci"][i] for row in rows] for i in (0, 1)), color=_colour(arm), alpha=0.12)
         chosen = next(row for row in rows if row["round"] == found["chosen_round"])
-        axis.plot([chosen["round"]], [100 * chosen["pass@1"]], "*", color=COLOURS[arm], markersize=13)
+        axis.plot([chosen["round"]], [100 * chosen["pass@1"]], "*", color=_colour(arm), markersize=13)
     axis.set(xlabel="round", title="pass@1, %, by round\n(star: chosen without labels)")
     axis.grid(alpha=0.3)

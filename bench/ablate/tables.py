@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bench.ablate.plan import TITLES
+from bench.ablate.plan import title
 from bench.summarise import interval, number, percent, table
 
 
@@ -32,7 +32,7 @@ def arms_table(result: Mapping[str, Any]) -> str:
     header = ["arm", "pass@1", "gain, points", "of the oracle's gain", "pass@16", "majority@16", "pass@16 minus base, points"]
     rows = [
         [
-            TITLES[arm],
+            title(arm),
             _cell(found["pass@1"]),
             _cell(found.get("gain"), points=True),
             _share(found.get("recovered")),
@@ -53,7 +53,7 @@ def pairs_table(result: Mapping[str, Any]) -> str:
             sign = 1 if row["arm"] == "mixed" else -1
             ends = sorted(sign * end for end in row["ci"])
             other = row["minus"] if sign == 1 else row["arm"]
-            rows.append([TITLES[other], _cell({"value": sign * row["value"], "ci": ends}, points=True)])
+            rows.append([title(other), _cell({"value": sign * row["value"], "ci": ends}, points=True)])
     return table(["mixed minus", "pass@1, points (paired)"], rows) if rows else ""
 
 
@@ -70,14 +70,14 @@ def time_table(result: Mapping[str, Any]) -> str:
         entropy = " → ".join(number(end, 2) for end in ends["entropy"])
         actions = sum(len(row["guard_actions"]) for row in found["by_seed"])
         steps = sorted({row["steps"] for row in found["by_seed"]})
-        rows.append([TITLES[arm], *cells, entropy, str(actions), "–".join(str(n) for n in dict.fromkeys((steps[0], steps[-1])))])
+        rows.append([title(arm), *cells, entropy, str(actions), "–".join(str(n) for n in dict.fromkeys((steps[0], steps[-1])))])
     return table(header, rows)
 
 
 def long_table(result: Mapping[str, Any]) -> str:
     rows = [
         [
-            TITLES[arm],
+            title(arm),
             str(found["end_round"]),
             f"{percent(found['best'])} (round {found['best_round']})",
             percent(found["rounds"][-1]["pass@1"]),

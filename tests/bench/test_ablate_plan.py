@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.ablate.plan import ARMS, FULL, LEAD, QUICK, SIGNALS, STAGES, Job, lead_of, make_plan, shared_stages
+from bench.ablate.__main__ import tried_arms
+from bench.ablate.plan import ARMS, FULL, LEAD, QUICK, SIGNALS, STAGES, Job, differing_keys, lead_of, make_plan, shared_stages
 from rl.config import load_config
 from rl.console import UserError
 from rl.run_folder import flatten
@@ -95,3 +96,16 @@ def test_leads_come_first_and_quick_is_smaller():
 def test_a_key_that_no_config_has_ends_before_any_work():
     with pytest.raises(UserError, match="learning_rat"):
         plan(extra=["--grpo.learning_rat", "1"])
+
+
+def test_an_idea_of_one_s_own_is_the_lead_with_its_keys_and_takes_over_what_they_do_not_touch():
+    jobs = make_plan(BASE, FULL, Path("runs/ablation"), [0], [], False, tried=tried_arms(["rare --reward.rarity 0.3"]))
+    assert [job.arm for job in jobs] == [LEAD, "rare"]
+    assert differing_keys(jobs[0].config, jobs[1].config) in (["reward.rarity", "run_dir"], ["run_dir", "reward.rarity"])
+    assert [stage.name for stage in shared_stages(jobs[0].config, jobs[1].config)] == ALL
+
+
+@pytest.mark.parametrize("text", ["", "rare", "--reward.rarity 0.3", "soft --reward.rarity 0.3", "base --reward.rarity 0.3"])
+def test_an_idea_without_a_name_of_its_own_or_without_keys_is_refused(text):
+    with pytest.raises(UserError, match="name of its own"):
+        tried_arms([text])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rewards.mixed import MixedConfig, mix, normalise_within
+from rewards.mixed import MixedConfig, less_the_likely, mix, normalise_within
 
 NAN = float("nan")
 CONFIG = MixedConfig(w_consensus=1.0, w_quality=0.5)
@@ -74,3 +74,26 @@ def test_a_problem_s_weight_scales_its_rewards_and_no_other_problem_s():
     weighted = mix([1.0, 0.0, 1.0, 0.0], None, [0, 0, 1, 1], 0.0, MixedConfig(w_quality=0), weights=[2.0, 2.0, 0.5, 0.5])
     assert [w.total for w in weighted] == pytest.approx([2 * plain[0].total, 2 * plain[1].total, plain[2].total / 2, plain[3].total / 2])
     assert [w.consensus for w in weighted] == [p.consensus for p in plain]
+
+
+def test_of_equally_voted_rollouts_the_rarer_is_worth_more_and_the_wrong_stay_last() -> None:
+    rows = mix([1.0, 1.0, 1.0, 0.0], None, [0] * 4, 0.0, MixedConfig(w_quality=0, rarity=0.4), logprobs=[-1.0, -3.0, -2.0, -9.0])
+    likeliest, rarest, middle, wrong = (row.total for row in rows)
+    assert rarest > middle > likeliest > wrong
+    assert [row.consensus for row in rows] == [1.0, 1.0, 1.0, 0.0]
+
+
+def test_rarity_takes_the_stated_share_by_rank_within_its_own_group() -> None:
+    weighed = less_the_likely(np.array([1.0, 0.5, 1.0, 1.0]), np.array([-5.0, -1.0, -7.0, -7.0]), np.array([0, 0, 1, 1]), 0.4)
+    assert weighed.tolist() == pytest.approx([1 - 0.4 / 2, 0.5 * (1 - 0.4), 1 - 0.4 * 0.75, 1 - 0.4 * 0.75])
+
+
+def test_rarity_gives_a_unanimous_group_a_gradient_but_not_the_probe() -> None:
+    rows = mix([1.0, 1.0], [0.9, 0.1], [0, 0], 1.0, MixedConfig(w_quality=1, rarity=0.4), logprobs=[-1.0, -2.0])
+    assert rows[0].total < 0 < rows[1].total
+    assert [row.probe_normed for row in rows] == [0.0, 0.0]
+
+
+def test_rarity_without_logprobs_is_refused() -> None:
+    with pytest.raises(ValueError, match="no logprobs"):
+        mix([1.0, 0.0], None, [0, 0], 0.0, MixedConfig(w_quality=0, rarity=0.4))
