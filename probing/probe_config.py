@@ -12,8 +12,8 @@ class ProbeConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    problems: int = Field(256, ge=10, description="most problems in the band of agreement that it is fitted on, evenly spread")
-    answers: int = Field(32, ge=2, description="most answers of each of them whose hidden states are read")
+    problems: int = Field(512, ge=10, description="most problems in the band of agreement that it is fitted on, evenly spread")
+    answers: int = Field(16, ge=2, description="most answers of each of them whose hidden states are read")
     layers: int = Field(4, ge=1, description="candidate layers, evenly spread from a third of the depth to the last")
     folds: int = Field(5, ge=3, le=20, description="cross-validation folds; a problem lies in one fold")
     c_grid: tuple[float, ...] = Field((1e-5, 1e-4, 1e-3, 1e-2), min_length=1, description="candidate inverse strengths of the L2 penalty")
