@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 import json
 import math
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -49,6 +48,7 @@ from rl.oracle import reference_executions
 from rl.rollouts import derive_seed
 from rl.round_files import BankProgram, Verdict, read_bank, read_candidates, read_records, write_bank, write_records, write_rows
 from rl.run_folder import write_atomically
+from rl.sampling_figures import SamplingFigures
 from rl.shards import Shards, cut
 from rl.shared_executor import SharedExecutor
 from rl.shared_sampler import SharedSampler
@@ -359,32 +359,3 @@ class RoundError(RuntimeError):
 
 def _known(value: float) -> float | None:
     return None if math.isnan(value) else round(float(value), 5)
-
-
-class SamplingFigures:
-    """Stage 5's samples in figures: how many, how long, how fast, and the shares that hold no program or were cut off."""
-
-    def __init__(self) -> None:
-        self.started, self.logprob = time.monotonic(), 0.0
-        self.sums: Counter[str] = Counter()
-
-    def counting(self, candidates: Iterable[Candidate]) -> Iterator[Candidate]:
-        """The candidates themselves, counted as they pass."""
-        for c in candidates:
-            self.sums.update({"samples": 1, "tokens": c.n_tokens, "no_program": c.code is None, "cut_off": not c.finished})
-            self.logprob += c.mean_logprob
-            yield c
-
-    def as_dict(self) -> dict[str, float]:
-        count, tokens = self.sums["samples"], self.sums["tokens"]
-        if not count:
-            return {"samples": 0}
-        return {
-            "samples": count,
-            "tokens": tokens,
-            "tokens_per_second": tokens / (time.monotonic() - self.started),
-            "mean_tokens": tokens / count,
-            "mean_logprob": self.logprob / count,
-            "no_program": self.sums["no_program"] / count,
-            "cut_off": self.sums["cut_off"] / count,
-        }

@@ -100,7 +100,12 @@ def take_over_whole(lead: Job, job: Job) -> None:
     write_atomically(job.folder / "config.yaml", config_text(job.config))
 
 
-def run_plan(jobs: Sequence[Job], base: Path, at_once: int, threads: int, say: Callable[[str], None] = print) -> list[Job]:
+def say_now(text: str) -> None:
+    """Print a line that is seen at once, also in a file."""
+    print(text, flush=True)
+
+
+def run_plan(jobs: Sequence[Job], base: Path, at_once: int, threads: int, say: Callable[[str], None] = say_now) -> list[Job]:
     """Run what is not finished, `at_once` runs at a time with `threads` threads each; returns the runs that failed, or whose lead did.
 
     A run's output goes to `FOLDER.log` beside its folder.
