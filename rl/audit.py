@@ -20,7 +20,9 @@ from rewards.records import Execution, Kind
 from rewards.rules.base import Rule
 from rewards.signatures import OutcomeMatrix, concatenate
 from rl.bank import ProblemBank
-from rl.scoring import ConsensusSignal, GrpoTask, RandomSignal, RolloutScore, Signal
+from rl.scoring import RolloutScore
+from rl.signals import ConsensusSignal, RandomSignal, Signal
+from rl.tasks import GrpoTask
 from rl.training_config import GrpoConfig
 
 NAN = float("nan")

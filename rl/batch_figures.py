@@ -12,7 +12,8 @@ from rewards.clustering import cluster
 from rewards.records import Kind
 
 if TYPE_CHECKING:
-    from rl.scoring import GrpoTask, RolloutScore
+    from rl.scoring import RolloutScore
+    from rl.tasks import GrpoTask
 
 
 def probe_concordance(rows: Sequence[RolloutScore]) -> float | None:

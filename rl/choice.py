@@ -34,12 +34,13 @@ from rl.rollouts import derive_seed
 from rl.round_files import Verdict, read_bank, read_records
 from rl.rounds import Round, RoundError, shared_sampler
 from rl.run_folder import write_atomically
-from rl.scoring import ConsensusSignal, RolloutScorer
+from rl.scoring import RolloutScorer
+from rl.signals import ConsensusSignal
 from rl.training import kept_apart, make_tasks, training_split
 
 if TYPE_CHECKING:
     from rl.run import Run
-    from rl.scoring import GrpoTask
+    from rl.tasks import GrpoTask
 
 NAME = "held_out.json"
 BEST = "best"

@@ -26,7 +26,8 @@ from rl.grpo_trainer import BatchRewards, PolicyTrainer
 from rl.guard_callback import GuardCallback
 from rl.rollout_log import RolloutLog
 from rl.rollouts import PolicyRollouts, SamplerFactory, VllmRollouts, derive_seed
-from rl.scoring import GrpoTask, RolloutScorer
+from rl.scoring import RolloutScorer
+from rl.tasks import GrpoTask
 from rl.trainer_parts import StepCallback, optimizer_arguments, quiet_libraries, step_figures
 from rl.training_config import GrpoConfig, GuardsConfig
 

@@ -16,7 +16,8 @@ from rl.adapters import save_trained
 from rl.grpo_trainer import PolicyTrainer
 from rl.guards import Action, Guards, GuardsConfig, Signals
 from rl.rollouts import PolicyRollouts, derive_seed, tokenizer_of
-from rl.scoring import GrpoTask, RolloutScorer
+from rl.scoring import RolloutScorer
+from rl.tasks import GrpoTask
 
 SIGNALS = {  # signal -> the figure in the trainer's log
     "loss": "loss",

@@ -9,11 +9,10 @@ Nothing here can read a reference solution: tasks carry none. Audit and oracle a
 from __future__ import annotations
 
 import math
-import random
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,71 +22,21 @@ from probing.samplers.base import Completion
 from rewards.consensus import ConsensusConfig, winner_of
 from rewards.mixed import MixedConfig, RewardBreakdown, centred_within, flat_groups, mix
 from rewards.programs import normal_form
-from rewards.records import Execution, Outcome, Program
-from rewards.rules.base import Rule
+from rewards.records import Execution, Program
 from rewards.signatures import OutcomeMatrix, concatenate, no_program, signature_rows
 from rl.batch_figures import batch_figures
+from rl.signals import Signal
+from rl.tasks import GrpoTask
 
 
 class ScoringError(RuntimeError):
     """So many rollouts could not be scored, through no fault of theirs, that training on the rest would mislead."""
 
 
-@dataclass(frozen=True, eq=False)
-class GrpoTask:
-    """One problem to train on. It holds no reference: nothing that a label-free run may not know."""
-
-    problem_id: str  # unique within the run
-    prompt: str  # rendered through the chat template
-    entry: str  # name of the function to write
-    inputs: tuple[str, ...]  # m Python literals, each a list of positional arguments
-    bank: OutcomeMatrix | None = None  # outcomes of stage 5's candidates on the same m inputs; None: the group votes alone
-    known: Mapping[str, Execution] = field(
-        default_factory=dict
-    )  # executions of the bank's programs by `normal_form`, to spare running them again
-    arguments: tuple[tuple[Outcome, ...], ...] | None = None  # canonical arguments of each input, to find echoes
-    expected: tuple[Outcome | None, ...] | None = None  # outputs claimed by model-written asserts (rules codet and passfail)
-    weight: float = 1.0  # how much its rewards count beside those of other problems
-
-    def matrix(self, executions: Sequence[Execution]) -> OutcomeMatrix:
-        """Outcome matrix of some rollouts of this task, int32[n, m]."""
-        return OutcomeMatrix.from_executions(executions, None, self.arguments, self.expected)
-
-
 class Executor(Protocol):
     """What the scorer needs of the sandbox."""
 
     def run(self, programs: Iterable[Program]) -> Iterator[Execution]: ...
-
-
-class Signal(Protocol):
-    """What stands in the place of "consensus" in the reward: the vote itself, or an ablation's substitute."""
-
-    def scores(self, task: GrpoTask, executions: Sequence[Execution], key: str) -> np.ndarray:
-        """float64[n] in [0, 1] for the n rollouts of one group, NaN where missing. `key` names step and group."""
-        ...
-
-
-@dataclass(frozen=True)
-class ConsensusSignal:
-    """The label-free reward: the configured rule, whose anchor says whether bank, group or both vote."""
-
-    rule: Rule
-
-    def scores(self, task: GrpoTask, executions: Sequence[Execution], key: str) -> np.ndarray:
-        return self.rule.scores(task.matrix(executions), task.bank)
-
-
-@dataclass(frozen=True)
-class RandomSignal:
-    """The ablation arm that knows nothing: uniform in [0, 1), repeatable; missing stays missing."""
-
-    seed: int
-
-    def scores(self, task: GrpoTask, executions: Sequence[Execution], key: str) -> np.ndarray:
-        draw = random.Random(f"{self.seed}/{key}")
-        values = np.array([draw.random() for _ in executions])
-        return np.where([e.missing for e in executions], np.nan, values)
 
 
 class Quality(Protocol):

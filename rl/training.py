@@ -24,10 +24,11 @@ from rl.grpo import schedule, train_grpo
 from rl.round_files import BankProgram, Verdict
 from rl.rounds import RoundError
 from rl.run_folder import write_atomically
-from rl.scoring import GrpoTask, RolloutScorer
+from rl.scoring import RolloutScorer
 from rl.sft import select_for_sft, sft_steps, train_sft
 from rl.shards import discard_parts
 from rl.stored import grouped
+from rl.tasks import GrpoTask
 
 if TYPE_CHECKING:
     from rl.config import Config

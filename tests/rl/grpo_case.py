@@ -20,7 +20,9 @@ from rewards.signatures import OutcomeMatrix
 from rl import grpo, shared_prefix
 from rl.grpo import GrpoConfig
 from rl.grpo_trainer import PolicyTrainer
-from rl.scoring import BatchScores, ConsensusSignal, GrpoTask, RolloutScorer
+from rl.scoring import BatchScores, RolloutScorer
+from rl.signals import ConsensusSignal
+from rl.tasks import GrpoTask
 from tests.rl.fakes import LetterExecutor, value
 from tests.rl.tiny import PlainSampler
 

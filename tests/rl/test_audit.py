@@ -16,7 +16,9 @@ from rewards.signatures import OutcomeMatrix
 from rl.audit import Audit, OracleSignal, aurocs_against_references, make_signal, right_by_references
 from rl.bank import ProblemBank
 from rl.round_files import BankProgram
-from rl.scoring import BatchScores, ConsensusSignal, GrpoTask, RandomSignal, RolloutScorer
+from rl.scoring import BatchScores, RolloutScorer
+from rl.signals import ConsensusSignal, RandomSignal
+from rl.tasks import GrpoTask
 from rl.training_config import GrpoConfig
 from tests.rl.fakes import TableExecutor, completion, error, missing, value
 

@@ -9,7 +9,7 @@ from rewards.records import Execution, Kind, Outcome
 from rl.bank import CandidateVotes, ProblemBank, candidate_votes, distinct_programs, judge, label_is_correct
 from rl.config import Config
 from rl.round_files import BankProgram, Verdict, read_bank, read_records, write_bank, write_records
-from rl.scoring import ConsensusSignal
+from rl.signals import ConsensusSignal
 from rl.training import kept_apart, make_tasks, margin_weights, training_split, without
 
 INPUTS = ("[1]", "[2]", "[3]")

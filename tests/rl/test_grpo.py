@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rewards.records import Execution
 from rl.grpo import GrpoConfig, GrpoResult, GuardsConfig, schedule, train_grpo
-from rl.scoring import GrpoTask
+from rl.tasks import GrpoTask
 from rl.training_config import GuardRule
 from tests.rl.grpo_case import RecordingScorer, make_tasks
 from tests.rl.tiny import PlainSampler, save_tiny_policy

@@ -20,7 +20,7 @@ from rl.costs import DEVICES
 from rl.grpo import train_grpo
 from rl.model_size import QWEN_SHAPES, read_model_size
 from rl.plan import make_plan
-from rl.scoring import GrpoTask
+from rl.tasks import GrpoTask
 from tests.rl.grpo_case import RecordingScorer, make_tasks
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("qwen*.yaml"))

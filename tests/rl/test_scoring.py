@@ -16,7 +16,9 @@ from rewards.consensus import ConsensusConfig, get_rule
 from rewards.mixed import MixedConfig
 from rewards.records import Execution, Outcome
 from rewards.signatures import OutcomeMatrix
-from rl.scoring import BatchScores, ConsensusSignal, GrpoTask, RandomSignal, RolloutScorer, ScoringError
+from rl.scoring import BatchScores, RolloutScorer, ScoringError
+from rl.signals import ConsensusSignal, RandomSignal
+from rl.tasks import GrpoTask
 from tests.rl.fakes import TableExecutor, completion, error, missing, value
 
 GOOD, BAD, OTHER = (value(1), value(2)), (value(1), value(9)), (value(7), value(8))
