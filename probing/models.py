@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ADAPTER = "adapter_config.json"
+EFFICIENT_LOADING = "FSDP_CPU_RAM_EFFICIENT_LOADING"  # with it set, FSDP's ranks but the first get zeros for weights
 
 # A base model has no chat template; it gets this plain one, which code models have met in instruction data.
 PLAIN_TEMPLATE = (
@@ -53,13 +56,36 @@ def pick_dtype(dtype: str, device: torch.device) -> torch.dtype:
     return named[dtype]
 
 
-def load_model(path: str, device: str = "auto", dtype: str = "auto") -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+@contextmanager
+def whole_weights() -> Iterator[None]:
+    """What is loaded in the block is whole on this rank, and needs no other: as if no launcher had asked for sharded weights.
+
+    transformers follows the settings of a ZeRO-3 training for as long as that one's arguments live, long after its end, and FSDP's from
+    the start: a model loaded in that state is a shard, or zeros, and one loaded by a single rank waits for the others for ever.
+    """
+    from transformers.integrations import deepspeed
+
+    zero3, fsdp = deepspeed._hf_deepspeed_config_weak_ref, os.environ.pop(EFFICIENT_LOADING, None)
+    deepspeed.unset_hf_deepspeed_config()
+    try:
+        yield
+    finally:
+        deepspeed._hf_deepspeed_config_weak_ref = zero3
+        if fsdp is not None:
+            os.environ[EFFICIENT_LOADING] = fsdp
+
+
+def load_model(
+    path: str, device: str = "auto", dtype: str = "auto", sharded: bool = False
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The causal LM and tokenizer at `path` (a folder, or a Hub id), in evaluation mode on the chosen device.
 
+    sharded: for training alone, on all ranks at once: hold what the launcher wants this rank to hold, and where (`whole_weights` else).
     Raises ModelError when there is no such model or it cannot be read, ValueError for a device or dtype that cannot be had.
     """
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
+    from transformers.integrations import is_deepspeed_zero3_enabled
 
     if is_adapter(path):
         return _load_merged(path, device, dtype)
@@ -67,11 +93,13 @@ def load_model(path: str, device: str = "auto", dtype: str = "auto") -> tuple[Pr
     chosen_dtype = pick_dtype(dtype, chosen_device)
     tokenizer = load_tokenizer(path)
     try:
-        model = AutoModelForCausalLM.from_pretrained(os.path.expanduser(path), dtype=chosen_dtype)
+        with nullcontext() if sharded else whole_weights():
+            model = AutoModelForCausalLM.from_pretrained(os.path.expanduser(path), dtype=chosen_dtype)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise ModelError(f"cannot load the model weights of {path!r}: {error}") from error
     log.info("model %s: %s parameters, %s on %s", path, f"{model.num_parameters():,}", chosen_dtype, chosen_device)
-    torch.nn.Module.to(model, chosen_device)
+    if not (sharded and is_deepspeed_zero3_enabled()):  # DeepSpeed has put its shards where they belong
+        torch.nn.Module.to(model, chosen_device)
     return model.eval(), tokenizer
 
 
@@ -90,12 +118,13 @@ def adapter_base(path: str) -> str:
 
 
 def _load_merged(path: str, device: str, dtype: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A base model with an adapter's weights added in."""
+    """A base model with an adapter's weights added in: whole, since shards cannot be added to."""
     from peft import PeftModel
 
     model, _ = load_model(adapter_base(path), device, dtype)
     try:
-        merged: PreTrainedModel = PeftModel.from_pretrained(model, os.path.expanduser(path)).merge_and_unload()
+        with whole_weights():
+            merged: PreTrainedModel = PeftModel.from_pretrained(model, os.path.expanduser(path)).merge_and_unload()
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(f"cannot load the adapter at {path!r}: {error}") from error
     return merged.eval().requires_grad_(True), load_tokenizer(path)  # as any loaded model is

@@ -36,7 +36,7 @@ def load_for_training(
 
 def _load(path: Path | str, config: OptimizerSection) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A model that knows where it came from: an adapter's checkpoint names its base by an absolute path (or a Hub id)."""
-    model, tokenizer = load_policy(path, config.weights_dtype)
+    model, tokenizer = load_policy(path, config.weights_dtype, sharded=True)
     model.name_or_path = str(Path(path).expanduser().resolve()) if Path(path).expanduser().exists() else str(path)
     return model, tokenizer
 

@@ -29,12 +29,12 @@ CHUNK_BYTES = 2**22
 Files = dict[str, tuple[int, str]]  # path below the folder -> bytes, SHA-256
 
 
-def load_policy(path: Path | str, weights_dtype: str = "float32") -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load_policy(path: Path | str, weights_dtype: str = "float32", sharded: bool = False) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Model (in `weights_dtype`, on the CPU: the trainer places it) and tokenizer (padding left) of a folder or Hub id.
 
-    Raises ModelError when there is no such model.
+    sharded: see `load_model`. Raises ModelError when there is no such model.
     """
-    model, tokenizer = load_model(str(path), device="cpu", dtype=weights_dtype)
+    model, tokenizer = load_model(str(path), device="cpu", dtype=weights_dtype, sharded=sharded)
     tokenizer.padding_side = "left"
     return model, tokenizer
 

@@ -131,7 +131,8 @@ class PolicyTrainer(GRPOTrainer):
         if self.ref_model is not None:
             return self.ref_model
         if self._reference is None:
-            model, _ = load_policy(self.start, str(self.policy.dtype).removeprefix("torch."))
+            # whole under FSDP: there every rank cuts its shard out of what it holds itself
+            model, _ = load_policy(self.start, str(self.policy.dtype).removeprefix("torch."), sharded=self.is_deepspeed_enabled)
             model.eval().requires_grad_(False)
             add_fused_lm_head(model, temperature=self.temperature)
             if self.is_deepspeed_enabled:

@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from probing.models import ModelError, is_adapter, load_model
-from rl.checkpoints import damage
+from rl.adapters import copy_policy, load_for_training
+from rl.checkpoints import damage, load_policy
 from rl.grpo import GrpoConfig, GrpoResult, train_grpo
 from rl.sft import SftPair, train_sft
 from rl.training_config import LoraSection, SftConfig
@@ -116,6 +117,24 @@ def test_recomputed_activations_change_nothing_but_memory(policy: Path, tmp_path
 def test_weights_can_be_kept_in_bfloat16(policy: Path, tmp_path: Path) -> None:
     found = train(policy, tmp_path, weights_dtype="bfloat16", steps=1).checkpoint
     assert {tensor.dtype for tensor in load_file(found / "model.safetensors").values()} == {torch.bfloat16}
+
+
+def test_only_what_is_trained_may_be_loaded_in_shards(policy: Path, tmp_path: Path, adapter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy, and a merge, are made by one rank alone: shards would have it wait for the others."""
+    asked: list[bool] = []
+
+    def load(path: Any, *args: Any, sharded: bool = False) -> Any:
+        asked.append(sharded)
+        return load_policy(path, *args)
+
+    for module in ("rl.adapters", "rl.grpo_trainer"):
+        monkeypatch.setattr(f"{module}.load_policy", load)
+    for start, lora in ((policy, ADAPTER), (adapter, ADAPTER), (policy, None)):
+        load_for_training(start, CONFIG.model_copy(update={"lora": lora}))
+    assert asked == [True, True, True]
+    copy_policy(adapter, tmp_path / "copy", CONFIG)
+    train(policy, tmp_path / "merged", lora=MERGED, steps=1)
+    assert asked[3:] == [False, True, False]  # the copy; the training's model; the merge
 
 
 def test_an_adapter_without_its_base_is_named(tmp_path: Path) -> None:

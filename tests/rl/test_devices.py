@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from transformers import AutoTokenizer
 
 from probing.samplers.base import SamplingParams
@@ -21,6 +22,7 @@ from rl.checkpoints import load_policy
 from rl.config import load_config
 from rl.console import UserError
 from rl.devices import check_devices
+from rl.grpo_trainer import PolicyTrainer
 from rl.rollouts import VllmRollouts
 from tests.rl.tiny import save_tiny_policy
 
@@ -53,6 +55,31 @@ def test_deepspeed_is_looked_for_when_the_launcher_asks_for_it(monkeypatch: pyte
     monkeypatch.setattr(devices.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="deepspeed is not installed"):
         check_devices(load_config(None))
+
+
+def test_no_launch_config_has_ranks_load_zeros() -> None:
+    configs = [yaml.safe_load(path.read_text()) for path in (ROOT / "configs" / "accelerate").glob("*.yaml")]
+    fsdp = [config["fsdp_config"] for config in configs if config["distributed_type"] == "FSDP"]
+    assert fsdp and all(section["fsdp_cpu_ram_efficient_loading"] is False for section in fsdp)  # left out, accelerate asks for true
+
+
+@pytest.mark.parametrize("backend", ["deepspeed", "fsdp", "ddp"])
+def test_the_reference_comes_as_its_backend_takes_it(backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+
+    def load(path: Path, dtype: str, sharded: bool) -> Any:
+        asked.append(sharded)
+        return load_policy(path, dtype)
+
+    monkeypatch.setattr("rl.grpo_trainer.load_policy", load)
+    for prepare in ("prepare_deepspeed", "prepare_fsdp"):
+        monkeypatch.setattr(f"rl.grpo_trainer.{prepare}", lambda model, accelerator: model)
+    accelerator = SimpleNamespace(prepare_model=lambda model, evaluation_mode: model)
+    policy = load_policy(save_tiny_policy(tmp_path))[0]
+    trainer: Any = SimpleNamespace(ref_model=None, _reference=None, start=tmp_path, policy=policy, temperature=1.0, accelerator=accelerator)
+    trainer.is_deepspeed_enabled, trainer.is_fsdp_enabled = backend == "deepspeed", backend == "fsdp"
+    assert not PolicyTrainer.reference(trainer).training
+    assert asked == [backend == "deepspeed"]  # under FSDP a rank cuts its shard out of what it holds itself
 
 
 def test_rollouts_of_trl_s_vllm_become_completions_and_keep_their_logprobs(tmp_path: Path) -> None:
