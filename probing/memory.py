@@ -1,12 +1,13 @@
-"""Keeps freed memory in the process, so that large CPU tensors do not pay for page faults again and again.
+"""What becomes of freed memory: a CPU's is kept in the process, and a device's given back.
 
 By default glibc returns big blocks to the system at once; on a virtual machine each fresh page costs microseconds, and a
-small model's step then spends most of its time in the kernel.
+small model's step then spends most of its time in the kernel. On a GPU other processes want what this one is done with.
 """
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import sys
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # <malloc.h>
@@ -21,3 +22,12 @@ def keep_freed_memory() -> bool:
         return False
     settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 64 * 2**20))
     return all(mallopt(name, value) == 1 for name, value in settings)
+
+
+def free_device_memory() -> None:
+    """Give back what nothing refers to any more, in cycles or in torch's cache, so that another process's engine can have it."""
+    import torch
+
+    gc.unfreeze()  # a vLLM engine in this process froze all that there was when it started, a trainer too
+    gc.collect()
+    torch.cuda.empty_cache()  # nothing where CUDA was not used

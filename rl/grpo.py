@@ -10,6 +10,7 @@ Call it again after a kill and it goes on from the last complete checkpoint, to 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from rl.rollout_log import RolloutLog
 from rl.rollouts import PolicyRollouts, SamplerFactory, VllmRollouts, derive_seed
 from rl.scoring import RolloutScorer
 from rl.tasks import GrpoTask
-from rl.trainer_parts import StepCallback, optimizer_arguments, quiet_libraries, step_figures
+from rl.trainer_parts import StepCallback, let_go_after, optimizer_arguments, quiet_libraries, step_figures
 from rl.training_config import GrpoConfig, GuardsConfig
 
 __all__ = ["GrpoConfig", "GrpoResult", "GuardsConfig", "train_grpo"]
@@ -112,17 +113,18 @@ def train_grpo(
             callbacks=[guard, RolloutLog(rewards, out_dir), StepCallback(log, progress, guard.state)],
         )
         guard.trainer = trainer
-        trainer.remove_callback(PrinterCallback)
-        found = latest_complete(out_dir / "trainer")
-        if found is not None:
-            guard.load_state(found[1])
-            if progress is not None:
-                progress(int(found[0].name.rsplit("-", 1)[1]))
-        trainer.train(resume_from_checkpoint=str(found[0]) if found is not None else None)
-        rollouts.close()
-        history = [step_figures(record, int(record["step"])) for record in trainer.state.log_history if "loss" in record]
-        result = GrpoResult(out_dir / "checkpoint", history, guard.actions, guard.stopped_because, guard.stop_run)
-        _finish(trainer, tokenizer, out_dir, guard, result, config)
+        del model  # the trainer's alone from here on
+        with let_go_after(trainer), closing(rollouts):
+            trainer.remove_callback(PrinterCallback)
+            found = latest_complete(out_dir / "trainer")
+            if found is not None:
+                guard.load_state(found[1])
+                if progress is not None:
+                    progress(int(found[0].name.rsplit("-", 1)[1]))
+            trainer.train(resume_from_checkpoint=str(found[0]) if found is not None else None)
+            history = [step_figures(record, int(record["step"])) for record in trainer.state.log_history if "loss" in record]
+            result = GrpoResult(out_dir / "checkpoint", history, guard.actions, guard.stopped_because, guard.stop_run)
+            _finish(trainer, tokenizer, out_dir, guard, result, config)
     return result
 
 

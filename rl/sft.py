@@ -30,7 +30,7 @@ from rewards.records import Kind
 from rl.adapters import copy_policy, load_for_training, save_trained
 from rl.checkpoints import discard, latest_complete, read_result, write_result
 from rl.round_files import BankProgram, Verdict
-from rl.trainer_parts import StepCallback, optimizer_arguments, quiet_libraries, step_figures
+from rl.trainer_parts import StepCallback, let_go_after, optimizer_arguments, quiet_libraries, step_figures
 from rl.training_config import SftConfig
 
 __all__ = ["SftConfig", "SftPair", "SftResult", "select_for_sft", "sft_steps", "train_sft"]
@@ -165,22 +165,24 @@ def train_sft(
             peft_config=adapter,
             callbacks=[StepCallback(log, progress, dict)],
         )
-        trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(finite := StopNotFinite())
-        found = latest_complete(out_dir / "trainer")
-        if found is not None and progress is not None:
-            progress(int(found[0].name.rsplit("-", 1)[1]))
-        trainer.train(resume_from_checkpoint=str(found[0]) if found is not None else None)
-        history = [step_figures(record, int(record["step"])) for record in trainer.state.log_history if "loss" in record]
-        result = SftResult(out_dir / "checkpoint", history, len(pairs) - len(rows), finite.cause)
-        if finite.cause is None:
-            save_trained(trainer, tokenizer, result.checkpoint, config.lora)
-        elif trainer.is_world_process_zero():
-            copy_policy(policy_dir, result.checkpoint, config)
-        if trainer.is_world_process_zero():
-            write_result(out_dir, {name: value for name, value in vars(result).items() if name != "checkpoint"})
-            discard(out_dir / "trainer")
-        trainer.accelerator.wait_for_everyone()
+        del model  # the trainer's alone from here on
+        with let_go_after(trainer):
+            trainer.remove_callback(PrinterCallback)
+            trainer.add_callback(finite := StopNotFinite())
+            found = latest_complete(out_dir / "trainer")
+            if found is not None and progress is not None:
+                progress(int(found[0].name.rsplit("-", 1)[1]))
+            trainer.train(resume_from_checkpoint=str(found[0]) if found is not None else None)
+            history = [step_figures(record, int(record["step"])) for record in trainer.state.log_history if "loss" in record]
+            result = SftResult(out_dir / "checkpoint", history, len(pairs) - len(rows), finite.cause)
+            if finite.cause is None:
+                save_trained(trainer, tokenizer, result.checkpoint, config.lora)
+            elif trainer.is_world_process_zero():
+                copy_policy(policy_dir, result.checkpoint, config)
+            if trainer.is_world_process_zero():
+                write_result(out_dir, {name: value for name, value in vars(result).items() if name != "checkpoint"})
+                discard(out_dir / "trainer")
+            trainer.accelerator.wait_for_everyone()
     return result
 
 

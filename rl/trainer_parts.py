@@ -1,4 +1,4 @@
-"""What GRPO and SFT training share: optimizer arguments, the log of a step, quiet libraries."""
+"""What GRPO and SFT training share: optimizer arguments, the log of a step, quiet libraries, the end of a trainer."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from typing import Any
 import datasets
 import torch
 import transformers
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from probing.memory import free_device_memory
 from rl.checkpoints import mark_complete
 from rl.ranks import deepspeed_launched, distributed_state
 from rl.training_config import OptimizerSection
@@ -154,3 +155,18 @@ def quiet_libraries() -> Iterator[None]:
         transformers.logging.enable_progress_bar()
         if not bars:
             datasets.enable_progress_bars()
+
+
+@contextmanager
+def let_go_after(trainer: Trainer) -> Iterator[None]:
+    """However the block ends, `trainer` then holds nothing, and the devices' memory is free for the engine that samples next."""
+    try:
+        yield
+    finally:
+        generation: Any = getattr(trainer, "vllm_generation", None)
+        if hasattr(generation, "llm"):  # colocated: TRL starts an engine in this process, and never ends it
+            generation.llm.llm_engine.engine_core.shutdown()
+        del generation
+        trainer.accelerator.free_memory()  # it ends DeepSpeed's engine too
+        vars(trainer).clear()  # else what refers to a trainer keeps a model: callbacks, an exception's traceback
+        free_device_memory()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from probing.answers import extract_code
 from probing.drift import DriftAudit
+from probing.memory import free_device_memory
 from probing.records import Candidate, Problem, TestSuite
 from probing.solutions import solve_prompt
 from rewards.consensus import get_rule
@@ -122,6 +123,9 @@ def train(
         round.run.state.wait_for_everyone()  # now every rank is past the stages that left these:
         if round.run.main:
             discard_parts(round.folder)
+    round.release()  # whether it was trained now or before: what samples next wants the memory
+    probe.close()
+    free_device_memory()
     return round.run.folder / json.loads(done.read_text())["checkpoint"]
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -163,6 +165,25 @@ def test_an_engine_that_dies_or_hangs_is_an_error_and_leaves_nothing(checkpoint:
             sampler.sample(["ab"], 1, SamplingParams(max_new_tokens=2), 0)
         assert not psutil.pid_exists(sampler.process.pid)
         sampler.close()
+
+
+def test_what_this_process_is_done_with_is_given_back_before_an_engine_starts(checkpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    used = model("qwen2")
+    used.itself = [used]  # in a cycle, as a trainer's model is
+    there = weakref.ref(used)
+    del used
+
+    def start_process(*_: Any, **__: Any) -> None:
+        assert there() is None
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("probing.samplers.vllm.subprocess.Popen", start_process)
+    gc.disable()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            VllmSampler(VLLM, checkpoint)
+    finally:
+        gc.enable()
 
 
 def test_the_engine_dies_with_the_run(checkpoint: str, tmp_path: Path) -> None:
