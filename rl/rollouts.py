@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from accelerate.utils import is_peft_model
+from accelerate.utils import gather_object, is_peft_model
 from torch.distributed.fsdp import FSDPModule
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import GRPOTrainer
@@ -96,8 +96,9 @@ class PolicyRollouts:
 
     def sample(self, trainer: GRPOTrainer, prompts: Sequence[str], n: int, seed: int, indices: Sequence[int]) -> list[list[Completion]]:
         """n completions of each prompt from the live policy on this rank; `indices` are the prompts' places in the whole batch."""
+        checkpointing: Any = trainer.args.gradient_checkpointing_kwargs  # else it would be turned on again otherwise than it was
         with (
-            unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as wrapped,
+            unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator, gradient_checkpointing_kwargs=checkpointing) as wrapped,
             whole_parameters(wrapped, _reshards(trainer)),
             torch.no_grad(),
             trainer.accelerator.autocast(),
@@ -121,19 +122,41 @@ class PolicyRollouts:
 class VllmRollouts(PolicyRollouts):
     """The same through TRL's vLLM (colocate or server): faster on GPUs; its draws cannot be repeated, so a resumed run differs.
 
-    TRL hands vLLM the policy's weights before each call, and corrects the loss for what vLLM computes otherwise. Not for a CPU: TRL
-    cannot load weights into vLLM there.
+    TRL hands vLLM the policy's weights before each call, one tensor at a time, and corrects the loss for what vLLM computes otherwise. Not
+    for a CPU: TRL cannot load weights into vLLM there.
     """
 
     def __call__(self, prompts: list[str], trainer: GRPOTrainer) -> dict[str, Any]:
+        prompt_ids, self.last = self._draw(trainer, prompts, self.group_size)
+        return {
+            "prompt_ids": prompt_ids,
+            "completion_ids": [list(c.token_ids) for c in self.last],
+            "logprobs": [list(c.logprobs) for c in self.last],
+        }
+
+    def sample(self, trainer: GRPOTrainer, prompts: Sequence[str], n: int, seed: int, indices: Sequence[int]) -> list[list[Completion]]:
+        """n completions of each prompt, with the policy's weights of now; seed and indices change nothing. Every rank calls it at once."""
+        everyone: list[list[str]] = gather_object([list(prompts)])
+        most = max(map(len, everyone))
+        if not most:
+            return []
+        filler = next(text for texts in everyone for text in texts)  # TRL wants as many rows from every rank
+        rows = [text for text in [*prompts, *[filler] * (most - len(prompts))] for _ in range(n)]
+        if trainer.state.global_step != trainer._last_loaded_step:  # as TRL does before its own calls, and need not do again then
+            trainer.vllm_generation.sync_weights()
+            trainer._last_loaded_step = trainer.state.global_step
+        _, drawn = self._draw(trainer, rows, n)
+        return [drawn[i * n : (i + 1) * n] for i in range(len(prompts))]
+
+    def _draw(self, trainer: GRPOTrainer, rows: Sequence[str], n: int) -> tuple[list[list[int]], list[Completion]]:
+        """Token ids and a completion of each row; a prompt's n rows follow one another."""
         tokenizer = tokenizer_of(trainer)
-        prompt_ids = [list(ids) for ids in tokenizer(prompts, add_special_tokens=False)["input_ids"]]
-        _, drawn, logprobs, _ = trainer.vllm_generation.generate(prompts=prompt_ids, images=None, num_generations=self.group_size)
+        prompt_ids = [list(ids) for ids in tokenizer(list(rows), add_special_tokens=False)["input_ids"]]
+        _, drawn, logprobs, _ = trainer.vllm_generation.generate(prompts=prompt_ids, images=None, num_generations=n)
         texts = tokenizer.batch_decode(drawn, skip_special_tokens=True)
         own = [[place[0] for place in row] for row in logprobs]  # of the sampled token; tempered, as TRL's correction wants them
         ends = set(trainer.eos_token_ids)
-        self.last = [Completion(t, tuple(ids), tuple(p), ids[-1] in ends) for t, ids, p in zip(texts, drawn, own, strict=True)]
-        return {"prompt_ids": prompt_ids, "completion_ids": drawn, "logprobs": own}
+        return prompt_ids, [Completion(t, tuple(ids), tuple(p), ids[-1] in ends) for t, ids, p in zip(texts, drawn, own, strict=True)]
 
 
 def _reshards(trainer: GRPOTrainer) -> bool:

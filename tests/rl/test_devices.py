@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from transformers import AutoTokenizer
 
 from probing.samplers.base import SamplingParams
 from probing.samplers.transformers import TransformersSampler
@@ -23,7 +22,6 @@ from rl.config import load_config
 from rl.console import UserError
 from rl.devices import check_devices
 from rl.grpo_trainer import PolicyTrainer
-from rl.rollouts import VllmRollouts
 from tests.rl.tiny import save_tiny_policy
 
 ROOT = Path(__file__).parents[2]
@@ -80,21 +78,6 @@ def test_the_reference_comes_as_its_backend_takes_it(backend: str, tmp_path: Pat
     trainer.is_deepspeed_enabled, trainer.is_fsdp_enabled = backend == "deepspeed", backend == "fsdp"
     assert not PolicyTrainer.reference(trainer).training
     assert asked == [backend == "deepspeed"]  # under FSDP a rank cuts its shard out of what it holds itself
-
-
-def test_rollouts_of_trl_s_vllm_become_completions_and_keep_their_logprobs(tmp_path: Path) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(save_tiny_policy(tmp_path))
-
-    class Generation:
-        def generate(self, prompts: Any, images: Any, num_generations: int) -> Any:
-            assert prompts == [[2, 3], [2, 3]] and num_generations == 2
-            return prompts, [[4, 1], [5, 6]], [[[-0.5], [-0.1]], [[-0.2], [-0.3]]], None
-
-    trainer: Any = SimpleNamespace(processing_class=tokenizer, vllm_generation=Generation(), eos_token_ids=[1])
-    rollouts = VllmRollouts(lambda *_: None, SamplingParams(), 2, 0)  # type: ignore[arg-type, return-value]
-    output = rollouts(["ab", "ab"], trainer)
-    assert output == {"prompt_ids": [[2, 3], [2, 3]], "completion_ids": [[4, 1], [5, 6]], "logprobs": [[-0.5, -0.1], [-0.2, -0.3]]}
-    assert [(c.text, c.finished) for c in rollouts.last] == [("c", True), ("de", False)]
 
 
 @pytest.mark.slow
