@@ -85,7 +85,8 @@ def sampling_memory(config: Config, size: ModelSize, device: str) -> float:
 
 def training_memory(config: Config, size: ModelSize, device: str, launch: str = "ddp", devices: int = 1) -> float:
     """Bytes on each device: weights, gradients, two Adam moments (and the 32-bit weights that DeepSpeed keeps beside 16-bit ones), the
-    logits and activations of one micro-batch, the frozen copies that the probe and the KL guard read, and a colocated vLLM's share.
+    logits and activations of one micro-batch, or a sharded policy gathered to sample from it, whichever is more, the frozen copies that
+    the probe and the KL guard read, and a colocated vLLM's share.
     """
     training = config.grpo if "grpo" in config.consolidation else config.sft
     width = 4 if training.weights_dtype == "float32" else 2
@@ -101,7 +102,13 @@ def training_memory(config: Config, size: ModelSize, device: str, launch: str = 
     activations = tokens * (size.hidden * 16 * layers * 2 + 2 * size.vocabulary * 4) + checkpoints
     vllm = DEVICES[device].memory * config.grpo.vllm_memory if config.grpo.rollouts == "vllm_colocate" else 0.0
     copies = frozen_copies(config, devices if shards_weights else 1)
-    return weights + state + activations + copies * size.parameters * (4 if device == "cpu" else 2) + vllm
+    gathered = size.parameters * width if shards_weights and gathers_policy(config) else 0.0
+    return weights + state + max(activations, gathered) + copies * size.parameters * (4 if device == "cpu" else 2) + vllm
+
+
+def gathers_policy(config: Config) -> bool:
+    """Whether a sharded policy becomes whole on each device between steps: to decode from it, or to merge an adapter for TRL's vLLM."""
+    return "grpo" in config.consolidation and (config.grpo.rollouts == "policy" or config.grpo.lora is not None)
 
 
 def frozen_copies(config: Config, shards: int) -> float:

@@ -145,6 +145,22 @@ def test_memory_is_shared_by_sharded_devices_and_spared_by_adapters() -> None:
     assert plan.make_plan(lora, size, "h100").training_memory < 0.6 * plan.make_plan(config, size, "h100").training_memory
 
 
+def test_memory_counts_a_sharded_policy_that_is_gathered_to_sample_from_it() -> None:
+    size = read_model_size("Qwen/Qwen2.5-Coder-7B-Instruct")
+    words = ["--grpo.weights_dtype", "bfloat16", "--grpo.micro_batch", "1", "--grpo.gradient_checkpointing", "true"]
+    config = load_config(None, words)
+
+    def needed(launch: str, **changes: object) -> float:
+        grpo = config.grpo.model_copy(update=changes)
+        return plan.make_plan(config.model_copy(update={"grpo": grpo}), size, "h100", 8, launch=launch).training_memory
+
+    served = needed("zero3", rollouts="vllm_server")  # a tensor at a time
+    assert 0.8 * 2 * size.parameters < needed("zero3") - served < 2 * size.parameters  # the activations of a step are not there then
+    assert needed("zero2") == needed("zero2", rollouts="vllm_server")  # whole as it is
+    adapted = {name: needed("zero3", rollouts=name, lora=LoraSection()) for name in ("policy", "vllm_server")}
+    assert adapted["policy"] == adapted["vllm_server"]  # TRL merges an adapter into whole weights
+
+
 def test_more_gpus_take_less_time_and_as_many_device_hours() -> None:
     size = read_model_size("Qwen/Qwen2.5-Coder-7B-Instruct")
     config = load_config(None, ["--sampling.backend", "vllm", "--sandbox.workers", "64"])
