@@ -1,6 +1,7 @@
 """The child process of the `vllm` sampler, and the only importer of vLLM: `python -m probing.samplers.vllm_engine FD`.
 
-It reads settings, then requests, from a pipe; answers ("ok", value) or ("error", text); ends at None or when its parent is gone.
+It reads settings, then requests, from a pipe; answers ("ok", value) or ("error", text); ends at None, at SIGTERM, or when its parent is
+gone, and takes vLLM's own processes along.
 """
 
 from __future__ import annotations
@@ -113,6 +114,8 @@ def serve(pipe: Connection) -> None:
     """Start the engine that the first message describes, then answer requests."""
     try:
         settings = pipe.recv()
+        if os.getppid() != settings["parent"]:  # it died before it could be seen to
+            return
         config = SamplingConfig.model_validate(settings["config"])
         engine = Engine(config, settings["path"])
         check_parity(engine, engine.trace, "vLLM", config.vllm.parity_tolerance)
@@ -127,15 +130,24 @@ def serve(pipe: Connection) -> None:
             pipe.send(("error", f"{type(error).__name__}: {error}"))
 
 
+def end_group(*_: Any) -> None:
+    """End this process and vLLM's own, which hold the GPU; it leads their group. A handler of SIGTERM, which vLLM's may inherit."""
+    if os.getpid() == os.getpgrp():
+        os.killpg(0, signal.SIGKILL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def main() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # die with the run
+    signal.signal(signal.SIGTERM, end_group)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)  # end with the run; SIGKILL would reach this process alone
     pipe = Connection(int(sys.argv[1]))
     try:
         serve(pipe)
     except EOFError:  # the run is gone
         pass
     finally:
-        os.killpg(0, signal.SIGTERM)  # vLLM's own processes too; this one leads their group
+        end_group()
 
 
 if __name__ == "__main__":

@@ -5,11 +5,13 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 import weakref
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -186,21 +188,56 @@ def test_what_this_process_is_done_with_is_given_back_before_an_engine_starts(ch
         gc.enable()
 
 
-def test_the_engine_dies_with_the_run(checkpoint: str, tmp_path: Path) -> None:
+def gone(pids: list[int]) -> bool:
+    """Whether these processes end within half a minute."""
+    deadline = time.monotonic() + 30
+    while any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in pids):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def test_the_engine_and_its_own_processes_die_with_the_run(checkpoint: str, tmp_path: Path) -> None:
     script = (
         "import sys; from probing.samplers.vllm import VllmSampler; from probing.samplers.config import SamplingConfig\n"
         f"s = VllmSampler(SamplingConfig(backend='vllm', device='cpu'), {checkpoint!r}); print(s.process.pid, flush=True); sys.stdin.read()"
     )
-    env = os.environ | {"PYTHONPATH": f"{DOUBLES}:{Path(__file__).parents[2]}", "UCODER_TEST_VLLM": ""}
+    env = os.environ | {"PYTHONPATH": f"{DOUBLES}:{Path(__file__).parents[2]}", "UCODER_TEST_VLLM": "core"}
     run = subprocess.Popen([sys.executable, "-c", script], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert run.stdout is not None
     pid = int(run.stdout.readline())
+    pids = [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
+    assert len(pids) == 2
     run.send_signal(signal.SIGKILL)
     run.wait()
-    deadline = time.monotonic() + 30
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < deadline, "the engine outlived its run"
-        time.sleep(0.1)
+    assert gone(pids), "an engine outlived its run"
+
+
+@pytest.mark.parametrize("how", ["closed", "terminated"])
+def test_an_engine_that_ends_takes_its_own_processes_along(checkpoint: str, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    sampler = start(checkpoint, monkeypatch, "core")
+    (core,) = psutil.Process(sampler.process.pid).children()
+    if how == "terminated":
+        sampler.process.terminate()
+    else:
+        sampler.close()
+    assert gone([sampler.process.pid, core.pid])
+    sampler.close()
+
+
+def test_an_engine_whose_run_died_while_it_was_starting_does_not_start(checkpoint: str) -> None:
+    """Too early for its death to be signalled: the engine sees that it was left to another parent."""
+    ours, theirs = socket.socketpair()
+    env = os.environ | {"PYTHONPATH": f"{DOUBLES}:{Path(__file__).parents[2]}"}
+    words = [sys.executable, "-m", "probing.samplers.vllm_engine", str(theirs.fileno())]
+    with theirs:
+        engine = subprocess.Popen(words, pass_fds=[theirs.fileno()], env=env, start_new_session=True)
+    pipe = Connection(ours.detach())
+    pipe.send({"path": checkpoint, "config": VLLM.model_dump(mode="json"), "parent": os.getpid() + 1})
+    with pytest.raises(EOFError):
+        pipe.recv()
+    assert engine.wait(30) == -signal.SIGKILL
 
 
 # a server

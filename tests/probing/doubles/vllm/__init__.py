@@ -1,11 +1,14 @@
 """A stand-in for vLLM in the engine's child process: its interface as far as we use it, over a plain transformers model.
 
-UCODER_TEST_VLLM names a fault: `stale` (other weights than it was given), `die` (at the second request), `hang`, `broken` (no start).
+UCODER_TEST_VLLM names a fault: `stale` (other weights than it was given), `die` (at the second request), `hang`, `broken` (no start),
+`core` (a process of its own, as vLLM's EngineCore is, that no polite signal ends).
 """
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,6 +59,10 @@ class LLM:
             with torch.no_grad():
                 for weight in self.model.parameters():
                     weight.copy_(torch.randn_like(weight) * 0.3)
+        if FAULT == "core":
+            deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(600)"
+            self.core = subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE)
+            self.core.stdout.readline()
         self.calls = 0
 
     @torch.no_grad()
