@@ -13,6 +13,8 @@ CONFIG ?= configs/seedling.yaml
 ARGS ?=
 RUN ?= runs/seedling
 ACCELERATE_CONFIG ?= configs/accelerate/$(if $(GPU),one_gpu,cpu).yaml
+# whoever has chosen a GPU keeps it: the launch config names one too, which would win over CUDA_VISIBLE_DEVICES
+GPU_IDS := $(if $(CUDA_VISIBLE_DEVICES),--gpu_ids $(CUDA_VISIBLE_DEVICES))
 # Without a GPU, torch comes first and in a CPU build: from where pip is configured to look, else from the CPU index.
 UCODER_TORCH ?= torch==2.13.0
 UCODER_TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
@@ -27,7 +29,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.installed ## improve the bundled model (CONFIG=..., ARGS="--rounds 1")
-	$(BIN)/accelerate launch --config_file $(ACCELERATE_CONFIG) rl/train.py --config $(CONFIG) $(ARGS)
+	$(BIN)/accelerate launch --config_file $(ACCELERATE_CONFIG) $(GPU_IDS) rl/train.py --config $(CONFIG) $(ARGS)
 
 test: $(VENV)/.installed-dev ## lint, format check, type check, tests
 	$(BIN)/ruff check .
@@ -70,7 +72,7 @@ pretrain: $(VENV)/.installed ## rebuild the bundled model from nothing (under 3 
 	$(BIN)/python -m seedling.pretrain $(ARGS)
 
 run-vllm: $(VENV)/.installed-vllm ## the loop with vLLM as the sampler, on a GPU or a CPU (ARGS="--rounds 1")
-	$(BIN)/accelerate launch --config_file $(ACCELERATE_CONFIG) rl/train.py --config $(CONFIG) --run_dir runs/vllm --sampling.backend vllm $(ARGS)
+	$(BIN)/accelerate launch --config_file $(ACCELERATE_CONFIG) $(GPU_IDS) rl/train.py --config $(CONFIG) --run_dir runs/vllm --sampling.backend vllm $(ARGS)
 
 bench-scale: $(VENV)/.installed-dev ## how time and memory grow with problems, samples, inputs and ranks (bench/results/scale.json)
 	$(BIN)/python -m bench.scale $(ARGS)

@@ -4,12 +4,14 @@
 
 The tests marked `gpu`; the bundled run in bf16; a larger model pretrained in minutes by the same script; tokens/s of sampling, hidden
 states and training on it (`bench/results/throughput.json`). A step whose libraries are missing is named and passed over; the others run.
+All of it on one GPU: the first that CUDA_VISIBLE_DEVICES allows, else the machine's first.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import subprocess
 import sys
 import time
@@ -37,7 +39,7 @@ class Step:
 
 def steps(out: Path) -> list[Step]:
     run, model = out / "run", out / "model"
-    launch = ("-m", "accelerate.commands.launch", "--config_file", "configs/accelerate/one_gpu.yaml", "rl/train.py")
+    launch = ("-m", "accelerate.commands.launch", "--config_file", "configs/accelerate/one_gpu.yaml", "--gpu_ids", one_gpu(), "rl/train.py")
     trackers = () if is_there("wandb") else ("--tracking.report_to", "[]")
     return [
         Step("tests", "the tests marked gpu", ("pytest",), ("-m", "pytest", "-m", "gpu", "-rs", "tests/gpu")),
@@ -52,6 +54,11 @@ def steps(out: Path) -> list[Step]:
             "throughput", "tokens/s, and model FLOPs utilisation", (), ("-m", "bench.throughput", "--device", "cuda", "--model", str(model))
         ),
     ]
+
+
+def one_gpu() -> str:
+    """The GPU that is checked, as CUDA_VISIBLE_DEVICES has it: TRL refuses to train in a process that sees several."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
 
 
 def is_there(module: str) -> bool:
@@ -92,7 +99,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, CUDA {torch.version.cuda}", flush=True)
         chosen = [step for step in steps(args.out) if args.only is None or step.name in args.only]
-        return 0 if check(chosen, lambda step: subprocess.run([sys.executable, *step.words], cwd=ROOT).returncode) else 1
+        environment = os.environ | {"CUDA_VISIBLE_DEVICES": one_gpu()}
+        return 0 if check(chosen, lambda step: subprocess.run([sys.executable, *step.words], cwd=ROOT, env=environment).returncode) else 1
 
 
 if __name__ == "__main__":

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import importlib.util
+import warnings
 
 import torch
+from accelerate.utils import DistributedType
+from trl.import_utils import is_vllm_available
 
 from rl.config import Config
-from rl.console import UserError
-from rl.ranks import deepspeed_launched
+from rl.console import UserError, warn
+from rl.ranks import deepspeed_launched, distributed_state
 
 
 def check_devices(config: Config) -> None:
-    """Raises UserError for a backend whose library is not there, or that this machine cannot run."""
+    """Raises UserError for a backend whose library is not there, or that this machine cannot run as it was launched.
+
+    Warns of a vLLM that TRL was not made for.
+    """
     wanted = {
-        "vllm": ("vllm", config.sampling.backend == "vllm" or config.grpo.rollouts == "vllm_colocate", "sampling.backend or grpo.rollouts"),
+        "vllm": ("vllm", config.sampling.backend == "vllm" or config.grpo.rollouts != "policy", "sampling.backend or grpo.rollouts"),
         "ray": ("ray", config.sampling.backend == "ray", "sampling.backend"),
         "ray, to execute": ("ray", config.execution.backend == "ray", "execution.backend"),
         "deepspeed": ("deepspeed", deepspeed_launched(), "accelerate's config (distributed_type: DEEPSPEED)"),
@@ -29,5 +35,22 @@ def check_devices(config: Config) -> None:
             "grpo.rollouts",
             "set grpo.rollouts: policy (sampling.backend: vllm works on a CPU: it starts a fresh engine for each checkpoint)",
         )
+    if torch.cuda.device_count() > 1 and distributed_state().distributed_type is DistributedType.NO:
+        raise UserError(
+            f"one process sees {torch.cuda.device_count()} GPUs, and would spread its training over them in a way that TRL refuses",
+            "how the run is launched",
+            "for one GPU: accelerate launch --config_file configs/accelerate/one_gpu.yaml, or CUDA_VISIBLE_DEVICES=0; "
+            "for all of them: --config_file configs/accelerate/zero2.yaml, or zero3.yaml from 4 B parameters",
+        )
     if config.sampling.device.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(f"sampling.device is {config.sampling.device}, but there is no CUDA device", "sampling.device", "set it to auto")
+    if config.grpo.rollouts != "policy" and distributed_state().is_main_process and (said := trl_on_vllm()) is not None:
+        warn(f"grpo.rollouts is {config.grpo.rollouts}, which is TRL's: {said} sampling.backend: vllm is ours, and does not depend on that")
+
+
+def trl_on_vllm() -> str | None:
+    """What TRL has against the vLLM that is installed, with both versions; None where it supports it. Only its warning tells its range."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        is_vllm_available()
+    return next((str(warning.message) for warning in caught if "vLLM" in str(warning.message)), None)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 import torch
 
+from bench import gpu_check
 from bench.gpu_check import Step, check, main, steps
 
 
@@ -40,3 +42,23 @@ def test_one_failure_is_the_whole_check_s_but_does_not_end_it() -> None:
 
     assert not check(steps(Path("out")), start, lambda module: True)
     assert begun == ["tests", "run", "pretrain", "throughput"]
+
+
+@pytest.mark.parametrize(("visible", "used"), [(None, "0"), ("3,5", "3"), ("GPU-1f", "GPU-1f")])
+def test_one_gpu_is_checked_though_there_are_several(visible: str | None, used: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    began: list[tuple[str, list[str]]] = []
+
+    def run(words: list[str], cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
+        began.append((env["CUDA_VISIBLE_DEVICES"], words))
+        return subprocess.CompletedProcess(words, 0)
+
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    for name in ("is_available", "get_device_name"):
+        monkeypatch.setattr(torch.cuda, name, lambda: True)
+    monkeypatch.setattr(gpu_check.subprocess, "run", run)
+    assert main(["--only", "tests", "run"]) == 0
+    assert [device for device, _ in began] == [used, used]
+    launched = began[1][1]
+    assert launched[launched.index("--gpu_ids") + 1] == used  # the launcher's own word for it would win over the environment

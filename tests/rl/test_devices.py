@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from accelerate.utils import DistributedType
+from trl import import_utils
 
 from probing.samplers.base import SamplingParams
 from probing.samplers.transformers import TransformersSampler
-from rl import devices
+from rl import devices, train
 from rl.checkpoints import load_policy
 from rl.config import load_config
 from rl.console import UserError
@@ -39,7 +41,12 @@ def test_colocate_is_refused_on_a_cpu_with_the_reason(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize(
     ("key", "value", "library"),
-    [("sampling.backend", "vllm", "vllm"), ("sampling.backend", "ray", "ray"), ("execution.backend", "ray", "ray")],
+    [
+        ("sampling.backend", "vllm", "vllm"),
+        ("grpo.rollouts", "vllm_server", "vllm"),  # TRL wants it there for its client too
+        ("sampling.backend", "ray", "ray"),
+        ("execution.backend", "ray", "ray"),
+    ],
 )
 def test_a_library_that_is_not_there_is_named_with_its_extra(key: str, value: str, library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices.importlib.util, "find_spec", lambda name: None)
@@ -53,6 +60,46 @@ def test_deepspeed_is_looked_for_when_the_launcher_asks_for_it(monkeypatch: pyte
     monkeypatch.setattr(devices.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="deepspeed is not installed"):
         check_devices(load_config(None))
+
+
+def launched(kind: str, gpus: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(devices, "distributed_state", lambda: SimpleNamespace(distributed_type=DistributedType(kind), is_main_process=True))
+
+
+def test_one_process_that_sees_several_gpus_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    launched("NO", 8, monkeypatch)
+    with pytest.raises(UserError, match="one process sees 8 GPUs") as caught:
+        check_devices(load_config(None))
+    assert "one_gpu.yaml" in caught.value.remedy and "zero2.yaml" in caught.value.remedy
+
+
+@pytest.mark.parametrize(("kind", "gpus"), [("NO", 1), ("MULTI_GPU", 8), ("FSDP", 8)])
+def test_a_process_for_each_gpu_is_not(kind: str, gpus: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    launched(kind, gpus, monkeypatch)
+    check_devices(load_config(None))
+
+
+def test_it_is_refused_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr("rl.run.open_run", lambda config: pytest.fail("the run began"))
+    with pytest.raises(SystemExit) as caught:
+        train.main(["--config", str(ROOT / "configs" / "seedling.yaml"), "--run_dir", str(tmp_path / "run")])
+    assert caught.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("version", "rollouts", "warned"),
+    [("0.32.0", "vllm_server", True), ("0.31.0+cu130", "vllm_server", False), ("0.21.0", "vllm_server", True), ("0.32.0", "policy", False)],
+)
+def test_a_vllm_that_trl_was_not_made_for_is_told_of(
+    version: str, rollouts: str, warned: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(devices.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(import_utils, "_is_package_available", lambda name, return_version=False: (True, version))
+    check_devices(load_config(None, ["--grpo.rollouts", rollouts]))
+    said = capsys.readouterr().err
+    assert all((word in said) == warned for word in (version, "0.22.0", "0.31.0", rollouts)), said
 
 
 def test_no_launch_config_has_ranks_load_zeros() -> None:
@@ -93,3 +140,11 @@ def test_ranks_sample_a_model_that_fsdp_has_sharded_each_for_as_long_as_it_likes
         whole = sampler.sample(["abc", "def"][: rank + 1], 3, SamplingParams(max_new_tokens=4 + 6 * rank), seed=0)
         assert said["sharded"] and said["drawn"][0] == [[list(c.token_ids) for c in group] for group in whole]
         assert said["drawn"][1] != said["drawn"][0]
+
+
+def test_the_config_for_one_gpu_lets_a_process_see_one(tmp_path: Path) -> None:
+    (tmp_path / "see.py").write_text("import os; print(os.environ['CUDA_VISIBLE_DEVICES'])")
+    words = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", "configs/accelerate/one_gpu.yaml"]
+    for chosen, seen in ((), "0"), (("--gpu_ids", "3"), "3"):
+        done = subprocess.run([*words, *chosen, str(tmp_path / "see.py")], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert done.stdout.split()[-1] == seen
