@@ -1,4 +1,4 @@
-"""The `http` sampler: completions of any OpenAI-compatible server (`vllm serve CHECKPOINT`, for one).
+"""The `http` sampler: completions of any OpenAI-compatible server (`vllm serve CHECKPOINT --generation-config vllm`, for one).
 
 Answers that do not come are asked for again, with growing pauses, for as long as `patience` allows: a server may be restarted under a
 run. One that is gone for longer ends the run with a message; the same command then goes on at the first part that is missing. The
@@ -30,6 +30,8 @@ from probing.samplers.vllm import check_lengths, request_seeds
 
 log = logging.getLogger(__name__)
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between two tries
+# no truncation and no penalty: what a request leaves out, vLLM takes from the checkpoint's generation_config.json (Qwen2.5-Coder has both)
+PLAIN_SAMPLING = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
 AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})  # statuses that another try may mend
 
 
@@ -110,8 +112,8 @@ class HttpSampler:
             "seed": seed,
             "logprobs": 1,
         }
-        if not self.http.retokenise:
-            asked |= {"return_token_ids": True}
+        if not self.http.retokenise:  # then it is vLLM; other servers may refuse fields that they do not know
+            asked |= {"return_token_ids": True, **PLAIN_SAMPLING}
             if self.ends:
                 asked |= {"stop_token_ids": self.ends}
         return asked
@@ -153,7 +155,7 @@ class HttpSampler:
                 limit = mine.get("max_model_len")
                 return None if limit is None else int(limit)
             has = ", ".join(f"{m.get('id')} ({m.get('root')})" if m.get("root") else str(m.get("id")) for m in models) or "no model"
-            start = f"vllm serve {self.model_path}" + (f" --served-model-name {self.name}" if self.http.model else "")
+            start = _serve(self.model_path) + (f" --served-model-name {self.name}" if self.http.model else "")
             wanted = f"the server at {self.http.url} has {has}, not {self.name} from {self.model_path}. Start it with: {start}"
             if time.monotonic() > deadline:
                 raise SamplerError(f"{wanted}. Waited {self.http.patience:.0f} s; the same command goes on from here")
@@ -178,7 +180,7 @@ class HttpSampler:
                 if now - failing_since + pause > self.http.patience:
                     raise SamplerError(
                         f"no answer from the server at {self.http.url} for {now - failing_since:.0f} s ({_reason(error)}). "
-                        f"Start it again (vllm serve {self.model_path}); the same command goes on from there"
+                        f"Start it again ({_serve(self.model_path)}); the same command goes on from there"
                     ) from error
                 if not warned:
                     log.warning("no answer from %s (%s): trying again", self.http.url, _reason(error))
@@ -203,6 +205,11 @@ class HttpSampler:
         if not isinstance(answer, dict):
             raise ValueError("the answer is not a JSON object")
         return answer
+
+
+def _serve(path: str) -> str:
+    """The command that starts a server on a checkpoint."""
+    return f"vllm serve {path} --generation-config vllm"
 
 
 def _reason(error: BaseException) -> str:

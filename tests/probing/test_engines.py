@@ -264,6 +264,15 @@ def test_a_server_s_samples_are_whole_and_in_order(server: Server, checkpoint: s
     assert sampler.sample(PROMPTS[2:], 3, SamplingParams(max_new_tokens=10), 1, indices=[2]) == drawn[2:]
 
 
+def test_a_server_does_not_sample_as_the_checkpoint_s_generation_config_says(server: Server, checkpoint: str) -> None:
+    calm = http(server, checkpoint).sample(PROMPTS, 4, SamplingParams(max_new_tokens=6), 1)
+    server.generation_config = {"top_k": 1, "repetition_penalty": 9.0}
+    assert http(server, checkpoint).sample(PROMPTS, 4, SamplingParams(max_new_tokens=6), 1) == calm
+    other = http(server, checkpoint, parity_prompts=0, retokenise=True)
+    other.sample(["ab"], 1, SamplingParams(max_new_tokens=2), 0)
+    assert not {"top_k", "min_p", "repetition_penalty", "return_token_ids"} & server.bodies[-1].keys()  # not every server knows them
+
+
 def test_failures_are_tried_again_and_change_nothing(server: Server, checkpoint: str) -> None:
     sampler = http(server, checkpoint)
     calm = sampler.sample(PROMPTS, 2, SamplingParams(max_new_tokens=6), 1)
@@ -284,7 +293,7 @@ def test_a_server_that_stays_away_is_an_error_that_says_what_to_do(server: Serve
     sampler = http(server, checkpoint)
     server.stop()
     sampler.http = sampler.http.model_copy(update={"patience": 0.3})
-    with pytest.raises(SamplerError, match=r"no answer from the server.*vllm serve.*goes on from there"):
+    with pytest.raises(SamplerError, match=r"no answer from the server.*vllm serve .* --generation-config vllm\).*goes on from there"):
         sampler.sample(["ab"], 1, SamplingParams(max_new_tokens=2), 0)
 
 

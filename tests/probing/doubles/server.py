@@ -14,6 +14,8 @@ import torch
 from tests.probing.doubles.vllm import LLM, SamplingParams
 from tests.probing.tiny_models import END, tokenizer
 
+PLAIN = {"top_k": -1, "repetition_penalty": 1.0, "min_p": 0.0}
+
 
 class Server:
     """Serves a tiny checkpoint on loopback. faults: taken one by one by completions: a status, `drop` (cut off), `garbage`, or None."""
@@ -26,6 +28,8 @@ class Server:
         self.longest = 256  # tokens of prompt and answer
         self.token_ids = True
         self.completions = 0
+        self.bodies: list[dict[str, Any]] = []  # of the requests that were answered
+        self.generation_config: dict[str, float] = {}  # the checkpoint's
         self.port = 0
         self._lock = threading.Lock()
         self._http: ThreadingHTTPServer | None = None
@@ -101,7 +105,9 @@ class Server:
     def complete(self, body: dict[str, Any]) -> dict[str, Any]:
         assert body["model"] == self.name
         ends = body.get("stop_token_ids", [END])
-        params = SamplingParams(body["n"], body["temperature"], body["top_p"], body["max_tokens"], body["seed"], 0, ends, False)
+        self.bodies.append(body)
+        rest = {name: (self.generation_config | body).get(name, plain) for name, plain in PLAIN.items()}  # absent: as the checkpoint says
+        params = SamplingParams(body["n"], body["temperature"], body["top_p"], body["max_tokens"], body["seed"], 0, ends, False, **rest)
         with self._lock:
             [request] = self.llm.generate([{"prompt_token_ids": body["prompt"]}], [params], use_tqdm=False)
         choices = []

@@ -29,6 +29,9 @@ class SamplingParams:
     logprobs: int
     stop_token_ids: list[int]
     detokenize: bool
+    top_k: int = -1
+    repetition_penalty: float = 1.0
+    min_p: float = 0.0
 
 
 @dataclass
@@ -82,12 +85,17 @@ class LLM:
         output = Output(index)
         while len(output.token_ids) < params.max_tokens:
             logits = self.model(torch.tensor([ids + output.token_ids])).logits[0, -1].double()
+            plain = torch.log_softmax(logits, -1)
+            met = torch.tensor(sorted({*ids, *output.token_ids}))
+            logits[met] = torch.where(logits[met] > 0, logits[met] / params.repetition_penalty, logits[met] * params.repetition_penalty)
+            if params.top_k > 0:
+                logits[logits < logits.topk(params.top_k).values[-1]] = -torch.inf
             if params.temperature == 0:
                 token = int(logits.argmax())
             else:
                 token = int(torch.multinomial(torch.softmax(logits / params.temperature, -1), 1, generator=generator))
             output.token_ids.append(token)
-            output.logprobs.append({token: Logprob(float(torch.log_softmax(logits, -1)[token]))})
+            output.logprobs.append({token: Logprob(float(plain[token]))})
             if token in params.stop_token_ids:
                 break
         return output
