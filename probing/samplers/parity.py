@@ -55,6 +55,7 @@ def greedy_trace(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, cou
             attention_mask=torch.ones_like(ids_1P),
             do_sample=False,
             max_new_tokens=length,
+            repetition_penalty=1.0,  # a checkpoint's generation config may have one, and generate applies it to greedy answers too
             output_logits=True,
             return_dict_in_generate=True,
             pad_token_id=tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id,

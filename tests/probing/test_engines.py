@@ -70,6 +70,12 @@ def test_other_weights_are_refused(trace: GreedyTrace) -> None:
         check_parity(TransformersSampler(other, tokenizer()), trace, "the engine")
 
 
+def test_a_checkpoint_s_own_penalty_has_no_part_in_it(checkpoint: str, trace: GreedyTrace) -> None:
+    loaded, tok = load_model(checkpoint, "cpu")
+    loaded.generation_config.repetition_penalty = 9.0
+    assert greedy_trace(loaded, tok, 3).tokens == trace.tokens
+
+
 class Scripted:
     """Answers greedily what it is told to."""
 
