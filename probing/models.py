@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ADAPTER = "adapter_config.json"
+LONG_LOAD = 2**30  # bytes of weights whose loading is worth a progress bar
 EFFICIENT_LOADING = "FSDP_CPU_RAM_EFFICIENT_LOADING"  # with it set, FSDP's ranks but the first get zeros for weights
 
 # A base model has no chat template; it gets this plain one, which code models have met in instruction data.
@@ -75,6 +78,23 @@ def whole_weights() -> Iterator[None]:
             os.environ[EFFICIENT_LOADING] = fsdp
 
 
+@contextmanager
+def loading_bar(path: str) -> Iterator[None]:
+    """transformers' bar over the weights, in the block, only where somebody sees it and it lasts."""
+    from transformers.utils import logging as transformers_logging
+
+    weights = Path(path).expanduser().glob("*.safetensors")
+    brief = os.path.isdir(os.path.expanduser(path)) and sum(file.stat().st_size for file in weights) < LONG_LOAD
+    shown = transformers_logging.is_progress_bar_enabled()
+    if brief or not sys.stderr.isatty():
+        transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()
+
+
 def load_model(
     path: str, device: str = "auto", dtype: str = "auto", sharded: bool = False
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -93,7 +113,7 @@ def load_model(
     chosen_dtype = pick_dtype(dtype, chosen_device)
     tokenizer = load_tokenizer(path)
     try:
-        with nullcontext() if sharded else whole_weights():
+        with nullcontext() if sharded else whole_weights(), loading_bar(path):
             model = AutoModelForCausalLM.from_pretrained(os.path.expanduser(path), dtype=chosen_dtype)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise ModelError(f"cannot load the model weights of {path!r}: {error}") from error

@@ -124,3 +124,14 @@ def test_shards_stay_where_deepspeed_put_them(saved, sharding, monkeypatch):
     assert moved == []
     load_model(str(saved), device="cpu")
     assert moved == [torch.device("cpu")]
+
+
+def test_a_load_of_a_moment_shows_no_bar_and_leaves_the_setting_as_it_was(tmp_path, capfd):
+    from transformers.utils import logging as transformers_logging
+
+    model("qwen2").save_pretrained(tmp_path)
+    tokenizer().save_pretrained(tmp_path)
+    capfd.readouterr()
+    load_model(str(tmp_path), "cpu", "float32")
+    assert "Loading weights" not in capfd.readouterr().err
+    assert transformers_logging.is_progress_bar_enabled()
