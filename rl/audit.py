@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import Any, Literal
 
 import numpy as np
@@ -19,7 +18,6 @@ from rewards.consensus import ConsensusConfig, winner_of
 from rewards.records import Execution, Kind
 from rewards.rules.base import Rule
 from rewards.signatures import OutcomeMatrix, concatenate
-from rl.bank import ProblemBank
 from rl.scoring import RolloutScore
 from rl.signals import ConsensusSignal, RandomSignal, Signal
 from rl.tasks import GrpoTask
@@ -76,23 +74,12 @@ def make_signal(config: GrpoConfig, rule: Rule, seed: int, run_name: str, refere
             return OracleSignal(references, run_name, config.oracle_score)
 
 
-def right_by_references(rows: Sequence[Mapping[str, Any]], banks: Mapping[str, ProblemBank], references: References) -> np.ndarray:
-    """float64[N] over the rows of scores.jsonl: 1 right, 0 wrong, NaN not known.
+def aurocs_against_references(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """AUROC within problems of what was scored without references (`probe`, `consensus`, `mean_logprob`) against them.
 
-    banks: each problem's programs on the inputs that the references ran on. A program is right if it gives the reference's value wherever
-    there is one; candidates without a program are wrong, lost ones are not known.
+    rows: of scores.jsonl, audited; where `correct` or a score is None, the row is left out.
     """
-    right = []
-    for problem_id, same in groupby(rows, key=lambda row: row["problem_id"]):
-        reference, bank = references.get(problem_id), banks[problem_id]
-        shares = np.full(len(bank.programs), np.nan) if reference is None else agreement_with_reference(bank.executions, reference)
-        missing = np.nan if reference is None else 0.0
-        right.append(bank.spread(np.where(np.isnan(shares), np.nan, shares == 1.0), len(list(same)), missing))
-    return np.concatenate(right) if right else np.empty(0)
-
-
-def aurocs_against_references(rows: Sequence[Mapping[str, Any]], right_N: np.ndarray) -> dict[str, float]:
-    """AUROC within problems of what was scored without references (`probe`, `consensus`, `mean_logprob`) against them."""
+    right_N = np.array([np.nan if row["correct"] is None else row["correct"] for row in rows], dtype=np.float64)
     group_N, found = numbered([row["problem_id"] for row in rows]), {}
     for name in ("probe", "consensus", "mean_logprob"):
         score_N = np.array([np.nan if row[name] is None else row[name] for row in rows])

@@ -10,37 +10,33 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from probing.hidden_states import HiddenStates, StateFeatures
-from probing.label_sources import label_sources
 from probing.models import load_model, load_tokenizer, render_chat
 from probing.problems import Funnel, lexical_entropy, proposals_asked, propose, rate, select_proposals, topic_shares, write_interfaces
 from probing.records import Candidate, Problem, TestSuite
 from probing.samplers.factory import open_sampler
 from probing.solutions import sample_solutions, solve_prompt
 from probing.suites import write_suites
-from rewards.consensus import get_rule
-from rl.audit import aurocs_against_references, right_by_references
+from rl.audit import aurocs_against_references
 from rl.bank import (
     Banks,
-    CandidateVotes,
     ProblemBank,
-    candidate_votes,
     distinct_programs,
     execute_bank,
     judge,
     label_is_correct,
     pick_inputs,
 )
+from rl.candidate_scores import score_candidates
 from rl.consensus_figures import consensus_figures
 from rl.evals.seedling import benchmark_texts
 from rl.frozen_probe import FrozenProbe, fit_frozen_probe, read_answers
@@ -276,18 +272,17 @@ class Round:
             states = self._states(reader, problems, read)
             if not self.run.main:
                 return None, []
-            banks = Banks(suites, bank, verdicts)
+            banks, references = Banks(suites, bank, verdicts), self.references(problems, suites, verdicts) if self.config.audit else None
+            known = score_candidates(verdicts, banks, self.config.consensus, references)
             places = [(c.problem_id, c.index) for c in read]
-            sources = self._label_sources(places, banks, verdicts)
+            sources = known.label_sources(places, self.config.probe.label_margin)
             seed = self.seed("probe") % 2**32
             probe, score_R = fit_frozen_probe(reader, states, sources, [c.problem_id for c in read], self.config.probe, seed)
-            rows: Iterable[dict[str, Any]] = self._scores(candidates, banks, verdicts, dict(zip(places, score_R, strict=True)))
+            rows: Iterable[dict[str, Any]] = known.rows(candidates, dict(zip(places, score_R, strict=True)))
             audit: dict[str, float] = {}
             if self.config.audit:
                 rows = list(rows)
-                right_N = right_by_references(rows, banks, self.references(problems, suites, verdicts))
-                audit = aurocs_against_references(rows, right_N)
-                rows = [{**row, "correct": None if math.isnan(right) else bool(right)} for row, right in zip(rows, right_N, strict=True)]
+                audit = aurocs_against_references(rows)
             self.run.log("probe", self.index, {**asdict(probe.probe.report), **audit})
             return probe, rows
 
@@ -312,40 +307,6 @@ class Round:
             states.do_mine()
         return states.all() if self.run.main and answers else None
 
-    def _label_sources(
-        self, places: Sequence[tuple[str, int]], banks: Mapping[str, ProblemBank], verdicts: Sequence[Verdict]
-    ) -> dict[str, np.ndarray]:
-        """What the probe may learn from, by source, float64[R]. places: problem and index of R candidates."""
-        wanted, rho = {problem_id for problem_id, _ in places}, self.config.consensus.rho
-        votes = {v.problem_id: candidate_votes(v, banks[v.problem_id], rho) for v in verdicts if v.problem_id in wanted}
-        columns = {f.name: [getattr(votes[problem_id], f.name)[i] for problem_id, i in places] for f in fields(CandidateVotes)}
-        return label_sources(**columns, min_margin=self.config.probe.label_margin)
-
-    def _scores(
-        self,
-        candidates: Sequence[Candidate],
-        banks: Mapping[str, ProblemBank],
-        verdicts: Sequence[Verdict],
-        probe: Mapping[tuple[str, int], float],
-    ) -> Iterator[dict[str, Any]]:
-        rule = get_rule(self.config.consensus)
-        votes: dict[str, np.ndarray] = {}
-        for verdict in verdicts:
-            chosen = banks[verdict.problem_id]
-            scores = rule.scores(chosen.matrix) if verdict.inputs else np.zeros(len(chosen.programs))  # no input left: nothing agrees
-            votes[verdict.problem_id] = chosen.spread(scores, len(verdict.labels), 0.0)
-        return (
-            {
-                "problem_id": c.problem_id,
-                "index": c.index,
-                "consensus": _known(votes[c.problem_id][c.index]),
-                "probe": _known(probe.get((c.problem_id, c.index), math.nan)),
-                "mean_logprob": round(c.mean_logprob, 4),
-                "n_tokens": c.n_tokens,
-            }
-            for c in candidates
-        )
-
 
 def shared_sampler(run: Run, folder: Path, policy: str, load: Callable[[], tuple[Any, Any]]) -> SharedSampler:
     """The sampler of a checkpoint over all ranks, with its parts in `folder`. load: model and tokenizer, where they are at hand."""
@@ -355,7 +316,3 @@ def shared_sampler(run: Run, folder: Path, policy: str, load: Callable[[], tuple
 
 class RoundError(RuntimeError):
     """A round that cannot go on, with what the user can look at."""
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else round(float(value), 5)

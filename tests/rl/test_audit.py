@@ -13,8 +13,9 @@ from rewards.consensus import ConsensusConfig, get_rule
 from rewards.mixed import MixedConfig
 from rewards.records import Execution
 from rewards.signatures import OutcomeMatrix
-from rl.audit import Audit, OracleSignal, aurocs_against_references, make_signal, right_by_references
+from rl.audit import Audit, OracleSignal, aurocs_against_references, make_signal
 from rl.bank import ProblemBank
+from rl.candidate_scores import right_by_reference
 from rl.round_files import BankProgram
 from rl.scoring import BatchScores, RolloutScorer
 from rl.signals import ConsensusSignal, RandomSignal
@@ -91,14 +92,20 @@ def test_a_group_s_own_majority_may_be_wrong_though_the_bank_is_right() -> None:
 
 def test_scores_are_held_against_references_within_problems() -> None:
     programs = [BankProgram("p", text, (i,), Execution(TABLE[text])) for i, text in enumerate(["right", "popular", "lost"])]
-    banks = {name: ProblemBank(programs, TestSuite(name, ("[1]", "[2]"), ("model",) * 2)) for name in "pq"}
+    bank = ProblemBank(programs, TestSuite("p", ("[1]", "[2]"), ("model",) * 2))
+    right = [right_by_reference(bank, reference, 4) for reference in (REFERENCES["p"], None)]  # the fourth wrote no program
+    assert right[0][[0, 1, 3]].tolist() == [1.0, 0.0, 0.0] and math.isnan(right[0][2]) and np.isnan(right[1]).all()
     rows = [
-        {"problem_id": problem, "index": i, "probe": probe, "consensus": consensus, "mean_logprob": -1.0}
-        for problem in ("p", "q")
-        for i, (probe, consensus) in enumerate([(0.9, 0.2), (0.4, 0.8), (0.99, 0.99), (0.5, 0.1)])  # the fourth wrote no program
+        {
+            "probe": probe,
+            "consensus": consensus,
+            "mean_logprob": -1.0,
+            "problem_id": problem,
+            "correct": None if math.isnan(known) else bool(known),
+        }
+        for problem, right_n in zip("pq", right, strict=True)
+        for (probe, consensus), known in zip([(0.9, 0.2), (0.4, 0.8), (0.99, 0.99), (0.5, 0.1)], right_n, strict=True)
     ]
-    right_N = right_by_references(rows, banks, REFERENCES)
-    assert right_N[[0, 1, 3]].tolist() == [1.0, 0.0, 0.0] and np.isnan(right_N[[2, 4, 5, 6, 7]]).all()
-    found = aurocs_against_references(rows, right_N)
+    found = aurocs_against_references(rows)
     assert found == {"audit/probe_within": 1.0, "audit/consensus_within": 0.5, "audit/mean_logprob_within": 0.5}
-    assert all(math.isnan(value) for value in aurocs_against_references(rows, right_by_references(rows, banks, {})).values())
+    assert all(math.isnan(value) for value in aurocs_against_references(rows[4:]).values())
