@@ -77,13 +77,17 @@ def make_signal(config: GrpoConfig, rule: Rule, seed: int, run_name: str, refere
 def aurocs_against_references(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """AUROC within problems of what was scored without references (`probe`, `consensus`, `mean_logprob`) against them.
 
-    rows: of scores.jsonl, audited; where `correct` or a score is None, the row is left out.
+    rows: of scores.jsonl, audited. All three on the same rows, those that the probe scored (all, where it scored none); where `correct` or
+    a score is None, the row is left out.
     """
-    right_N = np.array([np.nan if row["correct"] is None else row["correct"] for row in rows], dtype=np.float64)
-    group_N, found = numbered([row["problem_id"] for row in rows]), {}
-    for name in ("probe", "consensus", "mean_logprob"):
-        score_N = np.array([np.nan if row[name] is None else row[name] for row in rows])
-        known = np.isfinite(score_N) & np.isfinite(right_N)
+    columns = {
+        name: np.array([np.nan if row[name] is None else row[name] for row in rows], dtype=np.float64)
+        for name in ("correct", "probe", "consensus", "mean_logprob")
+    }
+    right_N, read_N, group_N = columns.pop("correct"), np.isfinite(columns["probe"]), numbered([row["problem_id"] for row in rows])
+    found = {}
+    for name, score_N in columns.items():
+        known = np.isfinite(score_N) & np.isfinite(right_N) & (read_N | ~read_N.any())
         found[f"audit/{name}_within"] = (
             auroc_within(score_N[known], right_N[known] > 0.5, numbered(group_N[known]))[0] if known.any() else NAN
         )

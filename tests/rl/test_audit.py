@@ -109,3 +109,6 @@ def test_scores_are_held_against_references_within_problems() -> None:
     found = aurocs_against_references(rows)
     assert found == {"audit/probe_within": 1.0, "audit/consensus_within": 0.5, "audit/mean_logprob_within": 0.5}
     assert all(math.isnan(value) for value in aurocs_against_references(rows[4:]).values())
+    unread = {"problem_id": "p", "probe": None, "consensus": 1.0, "mean_logprob": -9.0, "correct": True}
+    assert aurocs_against_references([*rows, unread]) == found  # what the probe did not read is no test of the others beside it
+    assert aurocs_against_references([{**row, "probe": None} for row in rows])["audit/consensus_within"] == 0.5
