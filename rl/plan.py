@@ -114,6 +114,10 @@ def make_plan(
         """Hours to train on answers with their prompts."""
         return 2 * TRAINING_PASSES * size.parameters * samples * (answer + PROMPT_TOKENS) / (flops * devices) / 3600
 
+    def reading_hours(samples: float, answer: float) -> float:
+        """Hours of one forward pass over answers."""
+        return 2 * size.parameters * samples * answer / (flops * devices) / 3600
+
     stages = [
         stage("problems", p.count, p.max_new_tokens),
         stage("rating", rated * p.ratings_per_problem, p.rating_max_new_tokens),
@@ -124,12 +128,15 @@ def make_plan(
     bank_tokens = stages[-1].tokens
     read = min(kept, config.probe.problems) * min(s.samples, config.probe.answers)  # answers whose hidden states are read, in one pass
     answer = shares.tokens("solutions", s.max_new_tokens)
-    stages.append(Stage("probe", 0, 0, 0, 2 * size.parameters * read * answer / (flops * devices) / 3600))
+    stages.append(Stage("probe", 0, 0, 0, reading_hours(read, answer)))
     if "sft" in config.consolidation:
         stages.append(Stage("sft", kept * config.sft.epochs, 0, 0, training_hours(kept * config.sft.epochs, answer)))
     if "grpo" in config.consolidation:
         rollouts = g.steps / g.num_iterations * g.rollouts_per_step
-        hours = training_hours(g.steps * g.rollouts_per_step, shares.tokens("grpo", g.max_new_tokens))
+        length = shares.tokens("grpo", g.max_new_tokens)
+        hours = training_hours(g.steps * g.rollouts_per_step, length)
+        if config.reward.w_quality:
+            hours += reading_hours(rollouts, length)  # by the probe's frozen copy
         stages.append(stage("grpo", rollouts, g.max_new_tokens, rollouts * shares.distinct * inputs, hours))
     tasks = sum(min(TASKS.get(b, TASKS_UNKNOWN), config.evals.limit or TASKS_UNKNOWN * 10) for b in config.evals.benchmarks)
     stages.append(stage("eval", tasks * config.evals.samples, config.evals.max_new_tokens, tasks * config.evals.samples * 32))
