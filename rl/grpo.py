@@ -29,7 +29,7 @@ from rl.rollout_log import RolloutLog
 from rl.rollouts import PolicyRollouts, SamplerFactory, VllmRollouts, derive_seed
 from rl.scoring import RolloutScorer
 from rl.tasks import GrpoTask
-from rl.trainer_parts import StepCallback, let_go_after, optimizer_arguments, quiet_libraries, step_figures
+from rl.trainer_parts import StepCallback, let_go_after, optimizer_arguments, quiet_libraries, repeatable_sums, step_figures
 from rl.training_config import GrpoConfig, GuardsConfig
 
 __all__ = ["GrpoConfig", "GrpoResult", "GuardsConfig", "train_grpo"]
@@ -87,7 +87,7 @@ def train_grpo(
         return GrpoResult(out_dir / "checkpoint", **done)
     if not tasks:
         raise ValueError("there is no problem to train on: every one fell outside the band of agreement, or none was made")
-    with quiet_libraries():
+    with quiet_libraries(), repeatable_sums():
         set_seed(seed % 2**31)
         arguments = _trl_config(config, seed, out_dir)  # first: under ZeRO-3 it has the model loaded in shards
         model, tokenizer, adapter = load_for_training(policy_dir, config)

@@ -30,7 +30,7 @@ from rewards.records import Kind
 from rl.adapters import copy_policy, load_for_training, save_trained
 from rl.checkpoints import discard, latest_complete, read_result, write_result
 from rl.round_files import BankProgram, Verdict
-from rl.trainer_parts import StepCallback, let_go_after, optimizer_arguments, quiet_libraries, step_figures
+from rl.trainer_parts import StepCallback, let_go_after, optimizer_arguments, quiet_libraries, repeatable_sums, step_figures
 from rl.training_config import SftConfig
 
 __all__ = ["SftConfig", "SftPair", "SftResult", "select_for_sft", "sft_steps", "train_sft"]
@@ -148,7 +148,7 @@ def train_sft(
     done = read_result(out_dir)
     if done is not None:
         return SftResult(out_dir / "checkpoint", **done)
-    with quiet_libraries():
+    with quiet_libraries(), repeatable_sums():
         set_seed(seed % 2**31)
         arguments = _trl_config(config, seed, out_dir)  # first: under ZeRO-3 it has the model loaded in shards
         model, tokenizer, adapter = load_for_training(policy_dir, config)

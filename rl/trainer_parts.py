@@ -158,6 +158,20 @@ def quiet_libraries() -> Iterator[None]:
 
 
 @contextmanager
+def repeatable_sums() -> Iterator[None]:
+    """On a CPU, gradients of repeated rows (prompts that a group shares) are added up in one order, not as threads come to them: else two
+    runs of one seed part in the last bit of the first step. On a GPU it would cost speed, and the samplers there differ anyway.
+    """
+    before, warned = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    if not torch.cuda.is_available():
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warned)
+
+
+@contextmanager
 def let_go_after(trainer: Trainer) -> Iterator[None]:
     """However the block ends, `trainer` then holds nothing, and the devices' memory is free for the engine that samples next."""
     try:

@@ -139,3 +139,12 @@ def test_a_round_s_models_are_let_go_after_training(tmp_path: Path, monkeypatch:
     probe: Any = SimpleNamespace(close=lambda: said.append("probe"))
     assert training.train(round, [], [], [], [], [], probe) == tmp_path / "round_01/grpo/checkpoint"
     assert said == ["round", "probe", "cache"]
+
+
+def test_a_training_on_a_cpu_adds_gradients_up_in_one_order_and_leaves_the_setting_as_it_was():
+    from rl.trainer_parts import repeatable_sums
+
+    before = torch.are_deterministic_algorithms_enabled()
+    with repeatable_sums():
+        assert torch.are_deterministic_algorithms_enabled() or torch.cuda.is_available()
+    assert torch.are_deterministic_algorithms_enabled() == before
