@@ -31,7 +31,7 @@ from probing.solutions import solve_prompt
 from rl.bank import Banks
 from rl.candidate_scores import score_candidates
 from rl.config import load_config, resolve_model
-from rl.console import error_screen
+from rl.console import error_screen, stage
 from rl.round_files import Verdict, read_bank, read_candidates, read_records
 from rl.run_folder import git_commit, write_atomically
 from rl.shared_states import read_states
@@ -78,21 +78,24 @@ def measure(run: Path, splits: int, held_out: int) -> list[dict[str, float | str
     problem_N, index_N = np.array([problem_id for problem_id, _ in places]), np.array([index for _, index in places])
     kept = np.array([v.problem_id for v in verdicts if v.kept])
     found: dict[str, list[tuple[float, float]]] = {}
-    for split in range(splits):
-        apart = np.random.default_rng(split).permutation(kept)[:held_out]
-        others = kept[~np.isin(kept, apart)]
-        judged_N = np.isin(problem_N, apart) & np.isfinite(sources["margin"])
-        right, groups = sources["margin"][judged_N] > 0.5, numbered(problem_N[judged_N])
-        for count, answers, layers in SHARES:
-            chosen = others[np.linspace(0, len(others) - 1, min(count, len(others))).round().astype(int)]
-            read_N = np.isin(problem_N, chosen) & (index_N < answers)
-            score_N, seconds = fitted_scores(thinned(features, layers), read_N, sources, problem_N, config.probe, split)
-            name = f"{len(chosen)} × {answers}, {layers}"
-            found.setdefault(name, []).append((auroc_within(score_N[judged_N], right, groups)[0], seconds))
-        score_N, seconds = fitted_scores(features, ~np.isin(problem_N, apart), sources, problem_N, config.probe, split)
-        found.setdefault("all × all, 4", []).append((auroc_within(score_N[judged_N], right, groups)[0], seconds))
-        bare = features.mean_logprob[judged_N].astype(np.float64)
-        found.setdefault("mean logprob, nothing fitted", []).append((auroc_within(bare, right, groups)[0], 0.0))
+    with stage("fits", splits * (len(SHARES) + 1), "fits") as advance:
+        for split in range(splits):
+            apart = np.random.default_rng(split).permutation(kept)[:held_out]
+            others = kept[~np.isin(kept, apart)]
+            judged_N = np.isin(problem_N, apart) & np.isfinite(sources["margin"])
+            right, groups = sources["margin"][judged_N] > 0.5, numbered(problem_N[judged_N])
+            for count, answers, layers in SHARES:
+                chosen = others[np.linspace(0, len(others) - 1, min(count, len(others))).round().astype(int)]
+                read_N = np.isin(problem_N, chosen) & (index_N < answers)
+                score_N, seconds = fitted_scores(thinned(features, layers), read_N, sources, problem_N, config.probe, split)
+                name = f"{len(chosen)} × {answers}, {layers}"
+                found.setdefault(name, []).append((auroc_within(score_N[judged_N], right, groups)[0], seconds))
+                advance(1)
+            score_N, seconds = fitted_scores(features, ~np.isin(problem_N, apart), sources, problem_N, config.probe, split)
+            found.setdefault("all × all, 4", []).append((auroc_within(score_N[judged_N], right, groups)[0], seconds))
+            advance(1)
+            bare = features.mean_logprob[judged_N].astype(np.float64)
+            found.setdefault("mean logprob, nothing fitted", []).append((auroc_within(bare, right, groups)[0], 0.0))
     return [
         {
             "name": name,
