@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 
-from probing.answers import extract_code
 from probing.auroc import auroc_within
 from probing.contrasts import Bools, Floats, Ints
 from probing.hidden_states import HiddenStates, StateFeatures
@@ -30,6 +29,7 @@ from probing.memory import keep_freed_memory
 from probing.models import load_model, render_chat
 from probing.probe_config import ProbeConfig
 from probing.quality import fit_probe
+from probing.reading import read_program
 from probing.samplers.base import SamplingParams
 from probing.samplers.transformers import TransformersSampler
 from probing.templates import render
@@ -86,7 +86,7 @@ def sample_pool(model_path: str, problems: int, n: int, most: int, seed: int) ->
     prompts = [render_chat(tokenizer, render("solve", description=row["description"], interface=row["interface"])) for row in rows]
     with stage("solutions", len(prompts) * n, "samples") as advance:
         drawn = TransformersSampler(model, tokenizer).sample(prompts, n, SamplingParams(max_new_tokens=most), seed, advance)
-    codes = [[extract_code(completion.text) for completion in group] for group in drawn]
+    codes = [[read_program(completion.text) for completion in group] for group in drawn]
     reader = HiddenStates(model, tokenizer)
     started = time.perf_counter()
     ids = [tokenizer(prompt, add_special_tokens=False)["input_ids"] for prompt in prompts]

@@ -20,14 +20,15 @@ from pathlib import Path
 
 import numpy as np
 
+from probing.asking import Asker
 from probing.auroc import auroc_within
 from probing.contrasts import numbered
 from probing.hidden_states import HiddenStates, StateFeatures
 from probing.label_sources import fit_best_probe
-from probing.models import load_model, render_chat
+from probing.models import load_model
 from probing.probe_config import ProbeConfig
 from probing.records import Problem, TestSuite
-from probing.solutions import solve_prompt
+from probing.solutions import solve_question
 from rl.bank import Banks
 from rl.candidate_scores import score_candidates
 from rl.config import load_config, resolve_model
@@ -70,7 +71,7 @@ def measure(run: Path, splits: int, held_out: int) -> list[dict[str, float | str
     places = [(c.problem_id, c.index) for c in candidates]
     sources = score_candidates(verdicts, banks, config.consensus).label_sources(places, config.probe.label_margin)
     model, tokenizer = load_model(resolve_model(config.model), config.sampling.device, config.sampling.dtype)
-    prompt_of = {p.id: solve_prompt(lambda text: render_chat(tokenizer, text), p) for p in problems}
+    prompt_of = {p.id: solve_question(Asker.of(tokenizer), p).text for p in problems}
     features = read_states(
         HiddenStates(model, tokenizer, 4), [prompt_of[i] for i, _ in places], [(c.token_ids, c.code) for c in candidates]
     )

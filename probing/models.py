@@ -9,12 +9,14 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+
+from probing.prompt import Prompt
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -28,7 +30,8 @@ EFFICIENT_LOADING = "FSDP_CPU_RAM_EFFICIENT_LOADING"  # with it set, FSDP's rank
 # A base model has no chat template; it gets this plain one, which code models have met in instruction data.
 PLAIN_TEMPLATE = (
     "{% for message in messages %}"
-    "{% if message['role'] == 'user' %}### Instruction:\n{{ message['content'] }}\n\n"
+    "{% if message['role'] == 'system' %}{{ message['content'] }}\n\n"
+    "{% elif message['role'] == 'user' %}### Instruction:\n{{ message['content'] }}\n\n"
     "{% else %}### Response:\n{{ message['content'] }}{{ eos_token }}\n\n{% endif %}"
     "{% endfor %}"
     "{% if add_generation_prompt %}### Response:\n{% endif %}"
@@ -163,16 +166,21 @@ def load_tokenizer(path: str) -> PreTrainedTokenizerBase:
         raise ModelError(f"cannot load a tokenizer from {path!r}, neither as a folder nor from the Hub: {error}") from error
 
 
-def render_chat(tokenizer: PreTrainedTokenizerBase, user_text: str) -> str:
-    """One user turn, ready for the answer: the model's own chat template, or `PLAIN_TEMPLATE` where it has none.
+def render_chat(tokenizer: PreTrainedTokenizerBase, prompt: Prompt | str, template_args: Mapping[str, Any] | None = None) -> str:
+    """A prompt (or a user's turn alone), ready for the answer: by the model's own chat template, or `PLAIN_TEMPLATE` where it has none.
 
+    template_args: arguments of the chat template, such as `enable_thinking`. The prefill follows the template's generation prompt.
     Tokenise the result with `add_special_tokens=False`: whatever the template wants is already in it.
     """
+    prompt = Prompt(prompt) if isinstance(prompt, str) else prompt
     template = None if tokenizer.chat_template else PLAIN_TEMPLATE
-    turns = [{"role": "user", "content": user_text}]
-    rendered = tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False, add_generation_prompt=True)
+    turns = [{"role": "system", "content": prompt.system}] if prompt.system is not None else []
+    turns.append({"role": "user", "content": prompt.user})
+    rendered = tokenizer.apply_chat_template(
+        turns, chat_template=template, tokenize=False, add_generation_prompt=True, **(template_args or {})
+    )
     assert isinstance(rendered, str)
-    return rendered
+    return rendered + prompt.prefill
 
 
 def end_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:

@@ -16,17 +16,15 @@ from dataclasses import dataclass, field, replace
 from datasketch import MinHash, MinHashLSH
 
 from probing.answers import code_block, headed_sections
+from probing.asking import Ask, answers_to
 from probing.config import ProblemsConfig
 from probing.records import Problem, short_hash
 from probing.samplers.base import Completion, Sampler, SamplingParams
-from probing.templates import render
 
 FIELDS = ("Title", "Problem", "Signature", "Example")
 TOP_RATING = 9  # ratings are digits from 0 to 9
 PROPOSALS_PER_PROMPT = 128  # samples of one topic's prompt that are drawn together
 _PERMUTATIONS = 64  # hash functions of a MinHash sketch
-
-Chat = Callable[[str], str]  # a user's turn -> the prompt in the model's chat format
 
 
 @dataclass
@@ -45,7 +43,7 @@ class Funnel:
 
 
 def propose(
-    sampler: Sampler, chat: Chat, config: ProblemsConfig, seed: int, progress: Callable[[int], None] | None = None
+    sampler: Sampler, ask: Ask, config: ProblemsConfig, seed: int, progress: Callable[[int], None] | None = None
 ) -> list[tuple[str, Completion]]:
     """Stage 1: `config.count` proposals as (topic, answer), topics in turn."""
     topics = [config.topics[i % len(config.topics)] for i in range(config.count)]
@@ -53,8 +51,8 @@ def propose(
     # Many samples of one prompt, which is computed once for all of them; in blocks, which ranks can share.
     each = math.ceil(config.count / len(config.topics))
     blocks = math.ceil(each / PROPOSALS_PER_PROMPT)
-    prompts = [chat(render("invent", topic=t)) for t in config.topics for _ in range(blocks)]
-    answers = sampler.sample(prompts, math.ceil(each / blocks), params, seed, progress)
+    questions = [ask("invent", topic=t) for t in config.topics for _ in range(blocks)]
+    answers = answers_to(sampler, questions, math.ceil(each / blocks), params, seed, progress)
     drawn = {t: [a for group in answers[i * blocks : (i + 1) * blocks] for a in group] for i, t in enumerate(config.topics)}
     taken: Counter[str] = Counter()
     proposals = []
@@ -163,7 +161,7 @@ def parse_rating(text: str) -> float | None:
 
 def ratings_of(
     sampler: Sampler,
-    chat: Chat,
+    ask: Ask,
     descriptions: Sequence[str],
     config: ProblemsConfig,
     seed: int,
@@ -171,8 +169,8 @@ def ratings_of(
 ) -> list[float | None]:
     """Stage 2's question: the model's mean rating of each statement in [0, 1], None where no answer could be read."""
     params = SamplingParams(1.0, 1.0, config.rating_max_new_tokens)
-    prompts = [chat(render("rate", description=d)) for d in descriptions]
-    answers = sampler.sample(prompts, config.ratings_per_problem, params, seed, progress)
+    questions = [ask("rate", description=d) for d in descriptions]
+    answers = answers_to(sampler, questions, config.ratings_per_problem, params, seed, progress)
     ratings = []
     for group in answers:
         read = [score for score in (parse_rating(answer.text) for answer in group) if score is not None]
@@ -182,7 +180,7 @@ def ratings_of(
 
 def rate(
     sampler: Sampler,
-    chat: Chat,
+    ask: Ask,
     problems: Sequence[Problem],
     config: ProblemsConfig,
     seed: int,
@@ -190,7 +188,7 @@ def rate(
     progress: Callable[[int], None] | None = None,
 ) -> list[Problem]:
     """Stage 2: the problems whose own rating reaches the cut-off."""
-    ratings = ratings_of(sampler, chat, [p.description for p in problems], config, seed, progress)
+    ratings = ratings_of(sampler, ask, [p.description for p in problems], config, seed, progress)
     kept = []
     for problem, rating in zip(problems, ratings, strict=True):
         if rating is None:
@@ -219,7 +217,7 @@ def parse_interface(text: str, entry: str) -> str | None:
 
 def write_interfaces(
     sampler: Sampler,
-    chat: Chat,
+    ask: Ask,
     problems: Sequence[Problem],
     config: ProblemsConfig,
     seed: int,
@@ -228,8 +226,8 @@ def write_interfaces(
 ) -> list[Problem]:
     """Stage 3: the problems with the interface that the model wrote for them; those without a valid one are dropped."""
     params = SamplingParams(0.0, 1.0, config.interface_max_new_tokens)
-    prompts = [chat(render("interface", description=p.description, entry=p.entry)) for p in problems]
-    answers = sampler.sample(prompts, 1, params, seed, progress)
+    questions = [ask("interface", description=p.description, entry=p.entry) for p in problems]
+    answers = answers_to(sampler, questions, 1, params, seed, progress)
     kept = []
     for problem, (answer,) in zip(problems, answers, strict=True):
         interface = parse_interface(answer.text, problem.entry)

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from probing.answers import extract_code
+from probing.asking import Ask, stream_answers
 from probing.config import SolutionsConfig
-from probing.problems import Chat
+from probing.prompt import Question
+from probing.reading import read_program
 from probing.records import Candidate, Problem
-from probing.samplers.base import Completion, Sampler, SamplingParams, StreamingSampler
-from probing.templates import render
+from probing.samplers.base import Completion, Sampler, SamplingParams
 
 
-def solve_prompt(chat: Chat, problem: Problem) -> str:
-    """The prompt that asks for a solution: the same in stage 5, in training and in evaluations."""
-    return chat(render("solve", description=problem.description, interface=problem.interface or problem.signature))
+def solve_question(ask: Ask, problem: Problem) -> Question:
+    """The question for a solution: the same in stage 5 and in training."""
+    return ask("solve", description=problem.description, interface=problem.interface or problem.signature, entry=problem.entry)
 
 
 def sample_solutions(
     sampler: Sampler,
-    chat: Chat,
+    ask: Ask,
     problems: Sequence[Problem],
     config: SolutionsConfig,
     seed: int,
@@ -27,9 +27,7 @@ def sample_solutions(
 ) -> Iterator[Candidate]:
     """`config.samples` candidates of each problem, problem after problem; those of one at a time, where the sampler can stream."""
     params = SamplingParams(config.temperature, config.top_p, config.max_new_tokens)
-    prompts = [solve_prompt(chat, p) for p in problems]
-    draw = sampler.stream if isinstance(sampler, StreamingSampler) else sampler.sample
-    answers = draw(prompts, config.samples, params, seed, progress)
+    answers = stream_answers(sampler, [solve_question(ask, p) for p in problems], config.samples, params, seed, progress)
     return (candidate for problem, group in zip(problems, answers, strict=True) for candidate in candidates_of(problem, group))
 
 
@@ -40,7 +38,7 @@ def candidates_of(problem: Problem, answers: Sequence[Completion]) -> list[Candi
             problem_id=problem.id,
             index=index,
             completion=answer.text,
-            code=extract_code(answer.text),
+            code=read_program(answer.text, problem.entry, problem.interface or problem.signature),
             token_ids=answer.token_ids,
             logprobs=tuple(round(p, 4) for p in answer.logprobs),
             finished=answer.finished,

@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from probing.answers import code_block
+from probing.asking import Ask, answers_to
 from probing.config import SuitesConfig
-from probing.problems import Chat, Funnel, parse_signature
+from probing.problems import Funnel, parse_signature
 from probing.records import Problem, TestSuite
 from probing.samplers.base import Sampler, SamplingParams
-from probing.templates import render
 from probing.typed_values import fits, mutate
 
 _TRIES = 12  # mutations tried for each input wanted, before a small input space is accepted as exhausted
@@ -81,7 +81,7 @@ def extend(inputs: Sequence[str], wanted: int, rng: random.Random) -> list[str]:
 
 def write_suites(
     sampler: Sampler,
-    chat: Chat,
+    ask: Ask,
     problems: Sequence[Problem],
     config: SuitesConfig,
     seed: int,
@@ -94,11 +94,9 @@ def write_suites(
     with_asserts: ask for asserts instead of bare calls, and keep them.
     """
     params = SamplingParams(config.temperature, config.top_p, config.max_new_tokens)
-    prompts = [
-        chat(render("asserts" if with_asserts else "tests", description=p.description, interface=p.interface or p.signature))
-        for p in problems
-    ]
-    answers = sampler.sample(prompts, config.samples, params, seed, progress)
+    skill = "asserts" if with_asserts else "tests"
+    questions = [ask(skill, description=p.description, interface=p.interface or p.signature, entry=p.entry) for p in problems]
+    answers = answers_to(sampler, questions, config.samples, params, seed, progress)
     suites = []
     for problem, group in zip(problems, answers, strict=True):
         written: dict[str, None] = {}

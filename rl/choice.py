@@ -18,13 +18,14 @@ from __future__ import annotations
 import itertools
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from probing.answers import extract_code
-from probing.models import load_model, load_tokenizer, render_chat
+from probing.asking import Ask
+from probing.models import load_model, load_tokenizer
+from probing.reading import read_program
 from probing.records import Problem, TestSuite
 from probing.samplers.base import SamplingParams
 from rewards.consensus import get_rule
@@ -32,7 +33,7 @@ from rl.checkpoints import damage
 from rl.console import warn
 from rl.rollouts import derive_seed
 from rl.round_files import Verdict, read_bank, read_records
-from rl.rounds import Round, RoundError, shared_sampler
+from rl.rounds import Round, RoundError, asker_of, shared_sampler
 from rl.run_folder import write_atomically
 from rl.scoring import RolloutScorer
 from rl.signals import ConsensusSignal
@@ -122,10 +123,10 @@ def _measure(run: Run, index: int, policy: str) -> None:
 
     def compute() -> dict[str, Any]:
         config, tokenizer = run.config, load_tokenizer(policy)
-        tasks, margins = held_out_tasks(run, lambda text: render_chat(tokenizer, text))
+        tasks, margins = held_out_tasks(run, asker_of(config, tokenizer))
         if not tasks:
             return {"problems": 0, "agreement": None}
-        params = SamplingParams(config.grpo.temperature, 1.0, config.solutions.max_new_tokens)
+        params = SamplingParams(config.grpo.temperature, 1.0, config.solutions.max_new_tokens, tasks[0].stop)
         sampler = shared_sampler(run, folder, policy, lambda: load_model(policy, config.sampling.device, config.sampling.dtype))
         seed = derive_seed(config.seed, "choice")  # the same draws for every checkpoint: less noise between them
         with run.bar(index, "held-out problems", len(tasks) * config.choice.samples, "samples") as advance:
@@ -136,7 +137,7 @@ def _measure(run: Run, index: int, policy: str) -> None:
         scorer = RolloutScorer(
             tasks,
             run.executor,
-            extract_code,
+            read_program,
             ConsensusSignal(get_rule(config.consensus)),
             config.reward,
             consensus=config.consensus,
@@ -152,14 +153,14 @@ def _measure(run: Run, index: int, policy: str) -> None:
     run.once(index, "held out", folder / NAME, compute, lambda path, found: write_atomically(path, json.dumps(found)), lambda path: None)
 
 
-def held_out_tasks(run: Run, chat: Callable[[str], str]) -> tuple[list[GrpoTask], list[float]]:
+def held_out_tasks(run: Run, ask: Ask) -> tuple[list[GrpoTask], list[float]]:
     """The problems of round 1 that were kept apart, and the margin of the vote on each."""
     folder = run.round_folder(1)
     verdicts = read_records(folder / "clusters.jsonl", Verdict)
     _, apart = training_split(verdicts, kept_apart(run.config, 1))
     apart = apart[: run.config.choice.problems]
     problems, suites = read_records(folder / "problems.jsonl", Problem), read_records(folder / "suites.jsonl", TestSuite)
-    return make_tasks(chat, problems, suites, read_bank(folder / "executions.jsonl"), apart), [verdict.margin for verdict in apart]
+    return make_tasks(ask, problems, suites, read_bank(folder / "executions.jsonl"), apart), [verdict.margin for verdict in apart]
 
 
 def held_out_of(run: Run, index: int) -> float | None:

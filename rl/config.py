@@ -70,6 +70,13 @@ class Config(Section):
     oracle: str | None = Field(None, description="`module:function` giving a statement's reference code, for audits")
     audit: bool = Field(False, description="log label and reward accuracy against the oracle; never trained on")
 
+    prompts: str | None = Field(
+        None,
+        min_length=1,
+        description="prompt set: the name of a bundled one or a folder (ucoder config --prompts shows them); null: the one that the "
+        "checkpoint names, else instruct, or completion for a model without a chat template",
+    )
+
     problems: ProblemsConfig = Field(default_factory=ProblemsConfig, description="stages 1 to 3: problems, rating, interface")
     suites: SuitesConfig = Field(default_factory=SuitesConfig, description="stage 4: test inputs")
     solutions: SolutionsConfig = Field(default_factory=SolutionsConfig, description="stage 5: solutions")

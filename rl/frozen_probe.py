@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from probing.answers import extract_code
 from probing.hidden_states import HiddenStates, StateFeatures
 from probing.label_sources import fit_best_probe
 from probing.probe_config import ProbeConfig
@@ -25,11 +24,11 @@ class FrozenProbe:
         self.reader, self.probe = reader, probe
         self.gate = probe.report.earned_weight
 
-    def evidence(self, prompts: Sequence[str], completions: Sequence[Completion]) -> list[float | None]:
+    def evidence(self, prompts: Sequence[str], completions: Sequence[Completion], codes: Sequence[str | None]) -> list[float | None]:
         """Log-odds of each rollout up to a constant of its problem; None where there is no probe, or a feature is not finite."""
         if not self.probe.report.available or not completions:
             return [None] * len(completions)
-        features = read_states(self.reader, prompts, [(c.token_ids, extract_code(c.text)) for c in completions])
+        features = read_states(self.reader, prompts, [(c.token_ids, code) for c, code in zip(completions, codes, strict=True)])
         return [None if np.isnan(e) else float(e) for e in self.probe.evidence(features)]
 
     def probability(self, centred_evidence: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Stage 6, reinforcement: GRPO (Shao et al., arXiv 2402.03300) on execution consensus and the quality probe, through TRL.
 
-    scorer = RolloutScorer(tasks, sandbox, extract_code, ConsensusSignal(get_rule(consensus)), mixed, quality)
+    scorer = RolloutScorer(tasks, sandbox, read_program, ConsensusSignal(get_rule(consensus)), mixed, quality)
     result = train_grpo(policy, folder, tasks, scorer, GrpoConfig(steps=50), seed=1, log=print)
 
 `folder/trainer` holds resumable checkpoints while training lasts; `folder/checkpoint` appears once, whole, at the end.
@@ -91,7 +91,7 @@ def train_grpo(
         set_seed(seed % 2**31)
         arguments = _trl_config(config, seed, out_dir)  # first: under ZeRO-3 it has the model loaded in shards
         model, tokenizer, adapter = load_for_training(policy_dir, config)
-        params = SamplingParams(temperature=config.temperature, top_p=1.0, max_new_tokens=config.max_new_tokens)
+        params = SamplingParams(config.temperature, 1.0, config.max_new_tokens, tasks[0].stop)
         kind = PolicyRollouts if config.rollouts == "policy" else VllmRollouts
         rollouts = kind(make_sampler, params, config.group_size, seed)
         rewards = BatchRewards(scorer, rollouts)

@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from probing.asking import Asker
 from probing.hidden_states import HiddenStates, StateFeatures
-from probing.models import load_model, load_tokenizer, render_chat
+from probing.models import load_model, load_tokenizer
 from probing.problems import Funnel, lexical_entropy, proposals_asked, propose, rate, select_proposals, topic_shares, write_interfaces
 from probing.records import Candidate, Problem, TestSuite
 from probing.samplers.factory import open_sampler
-from probing.solutions import sample_solutions, solve_prompt
+from probing.solutions import sample_solutions, solve_question
 from probing.suites import write_suites
 from rl.audit import aurocs_against_references
 from rl.bank import (
@@ -54,6 +55,7 @@ from rl.stored import grouped
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from rl.config import Config
     from rl.run import Run
 
 
@@ -81,8 +83,9 @@ class Round:
     def sampler(self) -> SharedSampler:
         return shared_sampler(self.run, self.folder, self.policy, lambda: self._loaded)
 
-    def chat(self, text: str) -> str:
-        return render_chat(self._tokenizer, text)
+    @functools.cached_property
+    def ask(self) -> Asker:
+        return asker_of(self.config, self._tokenizer)
 
     def release(self) -> None:
         """Let go of the checkpoint that stages 1 to 5 loaded."""
@@ -114,15 +117,15 @@ class Round:
     def _invent(self) -> list[Problem]:
         config, funnel = self.config.problems, Funnel()
         with self._spending("problems"), self.run.bar(self.index, "problems", proposals_asked(config), "proposals") as advance:
-            proposals = propose(self.sampler, self.chat, config, self.seed("propose"), advance)
+            proposals = propose(self.sampler, self.ask, config, self.seed("propose"), advance)
         earlier = [p.description for r in range(1, self.index) for p in read_records(self.run.round_folder(r) / "problems.jsonl", Problem)]
         texts = benchmark_texts(self.config.evals.benchmarks)
         problems = select_proposals(proposals, config, f"r{self.index:02d}", funnel, earlier, texts)
         asked = len(problems) * config.ratings_per_problem
         with self._spending("rating"), self.run.bar(self.index, "ratings", asked, "ratings") as advance:
-            problems = rate(self.sampler, self.chat, problems, config, self.seed("rate"), funnel, advance)
+            problems = rate(self.sampler, self.ask, problems, config, self.seed("rate"), funnel, advance)
         with self._spending("interface"), self.run.bar(self.index, "interfaces", len(problems), "problems") as advance:
-            problems = write_interfaces(self.sampler, self.chat, problems, config, self.seed("interface"), funnel, advance)
+            problems = write_interfaces(self.sampler, self.ask, problems, config, self.seed("interface"), funnel, advance)
         if not problems:
             raise RoundError(f"round {self.index}: not one of {funnel.proposed} proposals is usable; dropped: {dict(funnel.dropped)}")
         figures = {"lexical_entropy_bits": lexical_entropy(p.description for p in problems), "topic_shares": topic_shares(problems)}
@@ -142,7 +145,7 @@ class Round:
             config, claims = self.config.suites, self.config.consensus.needs_expected_outputs
             asked = len(problems) * config.samples
             with self._spending("test inputs"), self.run.bar(self.index, "test inputs", asked, "answers") as advance:
-                suites = write_suites(self.sampler, self.chat, problems, config, self.seed("suites"), funnel, advance, claims)
+                suites = write_suites(self.sampler, self.ask, problems, config, self.seed("suites"), funnel, advance, claims)
             if claims and not any(s.asserts for s in suites):
                 raise RoundError(
                     f"round {self.index}: consensus compares with asserts, and the model wrote none for any of {len(suites)} problems: "
@@ -168,7 +171,7 @@ class Round:
         def compute() -> Iterator[Candidate]:
             asked = len(chosen) * self.config.solutions.samples
             with self.run.bar(self.index, "solutions", asked, "samples") as advance:
-                return sample_solutions(self.sampler, self.chat, chosen, self.config.solutions, self.seed("solutions"), advance)
+                return sample_solutions(self.sampler, self.ask, chosen, self.config.solutions, self.seed("solutions"), advance)
 
         def write(path: Path, found: Iterable[Candidate]) -> None:
             with self._spending("solutions"):
@@ -300,12 +303,17 @@ class Round:
 
     def _states(self, reader: HiddenStates, problems: Sequence[Problem], answers: Sequence[Candidate]) -> StateFeatures | None:
         """The frozen policy's hidden states on some answers, read by all ranks; None on all ranks but the first, or without answers."""
-        prompt_of = {p.id: solve_prompt(self.chat, p) for p in problems}
+        prompt_of = {p.id: solve_question(self.ask, p).text for p in problems}
         with self.run.bar(self.index, "hidden states", len(answers), "samples") as advance:
             folder = self.folder / "parts" / "states"
             states = SharedStates(reader, [prompt_of[c.problem_id] for c in answers], answers, self.run.ranks, folder, advance)
             states.do_mine()
         return states.all() if self.run.main and answers else None
+
+
+def asker_of(config: Config, tokenizer: PreTrainedTokenizerBase) -> Asker:
+    """How this run asks a checkpoint: its prompt set in the checkpoint's chat format."""
+    return Asker.of(tokenizer, config.prompts)
 
 
 def shared_sampler(run: Run, folder: Path, policy: str, load: Callable[[], tuple[Any, Any]]) -> SharedSampler:

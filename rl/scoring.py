@@ -39,13 +39,19 @@ class Executor(Protocol):
     def run(self, programs: Iterable[Program]) -> Iterator[Execution]: ...
 
 
+ReadProgram = Callable[[str, str, str], str | None]  # answer, entry, code that the prompt gave -> program
+
+
 class Quality(Protocol):
     """The probe on a frozen copy of the round's starting policy."""
 
     gate: float  # g in [0, 1], its earned say
 
-    def evidence(self, prompts: Sequence[str], completions: Sequence[Completion]) -> Sequence[float | None]:
-        """Log-odds that each rollout belongs to the right cluster, up to a constant of its problem; None where it cannot be told."""
+    def evidence(self, prompts: Sequence[str], completions: Sequence[Completion], codes: Sequence[str | None]) -> Sequence[float | None]:
+        """Log-odds that each rollout belongs to the right cluster, up to a constant of its problem; None where it cannot be told.
+
+        codes: the program in each rollout.
+        """
         ...
 
     def probability(self, centred_evidence: np.ndarray) -> np.ndarray:
@@ -92,16 +98,17 @@ class _Judged:
 class RolloutScorer:
     """Scores batches of rollouts. One object a round; `score` is called by every rank with its own slice.
 
-    signal: `ConsensusSignal(get_rule(config))` in a label-free run. extract: completion -> program or None. drift: lowers the probe's
-    say when its AUROC on the rollouts falls. max_missing: share of a batch that may be missing before ScoringError. cache: executions
-    remembered, in programs. consensus: what makes a bank's winner, and what equals it (default: `ConsensusConfig()`).
+    signal: `ConsensusSignal(get_rule(config))` in a label-free run. read: the program in an answer (`probing.reading.read_program`).
+    drift: lowers the probe's say when its AUROC on the rollouts falls. max_missing: share of a batch that may be missing
+    before ScoringError. cache: executions remembered, in programs. consensus: what makes a bank's winner, and what equals it
+    (default: `ConsensusConfig()`).
     """
 
     def __init__(
         self,
         tasks: Sequence[GrpoTask],
         executor: Executor,
-        extract: Callable[[str], str | None],
+        read: ReadProgram,
         signal: Signal,
         mixed: MixedConfig,
         quality: Quality | None = None,
@@ -114,7 +121,7 @@ class RolloutScorer:
         self.tasks = {task.problem_id: task for task in tasks}
         if len(self.tasks) != len(tasks):
             raise ValueError("two tasks share a problem id: ids must be unique within a run")
-        self.executor, self.extract, self.signal, self.mixed = executor, extract, signal, mixed
+        self.executor, self.read, self.signal, self.mixed = executor, read, signal, mixed
         self.quality, self.drift, self.auditor, self.max_missing = quality, drift, auditor, max_missing
         self.consensus = consensus or ConsensusConfig()
         self.probe_muted = False
@@ -159,7 +166,8 @@ class RolloutScorer:
         process). rank: this process's place among them. Raises ScoringError when more than `max_missing` of the batch is missing.
         """
         mine, gather = slice(rank * len(completions), (rank + 1) * len(completions)), gather or list
-        judged: list[_Judged] = gather(self._judge(problem_ids, completions))
+        codes = self._codes([self.tasks[problem_id] for problem_id in problem_ids], completions)
+        judged: list[_Judged] = gather(self._judge(problem_ids, completions, codes))
         assert len(judged) % group_size == 0, "a batch must hold whole groups"
         groups = [judged[i : i + group_size] for i in range(0, len(judged), group_size)]
         group_N = np.repeat(np.arange(len(groups)), group_size)
@@ -167,7 +175,7 @@ class RolloutScorer:
         probe = None
         if self.quality is not None:  # asked about groups with a contrast only: it has no say in the others
             asked_N = ~flat_groups(consensus, group_N)
-            evidence = gather(self._evidence(problem_ids, completions, asked_N[mine]))
+            evidence = gather(self._evidence(problem_ids, completions, codes, asked_N[mine]))
             probe = self.quality.probability(centred_within(np.array(evidence, dtype=np.float64), group_N))
         weights = [self.tasks[row.problem_id].weight for row in judged]
         breakdown = mix(consensus, probe, group_N, self.gate, self.mixed, weights, [row.logprob for row in judged])
@@ -187,23 +195,29 @@ class RolloutScorer:
             metrics |= self.auditor.metrics(by_group)
         return BatchScores(scores, metrics)
 
-    def _judge(self, problem_ids: Sequence[str], completions: Sequence[Completion]) -> list[_Judged]:
+    def _codes(self, tasks: Sequence[GrpoTask], completions: Sequence[Completion]) -> list[str | None]:
+        """The program in each rollout."""
+        return [self.read(task.prefill + c.text, task.entry, task.given) for task, c in zip(tasks, completions, strict=True)]
+
+    def _judge(self, problem_ids: Sequence[str], completions: Sequence[Completion], codes: Sequence[str | None]) -> list[_Judged]:
         """This rank's rollouts, executed: identical programs once."""
-        codes = [self.extract(c.text) for c in completions]
         executions = self._execute([self.tasks[problem_id] for problem_id in problem_ids], codes)
         return [
             _Judged(problem_id, code is not None, execution, len(c.token_ids), float(sum(c.logprobs)))
             for problem_id, code, execution, c in zip(problem_ids, codes, executions, completions, strict=True)
         ]
 
-    def _evidence(self, problem_ids: Sequence[str], completions: Sequence[Completion], asked: np.ndarray) -> list[float]:
+    def _evidence(
+        self, problem_ids: Sequence[str], completions: Sequence[Completion], codes: Sequence[str | None], asked: np.ndarray
+    ) -> list[float]:
         """The probe's evidence on this rank's rollouts; NaN where it was not asked (bool[n]) or cannot tell."""
         assert self.quality is not None
         started = time.process_time()
         places = np.flatnonzero(asked).tolist()
         prompts = [self.tasks[problem_ids[i]].prompt for i in places]
         evidence = [math.nan] * len(completions)
-        for place, found in zip(places, self.quality.evidence(prompts, [completions[i] for i in places]), strict=True):
+        found_of = self.quality.evidence(prompts, [completions[i] for i in places], [codes[i] for i in places])
+        for place, found in zip(places, found_of, strict=True):
             evidence[place] = math.nan if found is None else float(found)
         self.probe_seconds += time.process_time() - started
         return evidence
@@ -211,7 +225,7 @@ class RolloutScorer:
     def winner_shares(self, tasks: Sequence[GrpoTask], completions: Sequence[Sequence[Completion]]) -> list[float | None]:
         """For each task with a bank, the share of its completions that behave like the bank's winner; None where nobody won there."""
         flat = [task for task, group in zip(tasks, completions, strict=True) for _ in group]
-        executions = iter(self._execute(flat, [self.extract(c.text) for group in completions for c in group]))
+        executions = iter(self._execute(flat, self._codes(flat, [c for group in completions for c in group])))
         shares: list[float | None] = []
         for task, group in zip(tasks, completions, strict=True):
             label_N = self._labels(task, [next(executions) for _ in group])

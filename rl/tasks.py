@@ -23,6 +23,9 @@ class GrpoTask:
     )  # executions of the bank's programs by `normal_form`, to spare running them again
     arguments: tuple[tuple[Outcome, ...], ...] | None = None  # canonical arguments of each input, to find echoes
     expected: tuple[Outcome | None, ...] | None = None  # outputs claimed by model-written asserts (rules codet and passfail)
+    prefill: str = ""  # the start of the answer that the prompt ends with; programs are read from it and the completion
+    stop: tuple[str, ...] = ()  # strings that end an answer
+    given: str = ""  # code that the prompt gave
     weight: float = 1.0  # how much its rewards count beside those of other problems
 
     def matrix(self, executions: Sequence[Execution]) -> OutcomeMatrix:

@@ -6,15 +6,16 @@ Every rank calls it: the tasks are read from the round's files, and the trainer 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from probing.answers import extract_code
+from probing.asking import Ask
 from probing.drift import DriftAudit
 from probing.memory import free_device_memory
+from probing.reading import read_program
 from probing.records import Candidate, Problem, TestSuite
-from probing.solutions import solve_prompt
+from probing.solutions import solve_question
 from rewards.consensus import get_rule
 from rl.audit import Audit, make_signal
 from rl.bank import ProblemBank
@@ -68,7 +69,7 @@ def margin_weights(margins: Sequence[float], power: float) -> list[float]:
 
 
 def make_tasks(
-    chat: Callable[[str], str],
+    ask: Ask,
     problems: Sequence[Problem],
     suites: Sequence[TestSuite],
     bank: Sequence[BankProgram],
@@ -83,16 +84,20 @@ def make_tasks(
     for verdict, weight in zip(verdicts, margin_weights([v.margin for v in verdicts], by_margin), strict=True):
         problem = by_id[verdict.problem_id]
         voters = ProblemBank(programs[problem.id], pool[problem.id], verdict.inputs)
+        question = solve_question(ask, problem)
         tasks.append(
             GrpoTask(
                 problem_id=problem.id,
-                prompt=solve_prompt(chat, problem),
+                prompt=question.text,
                 entry=problem.entry,
                 inputs=voters.inputs,
                 bank=voters.matrix,
                 known=voters.known(),
                 arguments=voters.arguments,
                 expected=voters.expected,
+                prefill=question.prefill,
+                stop=question.stop,
+                given=problem.interface or problem.signature,
                 weight=weight,
             )
         )
@@ -160,7 +165,7 @@ def _consolidate(
     policy: Path | str = round.policy
     outcome: dict[str, object] = {"problems": len(chosen), "held_out": len(apart), "watched": len(watched)}
     if config.consolidation in ("sft", "sft+grpo"):
-        pairs = select_for_sft([solve_prompt(round.chat, p) for p in problems], problems, candidates, bank, without(verdicts, apart))
+        pairs = select_for_sft([solve_question(round.ask, p).text for p in problems], problems, candidates, bank, without(verdicts, apart))
         with run.bar(round.index, "sft", sft_steps(len(pairs), config.sft), "steps") as advance:
             result = train_sft(
                 policy, round.folder / "sft", pairs, config.sft, round.seed("sft"), run.monitor.training_log(round.index, "sft"), advance
@@ -180,12 +185,12 @@ def _consolidate(
         outcome["without_reference"] = sum(v.problem_id not in references for v in chosen)
         chosen = [v for v in chosen if v.problem_id in references]
     signal = make_signal(config.grpo, get_rule(config.consensus), round.seed("signal"), run.folder.name, references or None)
-    tasks = make_tasks(round.chat, problems, suites, bank, chosen, config.reward.by_margin)
-    held_out = make_tasks(round.chat, problems, suites, bank, watched)
+    tasks = make_tasks(round.ask, problems, suites, bank, chosen, config.reward.by_margin)
+    held_out = make_tasks(round.ask, problems, suites, bank, watched)
     scorer = RolloutScorer(
         [*tasks, *held_out],
         run.executor,
-        extract_code,
+        read_program,
         signal,
         config.reward,
         probe if asked else None,

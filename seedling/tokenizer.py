@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from probing.templates import CHECKPOINT_KEY
+
 VOCABULARY = 1024
 PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 # Qwen2's splitting rule: words with one leading mark, single digits, runs of punctuation, line breaks, indentation
@@ -33,6 +35,7 @@ def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     tokenizer.train_from_iterator(texts, trainer)
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END, pad_token=PAD, padding_side="left")
     fast.chat_template = CHAT_TEMPLATE
+    fast.init_kwargs[CHECKPOINT_KEY] = "seedling"
     return fast
 
 

@@ -23,10 +23,10 @@ class Completion:
     True
     """
 
-    text: str  # decoded, special tokens removed
+    text: str  # decoded, special tokens removed, cut before the first stop string
     token_ids: tuple[int, ...]  # length L >= 1, as sampled, end token included
     logprobs: tuple[float, ...]  # length L, nats under the untempered, untruncated policy
-    finished: bool  # ended with an end token, not by the length limit
+    finished: bool  # ended with an end token or a stop string, not by the length limit
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class SamplingParams:
     temperature: float = 1.0  # >= 0
     top_p: float = 1.0  # in (0, 1]: nucleus of Holtzman et al. (2020); 1 keeps the whole vocabulary
     max_new_tokens: int = 256  # >= 1, end token included
+    stop: tuple[str, ...] = ()  # texts that end an answer; see `Completion.text`
 
     def __post_init__(self) -> None:
         if self.temperature < 0:
@@ -44,6 +45,8 @@ class SamplingParams:
             raise ValueError(f"top_p must lie in (0, 1], not {self.top_p}")
         if self.max_new_tokens < 1:
             raise ValueError(f"max_new_tokens must be at least 1, not {self.max_new_tokens}")
+        if not all(self.stop):
+            raise ValueError("an empty stop string would end every answer at once")
 
 
 class Sampler(Protocol):

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from probing.answers import extract_code
+from probing.reading import read_program
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import Sandbox
 from rl.console import UserError
@@ -90,7 +90,7 @@ class Benchmark:
 
     def program(self, task: EvalTask, completion: str) -> Program | None:
         """The program in a completion, as it is to be run; None when there is none."""
-        code = extract_code(completion)
+        code = read_program(completion, task.entry)
         return None if code is None else Program(code, task.entry, task.inputs)
 
     def export(self, answers: Sequence[tuple[EvalTask, Sequence[tuple[str, str | None]]]]) -> str:

@@ -177,7 +177,8 @@ def _measure(
     if not wanted and not args.skills:
         return results, {}
 
-    from probing.models import ModelError, load_model, render_chat
+    from probing.asking import Asker
+    from probing.models import ModelError, load_model
     from probing.samplers.base import SamplerError
     from probing.samplers.transformers import TransformersSampler
 
@@ -192,7 +193,7 @@ def _measure(
                     cache.put(benchmark, config, results[name])
             skills = {}
             if args.skills:
-                skills = measure_skills(sampler, lambda text: render_chat(tokenizer, text), config.seed, partial(_bar, console))
+                skills = measure_skills(sampler, Asker.of(tokenizer), config.seed, partial(_bar, console))
                 skills |= _compile_figure(results.get("seedling") or evaluate(sampler, tokenizer, sandbox, _bench(), COMPILE_CONFIG))
     except (ModelError, SamplerError, SandboxError) as error:
         raise UserError(str(error), args.model) from None

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from probing.asking import Ask, answers_to
 from probing.auroc import auroc
 from probing.config import ProblemsConfig, SuitesConfig
-from probing.problems import Chat, parse_interface, parse_proposal, propose, ratings_of, words_of
+from probing.problems import parse_interface, parse_proposal, propose, ratings_of, words_of
 from probing.records import Problem
 from probing.samplers.base import Sampler, SamplingParams
 from probing.suites import callable_with, calls_of
-from probing.templates import render
 from rl.evals.seedling import problems, rated_statements
 
 # figure: what it is, and the least that a usable base model shows (None: for information)
@@ -39,7 +39,7 @@ Bar = Callable[[str, int, str], AbstractContextManager[Callable[[int], None]]]  
 
 def measure_skills(
     sampler: Sampler,
-    chat: Chat,
+    ask: Ask,
     seed: int,
     bar: Bar,
     proposals: int = PROPOSALS,
@@ -55,13 +55,13 @@ def measure_skills(
     config = ProblemsConfig(count=proposals, topics=topics, ratings_per_problem=ratings_per_problem)
     asked = math.ceil(proposals / len(topics)) * len(topics)
     with bar("skill invent", asked, "proposals") as advance:
-        invented = invent_figures([(t, c.text) for t, c in propose(sampler, chat, config, seed, advance)])
+        invented = invent_figures([(t, c.text) for t, c in propose(sampler, ask, config, seed, advance)])
     with bar("skill interface", len(held_out), "problems") as advance:
-        interfaces = interface_figures(sampler, chat, held_out, config, seed, advance)
+        interfaces = interface_figures(sampler, ask, held_out, config, seed, advance)
     with bar("skill tests", len(held_out), "answers") as advance:
-        tests = tests_figures(sampler, chat, held_out, SuitesConfig(), seed, advance)
+        tests = tests_figures(sampler, ask, held_out, SuitesConfig(), seed, advance)
     with bar("skill rate", len(statements) * ratings_per_problem, "ratings") as advance:
-        ratings = ratings_of(sampler, chat, [text for text, _ in statements], config, seed, advance)
+        ratings = ratings_of(sampler, ask, [text for text, _ in statements], config, seed, advance)
     return {**invented, **interfaces, **tests, **rating_figures(ratings, [intact for _, intact in statements])}
 
 
@@ -82,21 +82,21 @@ def invent_figures(answers: Sequence[tuple[str, str]]) -> dict[str, Any]:
 
 
 def interface_figures(
-    sampler: Sampler, chat: Chat, asked: Sequence[Problem], config: ProblemsConfig, seed: int, progress: Callable[[int], None]
+    sampler: Sampler, ask: Ask, asked: Sequence[Problem], config: ProblemsConfig, seed: int, progress: Callable[[int], None]
 ) -> dict[str, Any]:
     """Share of problems whose interface parses, with types and a docstring."""
-    prompts = [chat(render("interface", description=p.description, entry=p.entry)) for p in asked]
-    answers = sampler.sample(prompts, 1, SamplingParams(0.0, 1.0, config.interface_max_new_tokens), seed, progress)
+    questions = [ask("interface", description=p.description, entry=p.entry) for p in asked]
+    answers = answers_to(sampler, questions, 1, SamplingParams(0.0, 1.0, config.interface_max_new_tokens), seed, progress)
     valid = sum(parse_interface(answer.text, p.entry) is not None for p, (answer,) in zip(asked, answers, strict=True))
     return {"interface_valid": share(valid, len(asked)), "interface_valid_of": len(asked)}
 
 
 def tests_figures(
-    sampler: Sampler, chat: Chat, asked: Sequence[Problem], config: SuitesConfig, seed: int, progress: Callable[[int], None]
+    sampler: Sampler, ask: Ask, asked: Sequence[Problem], config: SuitesConfig, seed: int, progress: Callable[[int], None]
 ) -> dict[str, Any]:
     """Share of written lines that are calls with as many arguments, and of such types, as the signature wants."""
-    prompts = [chat(render("tests", description=p.description, interface=p.interface or p.signature)) for p in asked]
-    answers = sampler.sample(prompts, 1, SamplingParams(config.temperature, config.top_p, config.max_new_tokens), seed, progress)
+    questions = [ask("tests", description=p.description, interface=p.interface or p.signature, entry=p.entry) for p in asked]
+    answers = answers_to(sampler, questions, 1, SamplingParams(config.temperature, config.top_p, config.max_new_tokens), seed, progress)
     fitting = written = 0
     for problem, (answer,) in zip(asked, answers, strict=True):
         calls, _, unread = calls_of(answer.text, problem.entry)

@@ -19,6 +19,7 @@ from rl.evals.cache import Cache, model_hash
 from rl.evals.runner import EvalResult, score
 from rl.evals.seedling import problems, rated_statements
 from tests.evals.toys import TOY, fenced
+from tests.probing.asking import ask
 
 
 @pytest.mark.parametrize(
@@ -127,12 +128,12 @@ def no_bar(name: str, total: int, unit: str) -> Iterator[Any]:
 def test_callable_inputs_fit_number_and_type() -> None:
     problem = next(p for p in problems() if p.signature.count(":") == 2 and "list[int]" in p.signature.split("->")[0])
     text = fenced(f"{problem.entry}([1, 2])\n{problem.entry}(['a'])\n{problem.entry}([1], 2)\nnonsense(")
-    figures = skills.tests_figures(OneAnswer(text), str, [problem], skills.SuitesConfig(), 0, lambda count: None)
+    figures = skills.tests_figures(OneAnswer(text), ask, [problem], skills.SuitesConfig(), 0, lambda count: None)
     assert (figures["tests_callable"], figures["tests_callable_of"]) == (0.25, 4)
 
 
 def test_card_has_every_figure(capsys: pytest.CaptureFixture[str]) -> None:
-    figures = skills.measure_skills(OneAnswer("Clarity: 9"), str, 0, no_bar, proposals=5, suites=3, ratings_per_problem=1)
+    figures = skills.measure_skills(OneAnswer("Clarity: 9"), ask, 0, no_bar, proposals=5, suites=3, ratings_per_problem=1)
     assert {name for name in skills.SKILL_FLOORS if name != "compile"} <= set(figures)
     assert figures["invent_parses"] == 0.0 and figures["invent_distinct"] is None and figures["rating_auroc"] == 0.5
     json.dumps(figures, allow_nan=False)

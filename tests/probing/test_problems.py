@@ -18,6 +18,7 @@ from probing.problems import (
 )
 from probing.records import Problem
 from probing.samplers.base import Completion
+from tests.probing.asking import ask
 
 GOOD = "### Title\n{title}\n### Problem\n{problem}\n### Signature\ndef f(xs: list[int]) -> int:\n### Example\nf([1]) == 1\n### End"
 CONFIG = ProblemsConfig(count=4, topics=("lists", "strings"))
@@ -72,7 +73,7 @@ def test_signatures_must_be_typed_and_plain(line):
 
 
 def test_proposals_go_over_the_topics_in_turn():
-    topics = [topic for topic, _ in propose(Scripted("a", "b", "c", "d"), lambda text: text, CONFIG, seed=0)]
+    topics = [topic for topic, _ in propose(Scripted("a", "b", "c", "d"), ask, CONFIG, seed=0)]
     assert topics == ["lists", "strings", "lists", "strings"]
 
 
@@ -113,7 +114,7 @@ def test_ratings_are_means_in_the_unit_interval(text, rating):
 
 def test_low_and_unread_ratings_are_dropped_for_different_reasons():
     funnel = Funnel()
-    kept = rate(Scripted("Clarity: 9", "Clarity: 1", "hm"), str, [problem("a"), problem("b"), problem("c")], CONFIG, 0, funnel)
+    kept = rate(Scripted("Clarity: 9", "Clarity: 1", "hm"), ask, [problem("a"), problem("b"), problem("c")], CONFIG, 0, funnel)
     assert [p.description for p in kept] == ["a"] and kept[0].rating == 1.0 and funnel.dropped == {"low rating": 1, "unrated": 1}
 
 
@@ -133,7 +134,7 @@ def test_an_interface_that_is_not_typed_python_with_a_docstring_is_none(text):
 
 def test_problems_without_an_interface_are_dropped():
     funnel = Funnel()
-    kept = write_interfaces(Scripted(INTERFACE, "sorry"), str, [problem(), problem()], CONFIG, 0, funnel)
+    kept = write_interfaces(Scripted(INTERFACE, "sorry"), ask, [problem(), problem()], CONFIG, 0, funnel)
     assert len(kept) == 1 and funnel.dropped == {"no interface": 1} and funnel.kept == 1
 
 

@@ -11,6 +11,7 @@ from probing.records import Problem
 from probing.samplers.base import Completion
 from probing.suites import callable_with, calls_of, extend, write_suites
 from probing.typed_values import fits, mutate
+from tests.probing.asking import ask
 
 SIGNATURE = "def f(xs: list[int], k: int) -> int:"
 
@@ -34,7 +35,7 @@ def suite(*texts, with_asserts=False, **config):
     problem = Problem("p", "t", "d", "f", SIGNATURE, "e", "lists")
     funnel = Funnel()
     settings = SuitesConfig(**{"samples": len(texts), "inputs": 4, "pool": 8, **config})
-    return write_suites(Scripted(*texts), str, [problem], settings, 0, funnel, with_asserts=with_asserts), funnel
+    return write_suites(Scripted(*texts), ask, [problem], settings, 0, funnel, with_asserts=with_asserts), funnel
 
 
 def test_literal_calls_are_read_and_other_lines_counted():

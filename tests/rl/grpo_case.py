@@ -42,7 +42,7 @@ class Likelihood:
 
     gate = 0.5
 
-    def evidence(self, prompts: Any, completions: Any) -> list[float]:
+    def evidence(self, prompts: Any, completions: Any, codes: Any) -> list[float]:
         return [c.token_ids[0] / 20 for c in completions]
 
     def probability(self, centred_evidence: np.ndarray) -> np.ndarray:
@@ -55,7 +55,7 @@ class RecordingScorer(RolloutScorer):
     def __init__(self, tasks: list[GrpoTask], anchor: str = "both", with_probe: bool = True) -> None:
         signal = ConsensusSignal(get_rule(ConsensusConfig(rule="soft", anchor=anchor)))
         mixed = MixedConfig(w_quality=0.5 if with_probe else 0.0)
-        super().__init__(tasks, LetterExecutor(), lambda text: text, signal, mixed, Likelihood() if with_probe else None)
+        super().__init__(tasks, LetterExecutor(), lambda text, *_: text, signal, mixed, Likelihood() if with_probe else None)
         self.rewards: list[list[float | None]] = []
 
     def score(self, *args: Any, **kwargs: Any) -> BatchScores:

@@ -26,6 +26,7 @@ from tests.rl.fakes import TableExecutor, completion, error, missing, value
 RIGHT, POPULAR, HALF = (value(1), value(2)), (value(5), value(6)), (value(1), value(6))
 TABLE = {"right": RIGHT, "popular": POPULAR, "half": HALF, "crash": (error(), error()), "lost": (missing(), missing())}
 BANK = OutcomeMatrix.from_executions([Execution(POPULAR), Execution(RIGHT)], weights=[5, 2])
+MIXED = MixedConfig(w_quality=0.0)
 TASK = GrpoTask("p", "prompt", "f", ("[1]", "[2]"), BANK)
 REFERENCES = {"p": Execution(RIGHT)}
 AUDIT = Audit(REFERENCES)
@@ -34,7 +35,7 @@ RULE = get_rule(ConsensusConfig(rule="soft", anchor="bank"))
 
 
 def score(signal: object, audit: Audit | None = None, texts: list[str] = TEXTS) -> BatchScores:
-    scorer = RolloutScorer([TASK], TableExecutor(TABLE), lambda t: t, signal, MixedConfig(w_quality=0.0), auditor=audit, max_missing=1.0)
+    scorer = RolloutScorer([TASK], TableExecutor(TABLE), lambda t, *_: t, signal, MIXED, auditor=audit, max_missing=1.0)
     return scorer.score(["p"] * len(texts), [completion(t) for t in texts], len(texts), step=0)
 
 
@@ -85,7 +86,7 @@ def test_oracle_needs_its_name() -> None:
 def test_a_group_s_own_majority_may_be_wrong_though_the_bank_is_right() -> None:
     bank = OutcomeMatrix.from_executions([Execution(RIGHT)], weights=[9])
     task = GrpoTask("p", "prompt", "f", ("[1]", "[2]"), bank)
-    scorer = RolloutScorer([task], TableExecutor(TABLE), lambda t: t, ConsensusSignal(RULE), MixedConfig(w_quality=0.0), auditor=AUDIT)
+    scorer = RolloutScorer([task], TableExecutor(TABLE), lambda t, *_: t, ConsensusSignal(RULE), MixedConfig(w_quality=0.0), auditor=AUDIT)
     metrics = scorer.score(["p"] * 4, [completion(t) for t in TEXTS], 4, step=0).metrics
     assert (metrics["audit/label_accuracy"], metrics["audit/majority_wrong"]) == (1.0, 1.0)
 

@@ -11,6 +11,7 @@ from rl.config import Config
 from rl.round_files import BankProgram, Verdict, read_bank, read_records, write_bank, write_records
 from rl.signals import ConsensusSignal
 from rl.training import kept_apart, make_tasks, margin_weights, training_split, without
+from tests.probing.asking import ask
 
 INPUTS = ("[1]", "[2]", "[3]")
 SUITE = TestSuite("p", INPUTS, ("model",) * 3)
@@ -162,7 +163,7 @@ def test_rules_that_compare_with_asserts_find_them_in_bank_and_rollouts(rule):
     assert verdict.inputs == (0, 1, 2)  # those with an assert come first
     problem = Problem("p", "t", "d", "f", "def f(x: int) -> int:", "", "topic")
     suite = TestSuite("p", INPUTS, ("model",) * 3, claims)
-    (task,) = make_tasks(lambda text: text, [problem], [suite], BANK, [verdict])
+    (task,) = make_tasks(ask, [problem], [suite], BANK, [verdict])
     signal = ConsensusSignal(get_rule(consensus))
     scores = signal.scores(task, [values("1", "4", "9"), values("1", "4", "0"), values("7", "6", "5")], "key")
     assert scores[0] == scores[1] > scores[2]

@@ -40,5 +40,5 @@ def test_without_a_problem_in_the_band_there_is_no_probe_and_it_says_why() -> No
     frozen, scores = fit_frozen_probe(None, None, {}, [], ProbeConfig(), seed=0)
     assert (frozen.gate, len(scores)) == (0.0, 0)
     assert "band" in frozen.probe.report.reason
-    assert frozen.evidence(["prompt"], [object()]) == [None]
+    assert frozen.evidence(["prompt"], [object()], [None]) == [None]
     assert np.isnan(frozen.probability(np.zeros(1))).all()

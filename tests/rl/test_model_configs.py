@@ -9,11 +9,13 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from probing.models import load_tokenizer, render_chat
+from probing.asking import Asker
+from probing.models import load_tokenizer
 from probing.problems import Funnel, propose, select_proposals
+from probing.prompt import Question
 from probing.records import Problem
 from probing.samplers.transformers import TransformersSampler
-from probing.solutions import sample_solutions, solve_prompt
+from probing.solutions import sample_solutions, solve_question
 from rl.checkpoints import load_policy
 from rl.config import Config, load_config
 from rl.costs import DEVICES
@@ -69,7 +71,7 @@ def test_a_config_is_built_and_trains(path: Path, tmp_path: Path) -> None:
     config = load_config(path)
     policy = save_tiny_qwen(tmp_path / "policy", shape_of(config))
     tokenizer = load_tokenizer(str(policy))
-    prompt = solve_prompt(lambda text: render_chat(tokenizer, text), PROBLEM)
+    prompt = solve_question(Asker.of(tokenizer), PROBLEM).text
     assert prompt.startswith("<|im_start|>user\n") and prompt.endswith("<|im_start|>assistant\n") and PROBLEM.description in prompt
     tasks = [GrpoTask(t.problem_id, prompt, t.entry, t.inputs, t.bank) for t in make_tasks()]
     small = {"steps": 1, "rollouts_per_step": 16, "group_size": 4, "max_new_tokens": 6, "micro_batch": min(config.grpo.micro_batch or 8, 8)}
@@ -84,16 +86,18 @@ def test_the_stages_ask_a_chat_model_through_its_own_template(tmp_path: Path) ->
     model, tokenizer = load_policy(save_tiny_qwen(tmp_path, shape_of(config)))
     sampler = TransformersSampler(model, tokenizer)
     seen: list[str] = []
+    asker = Asker.of(tokenizer)
 
-    def chat(text: str) -> str:
-        seen.append(render_chat(tokenizer, text))
-        return seen[-1]
+    def ask(skill: str, **fields: Any) -> Question:
+        question = asker(skill, **fields)
+        seen.append(question.text)
+        return question
 
     funnel = Funnel()
-    assert select_proposals(propose(sampler, chat, config.problems, 1), config.problems, "r01", funnel) == []  # noise is no problem
+    assert select_proposals(propose(sampler, ask, config.problems, 1), config.problems, "r01", funnel) == []  # noise is no problem
     assert funnel.proposed == 6
     solutions = config.solutions.model_copy(update={"max_new_tokens": 8})
-    assert len(list(sample_solutions(sampler, chat, [PROBLEM], solutions, 1))) == 2
+    assert len(list(sample_solutions(sampler, ask, [PROBLEM], solutions, 1))) == 2
     assert all(text.startswith("<|im_start|>user") for text in seen)
 
 

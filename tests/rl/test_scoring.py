@@ -44,7 +44,7 @@ class Probe:
         self.table, self.gate = table, gate
         self.asked: list[str] = []
 
-    def evidence(self, prompts: Sequence[str], completions: Sequence[Completion]) -> list[float | None]:
+    def evidence(self, prompts: Sequence[str], completions: Sequence[Completion], codes: Sequence[str | None]) -> list[float | None]:
         self.asked += [c.text for c in completions]
         return [self.table[c.text] for c in completions]
 
@@ -52,14 +52,14 @@ class Probe:
         return 0.5 + centred_evidence
 
 
-def extract(text: str) -> str | None:
+def read(text: str, entry: str, given: str) -> str | None:
     return None if text == "prose" else text
 
 
 def make(tasks: Sequence[GrpoTask], anchor: str = "bank", rule: str = "soft", **rest: object) -> RolloutScorer:
     signal = rest.pop("signal", None) or ConsensusSignal(get_rule(ConsensusConfig(rule=rule, anchor=anchor)))
     options = {"mixed": MixedConfig(), "max_missing": 1.0} | rest
-    return RolloutScorer(tasks, TableExecutor(TABLE), extract, signal, **options)
+    return RolloutScorer(tasks, TableExecutor(TABLE), read, signal, **options)
 
 
 def score(scorer: RolloutScorer, texts: Sequence[str], ids: Sequence[str] | None = None, group_size: int | None = None) -> BatchScores:
@@ -158,8 +158,8 @@ class Falling(Probe):
     def __init__(self) -> None:
         super().__init__({"good": 0.9, "bad": 0.1}, gate=0.8)
 
-    def evidence(self, prompts: Sequence[str], completions: Sequence[Completion]) -> list[float | None]:
-        answers = super().evidence(prompts, completions)
+    def evidence(self, prompts: Sequence[str], completions: Sequence[Completion], codes: Sequence[str | None]) -> list[float | None]:
+        answers = super().evidence(prompts, completions, codes)
         self.table = {"good": 0.1, "bad": 0.9}
         return answers
 
