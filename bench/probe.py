@@ -40,6 +40,7 @@ from rewards.sandbox import Sandbox, SandboxConfig
 from rewards.signatures import OutcomeMatrix
 from rl.console import stage
 from rl.monitor import clean
+from rl.round_files import read_rows
 from rl.run_folder import git_commit
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -82,7 +83,7 @@ def sample_pool(model_path: str, problems: int, n: int, most: int, seed: int) ->
     """Sample, execute, cluster and read the hidden states of `problems` x `n` answers."""
     keep_freed_memory()
     model, tokenizer = load_model(model_path)
-    rows = [json.loads(line) for line in (ROOT / "seedling" / "bench.jsonl").read_text().splitlines()[:problems]]
+    rows = read_rows(ROOT / "seedling" / "bench.jsonl")[:problems]
     prompts = [render_chat(tokenizer, render("solve", description=row["description"], interface=row["interface"])) for row in rows]
     with stage("solutions", len(prompts) * n, "samples") as advance:
         drawn = TransformersSampler(model, tokenizer).sample(prompts, n, SamplingParams(max_new_tokens=most), seed, advance)

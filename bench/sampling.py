@@ -29,6 +29,7 @@ from probing.models import end_token_ids, load_model, render_chat
 from probing.samplers.base import SamplingParams
 from probing.samplers.transformers import TransformersSampler
 from probing.templates import render
+from rl.round_files import read_rows
 from rl.run_folder import git_commit
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,7 +49,7 @@ def main() -> None:
     args = parser.parse_args()
     keep_freed_memory()
     model, tokenizer = load_model(args.model, args.device)
-    rows = [json.loads(line) for line in (ROOT / "seedling" / "bench.jsonl").read_text().splitlines()[: args.problems]]
+    rows = read_rows(ROOT / "seedling" / "bench.jsonl")[: args.problems]
     texts = [render_chat(tokenizer, render("solve", description=row["description"], interface=row["interface"])) for row in rows]
     result = compare(model, tokenizer, texts, args.samples, args.max_new_tokens, args.batches, args.turns)
     result |= {"command": shlex.join(["python", "-m", "bench.sampling", *sys.argv[1:]]), "commit": git_commit()}

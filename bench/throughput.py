@@ -26,6 +26,7 @@ from probing.samplers.base import SamplingParams
 from probing.samplers.transformers import TransformersSampler
 from probing.templates import render
 from rl.console import UserError, error_screen
+from rl.round_files import read_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -61,7 +62,7 @@ def measure(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, problems: int, samples: int, batch: int, micro_batch: int, most: int
 ) -> dict[str, Any]:
     """Rates after a warm-up each. Tokens are those of answers; prompts are computed once and not counted."""
-    rows = [json.loads(line) for line in (ROOT / "seedling" / "bench.jsonl").read_text().splitlines()[:problems]]
+    rows = read_rows(ROOT / "seedling" / "bench.jsonl")[:problems]
     texts = [render_chat(tokenizer, render("solve", description=row["description"], interface=row["interface"])) for row in rows]
     sampler = TransformersSampler(model, tokenizer, batch)
     params = SamplingParams(max_new_tokens=most)

@@ -29,7 +29,7 @@ def calls_of(text: str, entry: str) -> tuple[list[list[Any]], list[str], int]:
     calls: list[list[Any]] = []
     asserts: list[str] = []
     unread = 0
-    for line in code.splitlines():
+    for line in code.split("\n"):
         line = line.strip()
         if not line or line.startswith("#"):
             continue

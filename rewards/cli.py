@@ -21,91 +21,15 @@ from rich.table import Table
 
 from rewards.consensus import ConsensusConfig
 from rewards.inputs import InputsConfig
+from rewards.judge_files import JudgeInputError, read_asserts, read_candidates, read_inputs
 from rewards.judging import Verdict, judge
-from rewards.literals import parse_assert, parse_input
 from rewards.records import Outcome
 from rewards.sandbox import Sandbox, SandboxConfig, SandboxError
+from rewards.text import print_utf8
 
 EXIT_USER_ERROR = 2
 SHOWN_OUTCOMES = 3  # outcomes printed of each cluster's representative
-
-
-class JudgeInputError(ValueError):
-    """A file or option that cannot be used; says what, where, and what to do."""
-
-    def __init__(self, what: str, where: str, remedy: str) -> None:
-        super().__init__(what)
-        self.what, self.where, self.remedy = what, where, remedy
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise JudgeInputError("there is no such file", str(path), "give the path of an existing file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise JudgeInputError(f"the file cannot be read: {error}", str(path), "give a readable UTF-8 text file") from None
-
-
-def read_candidates(path: Path) -> tuple[list[str], list[float] | None]:
-    """Codes, and mean logprobs if every line has one. Raises JudgeInputError with the line's number."""
-    codes, logprobs = [], []
-    for number, line in enumerate(_read(path).splitlines(), 1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise JudgeInputError(f"not JSON: {error.msg}", where, 'one object a line: {"code": "def f(x): ..."}') from None
-        if not isinstance(row, dict) or not isinstance(row.get("code"), str):
-            raise JudgeInputError('no text under "code"', where, 'one object a line: {"code": "def f(x): ..."}')
-        codes.append(row["code"])
-        logprob = row.get("logprob")
-        if logprob is not None and (isinstance(logprob, bool) or not isinstance(logprob, int | float) or math.isnan(logprob)):
-            raise JudgeInputError(f'"logprob" must be a number, not {logprob!r}', where, "give nats per token, or leave it out")
-        if logprob is not None:
-            logprobs.append(float(logprob))
-    if not codes:
-        raise JudgeInputError("the file holds no candidates", str(path), 'one object a line: {"code": "def f(x): ..."}')
-    if logprobs and len(logprobs) != len(codes):
-        raise JudgeInputError(
-            f'only {len(logprobs)} of {len(codes)} candidates have a "logprob"', str(path), "give all of them one, or none"
-        )
-    return codes, logprobs or None
-
-
-def read_list(path: Path, what: str) -> list[Any]:
-    """A JSON list that is not empty."""
-    try:
-        rows = json.loads(_read(path))
-    except json.JSONDecodeError as error:
-        raise JudgeInputError(f"not JSON: {error.msg}", f"{path}, line {error.lineno}", f"a JSON list of {what}") from None
-    if not isinstance(rows, list) or not rows:
-        raise JudgeInputError(f"not a list of {what}" if rows else f"no {what} in it", str(path), f"a JSON list of {what}")
-    return rows
-
-
-def read_inputs(path: Path) -> list[str]:
-    """Inputs as Python literals, each a list of positional arguments."""
-    inputs = []
-    for number, row in enumerate(read_list(path, "inputs"), 1):
-        literal = parse_input(row if isinstance(row, str) else repr(row))
-        if literal is None:
-            raise JudgeInputError(
-                f"{json.dumps(row)[:80]} is no list of arguments", f"{path}, input {number}", "write [[1, 2], 3] for the call f([1, 2], 3)"
-            )
-        inputs.append(literal)
-    return inputs
-
-
-def read_asserts(path: Path, entry: str) -> tuple[list[str], list[Outcome | None]]:
-    """Inputs and expected outcomes of the asserts that can be read."""
-    found = [parse_assert(text, entry) if isinstance(text, str) else None for text in read_list(path, "asserts")]
-    readable = [pair for pair in found if pair is not None]
-    if not readable:
-        raise JudgeInputError(f"none of the asserts is about {entry}", str(path), f'write texts such as "assert {entry}(1) == 2"')
-    return [literal for literal, _ in readable], [outcome for _, outcome in readable]
+STDOUT = Path("-")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -123,7 +47,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--mutants", type=int, default=20, help="mutants of the winner that the inputs are measured with (default 20)")
     parser.add_argument("--seconds", type=float, default=1.0, help="seconds a call may take (default 1)")
     parser.add_argument("--show", type=int, default=10, help="clusters and candidates printed (default 10)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        nargs="?",
+        const=STDOUT,
+        metavar="OUT",
+        help="write everything as one JSON object to this file; with - (or nothing) to stdout, the tables then to stderr",
+    )
     return parser
 
 
@@ -228,6 +159,8 @@ def run(args: argparse.Namespace) -> int:
         raise JudgeInputError(
             f"the rule {args.rule} compares with asserts", "command line", "give --asserts FILE.json, or --rule hard or soft"
         )
+    if args.json not in (None, STDOUT):
+        _check_writable(args.json)
     codes, logprobs = read_candidates(args.file)
     inputs: list[str] = read_inputs(args.inputs)
     expected: list[Outcome | None] = [None] * len(inputs)
@@ -248,15 +181,28 @@ def run(args: argparse.Namespace) -> int:
             error=args.error,
         )
     report = as_json(verdict, inputs)
-    if args.json:
-        print(json.dumps(report, ensure_ascii=False, allow_nan=False))
-    else:
-        print_tables(report, verdict, args.show, Console(width=None if sys.stdout.isatty() else 140, highlight=False))
+    tables = sys.stderr if args.json == STDOUT else sys.stdout
+    print_tables(report, verdict, args.show, Console(file=tables, width=None if tables.isatty() else 140, highlight=False))
+    if args.json is not None:
+        text = json.dumps(report, ensure_ascii=False, allow_nan=False) + "\n"
+        if args.json == STDOUT:
+            sys.stdout.write(text)
+        else:
+            args.json.write_text(text, encoding="utf-8", errors="backslashreplace")
     return 0
+
+
+def _check_writable(path: Path) -> None:
+    """Prove before any work that the file can be written."""
+    try:
+        path.open("a", encoding="utf-8").close()
+    except OSError as error:
+        raise JudgeInputError(f"the file cannot be written: {error.strerror}", f"{path}, --json", "choose another file") from None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status, 2 for anything that the user has to put right."""
+    print_utf8()
     try:
         return run(_parser().parse_args(argv))
     except JudgeInputError as error:

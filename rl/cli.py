@@ -7,6 +7,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from rewards.text import print_utf8
 from rl.console import error_screen
 
 # name: module whose `main(argv) -> int` does the work, one line of help
@@ -36,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand on its own arguments; returns its exit status."""
+    print_utf8()
     words = list(sys.argv[1:] if argv is None else argv)
     command = parser().parse_args(words[:1]).command
     with error_screen():

@@ -59,13 +59,15 @@ def error_screen() -> Iterator[None]:
         fail(error)
 
 
-def make_console(quiet: bool = False) -> Console:
-    """The console for progress and tables: stdout, wide enough for a table when stdout is a file.
+def make_console(quiet: bool = False, stderr: bool = False) -> Console:
+    """The console for progress and tables: stdout (or stderr), wide enough for a table when that is a file.
 
     quiet: print nothing (ranks other than the first).
     """
-    console = Console(quiet=quiet)
-    return console if console.is_terminal else Console(quiet=quiet, width=max(console.width, LOG_WIDTH), no_color=True, highlight=False)
+    console = Console(quiet=quiet, stderr=stderr)
+    if console.is_terminal:
+        return console
+    return Console(quiet=quiet, stderr=stderr, width=max(console.width, LOG_WIDTH), no_color=True, highlight=False)
 
 
 def duration(seconds: float) -> str:

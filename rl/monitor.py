@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from rewards.text import json_lines
 from rl.config import Config
 from rl.run_folder import flatten
 from rl.trackers import STEP_GROUPS, Tracker, make_trackers
@@ -193,7 +194,7 @@ def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
     if not path.is_file():
         return
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for _, line in json_lines(path.read_text(encoding="utf-8")):
         try:
             row = json.loads(line)
         except json.JSONDecodeError:

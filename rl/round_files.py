@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from probing.records import Candidate, Problem, TestSuite
 from rewards.records import Execution, Kind, Outcome
+from rewards.text import json_lines
 from rl.stored import Stored
 
 BOUND_ERROR = 0.05  # total error that `Verdict.inputs_needed` is about
@@ -68,7 +69,8 @@ def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+    """The objects of a file of JSON lines."""
+    return [json.loads(line) for _, line in json_lines(path.read_text(encoding="utf-8"))]
 
 
 def write_records(path: Path, records: Iterable[Problem | TestSuite | Candidate | Verdict]) -> None:

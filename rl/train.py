@@ -12,12 +12,14 @@ from __future__ import annotations
 import sys
 
 from probing.memory import keep_freed_memory
+from rewards.text import print_utf8
 from rl.config import config_from_argv
 from rl.console import error_screen
 from rl.trackers import place_trackio
 
 
 def main(argv: list[str]) -> int:
+    print_utf8()
     keep_freed_memory()
     with error_screen():
         config = config_from_argv(argv)

@@ -74,7 +74,7 @@ def row(index: int, task: Task, rng: random.Random) -> dict[str, object]:
 @functools.cache
 def held_out() -> HeldOut:
     """Skeletons and behaviours of both files."""
-    lines = [line for path in (BENCH_PATH, DEV_PATH) for line in path.read_text().splitlines()]
+    lines = [line for path in (BENCH_PATH, DEV_PATH) for line in path.read_text(encoding="utf-8").strip().split("\n")]
     tasks = [parse(json.loads(line)["description"]) for line in lines]
     assert all(tasks), "a bench file holds a statement outside the grammar: rebuild it with python -m seedling.bench"
     return HeldOut(frozenset(t.skeleton for t in tasks if t), frozenset(behaviour(t) for t in tasks if t))

@@ -37,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Rebuild the statements on which ratings are measured.")
     parser.add_argument("--out", type=Path, default=RATINGS_PATH)
     arguments = parser.parse_args()
-    statements = [json.loads(line)["description"] for line in BENCH_PATH.read_text().splitlines()]
+    statements = [json.loads(line)["description"] for line in BENCH_PATH.read_text(encoding="utf-8").strip().split("\n")]
     made = rows(statements)
     arguments.out.write_text("".join(json.dumps(row) + "\n" for row in made))
     print(f"{len(made)} statements → {arguments.out}")

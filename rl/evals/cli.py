@@ -47,6 +47,7 @@ FIGURES = (
     ("tokens", "mean_length", False),
     ("missing", "missing", False),
 )
+STDOUT = Path("-")  # as --json OUT
 EVALPLUS = ("humaneval", "humaneval_plus", "mbpp", "mbpp_plus")
 COMPILE_CONFIG = EvalsConfig(samples=2, max_new_tokens=256)  # for the skills card where seedling-bench was not asked for
 
@@ -63,7 +64,12 @@ def _parser() -> argparse.ArgumentParser:
     top.add_argument("--limit", type=int, help="only the first so many tasks of each benchmark")
     top.add_argument("--seed", type=int, default=EvalsConfig().seed, help="sampling seed")
     top.add_argument("--batch_size", type=int, default=256, help="most sequences decoded at once (default 256)")
-    top.add_argument("--json", type=Path, metavar="OUT", help="write every figure, and each task's row, to this file")
+    top.add_argument(
+        "--json",
+        type=Path,
+        metavar="OUT",
+        help="write every figure, and each task's row, to this file; -: to stdout, and the tables to stderr",
+    )
     top.add_argument(
         "--skills",
         action=argparse.BooleanOptionalAction,
@@ -94,7 +100,7 @@ def main(argv: Sequence[str]) -> int:
     if args.export == "evalplus" and not all(normal_name(name) in EVALPLUS for name in names):
         raise UserError(f"evalplus knows only {', '.join(EVALPLUS)}", "--export", "use --export official for the others")
     path = resolve_model(args.model)
-    if args.json is not None:
+    if args.json not in (None, STDOUT):
         check_writable(args.json, "--json")
     if args.export:
         check_writable(args.export_dir / "samples", "--export_dir")
@@ -106,7 +112,7 @@ def main(argv: Sequence[str]) -> int:
         "config": config.model_dump(mode="json"),
         "versions": versions(),
     }
-    started, console = time.monotonic(), make_console()
+    started, console = time.monotonic(), make_console(stderr=args.json == STDOUT)
     benchmarks = {name: benchmark if args.export else scorable(benchmark) for name, benchmark in benchmarks.items()}
     for name, benchmark in benchmarks.items():
         if isinstance(benchmark, Unavailable):
@@ -136,8 +142,12 @@ def main(argv: Sequence[str]) -> int:
             for name, b in benchmarks.items()
         }
         record |= {"skills": skills, "seconds": round(time.monotonic() - started, 1)}
-        write_atomically(args.json, json.dumps(record, indent=1, default=clean) + "\n")
-        console.print(f"written to {args.json}", markup=False, soft_wrap=True)
+        text = json.dumps(record, indent=1, default=clean) + "\n"
+        if args.json == STDOUT:
+            sys.stdout.write(text)
+        else:
+            write_atomically(args.json, text)
+            console.print(f"written to {args.json}", markup=False, soft_wrap=True)
     return 0
 
 

@@ -22,6 +22,7 @@ import numpy as np
 
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import Sandbox
+from rewards.text import json_lines
 from rl.evals.answers import solution_of
 from rl.evals.base import Benchmark, EvalTask, Unavailable, find_data
 from rl.evals.mbpp_inputs import typed_inputs
@@ -207,7 +208,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     """Rows of a JSON lines file, gzipped or not."""
     data = path.read_bytes()
     text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
-    return [json.loads(line) for line in text.split("\n") if line.strip()]
+    return [json.loads(line) for _, line in json_lines(text)]
 
 
 def docstring(prompt: str) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-import json
 
 from probing.records import Problem
 from probing.templates import render
 from rl.evals.base import REPOSITORY, Benchmark, EvalTask, Unavailable, benchmark_texts
+from rl.round_files import read_rows
 
 __all__ = ["benchmark_texts", "load", "problems", "rated_statements"]
 
@@ -22,7 +22,7 @@ def load(name: str = "seedling", options: str = "", fetch: bool = False) -> Benc
     path = DEV_PATH if name == "seedling_dev" else BENCH_PATH
     if not path.is_file():
         return Unavailable(name, f"{path} is not there", "rebuild it with: python -m seedling.bench")
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    rows = read_rows(path)
     tasks = tuple(
         EvalTask(
             id=row["id"],
@@ -40,11 +40,11 @@ def load(name: str = "seedling", options: str = "", fetch: bool = False) -> Benc
 def problems() -> list[Problem]:
     """The bench's tasks as problems, for the skills of stages 3 and 4. Raises OSError when the file is not there."""
     fields = ("id", "title", "description", "entry", "signature", "topic", "interface")
-    rows = [json.loads(line) for line in BENCH_PATH.read_text(encoding="utf-8").splitlines()]
+    rows = read_rows(BENCH_PATH)
     return [Problem(**{name: row[name] for name in fields}, example="") for row in rows]
 
 
 def rated_statements() -> list[tuple[str, bool]]:
     """(statement, whether it is intact), for the skill of stage 2. Raises OSError when the file is not there."""
-    rows = [json.loads(line) for line in RATINGS_PATH.read_text(encoding="utf-8").splitlines()]
+    rows = read_rows(RATINGS_PATH)
     return [(row["statement"], row["intact"]) for row in rows]

@@ -1,0 +1,33 @@
+"""Text in and out that does not depend on the locale: JSON lines split on newlines alone, and UTF-8 on stdout and stderr."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterator
+
+BOM = "\ufeff"
+
+
+def json_lines(text: str) -> Iterator[tuple[int, str]]:
+    r"""(number from 1, line) of the lines that are not blank, without a byte order mark.
+
+    JSON allows U+2028, U+2029 and U+0085 raw inside a string, and `str.splitlines` would cut there.
+
+    >>> list(json_lines('\ufeff"a\u2028b"\r\n\n"c"'))
+    [(1, '"a\u2028b"\r'), (3, '"c"')]
+    """
+    for number, line in enumerate(text.removeprefix(BOM).split("\n"), 1):
+        if line.strip():
+            yield number, line
+
+
+def print_utf8() -> None:
+    """Make stdout and stderr of this process UTF-8, whatever the locale or PYTHONIOENCODING says.
+
+    What has no UTF-8 form (half a surrogate pair) is written as an escape, so that printing raises no UnicodeEncodeError. Streams that
+    something else has put in their place (a notebook's, say) are left alone.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
