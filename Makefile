@@ -29,7 +29,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.installed ## improve the bundled model (CONFIG=..., ARGS="--rounds 1")
-	$(BIN)/accelerate launch --config_file $(ACCELERATE_CONFIG) $(GPU_IDS) rl/train.py --config $(CONFIG) $(ARGS)
+	$(BIN)/accelerate launch --quiet --config_file $(ACCELERATE_CONFIG) $(GPU_IDS) rl/train.py --config $(CONFIG) $(ARGS)
 
 test: $(VENV)/.installed-dev ## lint, format check, type check, tests
 	$(BIN)/ruff check .
@@ -72,7 +72,7 @@ pretrain: $(VENV)/.installed ## rebuild the bundled model from nothing (under 3 
 	$(BIN)/python -m seedling.pretrain $(ARGS)
 
 run-vllm: $(VENV)/.installed-vllm ## the loop with vLLM as the sampler, on a GPU or a CPU (ARGS="--rounds 1")
-	$(BIN)/accelerate launch --config_file $(ACCELERATE_CONFIG) $(GPU_IDS) rl/train.py --config $(CONFIG) --run_dir runs/vllm --sampling.backend vllm $(ARGS)
+	$(BIN)/accelerate launch --quiet --config_file $(ACCELERATE_CONFIG) $(GPU_IDS) rl/train.py --config $(CONFIG) --run_dir runs/vllm --sampling.backend vllm $(ARGS)
 
 bench-scale: $(VENV)/.installed-dev ## how time and memory grow with problems, samples, inputs and ranks (bench/results/scale.json)
 	$(BIN)/python -m bench.scale $(ARGS)

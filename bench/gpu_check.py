@@ -39,7 +39,8 @@ class Step:
 
 def steps(out: Path) -> list[Step]:
     run, model = out / "run", out / "model"
-    launch = ("-m", "accelerate.commands.launch", "--config_file", "configs/accelerate/one_gpu.yaml", "--gpu_ids", one_gpu(), "rl/train.py")
+    launcher = ("-m", "accelerate.commands.launch", "--quiet", "--config_file", "configs/accelerate/one_gpu.yaml")
+    launch = (*launcher, "--gpu_ids", one_gpu(), "rl/train.py")
     trackers = () if is_there("wandb") else ("--tracking.report_to", "[]")
     return [
         Step("tests", "the tests marked gpu", ("pytest",), ("-m", "pytest", "-m", "gpu", "-rs", "tests/gpu")),

@@ -92,6 +92,7 @@ def run_once(setting: Mapping[str, int]) -> dict[str, Any]:
         launch = [
             "-m",
             "accelerate.commands.launch",
+            "--quiet",
             "--config_file",
             f"configs/accelerate/{'cpu' if setting['ranks'] == 1 else 'cpu2'}.yaml",
         ]

@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="ucoder",
         description="A label-free self-improvement loop for code language models.",
-        epilog="A run is started with: accelerate launch rl/train.py --config configs/seedling.yaml",
+        epilog="A run is started with: accelerate launch --quiet rl/train.py [--config FILE] (left out: configs/seedling.yaml)",
     )
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, (_, text) in COMMANDS.items():

@@ -28,7 +28,9 @@ from rl.console import UserError
 from rl.hub import hub_answers
 from rl.training_config import ChoiceConfig, GrpoConfig, GuardsConfig, SftConfig
 
-SEEDLING_WEIGHTS = Path(__file__).resolve().parents[1] / "seedling" / "weights"
+ROOT = Path(__file__).resolve().parents[1]
+SEEDLING_WEIGHTS = ROOT / "seedling" / "weights"
+BARE_CONFIG = ROOT / "configs" / "seedling.yaml"  # what a run reads that is given no --config: the laptop's
 WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
 
 
@@ -116,9 +118,12 @@ class Config(Section):
         return self
 
 
-def config_from_argv(argv: Sequence[str]) -> Config:
-    """`["--config", "FILE", "--rounds", "1"]` (or the FILE alone in front) as a Config; the rest are overrides."""
-    words, path = list(argv), None
+def config_from_argv(argv: Sequence[str], defaults: bool = False) -> Config:
+    """`["--config", "FILE", "--rounds", "1"]` (or the FILE alone in front) as a Config; the rest are overrides.
+
+    Without a FILE it is the laptop's config, or with `defaults` the built-in values of all keys.
+    """
+    words, path = list(argv), None if defaults else BARE_CONFIG
     if words and not words[0].startswith("--"):
         return load_config(words[0], words[1:])
     for i, word in enumerate(words):
@@ -132,6 +137,8 @@ def config_from_argv(argv: Sequence[str]) -> Config:
             path = Path(words[i + 1])
             del words[i : i + 2]
             break
+    if path == BARE_CONFIG and not BARE_CONFIG.is_file():
+        raise UserError("no config is given, and the laptop's, which is read then, is not installed", str(path), "give --config FILE")
     return load_config(path, words)
 
 

@@ -17,15 +17,17 @@ from rl.run_folder import config_text, flatten
 
 def main(argv: Sequence[str]) -> int:
     usage = "ucoder config [CONFIG] [--keys] [--KEY VALUE ...]"
-    epilog = "CONFIG is a YAML file (left out: the defaults); overrides look like --rounds 1 --grpo.learning_rate 1e-5"
+    epilog = (
+        "CONFIG is a YAML file (left out: configs/seedling.yaml, the laptop's run; with --keys: the defaults); overrides look like "
+        "--rounds 1 --grpo.learning_rate 1e-5"
+    )
     parser = argparse.ArgumentParser(usage=usage, description=__doc__, epilog=epilog, allow_abbrev=False)
     parser.add_argument("--keys", action="store_true", help="list every key with its value and meaning")
     args, rest = parser.parse_known_args(argv)
-    config = config_from_argv(rest)
     if args.keys:
-        list_keys(config)
+        list_keys(config_from_argv(rest, defaults=True))
     else:
-        sys.stdout.write(config_text(config))
+        sys.stdout.write(config_text(config_from_argv(rest)))
     return 0
 
 

@@ -45,7 +45,8 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[KeyPath, str]]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.y*ml")], 1, 0.5) if path.parent.is_dir() else []
-        remedy = f"did you mean {path.parent / near[0]}?" if near else "check the path, or give no --config to start from the defaults"
+        unlike = "check the path, or give no --config for the laptop's run, configs/seedling.yaml"
+        remedy = f"did you mean {path.parent / near[0]}?" if near else unlike
         raise UserError("the config file does not exist", str(path), remedy) from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"the config file cannot be read: {error}", str(path), "give a readable UTF-8 YAML file") from None

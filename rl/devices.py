@@ -39,7 +39,7 @@ def check_devices(config: Config) -> None:
         raise UserError(
             f"one process sees {torch.cuda.device_count()} GPUs, and would spread its training over them in a way that TRL refuses",
             "how the run is launched",
-            "for one GPU: accelerate launch --config_file configs/accelerate/one_gpu.yaml, or CUDA_VISIBLE_DEVICES=0; "
+            "for one GPU: accelerate launch --quiet --config_file configs/accelerate/one_gpu.yaml, or CUDA_VISIBLE_DEVICES=0; "
             "for all of them: --config_file configs/accelerate/zero2.yaml, or zero3.yaml from 4 B parameters",
         )
     if config.sampling.device.startswith("cuda") and not torch.cuda.is_available():

@@ -250,7 +250,7 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         usage="ucoder plan [CONFIG] [options] [--KEY VALUE ...]",
         description="What a config would cost, without running it.",
-        epilog="CONFIG is a YAML file (left out: the defaults); overrides look like --rounds 1 --grpo.learning_rate 1e-5",
+        epilog="CONFIG is a YAML file (left out: configs/seedling.yaml); overrides look like --rounds 1 --grpo.learning_rate 1e-5",
         allow_abbrev=False,
     )
     parser.add_argument("--gpu", "--device", dest="device", choices=sorted(DEVICES), help="kind of machine (default: what is found here)")

@@ -2,8 +2,9 @@
 
     problems → suites → candidates → executions → clusters → probe scores → rewards → update → eval → next round
 
-    accelerate launch rl/train.py --config configs/seedling.yaml [--rounds 1 --grpo.learning_rate 1e-5 ...]
+    accelerate launch --quiet rl/train.py --config configs/seedling.yaml [--rounds 1 --grpo.learning_rate 1e-5 ...]
 
+Without --config it reads configs/seedling.yaml, the laptop's run.
 Killed anywhere, the same command goes on at the first unfinished stage, to the same result.
 """
 

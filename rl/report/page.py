@@ -251,7 +251,7 @@ def _reliability(run: RunData, place: int) -> dict[str, Any]:
 
 def _command(run: RunData) -> str:
     config, folder = shlex.quote(str(run.folder / "config.yaml")), shlex.quote(f"{run.folder}-again")
-    return f"accelerate launch rl/train.py --config {config} --run_dir {folder}"
+    return f"accelerate launch --quiet rl/train.py --config {config} --run_dir {folder}"
 
 
 def _differences(mine: Row, theirs: Row) -> Sequence[tuple[str, str, str]]:

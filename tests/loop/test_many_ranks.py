@@ -32,7 +32,8 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def run(folder: Path, processes: int, config: str = "cpu2") -> None:
-    launcher = ["-m", "accelerate.commands.launch", "--config_file", f"configs/accelerate/{config}.yaml", "--main_process_port", "0"]
+    launcher = ["-m", "accelerate.commands.launch", "--quiet", "--config_file", f"configs/accelerate/{config}.yaml"]
+    launcher += ["--main_process_port", "0"]
     words = [sys.executable, *(launcher if processes > 1 else []), *command(folder)]
     done = subprocess.run(words, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr[-4000:]

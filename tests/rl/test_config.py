@@ -8,6 +8,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from rl import config
 from rl.config import Config, config_from_argv, load_config, resolve_model
 from rl.config_loader import known_keys, nearest
 from rl.console import UserError
@@ -56,6 +57,20 @@ def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:
     path.write_text("rounds: 7\ngrpo:\n  learning_rate: 2e-5\n")
     config = config_from_argv(["--grpo.steps", "9", f"--config={path}", "--rounds", "2"])
     assert (config.rounds, config.grpo.steps, config.grpo.learning_rate) == (2, 9, 2e-5)
+
+
+def test_without_a_config_the_laptops_is_read_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    laptop = load_config(ROOT / "configs" / "seedling.yaml")
+    monkeypatch.chdir(tmp_path)
+    assert config_from_argv([]) == laptop
+    assert config_from_argv(["--rounds", "7"]) == laptop.model_copy(update={"rounds": 7})
+
+
+def test_a_missing_config_of_the_laptops_is_an_error_not_built_in_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "seedling.yaml"
+    monkeypatch.setattr(config, "BARE_CONFIG", gone)
+    with pytest.raises(UserError, match="give --config FILE"):
+        config_from_argv([])
 
 
 def test_the_resolved_config_reads_back_equal(tmp_path: Path) -> None:
@@ -115,8 +130,8 @@ def test_all_mistakes_are_shown_at_once(tmp_path: Path) -> None:
         (["--seed", "1", "rounds=1"], "cannot read the argument 'rounds=1'"),
         (["--config"], "--config has no value"),
         (["--config", "no/such.yaml"], "does not exist"),
-        (["--rounds.x", "1"], "rounds: this key holds one value"),
-        (["--audit", "true"], "audit is true but oracle is null"),
+        (["--consolidation.x", "1"], "consolidation: this key holds one value"),
+        (["--oracle", "null"], "audit is true but oracle is null"),
     ],
 )
 def test_a_mistake_on_the_command_line_is_named(argv: list[str], what: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from rl import run_folder
-from rl.config import Config, load_config
+from rl.config import Config, config_from_argv, load_config
 from rl.console import UserError
 from rl.run_folder import open_run
 
@@ -38,6 +38,12 @@ def test_opening_saves_config_and_versions(tmp_path: Path, checkpoint: Path) -> 
 def test_the_same_config_reopens(tmp_path: Path, checkpoint: Path) -> None:
     config = config_for(tmp_path, checkpoint)
     assert open_run(config) == open_run(config)
+
+
+def test_a_run_without_a_config_goes_on_with_the_folder_of_make_run(tmp_path: Path, checkpoint: Path) -> None:
+    words = ["--model", str(checkpoint), "--run_dir", str(tmp_path / "run")]
+    made = open_run(config_from_argv(["--config", "configs/seedling.yaml", *words]))  # the Makefile's words, from the repository
+    assert open_run(config_from_argv(words)) == made
 
 
 def test_more_rounds_and_other_trackers_continue_a_run(tmp_path: Path, checkpoint: Path) -> None:

@@ -144,7 +144,7 @@ def test_ranks_sample_a_model_that_fsdp_has_sharded_each_for_as_long_as_it_likes
 
 def test_the_config_for_one_gpu_lets_a_process_see_one(tmp_path: Path) -> None:
     (tmp_path / "see.py").write_text("import os; print(os.environ['CUDA_VISIBLE_DEVICES'])")
-    words = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", "configs/accelerate/one_gpu.yaml"]
+    words = [sys.executable, "-m", "accelerate.commands.launch", "--quiet", "--config_file", "configs/accelerate/one_gpu.yaml"]
     for chosen, seen in ((), "0"), (("--gpu_ids", "3"), "3"):
         done = subprocess.run([*words, *chosen, str(tmp_path / "see.py")], cwd=ROOT, capture_output=True, text=True, check=True)
         assert done.stdout.split()[-1] == seen

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 def launch(policy: Path, out: Path, processes: int) -> list[dict]:
     """Each rank's record of the run."""
     out.mkdir()
-    launcher = ["-m", "accelerate.commands.launch", "--config_file", "configs/accelerate/cpu2.yaml", "--main_process_port", "0"]
+    launcher = ["-m", "accelerate.commands.launch", "--quiet", "--config_file", "configs/accelerate/cpu2.yaml", "--main_process_port", "0"]
     command = [sys.executable, *(launcher if processes > 1 else []), "tests/rl/grpo_case.py", str(policy), str(out)]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=400)
