@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from probing.records import short_hash
@@ -68,9 +69,7 @@ class SharedSampler:
                 self._own = self.open_sampler()
             return self._own.sample([prompts[i] for i in chosen], n, params, seed, count, [names[i] for i in chosen])
 
-        call = short_hash(
-            json.dumps([list(prompts), names, n, params.temperature, params.top_p, params.max_new_tokens, seed, self.part]), 16
-        )
+        call = short_hash(json.dumps([list(prompts), names, n, asdict(params), seed, self.part]), 16)
         shards = Shards(self.ranks, self.folder / f"samples-{call}", len(parts), draw, write_groups, read_groups, self.stride)
         shards.do_mine()
         if progress is not None and counted < len(prompts) * n:

@@ -24,7 +24,7 @@ class Completion:
     """
 
     text: str  # decoded, special tokens removed, cut before the first stop string
-    token_ids: tuple[int, ...]  # length L >= 1, as sampled, end token included
+    token_ids: tuple[int, ...]  # length L >= 1, as sampled, with the end token or the one that completed a stop string
     logprobs: tuple[float, ...]  # length L, nats under the untempered, untruncated policy
     finished: bool  # ended with an end token or a stop string, not by the length limit
 
@@ -36,7 +36,7 @@ class SamplingParams:
     temperature: float = 1.0  # >= 0
     top_p: float = 1.0  # in (0, 1]: nucleus of Holtzman et al. (2020); 1 keeps the whole vocabulary
     max_new_tokens: int = 256  # >= 1, end token included
-    stop: tuple[str, ...] = ()  # texts that end an answer; see `Completion.text`
+    stop: tuple[str, ...] = ()  # an answer ends with the token that completes one of these in its own text; the prompt does not count
 
     def __post_init__(self) -> None:
         if self.temperature < 0:
@@ -45,8 +45,22 @@ class SamplingParams:
             raise ValueError(f"top_p must lie in (0, 1], not {self.top_p}")
         if self.max_new_tokens < 1:
             raise ValueError(f"max_new_tokens must be at least 1, not {self.max_new_tokens}")
-        if not all(self.stop):
-            raise ValueError("an empty stop string would end every answer at once")
+        if not isinstance(self.stop, tuple) or not all(isinstance(text, str) and text for text in self.stop):
+            raise ValueError(f"stop must be a tuple of strings that are not empty, not {self.stop!r}")
+
+
+def first_stop(text: str, stops: Sequence[str]) -> int | None:
+    """Where the first of the stop strings begins in a text; None where it holds none.
+
+    >>> first_stop("x = 1\\n```\\nThis", ("This", "\\n```"))
+    5
+    """
+    return min((place for place in map(text.find, stops) if place >= 0), default=None)
+
+
+def cut_at_stop(text: str, stops: Sequence[str]) -> str:
+    """The text before its first stop string; all of it where it holds none."""
+    return text[: first_stop(text, stops)]
 
 
 class Sampler(Protocol):

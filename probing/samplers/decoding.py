@@ -17,11 +17,12 @@ from probing.samplers.base import SamplerError, SamplingParams
 from probing.samplers.choice import choose_tokens
 from probing.samplers.prefix_cache import ATTENTION, PrefixCache
 from probing.samplers.randomness import U64, uniforms
+from probing.samplers.stops import START, StopWatch
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-Drawn = tuple[tuple[int, ...], tuple[float, ...], bool]  # token ids, logprobs in nats, ended with an end token
+Drawn = tuple[tuple[int, ...], tuple[float, ...], bool]  # token ids, logprobs in nats, ended by itself
 
 PREFILL_TOKENS = 8192  # most prompt tokens, padding included, in one prefill
 REFILL_SHARE = 16  # rows are let in once a sixteenth of the batch is free: fewer and larger prefills
@@ -39,10 +40,12 @@ class Decoding:
         end_ids: frozenset[int],
         rows: int,
         progress: Callable[[int], None] | None,
+        watch: StopWatch | None = None,
     ) -> None:
         self.model, self.prompts, self.params, self.progress = model, prompts, params, progress
         self.keys_Nn, self.n = keys_Nn, keys_Nn.shape[1]
         self.end_ids = np.array(sorted(end_ids), dtype=np.int64)
+        self.watch = watch
         self.device, self.dtype = model.device, model.dtype
         lengths = np.array([len(ids) for ids in prompts])
         self.queue = np.argsort(-lengths, kind="stable")  # neighbours of like length waste least; the longest first, so memory peaks early
@@ -53,7 +56,8 @@ class Decoding:
         self.slots: list[int] = []  # prompt in each live slot of the cache
         self.cache = PrefixCache(rows, params.max_new_tokens, int(lengths.max()))
         self.rows, self.live = rows, 0
-        self.prompt_B, self.sample_B, self.slot_B, self.count_B = (np.zeros(rows, dtype=np.int64) for _ in range(4))
+        self.prompt_B, self.sample_B, self.slot_B, self.count_B, self.state_B = (np.zeros(rows, dtype=np.int64) for _ in range(5))
+        self.stopped_B = np.zeros(rows, dtype=np.bool_)
         self.key_B = np.zeros(rows, dtype=np.uint64)
         self.token_BT = np.zeros((rows, params.max_new_tokens), dtype=np.int64)
         self.logprob_BT = np.zeros((rows, params.max_new_tokens), dtype=np.float32)
@@ -84,6 +88,8 @@ class Decoding:
         self.key_B[new] = self.keys_Nn[self.prompt_B[new], self.sample_B[new]]
         self.slot_B[new] = [self.slots.index(prompt) for prompt in self.prompt_B[new]]
         self.count_B[new] = 0
+        self.state_B[new] = START
+        self.stopped_B[new] = False
         self.queued += k
         self.live += k
         self._draw(torch.stack([self.first_logits[prompt] for prompt in self.prompt_B[new].tolist()]), new)
@@ -138,15 +144,20 @@ class Decoding:
         both_2B = torch.stack([token_B.double(), logprob_B.double()]).cpu().numpy()  # one transfer
         if not np.isfinite(both_2B[1]).all():
             raise SamplerError("the model's logits are not finite; its weights may have diverged")
+        tokens_B = both_2B[0].astype(np.int64)
         at = np.arange(rows.start, rows.stop), self.count_B[rows]
-        self.token_BT[at] = both_2B[0].astype(np.int64)
+        self.token_BT[at] = tokens_B
         self.logprob_BT[at] = both_2B[1]
         self.count_B[rows] += 1
+        if self.watch is not None:
+            self.state_B[rows], hit_B = self.watch.step(self.state_B[rows], tokens_B)
+            for row in (rows.start + np.flatnonzero(hit_B)).tolist():
+                self.stopped_B[row] = self.watch.confirm(self.token_BT[row, : self.count_B[row]].tolist())
 
     def _retire(self) -> None:
         """Hand over the rows that have ended, and pack the rest (and the prompts still in use) to the front."""
         last_B = self.token_BT[np.arange(self.live), self.count_B[: self.live] - 1]
-        ended_B = np.isin(last_B, self.end_ids)
+        ended_B = np.isin(last_B, self.end_ids) | self.stopped_B[: self.live]
         over_B = ended_B | (self.count_B[: self.live] == self.params.max_new_tokens)
         if not over_B.any():
             return
@@ -159,7 +170,8 @@ class Decoding:
         holes, movers = np.flatnonzero(over_B[:kept]), kept + np.flatnonzero(~over_B[kept:])
         if len(holes):
             self.cache.move_rows(movers, holes, int(self.count_B[movers].max()))
-            for store in (self.prompt_B, self.sample_B, self.slot_B, self.count_B, self.key_B, self.token_BT, self.logprob_BT):
+            places = (self.prompt_B, self.sample_B, self.slot_B, self.count_B, self.key_B, self.state_B, self.stopped_B)
+            for store in (*places, self.token_BT, self.logprob_BT):
                 store[holes] = store[movers]
         if self.progress is not None:
             self.progress(self.live - kept)

@@ -23,9 +23,10 @@ from http.client import HTTPException
 from typing import Any
 
 from probing.models import end_token_ids, load_model, load_tokenizer
-from probing.samplers.base import Completion, SamplerError, SamplingParams
+from probing.samplers.base import Completion, SamplerError, SamplingParams, cut_at_stop
 from probing.samplers.config import SamplingConfig
 from probing.samplers.parity import check_parity, greedy_trace
+from probing.samplers.stops import decoded
 from probing.samplers.vllm import check_lengths, request_seeds
 
 log = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ class HttpSampler:
 
         def ask(ids: Sequence[int], its_seed: int) -> list[Completion]:
             answer = self._persist("completions", self._request(ids, draws, params, its_seed % 2**31))
-            group = [self._completion(choice) for choice in sorted(answer.get("choices", []), key=lambda c: c.get("index", 0))]
+            group = [self._completion(choice, params.stop) for choice in sorted(answer.get("choices", []), key=lambda c: c.get("index", 0))]
             if len(group) != draws:
                 raise SamplerError(f"the server at {self.http.url} gave {len(group)} answers where {draws} were asked for")
             return group * (n // draws)
@@ -112,14 +113,20 @@ class HttpSampler:
             "seed": seed,
             "logprobs": 1,
         }
+        if params.stop:
+            asked["stop"] = list(params.stop)
         if not self.http.retokenise:  # then it is vLLM; other servers may refuse fields that they do not know
             asked |= {"return_token_ids": True, **PLAIN_SAMPLING}
             if self.ends:
                 asked |= {"stop_token_ids": self.ends}
         return asked
 
-    def _completion(self, choice: dict[str, Any]) -> Completion:
-        """One answer. A server that returns no token ids is used only where the config says how."""
+    def _completion(self, choice: dict[str, Any], stop: Sequence[str]) -> Completion:
+        """One answer. A server that returns no token ids is used only where the config says how.
+
+        Its text comes cut before a stop string already, and does not tell which of the two ended it: an answer that stopped gets no end
+        token where there were stop strings, unless it has no other token.
+        """
         logprobs = (choice.get("logprobs") or {}).get("token_logprobs")
         if not logprobs:
             raise SamplerError(f"the server at {self.http.url} gives no logprobs of the tokens it samples; the method needs them")
@@ -132,15 +139,14 @@ class HttpSampler:
                     "or set sampling.http.retokenise: true and sampling.http.parity_prompts: 0"
                 )
             ids = self.tokenizer(choice["text"], add_special_tokens=False)["input_ids"]
-            if finished and self.tokenizer.eos_token_id is not None:
+            if finished and self.tokenizer.eos_token_id is not None and not (stop and ids):
                 ids = [*ids, self.tokenizer.eos_token_id]
             if not ids:
                 raise SamplerError(f"the server at {self.http.url} gave an answer without a token")
             logprobs = [sum(logprobs) / len(ids)] * len(ids)
         if len(ids) != len(logprobs):
             raise SamplerError(f"the server at {self.http.url} gave {len(ids)} tokens with {len(logprobs)} logprobs")
-        text = self.tokenizer.decode(ids, skip_special_tokens=True)
-        assert isinstance(text, str)
+        text = cut_at_stop(decoded(self.tokenizer, ids), stop)
         return Completion(text, tuple(int(i) for i in ids), tuple(float(p) for p in logprobs), finished)
 
     def _wait_for_checkpoint(self) -> int | None:

@@ -15,9 +15,10 @@ import numpy as np
 import torch
 
 from probing.models import end_token_ids
-from probing.samplers.base import Completion, SamplerError, SamplingParams
+from probing.samplers.base import Completion, SamplerError, SamplingParams, cut_at_stop
 from probing.samplers.decoding import Decoding, Drawn, evaluation_mode
 from probing.samplers.randomness import row_keys
+from probing.samplers.stops import StopWatch
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -46,7 +47,7 @@ class TransformersSampler:
         prompt_ids = self.tokenizer(list(prompts), add_special_tokens=False)["input_ids"] if prompts else []
         drawn = self.sample_ids(prompt_ids, n, params, seed, progress, indices)
         texts = iter(self.tokenizer.batch_decode([list(ids) for rows in drawn for ids, _, _ in rows], skip_special_tokens=True))
-        return [[Completion(next(texts), ids, logprobs, finished) for ids, logprobs, finished in rows] for rows in drawn]
+        return [[Completion(cut_at_stop(next(texts), params.stop), *row) for row in rows] for rows in drawn]
 
     def sample_ids(
         self,
@@ -76,8 +77,10 @@ class TransformersSampler:
         prompts_Nn, samples_Nn = np.broadcast_arrays(names_N[:, None], np.arange(n)[None])
         keys_Nn = row_keys(seed, prompts_Nn, samples_Nn)
         rows = min(self.batch_size, len(prompts) * n)
+        ends = end_token_ids(self.model, self.tokenizer)
+        watch = StopWatch(params.stop, self.tokenizer) if params.stop else None
         with torch.no_grad(), evaluation_mode(self.model):
-            return Decoding(self.model, prompts, keys_Nn, params, end_token_ids(self.model, self.tokenizer), rows, progress).run()
+            return Decoding(self.model, prompts, keys_Nn, params, ends, rows, progress, watch).run()
 
     def close(self) -> None:
         """Let go of the model."""

@@ -25,9 +25,10 @@ import torch
 
 from probing.memory import free_device_memory
 from probing.models import load_tokenizer
-from probing.samplers.base import Completion, SamplerError, SamplingParams
+from probing.samplers.base import Completion, SamplerError, SamplingParams, cut_at_stop
 from probing.samplers.config import SamplingConfig
 from probing.samplers.randomness import row_keys
+from probing.samplers.stops import decoded
 
 POLL_SECONDS = 0.5
 CLOSE_SECONDS = 10.0
@@ -86,11 +87,12 @@ class VllmSampler:
             "temperature": params.temperature,
             "top_p": params.top_p,
             "max_tokens": params.max_new_tokens,
+            "stop": params.stop,
         }
         drawn = self._ask(request, self.config.vllm.answer_seconds, "answered")
         completions = []
         for rows in drawn:
-            texts = self.tokenizer.batch_decode([ids for ids, _, _ in rows], skip_special_tokens=True)
+            texts = [cut_at_stop(decoded(self.tokenizer, ids), params.stop) for ids, _, _ in rows]
             group = [Completion(text, tuple(ids), tuple(logp), ended) for text, (ids, logp, ended) in zip(texts, rows, strict=True)]
             completions.append(group * (n // draws))
         if progress is not None:

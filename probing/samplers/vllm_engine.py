@@ -25,7 +25,7 @@ from probing.samplers.parity import check_parity, greedy_trace
 
 PR_SET_PDEATHSIG = 1
 CPU_BATCHED_TOKENS = 4096  # most tokens in one step on a CPU (vLLM's own default there)
-Rows = list[tuple[list[int], list[float], bool]]  # token ids, logprobs in nats, ended with an end token
+Rows = list[tuple[list[int], list[float], bool]]  # token ids, logprobs in nats, ended by itself
 
 
 class Engine:
@@ -50,7 +50,14 @@ class Engine:
             self.llm = _start(config, path, self.trace.dtype, self.limit, on_gpu)
 
     def draw(
-        self, prompts: Sequence[Sequence[int]], seeds: Sequence[int], n: int, temperature: float, top_p: float, max_tokens: int
+        self,
+        prompts: Sequence[Sequence[int]],
+        seeds: Sequence[int],
+        n: int,
+        temperature: float,
+        top_p: float,
+        max_tokens: int,
+        stop: Sequence[str] = (),
     ) -> list[Rows]:
         """n samples of each prompt."""
         from vllm import SamplingParams as VllmParams
@@ -65,7 +72,8 @@ class Engine:
                 seed=seed,
                 logprobs=0,  # of the sampled token alone
                 stop_token_ids=self.ends,
-                detokenize=False,
+                stop=list(stop),
+                detokenize=bool(stop),
             )
             for seed in seeds
         ]
@@ -76,12 +84,12 @@ class Engine:
     def _row(self, output: Any) -> tuple[list[int], list[float], bool]:
         ids = [int(token) for token in output.token_ids]
         logprobs = [float(place[token].logprob) for token, place in zip(ids, output.logprobs, strict=True)]
-        return ids, logprobs, ids[-1] in self.ends
+        return ids, logprobs, output.finish_reason == "stop"
 
     def sample(self, prompts: Sequence[str], n: int, params: SamplingParams, seed: int, *_: Any) -> list[list[Completion]]:
         """As much of a `Sampler` as the parity check needs."""
         ids = self.tokenizer(list(prompts), add_special_tokens=False)["input_ids"]
-        drawn = self.draw(ids, [seed] * len(ids), n, params.temperature, params.top_p, params.max_new_tokens)
+        drawn = self.draw(ids, [seed] * len(ids), n, params.temperature, params.top_p, params.max_new_tokens, params.stop)
         return [[Completion("", tuple(ids), tuple(logprobs), ended) for ids, logprobs, ended in rows] for rows in drawn]
 
     def close(self) -> None:

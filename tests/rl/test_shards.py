@@ -139,6 +139,8 @@ def test_another_question_is_another_call(tmp_path: Path) -> None:
     first, again, other = (sampler.sample(["a"], 2, SamplingParams(), seed) for seed in (1, 1, 2))
     assert first == again != other
     assert len(list(tmp_path.glob("samples-*"))) == 2
+    sampler.sample(["a"], 2, SamplingParams(stop=("\n",)), 1)
+    assert len(list(tmp_path.glob("samples-*"))) == 3
 
 
 numbers = st.floats(allow_nan=False, width=64)

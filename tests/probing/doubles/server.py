@@ -107,18 +107,21 @@ class Server:
         ends = body.get("stop_token_ids", [END])
         self.bodies.append(body)
         rest = {name: (self.generation_config | body).get(name, plain) for name, plain in PLAIN.items()}  # absent: as the checkpoint says
-        params = SamplingParams(body["n"], body["temperature"], body["top_p"], body["max_tokens"], body["seed"], 0, ends, False, **rest)
+        stops = body.get("stop", [])
+        given = body["n"], body["temperature"], body["top_p"], body["max_tokens"], body["seed"], 0, ends, True
+        params = SamplingParams(*given, stop=stops, **rest)
         with self._lock:
             [request] = self.llm.generate([{"prompt_token_ids": body["prompt"]}], [params], use_tqdm=False)
         choices = []
         for output in reversed(request.outputs):  # order is not promised
             ids = output.token_ids
             logprobs = [place[token].logprob for token, place in zip(ids, output.logprobs, strict=True)]
+            text = self.tokenizer.decode(ids, skip_special_tokens=True)
             choice = {
                 "index": output.index,
-                "text": self.tokenizer.decode(ids, skip_special_tokens=True),
+                "text": text[: min([text.find(stop) for stop in stops if stop in text], default=None)],
                 "logprobs": {"token_logprobs": logprobs},
-                "finish_reason": "stop" if ids[-1] in ends else "length",
+                "finish_reason": output.finish_reason,
             }
             choices.append(choice | ({"token_ids": ids} if self.token_ids and body.get("return_token_ids") else {}))
         return {"choices": choices}

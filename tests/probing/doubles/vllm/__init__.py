@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 FAULT = os.environ.get("UCODER_TEST_VLLM", "")
 
@@ -32,6 +32,10 @@ class SamplingParams:
     top_k: int = -1
     repetition_penalty: float = 1.0
     min_p: float = 0.0
+    stop: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        assert self.detokenize or not self.stop, "stop strings are only supported when detokenize is True"  # so the real one says
 
 
 @dataclass
@@ -44,6 +48,7 @@ class Output:
     index: int
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[dict[int, Logprob]] = field(default_factory=list)
+    finish_reason: str = "length"
 
 
 @dataclass
@@ -58,6 +63,7 @@ class LLM:
         if FAULT == "broken":
             raise RuntimeError("no memory for the keys and values")
         self.model = AutoModelForCausalLM.from_pretrained(model).eval()
+        self.tokenizer = AutoTokenizer.from_pretrained(model)
         if FAULT == "stale":
             with torch.no_grad():
                 for weight in self.model.parameters():
@@ -96,6 +102,8 @@ class LLM:
                 token = int(torch.multinomial(torch.softmax(logits / params.temperature, -1), 1, generator=generator))
             output.token_ids.append(token)
             output.logprobs.append({token: Logprob(float(plain[token]))})
-            if token in params.stop_token_ids:
+            text = self.tokenizer.decode(output.token_ids, skip_special_tokens=True)
+            if token in params.stop_token_ids or any(stop in text for stop in params.stop):
+                output.finish_reason = "stop"
                 break
         return output
