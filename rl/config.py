@@ -38,6 +38,13 @@ class EvalsConfig(Section):
     """What is measured after every round (and once before the first)."""
 
     benchmarks: tuple[str, ...] = Field(("seedling",), description="benchmarks run after every round")
+    prompt: Literal["evalplus", "qwen", "plain"] = Field(
+        "evalplus",
+        description="how HumanEval and MBPP are asked: as evalplus or Qwen's harness does, or plainly; others have their own prompts",
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "float32", description="precision of the evaluated weights, whatever sampling.dtype is; auto: bfloat16 where the hardware has it"
+    )
     samples: int = Field(16, ge=1, description="completions sampled for each task; pass@k needs k <= samples")
     temperature: float = Field(1.0, ge=0, description="sampling temperature; 0 is greedy")
     top_p: float = Field(1.0, gt=0, le=1, description="nucleus mass")
@@ -45,6 +52,11 @@ class EvalsConfig(Section):
     limit: int | None = Field(None, ge=1, description="tasks taken from each benchmark; null: all")
     seed: int = Field(1234, description="sampling seed of every evaluation, the same in all rounds so that they can be compared")
     bootstrap: int = Field(2000, ge=100, description="resamples of the tasks behind each 95 % interval")
+
+    @property
+    def draws(self) -> int:
+        """Completions that are sampled for each task: one where decoding is greedy, since all would be the same."""
+        return 1 if self.temperature == 0 else self.samples
 
 
 class TrackingConfig(Section):

@@ -16,6 +16,7 @@ from probing.models import load_model, load_tokenizer
 from rl.choice import checkpoint_of, choose_checkpoint, held_out_of, point_to_best, started_from
 from rl.console import print_summary
 from rl.evals.base import Unavailable, load_benchmark
+from rl.evals.engine import sampling_of
 from rl.evals.external import scorable
 from rl.evals.passk import bootstrap_interval
 from rl.evals.runner import ask, score
@@ -49,15 +50,15 @@ def evaluate_policy(run: Run, index: int, policy: str) -> dict[str, Any]:
     folder = run.round_folder(index)
 
     def compute() -> dict[str, Any]:
-        sampling, tokenizer = run.config.sampling, load_tokenizer(policy)
-        sampler = shared_sampler(run, folder, policy, lambda: load_model(policy, sampling.device, sampling.dtype))
+        sampling, tokenizer = sampling_of(run.config.evals, run.config.sampling), load_tokenizer(policy)
+        sampler = shared_sampler(run, folder, policy, lambda: load_model(policy, sampling.device, sampling.dtype), sampling)
         benchmarks: dict[str, Any] = {}
         for name in run.config.evals.benchmarks:
             benchmark = scorable(load_benchmark(name, run.config.evals.limit))
             if isinstance(benchmark, Unavailable):
                 benchmarks[name] = {"unavailable": benchmark.reason}
                 continue
-            total = len(benchmark.tasks) * run.config.evals.samples
+            total = len(benchmark.tasks) * run.config.evals.draws
             with run.bar(index, f"eval {name}", total, "samples") as advance:
                 answers = ask(sampler, tokenizer, benchmark, run.config.evals, advance)
             if run.main:

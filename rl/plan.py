@@ -139,7 +139,7 @@ def make_plan(
             hours += reading_hours(rollouts, length)  # by the probe's frozen copy
         stages.append(stage("grpo", rollouts, g.max_new_tokens, rollouts * shares.distinct * inputs, hours))
     tasks = sum(min(TASKS.get(b, TASKS_UNKNOWN), config.evals.limit or TASKS_UNKNOWN * 10) for b in config.evals.benchmarks)
-    stages.append(stage("eval", tasks * config.evals.samples, config.evals.max_new_tokens, tasks * config.evals.samples * 32))
+    stages.append(stage("eval", tasks * config.evals.draws, config.evals.max_new_tokens, tasks * config.evals.draws * 32))
     outcomes = kept * s.samples * shares.distinct * config.suites.pool
     disk = config.rounds * (size.weight_bytes * (1 if g.weights_dtype == "bfloat16" else 2) + bank_tokens * BYTES_PER_TOKEN)
     disk += config.rounds * outcomes * BYTES_PER_OUTCOME

@@ -24,6 +24,7 @@ from probing.hidden_states import HiddenStates, StateFeatures
 from probing.models import load_model, load_tokenizer
 from probing.problems import Funnel, lexical_entropy, proposals_asked, propose, rate, select_proposals, topic_shares, write_interfaces
 from probing.records import Candidate, Problem, TestSuite
+from probing.samplers.config import SamplingConfig
 from probing.samplers.factory import open_sampler
 from probing.solutions import sample_solutions, solve_question
 from probing.suites import write_suites
@@ -316,9 +317,14 @@ def asker_of(config: Config, tokenizer: PreTrainedTokenizerBase) -> Asker:
     return Asker.of(tokenizer, config.prompts)
 
 
-def shared_sampler(run: Run, folder: Path, policy: str, load: Callable[[], tuple[Any, Any]]) -> SharedSampler:
-    """The sampler of a checkpoint over all ranks, with its parts in `folder`. load: model and tokenizer, where they are at hand."""
-    config = run.config.sampling
+def shared_sampler(
+    run: Run, folder: Path, policy: str, load: Callable[[], tuple[Any, Any]], sampling: SamplingConfig | None = None
+) -> SharedSampler:
+    """The sampler of a checkpoint over all ranks, with its parts in `folder`.
+
+    load: model and tokenizer, where they are at hand. sampling: settings other than the run's.
+    """
+    config = sampling or run.config.sampling
     return SharedSampler(lambda: open_sampler(config, policy, load), run.ranks, folder / "parts", config.part, config.stride)
 
 

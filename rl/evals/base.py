@@ -19,10 +19,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from probing.prompt import Prompt
 from probing.reading import read_program
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import Sandbox
 from rl.console import UserError
+from rl.evals.prompts import CodePrompt
 from rl.hub import hub_answers
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -54,7 +56,7 @@ class EvalTask:
     """
 
     id: str
-    prompt: str  # the user's turn, before the chat template
+    prompt: str | Prompt | CodePrompt  # before the chat template; a text is the user's turn
     entry: str  # name of the function that is called
     inputs: tuple[str, ...]  # each a Python literal: the list of positional arguments
     reference: str  # a program whose outcomes on the inputs are the expected ones

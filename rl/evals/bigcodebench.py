@@ -10,8 +10,9 @@ import functools
 from typing import Any
 
 from rl.evals.base import Benchmark, Unavailable, find_data, hub_rows
-from rl.evals.evalplus import INSTRUCTION, read_rows
+from rl.evals.evalplus import read_rows
 from rl.evals.external import BigCodeBenchmark, ExternalTask
+from rl.evals.prompts import INSTRUCTION
 
 HUB = {"full": "bigcode/bigcodebench", "hard": "bigcode/bigcodebench-hard"}
 FILES = {"full": "BigCodeBench.jsonl", "hard": "BigCodeBench-Hard.jsonl"}

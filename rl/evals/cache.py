@@ -53,13 +53,14 @@ def scoring_hash() -> str:
 class Cache:
     """Results of one model. A file that cannot be read counts as absent and is written again."""
 
-    def __init__(self, folder: Path, model: str) -> None:
-        self.folder = folder.expanduser() / model[:16]
+    def __init__(self, folder: Path, model: str, backend: str = "transformers") -> None:
+        self.folder, self.backend = folder.expanduser() / model[:16], backend
 
     def _path(self, benchmark: Benchmark, config: EvalsConfig) -> Path:
         found = {name: importlib.metadata.version(name) for name in LIBRARIES}
         settings = json.dumps(
-            [benchmark.digest(), config.model_dump(mode="json", exclude={"benchmarks"}), found, scoring_hash()], sort_keys=True
+            [benchmark.digest(), config.model_dump(mode="json", exclude={"benchmarks"}), found, scoring_hash(), self.backend],
+            sort_keys=True,
         )
         return self.folder / f"{benchmark.name}-{hashlib.sha256(settings.encode()).hexdigest()[:16]}.json"
 

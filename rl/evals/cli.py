@@ -1,7 +1,8 @@
 """`ucoder eval`: measure a model on benchmarks.
 
     ucoder eval --model seedling --benchmarks seedling --samples 16 --json eval.json
-    ucoder eval --model Qwen/Qwen2.5-Coder-7B --benchmarks humaneval_plus,mbpp_plus --temperature 0
+    ucoder eval --model Qwen/Qwen2.5-Coder-7B-Instruct --benchmarks humaneval_plus,mbpp_plus --temperature 0
+    ucoder eval --model Qwen/Qwen2.5-Coder-7B-Instruct --benchmarks humaneval_plus --url http://localhost:8000/v1
 
 The JSON holds every figure with what is needed to repeat it: model hash, data hash, versions, seed and command.
 """
@@ -13,48 +14,46 @@ import json
 import shlex
 import sys
 import time
+import typing
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from rich.table import Table
 
 from probing.memory import keep_freed_memory
+from probing.samplers.config import SamplingConfig
 from rewards.sandbox import Sandbox, SandboxConfig, SandboxError
 from rl.config import EvalsConfig, resolve_model
+from rl.config_loader import load
 from rl.console import UserError, make_console, stage
 from rl.evals.base import BENCHMARKS, Benchmark, Unavailable, load_benchmark, normal_name
 from rl.evals.cache import Cache, model_hash
+from rl.evals.engine import check_engine, precision, sampling_of
 from rl.evals.external import scorable
-from rl.evals.runner import MAJORITY_OF, EvalResult, evaluate
-from rl.evals.skills import SKILL_FLOORS, measure_skills
+from rl.evals.prompts import CodePrompt
+from rl.evals.runner import EvalResult, evaluate
+from rl.evals.skills import measure_skills
+from rl.evals.tables import how_asked, results_table, skills_card
 from rl.monitor import clean
 from rl.run_folder import check_writable, versions, write_atomically
 
-# figure in the table, key of the metrics, whether it is a share
-FIGURES = (
-    ("pass@1", "pass@1", True),
-    ("pass@4", "pass@4", True),
-    ("pass@16", "pass@16", True),
-    ("pass@64", "pass@64", True),
-    *((f"majority@{k}", f"majority@{k}", True) for k in range(2, MAJORITY_OF + 1)),
-    ("majority wrong", "majority_wrong", True),
-    ("compile", "compile_rate", True),
-    ("entropy", "entropy", False),
-    ("tokens", "mean_length", False),
-    ("missing", "missing", False),
-)
 STDOUT = Path("-")  # as --json OUT
 EVALPLUS = ("humaneval", "humaneval_plus", "mbpp", "mbpp_plus")
+BACKENDS = typing.get_args(SamplingConfig.model_fields["backend"].annotation)
+HTTP_PATIENCE = 30.0  # seconds for a server to come back: somebody is watching, unlike a run
 COMPILE_CONFIG = EvalsConfig(samples=2, max_new_tokens=256)  # for the skills card where seedling-bench was not asked for
 
 
 def _parser() -> argparse.ArgumentParser:
     names = ", ".join(BENCHMARKS)
-    top = argparse.ArgumentParser(prog="ucoder eval", description="Measure a model on benchmarks: pass@k with intervals, majority@k.")
+    top = argparse.ArgumentParser(
+        prog="ucoder eval",
+        description="Measure a model on benchmarks: pass@k with intervals, majority@k.",
+        epilog="The other keys of a config's section `sampling` can be given too: --sampling.vllm.tensor_parallel 2",
+    )
     top.add_argument("--model", default="seedling", help="`seedling` (bundled), a checkpoint folder, or a Hugging Face Hub id")
     top.add_argument("--benchmarks", default="seedling", help=f"names with commas between them, of: {names}; empty: none")
     top.add_argument("--samples", type=int, default=16, help="completions of each task (default 16)")
@@ -64,6 +63,22 @@ def _parser() -> argparse.ArgumentParser:
     top.add_argument("--limit", type=int, help="only the first so many tasks of each benchmark")
     top.add_argument("--seed", type=int, default=EvalsConfig().seed, help="sampling seed")
     top.add_argument("--batch_size", type=int, default=256, help="most sequences decoded at once (default 256)")
+    top.add_argument(
+        "--prompt",
+        choices=typing.get_args(EvalsConfig.model_fields["prompt"].annotation),
+        default=EvalsConfig().prompt,
+        help="how HumanEval and MBPP are asked: as evalplus does, as Qwen's harness does, or plainly (default evalplus)",
+    )
+    top.add_argument(
+        "--dtype",
+        choices=typing.get_args(EvalsConfig.model_fields["dtype"].annotation),
+        default=EvalsConfig().dtype,
+        help="precision of the weights; auto: bfloat16 where the hardware has it (default float32)",
+    )
+    top.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
+    top.add_argument("--backend", choices=BACKENDS, help="engine that draws the samples (default transformers; with --url, http)")
+    top.add_argument("--url", help="of an OpenAI-compatible server, up to and with /v1; it must have the model")
+    top.add_argument("--http_model", metavar="NAME", help="the server's name for the model (default: as in --model)")
     top.add_argument(
         "--json",
         type=Path,
@@ -84,12 +99,9 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> int:
     """Run the command; returns its exit status. Raises UserError for what the user has to put right."""
     keep_freed_memory()
-    args = _parser().parse_args(argv)
+    args, others = _parser().parse_known_args(argv)
     config, names = _config(args), [n.strip() for n in args.benchmarks.split(",") if n.strip()]
-    if args.batch_size < 1:
-        raise UserError(
-            f"--batch_size {args.batch_size}: at least one sequence has to be decoded", "command line", "see ucoder eval --help"
-        )
+    sampling = sampling_of(config, _sampling(args, others))
     if args.skills is None:
         args.skills = args.model == "seedling" and "seedling" in names and config.limit is None
     if not names and not args.skills:
@@ -104,12 +116,19 @@ def main(argv: Sequence[str]) -> int:
         check_writable(args.json, "--json")
     if args.export:
         check_writable(args.export_dir / "samples", "--export_dir")
+    check_engine(sampling, path)
     record: dict[str, Any] = {
         "model": args.model,
         "model_hash": model_hash(path),
         "command": shlex.join(["ucoder", "eval", *argv]),
         "seed": config.seed,
         "config": config.model_dump(mode="json"),
+        "sampling": {
+            "backend": sampling.backend,
+            "dtype": precision(sampling),
+            "device": sampling.device,
+            "batch_size": sampling.batch_size,
+        },
         "versions": versions(),
     }
     started, console = time.monotonic(), make_console(stderr=args.json == STDOUT)
@@ -117,7 +136,7 @@ def main(argv: Sequence[str]) -> int:
     for name, benchmark in benchmarks.items():
         if isinstance(benchmark, Unavailable):
             _say_unavailable(console, name, benchmark.reason, benchmark.remedy)
-    results, skills = _measure(args, path, config, benchmarks, record["model_hash"], console)
+    results, skills = _measure(args, path, config, sampling, benchmarks, record["model_hash"], console)
     for name, result in results.items():
         if "unavailable" in result.metrics:
             _say_unavailable(console, name, result.metrics["unavailable"], result.metrics["remedy"])
@@ -129,11 +148,12 @@ def main(argv: Sequence[str]) -> int:
             console.print(f"samples of {name} written to {file}{short}", markup=False, soft_wrap=True)
     scored = {name: result for name, result in results.items() if "unavailable" not in result.metrics}
     if scored:
-        console.print(_table(scored))
+        styled = [n for n in scored if isinstance(b := benchmarks[n], Benchmark) and any(isinstance(t.prompt, CodePrompt) for t in b.tasks)]
+        console.print(results_table({n: r.metrics for n, r in scored.items()}, how_asked(record["config"], precision(sampling), styled)))
     if absent := [name for name in benchmarks if name not in scored]:
         console.print(f"unavailable, for the reasons above: {', '.join(absent)}", markup=False, soft_wrap=True)
     if skills:
-        console.print(_card(skills))
+        console.print(skills_card(skills))
     if args.json is not None:
         record["benchmarks"] = {
             name: {"unavailable": b.reason, "remedy": b.remedy}
@@ -155,8 +175,26 @@ def _say_unavailable(console: Any, name: str, reason: str, remedy: str) -> None:
     console.print(f"{name}: unavailable. {reason}; {remedy}", markup=False, soft_wrap=True)
 
 
+def _sampling(args: argparse.Namespace, others: Sequence[str]) -> SamplingConfig:
+    """The sampler's settings: this command's own options, and any key of the section as --sampling.KEY."""
+    if others and not others[0].startswith("--sampling."):
+        raise UserError(f"unknown argument {others[0]!r}", "command line", "see ucoder eval --help")
+    if args.url and args.backend not in (None, "http"):
+        raise UserError(f"--url is for the backend http, not {args.backend}", "command line", "drop one of the two")
+    given = {
+        "backend": args.backend or ("http" if args.url else None),
+        "batch_size": args.batch_size,
+        "device": args.device,
+        "http.url": args.url,
+        "http.model": args.http_model,
+        "http.patience": HTTP_PATIENCE,
+    }
+    words = [word for key, value in given.items() if value is not None for word in (f"--{key}", str(value))]
+    return load(SamplingConfig, None, [*words, *(word.replace("--sampling.", "--", 1) for word in others)])
+
+
 def _config(args: argparse.Namespace) -> EvalsConfig:
-    keys = ("samples", "temperature", "top_p", "max_new_tokens", "limit", "seed")
+    keys = ("samples", "temperature", "top_p", "max_new_tokens", "limit", "seed", "prompt", "dtype")
     try:
         return EvalsConfig(**{key: getattr(args, key) for key in keys})
     except ValidationError as error:
@@ -168,12 +206,13 @@ def _measure(
     args: argparse.Namespace,
     path: str,
     config: EvalsConfig,
+    sampling: SamplingConfig,
     benchmarks: dict[str, Benchmark | Unavailable],
     key: str,
     console: Any,
 ) -> tuple[dict[str, EvalResult], dict[str, Any]]:
     """(results by benchmark, figures of the skills card)."""
-    cache = Cache(args.cache, key) if args.cache is not None else None
+    cache = Cache(args.cache, key, sampling.backend) if args.cache is not None else None
     results: dict[str, EvalResult] = {}
     wanted: dict[str, Benchmark] = {}
     for name, benchmark in benchmarks.items():
@@ -188,16 +227,15 @@ def _measure(
         return results, {}
 
     from probing.asking import Asker
-    from probing.models import ModelError, load_model
+    from probing.models import ModelError, load_tokenizer
     from probing.samplers.base import SamplerError
-    from probing.samplers.transformers import TransformersSampler
+    from probing.samplers.factory import open_sampler
 
     try:
-        model, tokenizer = load_model(path)
-        sampler = TransformersSampler(model, tokenizer, batch_size=args.batch_size)
-        with Sandbox(SandboxConfig()) as sandbox:
+        tokenizer = load_tokenizer(path)
+        with closing(open_sampler(sampling, path)) as sampler, Sandbox(SandboxConfig()) as sandbox:
             for name, benchmark in wanted.items():
-                with stage(f"eval {name}", len(benchmark.tasks) * config.samples, "samples", console) as advance:
+                with stage(f"eval {name}", len(benchmark.tasks) * config.draws, "samples", console) as advance:
                     results[name] = evaluate(sampler, tokenizer, sandbox, benchmark, config, advance)
                 if cache:
                     cache.put(benchmark, config, results[name])
@@ -240,40 +278,6 @@ def _bench() -> Benchmark:
 
 def _compile_figure(result: EvalResult) -> dict[str, Any]:
     return {"compile": result.metrics.get("compile_rate"), "compile_of": result.metrics["samples"] - result.metrics["missing"]}
-
-
-def _table(results: dict[str, EvalResult]) -> Table:
-    table = Table(title="Evaluation (95 % intervals over tasks; entropy in nats; length in tokens)", title_justify="left")
-    table.add_column("")
-    for name in results:
-        table.add_column(name, justify="right")
-    for title, key, share in FIGURES:
-        if any(key in r.metrics for r in results.values()):
-            table.add_row(title, *(_cell(r.metrics, key, share) for r in results.values()))
-    table.add_row(
-        "tasks × samples", *(f"{r.metrics['tasks']} × {r.metrics['samples'] // max(r.metrics['tasks'], 1)}" for r in results.values())
-    )
-    return table
-
-
-def _cell(metrics: dict[str, Any], key: str, share: bool) -> str:
-    value = metrics.get(key)
-    if value is None:
-        return "–"
-    if not share:
-        return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
-    interval = metrics.get(f"{key}_ci")
-    return f"{100 * value:.1f} %" + (f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]" if interval else "")
-
-
-def _card(skills: dict[str, Any]) -> Table:
-    table = Table(title="Skills", title_justify="left")
-    for title in ("skill", "share or AUROC", "of", "wanted"):
-        table.add_column(title, justify="left" if title == "skill" else "right")
-    for key, (title, floor) in SKILL_FLOORS.items():
-        value = skills.get(key)
-        table.add_row(title, "–" if value is None else f"{value:.3f}", str(skills[f"{key}_of"]), "" if floor is None else f"≥ {floor}")
-    return table
 
 
 if __name__ == "__main__":

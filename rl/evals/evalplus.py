@@ -1,8 +1,8 @@
 """HumanEval+ and MBPP+ (Liu et al., 2023): many inputs a task, outcomes compared with the reference's as the evalplus harness does.
 
 Follows evalplus 0.3.1: `evalplus/eval/__init__.py` (`unsafe_execute`: equality, tolerance, special oracles) and `_special_oracle.py` beside
-it, `evalplus/data/mbpp.py` (how JSON inputs become tuples and sets), `evalplus/codegen.py` (the prompt). There the comparison runs in the
-candidate's process; here candidates only ever see inputs.
+it, `evalplus/data/mbpp.py` (how JSON inputs become tuples and sets). There the comparison runs in the candidate's process; here candidates
+only ever see inputs. Prompts: `rl.evals.prompts`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from rewards.text import json_lines
 from rl.evals.answers import solution_of
 from rl.evals.base import Benchmark, EvalTask, Unavailable, find_data
 from rl.evals.mbpp_inputs import typed_inputs
+from rl.evals.prompts import CodePrompt
 from rl.evals.values import Opaque, Undecodable, decode
 
 SANDBOX = {
@@ -37,7 +38,6 @@ SANDBOX = {
     "max_timeouts": 1,
     "memory_mb": 2048,
 }
-INSTRUCTION = "Please provide a self-contained Python script that solves the following problem in a markdown code block:"
 NOT_NONE = frozenset({"check_str", "text_match_three", "text_starta_endb"})
 AS_SETS = frozenset(
     {
@@ -221,9 +221,15 @@ def docstring(prompt: str) -> str:
     return "\n".join(text for text in found if text) or prompt
 
 
-def chat_prompt(prompt: str) -> str:
-    """The user's turn of evalplus (`make_raw_chat_prompt`), without the words that it puts into the model's mouth."""
-    return f"{INSTRUCTION}\n```\n{prompt.strip()}\n```"
+def function_prompt(code: str) -> CodePrompt:
+    """A function to be completed."""
+    plain = f"Complete this Python function. Answer with the whole function in a Python code block.\n\n```python\n{code.strip()}\n```"
+    return CodePrompt(code, "humaneval", plain)
+
+
+def described_prompt(code: str) -> CodePrompt:
+    """A statement with an assert, in a docstring."""
+    return CodePrompt(code, "mbpp", f"{docstring(code)}\n\nAnswer with the whole function in a Python code block.")
 
 
 def task_of(row: dict[str, Any], mbpp: bool) -> PlusTask:
@@ -232,7 +238,7 @@ def task_of(row: dict[str, Any], mbpp: bool) -> PlusTask:
         base, plus = typed_inputs(row["task_id"], base), typed_inputs(row["task_id"], plus)
     return PlusTask(
         id=row["task_id"],
-        prompt=chat_prompt(row["prompt"]),
+        prompt=described_prompt(row["prompt"]) if mbpp else function_prompt(row["prompt"]),
         entry=row["entry_point"],
         inputs=tuple(literal(list(arguments)) for arguments in [*base, *plus]),
         reference=row["prompt"] + row["canonical_solution"],

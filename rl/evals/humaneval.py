@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 from rl.evals.base import Benchmark, Unavailable, find_data
-from rl.evals.evalplus import chat_prompt, docstring, read_rows
+from rl.evals.evalplus import docstring, function_prompt, read_rows
 from rl.evals.replay import SANDBOX, TestedBenchmark, TestedTask
 
 FILES = ("humaneval/HumanEval.jsonl.gz", "HumanEval.jsonl.gz", "HumanEval.jsonl")
@@ -20,7 +20,7 @@ def load(name: str = "humaneval", options: str = "", fetch: bool = False) -> Ben
     tasks = tuple(
         TestedTask(
             id=row["task_id"],
-            prompt=chat_prompt(row["prompt"]),
+            prompt=function_prompt(row["prompt"]),
             entry=row["entry_point"],
             inputs=(),
             reference=row["prompt"] + row["canonical_solution"],

@@ -1,4 +1,4 @@
-"""MBPP, sanitized (Austin et al., 2021): 427 tasks with three asserts each, which the prompt shows as in the paper (section 3.1)."""
+"""MBPP, sanitized (Austin et al., 2021): 427 tasks with three asserts each. The prompt `plain` shows them as in the paper (section 3.1)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 from rl.evals.base import Benchmark, Unavailable, find_data
+from rl.evals.prompts import CodePrompt, statement_prompt
 from rl.evals.replay import SANDBOX, TestedBenchmark, TestedTask
 
 FILES = ("mbpp/sanitized-mbpp.json", "sanitized-mbpp.json")
@@ -22,9 +23,10 @@ def entry_of(row: dict[str, Any]) -> str:
     raise ValueError(f"MBPP task {row['task_id']}: its first assert calls no function of its reference")
 
 
-def prompt_of(row: dict[str, Any]) -> str:
+def prompt_of(row: dict[str, Any]) -> CodePrompt:
     tests = "\n".join(row["test_list"])
-    return f"You are an expert Python programmer, and here is your task: {row['prompt']} Your code should pass these tests:\n\n{tests}"
+    plain = f"You are an expert Python programmer, and here is your task: {row['prompt']} Your code should pass these tests:\n\n{tests}"
+    return CodePrompt(statement_prompt(row["prompt"], row["test_list"][0]), "mbpp", plain)
 
 
 @functools.cache

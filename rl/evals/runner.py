@@ -27,6 +27,7 @@ from rl.config import EvalsConfig
 from rl.evals.base import Benchmark, EvalTask
 from rl.evals.external import ExternalBenchmark
 from rl.evals.passk import bootstrap_interval, majority_at_k, pass_at_k, wilson_interval
+from rl.evals.prompts import CodePrompt, question_of, with_spaces
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -94,17 +95,14 @@ def ask(
     config: EvalsConfig,
     progress: Callable[[int], None] | None = None,
 ) -> list[list[Completion]]:
-    """The model's answers to every task, not yet scored."""
-    from probing.models import render_chat  # torch: not needed to score answers that are already there
+    """The model's answers to every task, each with the prefill of its prompt in front; not yet scored."""
+    from probing.asking import answers_to  # torch: not needed to score answers that are already there
 
-    greedy = config.temperature == 0
-    n = 1 if greedy else config.samples
     params = SamplingParams(config.temperature, config.top_p, config.max_new_tokens)
-    prompts = [render_chat(tokenizer, task.prompt) for task in benchmark.tasks]
-    answers = sampler.sample(prompts, n, params, config.seed, progress)
-    if progress is not None and n < config.samples:
-        progress((config.samples - n) * len(prompts))
-    return answers
+    questions = [question_of(tokenizer, task.prompt, config.prompt) for task in benchmark.tasks]
+    answers = answers_to(sampler, questions, config.draws, params, config.seed, progress)
+    harness = [isinstance(task.prompt, CodePrompt) and bool(q.prefill) for task, q in zip(benchmark.tasks, questions, strict=True)]
+    return [[replace(a, text=with_spaces(a.text)) for a in group] if h else group for h, group in zip(harness, answers, strict=True)]
 
 
 def score(benchmark: Benchmark, answers: Sequence[Sequence[Completion]], sandbox: Sandbox, config: EvalsConfig) -> EvalResult:

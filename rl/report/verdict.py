@@ -150,9 +150,8 @@ def how_measured(run: RunData) -> str:
     name = next((name for name, figures in (run.base.get("benchmarks") or {}).items() if "unavailable" not in figures), None)
     if name is None or "temperature" not in evals:
         return ""
-    if evals["temperature"] == 0:
-        return f"pass@1 on {name}, greedy"
-    return f"pass@1 on {name}, {evals['samples']} samples a task at temperature {evals['temperature']:g}"
+    drawn = "greedy" if evals["temperature"] == 0 else f"{evals['samples']} samples a task at temperature {evals['temperature']:g}"
+    return ", ".join(filter(None, [f"pass@1 on {name}", drawn, evals.get("dtype")]))
 
 
 def _labels(run: RunData) -> Check:

@@ -96,10 +96,10 @@ def test_without_a_paired_interval_the_two_intervals_are_joined(folder: Path) ->
 
 
 def test_the_headline_says_what_was_measured(folder: Path, page: str) -> None:
-    assert "pass@1 on seedling, 16 samples a task at temperature 1<" in page
+    assert "pass@1 on seedling, 16 samples a task at temperature 1, float32<" in page
     data = read_run(folder)
     greedy = RunData(**{**data.__dict__, "config": {**data.config, "evals": {**data.config["evals"], "temperature": 0.0}}})
-    assert how_measured(greedy) == "pass@1 on seedling, greedy"
+    assert how_measured(greedy) == "pass@1 on seedling, greedy, float32"
     assert not any("sharpness" in check.title for check in judge(greedy).checks), "greedy decoding has no sharpness"
 
 

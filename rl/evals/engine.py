@@ -1,0 +1,76 @@
+"""The model behind an evaluation: the samplers of training, in the evaluation's own precision.
+
+    sampling = sampling_of(EvalsConfig(), SamplingConfig(backend="http"))     # float32, unless evals.dtype says otherwise
+    check_engine(sampling, "Qwen/Qwen2.5-Coder-7B-Instruct")                  # a server that is not there: one screen, before any work
+
+For `http`, the precision is whatever the server loaded.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import urllib.error
+import urllib.request
+from http.client import HTTPException
+
+from probing.samplers.config import HttpConfig, SamplingConfig
+from rl.config import EvalsConfig
+from rl.console import UserError
+
+GREETING_SECONDS = 10.0
+EXTRAS = {"vllm": "pip install 'ucoder[vllm]'", "ray": "pip install 'ucoder[ray]'"}  # backends with a package of that name
+
+
+def sampling_of(evals: EvalsConfig, sampling: SamplingConfig) -> SamplingConfig:
+    """The settings of the sampler that an evaluation draws from: those given, in the precision of the evaluation."""
+    return sampling.model_copy(update={"dtype": evals.dtype})
+
+
+def precision(sampling: SamplingConfig) -> str:
+    """The dtype that the weights are evaluated in, in words."""
+    from probing.models import pick_device, pick_dtype
+
+    if sampling.backend == "http":
+        return "the server's"
+    return str(pick_dtype(sampling.dtype, pick_device(sampling.device))).removeprefix("torch.")
+
+
+def check_engine(sampling: SamplingConfig, model_path: str) -> None:
+    """Raises UserError for a device, a package or a server that is not there."""
+    from probing.models import pick_device
+
+    try:
+        pick_device(sampling.device)
+    except (ValueError, RuntimeError) as error:
+        raise UserError(str(error), "--device", "use auto, cpu, cuda or cuda:N") from None
+    if sampling.backend in EXTRAS and importlib.util.find_spec(sampling.backend) is None:
+        remedy = EXTRAS[sampling.backend]
+        raise UserError(f"the backend {sampling.backend} needs the package of that name, which is not installed", "--backend", remedy)
+    if sampling.backend == "http":
+        check_server(sampling.http, model_path)
+
+
+def check_server(http: HttpConfig, model_path: str) -> None:
+    """Raises UserError when no server answers at the address, or it has not the model."""
+    name = http.model or model_path
+    start = f"vllm serve {model_path} --generation-config vllm"
+    headers = {"Authorization": f"Bearer {key}"} if (key := os.environ.get(http.key_variable)) else {}
+    try:
+        request = urllib.request.Request(f"{http.url.rstrip('/')}/models", headers=headers)
+        with urllib.request.urlopen(request, timeout=GREETING_SECONDS) as answer:
+            served = [str(model["id"]) for model in json.load(answer)["data"]]
+    except urllib.error.HTTPError as error:
+        remedy = {
+            401: f"put the server's key into ${http.key_variable}",
+            403: f"put the server's key into ${http.key_variable}",
+            404: "give the address up to and with /v1",
+        }.get(error.code, "look into the server's log")
+        raise UserError(f"the server at {http.url} answers with status {error.code}", "--url", remedy) from None
+    except (OSError, HTTPException, ValueError, KeyError, TypeError) as error:
+        said = getattr(error, "reason", None) or error or type(error).__name__
+        raise UserError(f"no OpenAI-compatible server answers at {http.url} ({said})", "--url", f"start one: {start}") from None
+    if name not in served:
+        remedy = f"name it as the server does with --http_model, or start one with it: {start}"
+        raise UserError(f"the server at {http.url} has {', '.join(served) or 'no model'}, not {name}", "--url", remedy)
