@@ -38,7 +38,9 @@ class ConsensusConfig(BaseModel):
     rho: float = Field(0.8, gt=0, le=1, description="least share of inputs on which a candidate must give a value (the paper's ρ)")
     tau: int = Field(2, ge=1, description="least number of samples in a winning cluster (the paper's τ, whose value it does not give)")
     recheck: Recheck = Field(
-        "suspects", description="programs run again under another hash seed, clock and chance: those that differ have no vote"
+        "suspects",
+        description="programs run again under another hash seed, clock and chance, and with their inputs in another order: "
+        "those that differ have no vote",
     )
     power: float = Field(2.0, ge=1, le=64, description="rule sharp: power of the agreement between two candidates (1 is soft)")
 

@@ -16,7 +16,7 @@ class Kind(StrEnum):
     KILLED = "killed"  # by a signal, or left by os._exit
     TOO_LARGE = "too_large"  # the output passed the byte limit
     UNSERIALISABLE = "unserialisable"  # a value with no canonical form
-    NONDETERMINISTIC = "nondeterministic"  # differed between two runs
+    NONDETERMINISTIC = "nondeterministic"  # differed between two runs, or between two orders of calls
     REFUSED = "refused"  # does not compile, has no such entry, or breaks the policy
     INFRASTRUCTURE = "infrastructure"  # our failure: missing, never a wrong answer
 
