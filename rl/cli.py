@@ -13,6 +13,7 @@ from rl.console import error_screen
 # name: module whose `main(argv) -> int` does the work, one line of help
 COMMANDS: dict[str, tuple[str, str]] = {
     "eval": ("rl.evals.cli", "measure a model on benchmarks: pass@k with intervals"),
+    "compare": ("rl.evals.compare", "what one evaluation gains over another, with intervals"),
     "judge": ("rewards.cli", "cluster and rank a file of candidate solutions"),
     "sandbox": ("rewards.sandbox.cli", "run one program on inputs, in isolation"),
     "report": ("rl.report.cli", "write a run's report as one HTML file"),

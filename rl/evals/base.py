@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 from probing.prompt import Prompt
 from probing.reading import read_program
@@ -63,6 +63,13 @@ class EvalTask:
     statement: str  # the text that decontamination looks for
 
 
+class Verdict(NamedTuple):
+    """What a benchmark says of one execution. None: our infrastructure failed."""
+
+    passed: bool | None
+    base: bool | None = None  # by the original benchmark's tests alone; None too where the benchmark has only those
+
+
 @dataclass(frozen=True)
 class Unavailable:
     """A benchmark that cannot be scored here."""
@@ -80,6 +87,7 @@ class Benchmark:
     tasks: Sequence[EvalTask]
     source: str  # where the data came from
     sandbox: Mapping[str, Any] = field(default_factory=dict)  # settings of the sandbox that this benchmark needs
+    has_base: ClassVar[bool] = False  # whether its tests are an older benchmark's and more (`Verdict.base`)
 
     def digest(self) -> str:
         """Hash of everything that a score depends on."""
@@ -107,6 +115,10 @@ class Benchmark:
         """
         expected = reference_outcomes(list({task.id: task for task, _ in runs}.values()), sandbox)
         return [None if e.missing else same_outcomes(e.outcomes, expected[t.id]) if expected[t.id] else None for t, e in runs]
+
+    def verdicts(self, runs: Sequence[tuple[EvalTask, Execution]], sandbox: Sandbox) -> list[Verdict]:
+        """As `grade`, with what else the benchmark knows of each execution."""
+        return [Verdict(passed) for passed in self.grade(runs, sandbox)]
 
 
 def reference_outcomes(tasks: Sequence[EvalTask], sandbox: Sandbox) -> dict[str, tuple[Outcome, ...]]:

@@ -14,94 +14,42 @@ import json
 import shlex
 import sys
 import time
-import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from probing.memory import keep_freed_memory
 from probing.samplers.config import SamplingConfig
 from rewards.sandbox import Sandbox, SandboxConfig, SandboxError
 from rl.config import EvalsConfig, resolve_model
-from rl.config_loader import load
 from rl.console import UserError, make_console, stage
-from rl.evals.base import BENCHMARKS, Benchmark, Unavailable, load_benchmark, normal_name
+from rl.evals.base import Benchmark, Unavailable, load_benchmark, normal_name
 from rl.evals.cache import Cache, model_hash
+from rl.evals.compare import pooled
 from rl.evals.engine import check_engine, precision, sampling_of
 from rl.evals.external import scorable
+from rl.evals.options import STDOUT, config_from, parser, sampling_from
 from rl.evals.prompts import CodePrompt
 from rl.evals.runner import EvalResult, evaluate
+from rl.evals.samples_file import write_samples_file
 from rl.evals.skills import measure_skills
-from rl.evals.tables import how_asked, results_table, skills_card
+from rl.evals.tables import FIGURES, cell, how_asked, results_table, skills_card
 from rl.monitor import clean
 from rl.run_folder import check_writable, versions, write_atomically
 
-STDOUT = Path("-")  # as --json OUT
 EVALPLUS = ("humaneval", "humaneval_plus", "mbpp", "mbpp_plus")
-BACKENDS = typing.get_args(SamplingConfig.model_fields["backend"].annotation)
-HTTP_PATIENCE = 30.0  # seconds for a server to come back: somebody is watching, unlike a run
+POOLED = ("humaneval_plus", "mbpp_plus")  # their tasks are also counted together
 COMPILE_CONFIG = EvalsConfig(samples=2, max_new_tokens=256)  # for the skills card where seedling-bench was not asked for
-
-
-def _parser() -> argparse.ArgumentParser:
-    names = ", ".join(BENCHMARKS)
-    top = argparse.ArgumentParser(
-        prog="ucoder eval",
-        description="Measure a model on benchmarks: pass@k with intervals, majority@k.",
-        epilog="The other keys of a config's section `sampling` can be given too: --sampling.vllm.tensor_parallel 2",
-    )
-    top.add_argument("--model", default="seedling", help="`seedling` (bundled), a checkpoint folder, or a Hugging Face Hub id")
-    top.add_argument("--benchmarks", default="seedling", help=f"names with commas between them, of: {names}; empty: none")
-    top.add_argument("--samples", type=int, default=16, help="completions of each task (default 16)")
-    top.add_argument("--temperature", type=float, default=1.0, help="0 is greedy: one sample a task (default 1)")
-    top.add_argument("--top_p", type=float, default=1.0, help="nucleus mass (default 1)")
-    top.add_argument("--max_new_tokens", type=int, default=512, help="tokens that a completion may take (default 512)")
-    top.add_argument("--limit", type=int, help="only the first so many tasks of each benchmark")
-    top.add_argument("--seed", type=int, default=EvalsConfig().seed, help="sampling seed")
-    top.add_argument("--batch_size", type=int, default=256, help="most sequences decoded at once (default 256)")
-    top.add_argument(
-        "--prompt",
-        choices=typing.get_args(EvalsConfig.model_fields["prompt"].annotation),
-        default=EvalsConfig().prompt,
-        help="how HumanEval and MBPP are asked: as evalplus does, as Qwen's harness does, or plainly (default evalplus)",
-    )
-    top.add_argument(
-        "--dtype",
-        choices=typing.get_args(EvalsConfig.model_fields["dtype"].annotation),
-        default=EvalsConfig().dtype,
-        help="precision of the weights; auto: bfloat16 where the hardware has it (default float32)",
-    )
-    top.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
-    top.add_argument("--backend", choices=BACKENDS, help="engine that draws the samples (default transformers; with --url, http)")
-    top.add_argument("--url", help="of an OpenAI-compatible server, up to and with /v1; it must have the model")
-    top.add_argument("--http_model", metavar="NAME", help="the server's name for the model (default: as in --model)")
-    top.add_argument(
-        "--json",
-        type=Path,
-        metavar="OUT",
-        help="write every figure, and each task's row, to this file; -: to stdout, and the tables to stderr",
-    )
-    top.add_argument(
-        "--skills",
-        action=argparse.BooleanOptionalAction,
-        help="print the card of the five skills too (default: for --model seedling on the whole of its own bench)",
-    )
-    top.add_argument("--cache", type=Path, metavar="DIR", help="folder of finished results, keyed by model, data and settings")
-    top.add_argument("--export", choices=("evalplus", "official"), help="write samples for the public tools")
-    top.add_argument("--export_dir", type=Path, default=Path("samples"), metavar="DIR", help="where they go (default samples/)")
-    return top
 
 
 def main(argv: Sequence[str]) -> int:
     """Run the command; returns its exit status. Raises UserError for what the user has to put right."""
     keep_freed_memory()
-    args, others = _parser().parse_known_args(argv)
-    config, names = _config(args), [n.strip() for n in args.benchmarks.split(",") if n.strip()]
-    sampling = sampling_of(config, _sampling(args, others))
+    args, others = parser().parse_known_args(argv)
+    config, names = config_from(args), [n.strip() for n in args.benchmarks.split(",") if n.strip()]
+    sampling = sampling_of(config, sampling_from(args, others))
     if args.skills is None:
         args.skills = args.model == "seedling" and "seedling" in names and config.limit is None
     if not names and not args.skills:
@@ -114,6 +62,8 @@ def main(argv: Sequence[str]) -> int:
     path = resolve_model(args.model)
     if args.json not in (None, STDOUT):
         check_writable(args.json, "--json")
+    if args.samples_out is not None:
+        check_writable(args.samples_out, "--samples_out")
     if args.export:
         check_writable(args.export_dir / "samples", "--export_dir")
     check_engine(sampling, path)
@@ -123,12 +73,7 @@ def main(argv: Sequence[str]) -> int:
         "command": shlex.join(["ucoder", "eval", *argv]),
         "seed": config.seed,
         "config": config.model_dump(mode="json"),
-        "sampling": {
-            "backend": sampling.backend,
-            "dtype": precision(sampling),
-            "device": sampling.device,
-            "batch_size": sampling.batch_size,
-        },
+        "sampling": sampling.model_dump(mode="json", include={"backend", "device", "batch_size"}) | {"dtype": precision(sampling)},
         "versions": versions(),
     }
     started, console = time.monotonic(), make_console(stderr=args.json == STDOUT)
@@ -147,9 +92,10 @@ def main(argv: Sequence[str]) -> int:
             short = "; evalplus wants every task, and --limit left some out" if args.export == "evalplus" and config.limit else ""
             console.print(f"samples of {name} written to {file}{short}", markup=False, soft_wrap=True)
     scored = {name: result for name, result in results.items() if "unavailable" not in result.metrics}
-    if scored:
-        styled = [n for n in scored if isinstance(b := benchmarks[n], Benchmark) and any(isinstance(t.prompt, CodePrompt) for t in b.tasks)]
-        console.print(results_table({n: r.metrics for n, r in scored.items()}, how_asked(record["config"], precision(sampling), styled)))
+    together = _print_figures(console, scored, benchmarks, config, precision(sampling))
+    if args.samples_out is not None:
+        count = write_samples_file(args.samples_out, results)
+        console.print(f"{count:,} samples written to {args.samples_out}", markup=False, soft_wrap=True)
     if absent := [name for name in benchmarks if name not in scored]:
         console.print(f"unavailable, for the reasons above: {', '.join(absent)}", markup=False, soft_wrap=True)
     if skills:
@@ -161,7 +107,7 @@ def main(argv: Sequence[str]) -> int:
             else {"metrics": results[name].metrics, "tasks": results[name].tasks, "data": b.source, "data_hash": b.digest()}
             for name, b in benchmarks.items()
         }
-        record |= {"skills": skills, "seconds": round(time.monotonic() - started, 1)}
+        record |= {"pooled": together, "skills": skills, "seconds": round(time.monotonic() - started, 1)}
         text = json.dumps(record, indent=1, default=clean) + "\n"
         if args.json == STDOUT:
             sys.stdout.write(text)
@@ -171,35 +117,24 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
+def _print_figures(
+    console: Any, scored: Mapping[str, EvalResult], benchmarks: Mapping[str, Benchmark | Unavailable], config: EvalsConfig, dtype: str
+) -> dict[str, Any] | None:
+    """Prints the table, and the figures of HumanEval+ and MBPP+ together, which are returned."""
+    if scored:
+        styled = [n for n in scored if isinstance(b := benchmarks[n], Benchmark) and any(isinstance(t.prompt, CodePrompt) for t in b.tasks)]
+        how = how_asked(config.model_dump(mode="json"), dtype, styled)
+        console.print(results_table({name: result.metrics for name, result in scored.items()}, how))
+    plus = {name: result.tasks for name, result in scored.items() if normal_name(name) in POOLED}
+    together = pooled(plus, config) if len(plus) > 1 else None
+    if together:
+        figures = "; ".join(f"{title} {cell(together, key, True)}" for title, key, _ in FIGURES if key in together)
+        console.print(f"{' and '.join(plus)} together, {together['tasks']} tasks: {figures}", markup=False, soft_wrap=True)
+    return together
+
+
 def _say_unavailable(console: Any, name: str, reason: str, remedy: str) -> None:
     console.print(f"{name}: unavailable. {reason}; {remedy}", markup=False, soft_wrap=True)
-
-
-def _sampling(args: argparse.Namespace, others: Sequence[str]) -> SamplingConfig:
-    """The sampler's settings: this command's own options, and any key of the section as --sampling.KEY."""
-    if others and not others[0].startswith("--sampling."):
-        raise UserError(f"unknown argument {others[0]!r}", "command line", "see ucoder eval --help")
-    if args.url and args.backend not in (None, "http"):
-        raise UserError(f"--url is for the backend http, not {args.backend}", "command line", "drop one of the two")
-    given = {
-        "backend": args.backend or ("http" if args.url else None),
-        "batch_size": args.batch_size,
-        "device": args.device,
-        "http.url": args.url,
-        "http.model": args.http_model,
-        "http.patience": HTTP_PATIENCE,
-    }
-    words = [word for key, value in given.items() if value is not None for word in (f"--{key}", str(value))]
-    return load(SamplingConfig, None, [*words, *(word.replace("--sampling.", "--", 1) for word in others)])
-
-
-def _config(args: argparse.Namespace) -> EvalsConfig:
-    keys = ("samples", "temperature", "top_p", "max_new_tokens", "limit", "seed", "prompt", "dtype")
-    try:
-        return EvalsConfig(**{key: getattr(args, key) for key in keys})
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(f"--{first['loc'][0]} {first['input']}: {first['msg'].lower()}", "command line", "see ucoder eval --help") from None
 
 
 def _measure(

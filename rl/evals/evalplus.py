@@ -24,7 +24,7 @@ from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import Sandbox
 from rewards.text import json_lines
 from rl.evals.answers import solution_of
-from rl.evals.base import Benchmark, EvalTask, Unavailable, find_data
+from rl.evals.base import Benchmark, EvalTask, Unavailable, Verdict, find_data
 from rl.evals.mbpp_inputs import typed_inputs
 from rl.evals.prompts import CodePrompt
 from rl.evals.values import Opaque, Undecodable, decode
@@ -64,23 +64,28 @@ class PlusTask(EvalTask):
 class PlusBenchmark(Benchmark):
     """Verdicts by value, with evalplus's tolerances and oracles."""
 
+    has_base = True
+
     def program(self, task: EvalTask, completion: str) -> Program | None:
         assert isinstance(task, PlusTask)
         code = solution_of(completion, task.entry, task.continued)
         return None if code is None else Program(code, task.entry, task.inputs)
 
     def grade(self, runs: Sequence[tuple[EvalTask, Execution]], sandbox: Sandbox) -> list[bool | None]:
+        return [verdict.passed for verdict in self.verdicts(runs, sandbox)]
+
+    def verdicts(self, runs: Sequence[tuple[EvalTask, Execution]], sandbox: Sandbox) -> list[Verdict]:
         tasks = list({task.id: task for task, _ in runs}.values())
         executions = sandbox.run([Program(t.reference, t.entry, t.inputs) for t in tasks])
         graders = {t.id: grader(t, e) for t, e in zip(tasks, executions, strict=True) if isinstance(t, PlusTask)}
-        verdicts: list[bool | None] = []
+        verdicts: list[Verdict] = []
         for task, execution in runs:
             grade = graders[task.id]
-            verdicts.append(None if grade is None or execution.missing else grade(execution.outcomes))
+            verdicts.append(Verdict(None) if grade is None or execution.missing else grade(execution.outcomes))
         return verdicts
 
 
-def grader(task: PlusTask, reference: Execution) -> Callable[[Sequence[Outcome]], bool] | None:
+def grader(task: PlusTask, reference: Execution) -> Callable[[Sequence[Outcome]], Verdict] | None:
     """What decides on the task's outcomes; None when the reference gave no value somewhere."""
     if any(o.kind not in (Kind.VALUE, Kind.UNSERIALISABLE) for o in reference.outcomes):
         return None
@@ -89,11 +94,12 @@ def grader(task: PlusTask, reference: Execution) -> Callable[[Sequence[Outcome]]
         expected = [value is not None for value in expected]
     tolerances = [*tolerance(task.atol, expected[: task.base]), *tolerance(task.atol, expected[task.base :])]
 
-    def passes(outcomes: Sequence[Outcome]) -> bool:
-        rows = zip(task.inputs, outcomes, expected, reference.outcomes, tolerances, strict=True)
-        return all(matches(task, i, o, e, r, a) for i, o, e, r, a in rows)
+    def verdict(outcomes: Sequence[Outcome]) -> Verdict:
+        rows = list(zip(task.inputs, outcomes, expected, reference.outcomes, tolerances, strict=True))
+        base = all(matches(task, i, o, e, r, a) for i, o, e, r, a in rows[: task.base])
+        return Verdict(base and all(matches(task, i, o, e, r, a) for i, o, e, r, a in rows[task.base :]), base)
 
-    return passes
+    return verdict
 
 
 def is_digest(text: str) -> bool:

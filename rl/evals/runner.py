@@ -24,7 +24,7 @@ from rewards.records import Execution, Kind, Program
 from rewards.sandbox import Sandbox
 from rewards.signatures import OutcomeMatrix
 from rl.config import EvalsConfig
-from rl.evals.base import Benchmark, EvalTask
+from rl.evals.base import Benchmark, EvalTask, Verdict
 from rl.evals.external import ExternalBenchmark
 from rl.evals.passk import bootstrap_interval, majority_at_k, pass_at_k, wilson_interval
 from rl.evals.prompts import CodePrompt, question_of, with_spaces
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 KS = (1, 4, 16, 64)  # pass@k for those k that the samples allow
 MAJORITY_OF = 16  # majority@16; of fewer samples, of all of them
 PART_CHARACTERS = 3_000_000  # input text of one program in the sandbox
+UNKNOWN = Verdict(None)
 VALID_SHARE = 0.8  # ρ: least share of inputs that must give a value for a program to have a vote
 
 
@@ -49,6 +50,7 @@ class Sample:
     n_tokens: int
     passed: bool | None  # None: our infrastructure failed
     label: int  # behaviour cluster within the task, the largest first; -1: no vote
+    base: bool | None  # passed the original benchmark's tests; None where there are no others, or our infrastructure failed
     outcome: str  # "passed", "wrong", "no program", "does not compile", "missing", or the kind of the first outcome without a value
 
 
@@ -58,7 +60,7 @@ class EvalResult:
 
     benchmark: str
     metrics: dict[str, Any]
-    tasks: list[dict[str, Any]]  # one row a task: id, n, correct, missing, pass@1, top_share, majority_correct, entropy, mean_length
+    tasks: list[dict[str, Any]]  # one row a task: id, n, correct, missing, pass@k, top_share, majority_correct, entropy, mean_length
     samples: list[Sample] = field(repr=False, default_factory=list)
 
 
@@ -70,7 +72,7 @@ class _Distinct:
     program: Program
     samples: list[int]
     execution: Execution | None = None
-    passed: bool | None = None
+    verdict: Verdict = UNKNOWN
 
 
 def evaluate(
@@ -115,13 +117,13 @@ def score(benchmark: Benchmark, answers: Sequence[Sequence[Completion]], sandbox
         programs = [program for group in groups for program in group]
         for program, execution in zip(programs, execute([p.program for p in programs], fitting), strict=True):
             program.execution = execution
-        verdicts = benchmark.grade([(p.task, p.execution) for p in programs if p.execution is not None], fitting)
+        verdicts = benchmark.verdicts([(p.task, p.execution) for p in programs if p.execution is not None], fitting)
         for program, verdict in zip(programs, verdicts, strict=True):
-            program.passed = verdict
+            program.verdict = verdict
     samples: list[Sample] = []
     rows: list[dict[str, Any]] = []
     for task, completions, distinct in zip(benchmark.tasks, answers, groups, strict=True):
-        found, entropy, top_share = _samples(task, completions, distinct)
+        found, entropy, top_share = _samples(task, completions, distinct, benchmark.has_base)
         samples += found
         rows.append(_row(task, found, entropy, top_share))
     return EvalResult(benchmark.name, _metrics(rows, samples, config), rows, samples)
@@ -135,7 +137,7 @@ def _score_externally(benchmark: ExternalBenchmark, answers: Sequence[Sequence[C
     samples, rows = [], []
     for task, group, judged in zip(benchmark.tasks, answers, verdicts, strict=True):
         found = [
-            Sample(task.id, i, c.text, None, len(c.token_ids), v, -1, "missing" if v is None else "passed" if v else "failed")
+            Sample(task.id, i, c.text, None, len(c.token_ids), v, -1, None, "missing" if v is None else "passed" if v else "failed")
             for i, (c, v) in enumerate(zip(group, judged, strict=True))
         ]
         correct, n = sum(s.passed is True for s in found), sum(s.passed is not None for s in found)
@@ -145,7 +147,8 @@ def _score_externally(benchmark: ExternalBenchmark, answers: Sequence[Sequence[C
     if absent:
         return EvalResult(benchmark.name, {"unavailable": absent.reason, "remedy": absent.remedy, "samples": len(samples)}, rows, samples)
     metrics = _metrics(rows, samples, config)
-    metrics.pop("compile_rate", None)  # the scorer does not say
+    for key in ("compile_rate", "no_program"):
+        metrics.pop(key, None)  # the scorer does not say
     return EvalResult(benchmark.name, metrics, rows, samples)
 
 
@@ -193,9 +196,9 @@ def _distinct_programs(benchmark: Benchmark, task: EvalTask, group: Sequence[Com
 
 def _outcome(program: _Distinct) -> str:
     assert program.execution is not None
-    if program.passed is None:
+    if program.verdict.passed is None:
         return "missing"
-    if program.passed:
+    if program.verdict.passed:
         return "passed"
     bad = next((o for o in program.execution.outcomes if o.kind is not Kind.VALUE), None)
     if bad is None:
@@ -203,23 +206,25 @@ def _outcome(program: _Distinct) -> str:
     return "does not compile" if bad.kind is Kind.REFUSED and bad.payload.startswith("does not compile") else bad.kind.value
 
 
-def _samples(task: EvalTask, completions: Sequence[Completion], distinct: Sequence[_Distinct]) -> tuple[list[Sample], float, float]:
+def _samples(
+    task: EvalTask, completions: Sequence[Completion], distinct: Sequence[_Distinct], has_base: bool
+) -> tuple[list[Sample], float, float]:
     """(samples of one task, behavioural entropy in nats, share of the largest cluster among all samples that are not missing)."""
     n = len(completions)
-    passed: list[bool | None] = [False] * n
+    verdicts = [Verdict(False, False if has_base else None)] * n
     code: list[str | None] = [None] * n
     outcome, label = ["no program"] * n, [-1] * n
     executions = [p.execution for p in distinct if p.execution is not None]
     clusters = cluster(OutcomeMatrix.from_executions(executions, [len(p.samples) for p in distinct]), VALID_SHARE, tau=1)
     for program, its_label in zip(distinct, clusters.labels, strict=True):
         for i in program.samples:
-            passed[i], code[i], outcome[i], label[i] = program.passed, program.program.code, _outcome(program), int(its_label)
-    known = sum(p is not None for p in passed)
+            verdicts[i], code[i], outcome[i], label[i] = program.verdict, program.program.code, _outcome(program), int(its_label)
+    known = sum(v.passed is not None for v in verdicts)
     top = max((label.count(c) for c in set(label) - {-1}), default=0)
     lengths = [len(c.token_ids) for c in completions]
     samples = [
-        Sample(task.id, i, completions[i].text, code[i], lengths[i], passed[i], label[i] if passed[i] is not None else -1, outcome[i])
-        for i in range(n)
+        Sample(task.id, i, c.text, code[i], lengths[i], v.passed, label[i] if v.passed is not None else -1, v.base, outcome[i])
+        for i, (c, v) in enumerate(zip(completions, verdicts, strict=True))
     ]
     return samples, clusters.entropy, top / max(known, 1)
 
@@ -230,6 +235,9 @@ def _row(task: EvalTask, samples: Sequence[Sample], entropy: float, top_share: f
     labels = [s.label for s in known]
     row: dict[str, Any] = {"id": task.id, "n": len(known), "correct": sum(correct), "missing": len(samples) - len(known)}
     row |= {f"pass@{k}": pass_at_k(len(known), sum(correct), k) for k in KS if k <= len(known)}
+    if known and known[0].base is not None:
+        row["correct_base"] = sum(s.base is True for s in known)
+        row["pass@1_base"] = row["correct_base"] / len(known)
     if known:
         of = min(MAJORITY_OF, len(samples))
         if of <= len(known):
@@ -256,11 +264,10 @@ def _metrics(rows: Sequence[Mapping[str, Any]], samples: Sequence[Sample], confi
         if values:
             metrics[name] = float(np.mean(values))
 
-    for k in KS:
-        mean_of(f"pass@{k}", f"pass@{k}")
-        if f"pass@{k}" in metrics:
-            values = [row[f"pass@{k}"] for row in rows if f"pass@{k}" in row]
-            metrics[f"pass@{k}_ci"] = list(interval_over_tasks(values, config))
+    for key in ("pass@1_base", *(f"pass@{k}" for k in KS)):
+        mean_of(key, key)
+        if key in metrics:
+            metrics[f"{key}_ci"] = list(interval_over_tasks([row[key] for row in rows if key in row], config))
     for key in sorted({key for row in rows for key in row if key.startswith("majority@")}):
         mean_of(key, key)
     wrong = [1.0 - row["majority_correct"] for row in rows if "majority_correct" in row]
@@ -272,6 +279,7 @@ def _metrics(rows: Sequence[Mapping[str, Any]], samples: Sequence[Sample], confi
     if samples:
         metrics["mean_length"] = float(np.mean([s.n_tokens for s in samples]))
     if known:
+        metrics["no_program"] = sum(s.outcome == "no program" for s in known) / len(known)
         metrics["compile_rate"] = 1.0 - sum(s.outcome in ("no program", "does not compile") for s in known) / len(known)
     metrics["outcomes"] = dict(sorted(Counter(s.outcome for s in samples).items()))
     metrics["tasks"], metrics["tasks_missing"] = len(rows), sum(row["n"] == 0 for row in rows)

@@ -54,6 +54,15 @@ def test_tolerance_sticks_from_the_first_float_on() -> None:
     assert tolerance(0, [[], (1.0,), "a"]) == [0, 1e-6, 1e-6]
 
 
+def test_the_base_tests_are_judged_on_their_own(sandbox: Sandbox) -> None:
+    benchmark = PlusBenchmark("plus", (task_of(row("f", "    return abs(x)", [[1], [2]], [[-1]]), False),), "tests", SANDBOX)
+    codes = ["def f(x):\n    return abs(x)", "def f(x):\n    return x", "def f(x):\n    return -x"]
+    answers = [[*(Completion(fenced(code), (0,), (0.0,), True) for code in codes), Completion("No.", (0,), (0.0,), True)]]
+    result = score(benchmark, answers, sandbox, EvalsConfig(samples=4))
+    assert [(s.passed, s.base) for s in result.samples] == [(True, True), (False, True), (False, False), (False, False)]
+    assert (result.metrics["pass@1"], result.metrics["pass@1_base"], result.metrics["no_program"]) == (0.25, 0.5, 0.25)
+
+
 def test_long_results_are_compared_whole(sandbox: Sandbox) -> None:
     data = row("f", "    return [v / 7 for v in range(x)]", [[2000]], [])
     near = "def f(x):\n    return [v / 7 + 1e-8 for v in range(x)]"

@@ -1,0 +1,177 @@
+"""`ucoder compare`: what one evaluation gains over another, task by task.
+
+    ucoder compare base.json final.json
+    ucoder compare base.json final.json --benchmarks humaneval_plus,mbpp_plus --json gain.json
+
+Both files are written by `ucoder eval --json`. Gains are differences of pass@1 in points; their 95 % intervals come from a bootstrap over
+tasks, each task's two figures kept together. Files with other tasks, another prompt or other decoding are refused: their difference would
+not be the models'.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from rl.config import EvalsConfig
+from rl.console import UserError, make_console
+from rl.evals.base import normal_name
+from rl.evals.passk import bootstrap_interval
+from rl.evals.runner import interval_over_tasks
+from rl.evals.tables import cell, how_asked
+from rl.monitor import clean
+from rl.run_folder import check_writable, write_atomically
+
+Record = Mapping[str, Any]  # what `ucoder eval --json` writes
+POOLED = "pooled"
+SAME_CONFIG = ("prompt", "temperature", "top_p", "max_new_tokens", "dtype")
+SAME_SAMPLING = ("backend", "dtype")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command; returns its exit status. Raises UserError for files that cannot be compared."""
+    top = argparse.ArgumentParser(prog="ucoder compare", description="What one evaluation gains over another, with intervals.")
+    top.add_argument("before", type=Path, metavar="A.json", help="written by ucoder eval --json")
+    top.add_argument("after", type=Path, metavar="B.json", help="the one whose gain over A is asked for")
+    top.add_argument("--benchmarks", help="names with commas between them (default: those of the files, which must have the same)")
+    top.add_argument("--json", type=Path, metavar="OUT", help="write the gains to this file")
+    args = top.parse_args(argv)
+    before, after = read_record(args.before), read_record(args.after)
+    names = [normal_name(n) for n in args.benchmarks.split(",") if n.strip()] if args.benchmarks else None
+    if args.json is not None:
+        check_writable(args.json, "--json")
+    found = gains(before, after, names)
+    console = make_console()
+    console.print(_table(before, after, found))
+    if args.json is not None:
+        files = {side: {"file": str(path), "model": r["model"], "command": r["command"]} for side, path, r in
+                 (("before", args.before, before), ("after", args.after, after))}  # fmt: skip
+        write_atomically(args.json, json.dumps(files | {"gains": found}, indent=1, default=clean) + "\n")
+        console.print(f"written to {args.json}", markup=False, soft_wrap=True)
+    return 0
+
+
+def read_record(path: Path) -> Record:
+    """The record in a file. Raises UserError when it is not one of `ucoder eval --json`."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"the file cannot be read: {error.strerror}", str(path), "give a file of ucoder eval --json") from None
+    except ValueError as error:
+        raise UserError(f"the file is not JSON: {error}", str(path), "give a file of ucoder eval --json") from None
+    if not isinstance(record, dict) or not {"model", "config", "sampling", "benchmarks"} <= record.keys():
+        raise UserError("this is no evaluation, or one of an older version", str(path), "write it with: ucoder eval --json")
+    return record
+
+
+def gains(before: Record, after: Record, names: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
+    """Gain of `after` over `before` by benchmark, and as `pooled` over the tasks of all where there are several.
+
+    names: benchmarks to compare (None: all of both). Each gain has: tasks, before and after (pass@1), gain and gain_ci (points), better and
+    worse (tasks), missing (tasks without a figure on either side, which are left out). Raises UserError for records that differ in more
+    than the model.
+    """
+    ours, theirs = _scored(before), _scored(after)
+    names = list(names if names is not None else dict.fromkeys([*ours, *theirs]))
+    if lacking := [name for name in names if name not in ours or name not in theirs]:
+        said = f"not both files have figures of {', '.join(lacking)}"
+        raise UserError(said, "benchmarks", "name what both have with --benchmarks, or evaluate both on the same")
+    _check_settings(before, after)
+    found: dict[str, dict[str, Any]] = {}
+    pairs: dict[str, list[tuple[float, float]]] = {}
+    missing = {}
+    for name in names:
+        a, b = ours[name], theirs[name]
+        a_rows, b_rows = ({row["id"]: row for row in side["tasks"]} for side in (a, b))
+        if a_rows.keys() != b_rows.keys() or a["data_hash"] != b["data_hash"]:
+            raise UserError(f"the two were evaluated on other tasks of {name}", "data_hash", "evaluate both on the same data")
+        both = [(a_rows[i], b_rows[i]) for i in a_rows if "pass@1" in a_rows[i] and "pass@1" in b_rows[i]]
+        pairs[name] = [(one["pass@1"], two["pass@1"]) for one, two in both]
+        missing[name] = len(a_rows) - len(both)
+    config = before["config"]
+    for name in names:
+        found[name] = paired_gain(pairs[name], config["bootstrap"], config["seed"]) | {"missing": missing[name]}
+    if len(names) > 1:
+        together = [pair for name in names for pair in pairs[name]]
+        found[POOLED] = paired_gain(together, config["bootstrap"], config["seed"]) | {"missing": sum(missing.values())}
+    return found
+
+
+def paired_gain(pairs: Sequence[tuple[float, float]], resamples: int, seed: int) -> dict[str, Any]:
+    """pairs: (before, after) of each task. Raises UserError when there are none."""
+    if not pairs:
+        raise UserError("no task has a figure in both files", "tasks", "evaluate again: all of them are missing")
+    before_T, after_T = np.array(pairs, dtype=np.float64).T
+    low, high = bootstrap_interval(after_T - before_T, resamples, seed)
+    return {
+        "tasks": len(pairs),
+        "before": float(before_T.mean()),
+        "after": float(after_T.mean()),
+        "gain": 100 * float((after_T - before_T).mean()),
+        "gain_ci": [100 * low, 100 * high],
+        "better": int((after_T > before_T).sum()),
+        "worse": int((after_T < before_T).sum()),
+    }
+
+
+def pooled(results: Mapping[str, Sequence[Mapping[str, Any]]], config: EvalsConfig) -> dict[str, Any] | None:
+    """pass@1 over the tasks of several benchmarks together, each task counted once; None without one that has a figure.
+
+    results: rows of the tasks by benchmark.
+    """
+    found: dict[str, Any] = {"benchmarks": list(results)}
+    for key in ("pass@1", "pass@1_base"):
+        values = [row[key] for rows in results.values() for row in rows if key in row]
+        if values:
+            found |= {"tasks": len(values), key: float(np.mean(values)), f"{key}_ci": list(interval_over_tasks(values, config))}
+    return found if "pass@1" in found else None
+
+
+def _scored(record: Record) -> dict[str, Any]:
+    """The benchmarks that have figures, by the registry's names."""
+    scored = {name: found for name, found in record["benchmarks"].items() if "unavailable" not in found.get("metrics", found)}
+    return {normal_name(name): found for name, found in scored.items()}
+
+
+def _check_settings(before: Record, after: Record) -> None:
+    def settings(record: Record) -> dict[str, Any]:
+        config = record["config"]
+        kept = {key: config.get(key) for key in SAME_CONFIG}
+        kept["samples"] = 1 if config["temperature"] == 0 else config["samples"]
+        return kept | {f"sampling.{key}": record["sampling"].get(key) for key in SAME_SAMPLING}
+
+    a, b = settings(before), settings(after)
+    if differing := [f"{key}: {a[key]} in A, {b[key]} in B" for key in a if a[key] != b[key]]:
+        raise UserError("the two were evaluated otherwise\n" + "\n".join(differing), "config", "evaluate both with the same settings")
+
+
+def _table(before: Record, after: Record, found: Mapping[str, Mapping[str, Any]]) -> Table:
+    how = how_asked(before["config"], before["sampling"]["dtype"], list(found))
+    table = Table(title=f"{after['model']} (B) against {before['model']} (A): {how}", title_justify="left", caption_justify="left")
+    for title in ("", "tasks", "A", "B", "gain, points", "better / worse", "no program, A → B", "tokens, A → B"):
+        table.add_column(title, justify="right" if title else "left")
+    for name, gain in found.items():
+        a, b = (scored.get(name, {}).get("metrics", {}) for scored in (_scored(before), _scored(after)))
+        low, high = gain["gain_ci"]
+        table.add_row(
+            name,
+            f"{gain['tasks']}" + (f" ({gain['missing']} missing)" if gain["missing"] else ""),
+            f"{100 * gain['before']:.1f} %",
+            f"{100 * gain['after']:.1f} %",
+            f"{gain['gain']:+.1f} [{low:+.1f}, {high:+.1f}]",
+            f"{gain['better']} / {gain['worse']}",
+            f"{cell(a, 'no_program', True)} → {cell(b, 'no_program', True)}",
+            f"{cell(a, 'mean_length', False)} → {cell(b, 'mean_length', False)}",
+        )
+    return table
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

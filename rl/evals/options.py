@@ -1,0 +1,98 @@
+"""The options of `ucoder eval`, and the settings that they make."""
+
+from __future__ import annotations
+
+import argparse
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from probing.samplers.config import SamplingConfig
+from rl.config import EvalsConfig
+from rl.config_loader import load
+from rl.console import UserError
+from rl.evals.base import BENCHMARKS
+
+BACKENDS = typing.get_args(SamplingConfig.model_fields["backend"].annotation)
+HTTP_PATIENCE = 30.0  # seconds for a server to come back: somebody is watching, unlike a run
+STDOUT = Path("-")  # as --json OUT
+
+
+def parser() -> argparse.ArgumentParser:
+    names = ", ".join(BENCHMARKS)
+    top = argparse.ArgumentParser(
+        prog="ucoder eval",
+        description="Measure a model on benchmarks: pass@k with intervals, majority@k.",
+        epilog="The other keys of a config's section `sampling` can be given too: --sampling.vllm.tensor_parallel 2",
+    )
+    top.add_argument("--model", default="seedling", help="`seedling` (bundled), a checkpoint folder, or a Hugging Face Hub id")
+    top.add_argument("--benchmarks", default="seedling", help=f"names with commas between them, of: {names}; empty: none")
+    top.add_argument("--samples", type=int, default=16, help="completions of each task (default 16)")
+    top.add_argument("--temperature", type=float, default=1.0, help="0 is greedy: one sample a task (default 1)")
+    top.add_argument("--top_p", type=float, default=1.0, help="nucleus mass (default 1)")
+    top.add_argument("--max_new_tokens", type=int, default=512, help="tokens that a completion may take (default 512)")
+    top.add_argument("--limit", type=int, help="only the first so many tasks of each benchmark")
+    top.add_argument("--seed", type=int, default=EvalsConfig().seed, help="sampling seed")
+    top.add_argument("--batch_size", type=int, default=256, help="most sequences decoded at once (default 256)")
+    top.add_argument(
+        "--prompt",
+        choices=typing.get_args(EvalsConfig.model_fields["prompt"].annotation),
+        default=EvalsConfig().prompt,
+        help="how HumanEval and MBPP are asked: as evalplus does, as Qwen's harness does, or plainly (default evalplus)",
+    )
+    top.add_argument(
+        "--dtype",
+        choices=typing.get_args(EvalsConfig.model_fields["dtype"].annotation),
+        default=EvalsConfig().dtype,
+        help="precision of the weights; auto: bfloat16 where the hardware has it (default float32)",
+    )
+    top.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
+    top.add_argument("--backend", choices=BACKENDS, help="engine that draws the samples (default transformers; with --url, http)")
+    top.add_argument("--url", help="of an OpenAI-compatible server, up to and with /v1; it must have the model")
+    top.add_argument("--http_model", metavar="NAME", help="the server's name for the model (default: as in --model)")
+    top.add_argument(
+        "--json",
+        type=Path,
+        metavar="OUT",
+        help="write every figure, and each task's row, to this file; -: to stdout, and the tables to stderr",
+    )
+    top.add_argument(
+        "--skills",
+        action=argparse.BooleanOptionalAction,
+        help="print the card of the five skills too (default: for --model seedling on the whole of its own bench)",
+    )
+    top.add_argument("--samples_out", type=Path, metavar="FILE", help="write every sample to this file: .jsonl or .jsonl.gz")
+    top.add_argument("--cache", type=Path, metavar="DIR", help="folder of finished results, keyed by model, data and settings")
+    top.add_argument("--export", choices=("evalplus", "official"), help="write samples for the public tools")
+    top.add_argument("--export_dir", type=Path, default=Path("samples"), metavar="DIR", help="where they go (default samples/)")
+    return top
+
+
+def sampling_from(args: argparse.Namespace, others: Sequence[str]) -> SamplingConfig:
+    """The sampler's settings: this command's own options, and any key of the section as --sampling.KEY. Raises UserError."""
+    if others and not others[0].startswith("--sampling."):
+        raise UserError(f"unknown argument {others[0]!r}", "command line", "see ucoder eval --help")
+    if args.url and args.backend not in (None, "http"):
+        raise UserError(f"--url is for the backend http, not {args.backend}", "command line", "drop one of the two")
+    given = {
+        "backend": args.backend or ("http" if args.url else None),
+        "batch_size": args.batch_size,
+        "device": args.device,
+        "http.url": args.url,
+        "http.model": args.http_model,
+        "http.patience": HTTP_PATIENCE,
+    }
+    words = [word for key, value in given.items() if value is not None for word in (f"--{key}", str(value))]
+    return load(SamplingConfig, None, [*words, *(word.replace("--sampling.", "--", 1) for word in others)])
+
+
+def config_from(args: argparse.Namespace) -> EvalsConfig:
+    """What is measured, and how. Raises UserError for a value out of range."""
+    keys = ("samples", "temperature", "top_p", "max_new_tokens", "limit", "seed", "prompt", "dtype")
+    try:
+        return EvalsConfig(**{key: getattr(args, key) for key in keys})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"--{first['loc'][0]} {first['input']}: {first['msg'].lower()}", "command line", "see ucoder eval --help") from None
