@@ -25,6 +25,7 @@ FIGURES = (
     ("tokens", "mean_length", False),
     ("missing", "missing", False),
 )
+OF_SEVERAL = ("majority_wrong", "entropy")  # say nothing of one sample a task
 
 
 def results_table(results: Mapping[str, Mapping[str, Any]], how: str) -> Table:
@@ -33,8 +34,9 @@ def results_table(results: Mapping[str, Mapping[str, Any]], how: str) -> Table:
     table.add_column("")
     for name in results:
         table.add_column(name, justify="right")
+    several = any(metrics["samples"] > metrics["tasks"] for metrics in results.values())
     for title, key, share in FIGURES:
-        if any(key in metrics for metrics in results.values()):
+        if any(key in metrics for metrics in results.values()) and (several or key not in OF_SEVERAL):
             table.add_row(title, *(cell(metrics, key, share) for metrics in results.values()))
     table.add_row("tasks × samples", *(f"{m['tasks']} × {m['samples'] // max(m['tasks'], 1)}" for m in results.values()))
     return table
