@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from probing.prompt import Prompt, Question
+from rl.console import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -72,7 +73,7 @@ def statement_prompt(statement: str, check: str) -> str:
 def question_of(
     tokenizer: PreTrainedTokenizerBase, prompt: str | Prompt | CodePrompt, style: Style, template_args: Mapping[str, Any] | None = None
 ) -> Question:
-    """A task's prompt in the model's own format. Raises ValueError when its chat template refuses the turns.
+    """A task's prompt in the model's own format. Raises UserError when its chat template refuses the turns.
 
     prompt: a user's turn or a `Prompt` is a benchmark's own and has no styles.
     """
@@ -88,7 +89,8 @@ def question_of(
     try:
         return Question(render_chat(tokenizer, prompt, template_args), prompt.prefill, prompt.stop)
     except TemplateError as error:
-        raise ValueError(f"the model's chat template refuses the prompt {style!r}: {error}") from error
+        said = f"the model's chat template refuses the prompt {style!r}: {error}"
+        raise UserError(said, "evals.prompt", "choose another style; evalplus and plain have no system turn") from error
 
 
 def start_of_text(tokenizer: PreTrainedTokenizerBase) -> str:
