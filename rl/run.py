@@ -19,9 +19,10 @@ import psutil
 
 from rewards.determinism import Steady
 from rewards.sandbox.execution import make_sandbox
-from rl.config import Config, resolve_model
+from rl.config import Config
 from rl.console import UserError, make_console, stage
 from rl.devices import check_devices
+from rl.model_source import KEPT, check_model, resolve_model
 from rl.monitor import Monitor
 from rl.oracle import Oracle, load_oracle
 from rl.ranks import Ranks, distributed_state
@@ -68,14 +69,15 @@ class Run:
         self.ranks = Ranks.of(self.state)
         self.main = self.ranks.main
         self.folder = Path(config.run_dir).expanduser()
-        self.model = resolve_model(config.model)
+        self.model = check_model(config.model, self.folder / KEPT)
+        self.console = make_console(quiet=not self.main)
         self.oracle: Oracle | None = load_oracle(config.oracle) if config.oracle else None
         self.ranks.start()
         with self._told_to_others():
             check_devices(config)
             if self.main:
                 open_run(config)
-        self.console = make_console(quiet=not self.main)
+                resolve_model(config.model, self.folder / KEPT, self.console)
         self._times = self.folder / "times.json"
         self.started = time.monotonic()
 

@@ -23,7 +23,7 @@ from typing import Any
 from probing.memory import keep_freed_memory
 from probing.samplers.config import SamplingConfig
 from rewards.sandbox import Sandbox, SandboxConfig, SandboxError
-from rl.config import EvalsConfig, resolve_model
+from rl.config import EvalsConfig
 from rl.console import UserError, make_console, stage
 from rl.evals.base import Benchmark, Unavailable, load_benchmark, normal_name
 from rl.evals.cache import Cache, model_hash
@@ -36,6 +36,7 @@ from rl.evals.runner import EvalResult, evaluate
 from rl.evals.samples_file import write_samples_file
 from rl.evals.skills import measure_skills
 from rl.evals.tables import FIGURES, cell, how_asked, results_table, skills_card
+from rl.model_source import resolve_model
 from rl.monitor import clean
 from rl.run_folder import check_writable, versions, write_atomically
 

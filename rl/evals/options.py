@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
         description="Measure a model on benchmarks: pass@k with intervals, majority@k.",
         epilog="The other keys of a config's section `sampling` can be given too: --sampling.vllm.tensor_parallel 2",
     )
-    top.add_argument("--model", default="seedling", help="`seedling` (bundled), a checkpoint folder, or a Hugging Face Hub id")
+    top.add_argument("--model", default="seedling", help="`seedling` (bundled), a checkpoint folder, a .gguf file, or a Hub id")
     top.add_argument("--benchmarks", default="seedling", help=f"names with commas between them, of: {names}; empty: none")
     top.add_argument("--samples", type=int, default=16, help="completions of each task (default 16)")
     top.add_argument("--temperature", type=float, default=1.0, help="0 is greedy: one sample a task (default 1)")
