@@ -28,15 +28,14 @@ from probing.samplers.config import SamplingConfig
 from probing.samplers.factory import open_sampler
 from probing.solutions import sample_solutions, solve_question
 from probing.suites import write_suites
-from rl.audit import aurocs_against_references
+from rl.audit import aurocs_against_references, label_is_correct
 from rl.bank import (
     Banks,
     ProblemBank,
     distinct_programs,
     execute_bank,
-    judge,
-    label_is_correct,
     pick_inputs,
+    verdicts_of,
 )
 from rl.candidate_scores import score_candidates
 from rl.consensus_figures import consensus_figures
@@ -222,7 +221,7 @@ class Round:
             solutions, keep = self.config.solutions, self.config.suites.inputs
             band = (solutions.band_low, solutions.band_high)
             drawn, ran = [c for i in ids for c in answers.get(i, [])], [p for i in ids for p in programs.get(i, [])]
-            verdicts = list(judge(chosen, drawn, ran, self.config.consensus, keep, band))
+            verdicts = list(verdicts_of(chosen, drawn, ran, self.config.consensus, keep, band))
             references = self.references(problems, chosen, verdicts)
             return [
                 replace(v, label_correct=label_is_correct(v, ProblemBank(programs[v.problem_id], pool[v.problem_id], v.inputs), reference))

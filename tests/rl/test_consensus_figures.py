@@ -9,7 +9,7 @@ import pytest
 from probing.records import Candidate, TestSuite
 from rewards.consensus import ConsensusConfig
 from rl import dashboard
-from rl.bank import judge
+from rl.bank import verdicts_of
 from rl.consensus_figures import consensus_figures
 from rl.report.page import INPUT_COLUMNS
 from rl.round_files import BankProgram, Verdict, read_records, write_records
@@ -26,7 +26,7 @@ def verdict_of(rows: Sequence[str], keep: int = 32) -> Verdict:
     inputs = tuple(f"[{j}]" for j in range(len(rows[0]) if rows else 4))
     bank = [BankProgram("p", f"def f(x): return {i}", (i,), execution(row)) for i, row in enumerate(rows)]
     candidates = [Candidate("p", i, p.program, p.program, (1,), (-0.1,), True) for i, p in enumerate(bank)]
-    (verdict,) = judge([TestSuite("p", inputs, ("model",) * len(inputs))], candidates, bank, ConsensusConfig(), keep, (0.2, 0.9))
+    (verdict,) = verdicts_of([TestSuite("p", inputs, ("model",) * len(inputs))], candidates, bank, ConsensusConfig(), keep, (0.2, 0.9))
     return verdict
 
 
