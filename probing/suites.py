@@ -14,7 +14,8 @@ from typing import Any
 from probing.answers import code_block
 from probing.asking import Ask, answers_to
 from probing.config import SuitesConfig
-from probing.problems import Funnel, parse_signature
+from probing.problems import Funnel
+from probing.proposals import parse_signature
 from probing.records import Problem, TestSuite
 from probing.samplers.base import Sampler, SamplingParams
 from probing.typed_values import fits, mutate

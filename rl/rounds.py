@@ -116,9 +116,14 @@ class Round:
 
     def _invent(self) -> list[Problem]:
         config, funnel = self.config.problems, Funnel()
-        with self._spending("problems"), self.run.bar(self.index, "problems", proposals_asked(config), "proposals") as advance:
+        with (
+            self._spending("problems"),
+            self.run.bar(self.index, "problems", proposals_asked(config, self.ask.variants), "proposals") as advance,
+        ):
             proposals = propose(self.sampler, self.ask, config, self.seed("propose"), advance)
-        earlier = [p.description for r in range(1, self.index) for p in read_records(self.run.round_folder(r) / "problems.jsonl", Problem)]
+        earlier = self.ask.examples + [
+            p.description for r in range(1, self.index) for p in read_records(self.run.round_folder(r) / "problems.jsonl", Problem)
+        ]
         texts = benchmark_texts(self.config.evals.benchmarks)
         problems = select_proposals(proposals, config, f"r{self.index:02d}", funnel, earlier, texts)
         asked = len(problems) * config.ratings_per_problem

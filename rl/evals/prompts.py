@@ -61,6 +61,8 @@ class CodePrompt:
 
     def continued(self, tokenizer: PreTrainedTokenizerBase) -> Question:
         """The code itself, for a model without a chat template; its answers start with that code."""
+        from probing.models import start_of_text  # torch: not needed where nothing is asked
+
         code = self.code.strip() + "\n"
         return Question(start_of_text(tokenizer) + code, code, (*EVALPLUS_STOPS, *CONTINUATION_STOPS[self.dataset]))
 
@@ -91,13 +93,6 @@ def question_of(
     except TemplateError as error:
         said = f"the model's chat template refuses the prompt {style!r}: {error}"
         raise UserError(said, "evals.prompt", "choose another style; evalplus and plain have no system turn") from error
-
-
-def start_of_text(tokenizer: PreTrainedTokenizerBase) -> str:
-    """The special tokens that the tokenizer puts before a text of its own accord, as text."""
-    text = tokenizer.decode(tokenizer("").input_ids)
-    assert isinstance(text, str)
-    return text
 
 
 def with_spaces(text: str) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from probing.asking import Ask, answers_to
 from probing.auroc import auroc
 from probing.config import ProblemsConfig, SuitesConfig
-from probing.problems import parse_interface, parse_proposal, propose, ratings_of, words_of
+from probing.problems import parse_interface, propose, ratings_of, words_of
 from probing.records import Problem
 from probing.samplers.base import Sampler, SamplingParams
 from probing.suites import callable_with, calls_of
