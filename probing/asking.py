@@ -28,6 +28,11 @@ class Ask(Protocol):
         """In how many ways the set words `invent`: other examples, other hints."""
         ...
 
+    @property
+    def examples(self) -> list[str]:
+        """The statements of the worked examples that the prompts show."""
+        ...
+
     def __call__(self, skill: str, **fields: Any) -> Question: ...
 
 
@@ -61,7 +66,7 @@ class Asker:
             text = start_of_text(self.tokenizer) + prompt.user + prompt.prefill
         else:
             text = render_chat(self.tokenizer, prompt, self.template_args)
-        return Question(text, prompt.prefill, prompt.stop)
+        return Question(text, prompt.prefill, prompt.stop, prompt.choices)
 
 
 def answers_to(

@@ -19,13 +19,13 @@ from datasketch import MinHash, MinHashLSH
 from probing.answers import code_block
 from probing.asking import Ask, answers_to
 from probing.config import ProblemsConfig
-from probing.proposals import Unreadable, read_proposal
+from probing.proposals import Unreadable, header_line, read_proposal
 from probing.records import Problem
-from probing.samplers.base import Completion, Sampler, SamplingParams
+from probing.samplers.base import Completion, Sampler, SamplingParams, chooses
 
 TOP_RATING = 9  # ratings are digits from 0 to 9
 PROPOSALS_PER_PROMPT = 128  # samples of one topic's prompt that are drawn together, at most
-LEAST_PER_PROMPT = 2  # and at least, where a set words its prompt in several ways
+LEAST_PER_PROMPT = 6  # and at least, where a set words its prompt in several ways
 _PERMUTATIONS = 64  # hash functions of a MinHash sketch
 
 
@@ -130,9 +130,12 @@ def select_proposals(
     return kept
 
 
+_RATING = re.compile(r"^\s*\**(?:Clarity|Completeness|Quality|Rating)\**\s*:\s*\**(\d)\b", re.MULTILINE | re.IGNORECASE)
+
+
 def parse_rating(text: str) -> float | None:
     """Mean of the scores of an answer such as `Clarity: 8`, in [0, 1]; None when there is none."""
-    scores = [int(s) for s in re.findall(r"^\s*\**(?:Clarity|Completeness|Quality)\**\s*:\s*\**(\d)\b", text, re.MULTILINE | re.IGNORECASE)]
+    scores = [int(digit) for digit in _RATING.findall(text)]
     return sum(scores) / len(scores) / TOP_RATING if scores else None
 
 
@@ -144,15 +147,32 @@ def ratings_of(
     seed: int,
     progress: Callable[[int], None] | None = None,
 ) -> list[float | None]:
-    """Stage 2's question: the model's mean rating of each statement in [0, 1], None where no answer could be read."""
-    params = SamplingParams(1.0, 1.0, config.rating_max_new_tokens)
+    """Stage 2's question: the model's mean rating of each statement in [0, 1], None where no answer could be read.
+
+    Where the prompt set names the digits to choose among and the sampler can read their probabilities, the rating is their mean; else
+    `config.ratings_per_problem` answers are drawn.
+    """
     questions = [ask("rate", description=d) for d in descriptions]
+    choices = questions[0].choices if questions else ()
+    if choices and chooses(sampler):
+        ratings = []
+        for shares in sampler.choose([question.text for question in questions], choices, progress):
+            mean = None if shares is None else sum(int(digit) * share for digit, share in zip(choices, shares, strict=True))
+            ratings.append(None if mean is None else mean / TOP_RATING)
+        return ratings
+    params = SamplingParams(1.0, 1.0, config.rating_max_new_tokens)
     answers = answers_to(sampler, questions, config.ratings_per_problem, params, seed, progress)
     ratings = []
     for group in answers:
         read = [score for score in (parse_rating(answer.text) for answer in group) if score is not None]
         ratings.append(sum(read) / len(read) if read else None)
     return ratings
+
+
+def ratings_asked(sampler: Sampler, ask: Ask, problems: int, config: ProblemsConfig) -> int:
+    """Answers, or choices, that `ratings_of` asks for."""
+    choosing = chooses(sampler) and bool(ask("rate", description="").choices)
+    return problems * (1 if choosing else config.ratings_per_problem)
 
 
 def rate(
@@ -189,9 +209,8 @@ def parse_interface(text: str, entry: str) -> str | None:
     words = ast.get_docstring(function)
     if not words or not words.strip():
         return None
-    header = ast.unparse(ast.FunctionDef(**(vars(function) | {"body": [ast.Pass()], "decorator_list": []}))).split("\n")[0]
     lines = words.replace("\\", "\\\\").replace('"""', "'''").split("\n")
-    return f'{header}\n    """' + "\n    ".join(lines).rstrip() + '"""'
+    return f'{header_line(function)}\n    """' + "\n    ".join(lines).rstrip() + '"""'
 
 
 def _function(code: str) -> ast.FunctionDef | None:

@@ -6,6 +6,7 @@ What cannot be read has a reason, which the funnel counts. Texts only; nothing i
 from __future__ import annotations
 
 import ast
+import copy
 import re
 
 from probing.records import Problem, short_hash
@@ -42,7 +43,7 @@ _HEADING = re.compile(
 )
 _DEF = re.compile(r"^[ \t>`]*(?:async[ \t]+)?def[ \t]+\w+[ \t]*\(", re.MULTILINE)
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~).*$", re.MULTILINE)
-LEAST_WORDS = 6  # of a statement: fewer decide nothing
+LEAST_WORDS = 3  # of a statement: fewer decide nothing
 
 
 class Unreadable(ValueError):
@@ -182,7 +183,7 @@ def read_proposal(text: str, topic: str, prefix: str) -> Problem:
         raise Unreadable("no statement")
     example = _plain(sections.get("example", ""))
     function = read_signature(sections.get("signature") or text, example)
-    signature = f"{ast.unparse(ast.FunctionDef(**_bare(function)))}".split("\n")[0].removesuffix(" pass")
+    signature = header_line(function)
     return Problem(
         id=f"{prefix}-{short_hash(description + signature)}",
         title=_plain(sections.get("title", "")).split("\n")[0] or function.name,
@@ -194,10 +195,15 @@ def read_proposal(text: str, topic: str, prefix: str) -> Problem:
     )
 
 
-def _bare(function: ast.FunctionDef) -> dict[str, object]:
-    """The fields of a function without body, decorators or comments."""
-    fields = {name: getattr(function, name, None) for name in function._fields} | {"body": [ast.Pass()], "decorator_list": []}
-    return fields | {"lineno": 1, "col_offset": 0}
+def header_line(function: ast.FunctionDef) -> str:
+    """The function's `def` line alone, with its colon.
+
+    >>> header_line(parse_signature("def f(x:int)->int:"))
+    'def f(x: int) -> int:'
+    """
+    bare = copy.copy(function)
+    bare.body, bare.decorator_list = [ast.Pass()], []
+    return ast.unparse(bare).split("\n")[0]
 
 
 def _plain(text: str) -> str:

@@ -5,6 +5,7 @@ A set holds a template a skill (`invent.jinja`, `rate.jinja`, ...), which gives 
 - for each skill, how the answer starts (`prefill`), what ends it (`stop`) and the system turn (`system`);
 - for `invent` also in how many ways its template words it (`variants`; the template gets the field `variant`), and worked `examples`,
   which the template gets and proposals may not repeat;
+- for `rate` the digits to choose among (`choices`): a sampler that can gives their probabilities, where others draw an answer;
 - `form: document` where the templates are texts for a base model to continue. `chat`, the default: turns in a model's chat format.
 
 `probing.asking` makes questions of them.
@@ -73,6 +74,7 @@ class PromptSet:
             system=system,
             prefill=_environment(self.folder).from_string(prefill).render(**fields) if prefill else "",
             stop=tuple(settings.get("stop", ())),
+            choices=tuple(settings.get("choices", ())),
         )
 
 
@@ -122,9 +124,16 @@ class Settings(BaseModel):
     stop: list[Annotated[str, Field(min_length=1)]] = []
 
 
+class RateSettings(Settings):
+    choices: list[Annotated[str, Field(pattern=r"^\d$")]] = []
+
+
 class InventSettings(Settings):
     variants: int = Field(1, ge=1)
     examples: list[Worked] = []
+
+
+SETTINGS: dict[str, type[Settings]] = {"invent": InventSettings, "rate": RateSettings}
 
 
 def _check_settings(folder: Path, settings: Any) -> None:
@@ -138,7 +147,7 @@ def _check_settings(folder: Path, settings: Any) -> None:
         if skill not in SKILLS:
             raise PromptSetError(f"{folder / 'set.yaml'}: {skill!r} is neither form nor one of {', '.join(SKILLS)}")
         try:
-            (InventSettings if skill == "invent" else Settings).model_validate(values)
+            SETTINGS.get(skill, Settings).model_validate(values)
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(map(str, (skill, *first["loc"])))

@@ -22,7 +22,17 @@ import numpy as np
 from probing.asking import Asker
 from probing.hidden_states import HiddenStates, StateFeatures
 from probing.models import load_model, load_tokenizer
-from probing.problems import Funnel, lexical_entropy, proposals_asked, propose, rate, select_proposals, topic_shares, write_interfaces
+from probing.problems import (
+    Funnel,
+    lexical_entropy,
+    proposals_asked,
+    propose,
+    rate,
+    ratings_asked,
+    select_proposals,
+    topic_shares,
+    write_interfaces,
+)
 from probing.records import Candidate, Problem, TestSuite
 from probing.samplers.config import SamplingConfig
 from probing.samplers.factory import open_sampler
@@ -126,7 +136,7 @@ class Round:
         ]
         texts = benchmark_texts(self.config.evals.benchmarks)
         problems = select_proposals(proposals, config, f"r{self.index:02d}", funnel, earlier, texts)
-        asked = len(problems) * config.ratings_per_problem
+        asked = ratings_asked(self.sampler, self.ask, len(problems), config)
         with self._spending("rating"), self.run.bar(self.index, "ratings", asked, "ratings") as advance:
             problems = rate(self.sampler, self.ask, problems, config, self.seed("rate"), funnel, advance)
         with self._spending("interface"), self.run.bar(self.index, "interfaces", len(problems), "problems") as advance:
@@ -329,7 +339,10 @@ def shared_sampler(
     load: model and tokenizer, where they are at hand. sampling: settings other than the run's.
     """
     config = sampling or run.config.sampling
-    return SharedSampler(lambda: open_sampler(config, policy, load), run.ranks, folder / "parts", config.part, config.stride)
+    draws_itself = config.backend == "transformers"
+    return SharedSampler(
+        lambda: open_sampler(config, policy, load), run.ranks, folder / "parts", config.part, config.stride, can_choose=draws_itself
+    )
 
 
 class RoundError(RuntimeError):

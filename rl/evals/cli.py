@@ -42,7 +42,6 @@ from rl.run_folder import check_writable, versions, write_atomically
 
 EVALPLUS = ("humaneval", "humaneval_plus", "mbpp", "mbpp_plus")
 POOLED = ("humaneval_plus", "mbpp_plus")  # their tasks are also counted together
-COMPILE_CONFIG = EvalsConfig(samples=2, max_new_tokens=256)  # for the skills card where seedling-bench was not asked for
 
 
 def main(argv: Sequence[str]) -> int:
@@ -177,8 +176,9 @@ def _measure(
                     cache.put(benchmark, config, results[name])
             skills = {}
             if args.skills:
-                skills = measure_skills(sampler, Asker.of(tokenizer), config.seed, partial(_bar, console))
-                skills |= _compile_figure(results.get("seedling") or evaluate(sampler, tokenizer, sandbox, _bench(), COMPILE_CONFIG))
+                ask = Asker.of(tokenizer, args.prompts)
+                bar = partial(_bar, console)
+                skills = measure_skills(sampler, ask, sandbox, config.seed, bar, max_new_tokens=config.max_new_tokens)
     except (ModelError, SamplerError, SandboxError) as error:
         raise UserError(str(error), args.model) from None
     except ValueError as error:
@@ -203,17 +203,6 @@ def write_samples(benchmark: Benchmark, result: EvalResult, folder: Path) -> Pat
 def _bar(console: Any, name: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
     with stage(name, total, unit, console) as advance:
         yield advance
-
-
-def _bench() -> Benchmark:
-    bench = load_benchmark("seedling")
-    if isinstance(bench, Unavailable):
-        raise UserError(bench.reason, "--skills", bench.remedy)
-    return bench
-
-
-def _compile_figure(result: EvalResult) -> dict[str, Any]:
-    return {"compile": result.metrics.get("compile_rate"), "compile_of": result.metrics["samples"] - result.metrics["missing"]}
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ class Wording:
     def __init__(self, name: str = "seedling") -> None:
         self.prompts = load_prompt_set(name)
         self.variants = self.prompts.variants
+        self.examples = [example["problem"] for example in self.prompts.examples]
 
     def __call__(self, skill: str, **fields: Any) -> Question:
         prompt = self.prompts.render(skill, **fields)
