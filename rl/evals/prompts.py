@@ -8,6 +8,7 @@
 
 A published score belongs to its prompt: the words below are those of the public harnesses, to the character. A model without a chat
 template continues the code prompt, as evalplus has its base models do, whatever the style. Other benchmarks have their own prompts.
+What else the harnesses set: evalplus samples at most 768 tokens, with top-p 0.95 where it is not greedy; Qwen's at most 2,048.
 """
 
 from __future__ import annotations
