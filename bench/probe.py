@@ -38,7 +38,8 @@ from rewards.records import Execution, Kind, Program
 from rewards.rules.soft import Soft
 from rewards.sandbox import Sandbox, SandboxConfig
 from rewards.signatures import OutcomeMatrix
-from rl.console import stage
+from rl.console import error_screen, stage
+from rl.model_source import resolve_model
 from rl.monitor import clean
 from rl.round_files import read_rows
 from rl.run_folder import git_commit
@@ -63,14 +64,16 @@ class Pool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default=str(ROOT / "seedling" / "weights"), help="folder or Hub id")
+    parser.add_argument("--model", default=str(ROOT / "seedling" / "weights"), help="checkpoint folder, .gguf file, or Hub id")
     parser.add_argument("--problems", type=int, default=120)
     parser.add_argument("--samples", type=int, default=48)
     parser.add_argument("--max-new-tokens", type=int, default=160)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results" / "probe.json")
     args = parser.parse_args()
-    pool = sample_pool(args.model, args.problems, args.samples, args.max_new_tokens, args.seed)
+    with error_screen():
+        model = resolve_model(args.model)
+    pool = sample_pool(model, args.problems, args.samples, args.max_new_tokens, args.seed)
     settings = {name: getattr(args, name) for name in ("problems", "samples", "max_new_tokens", "seed")}
     origin = {"command": shlex.join(["python", "-m", "bench.probe", *sys.argv[1:]]), "commit": git_commit(), **settings}
     result = origin | audit(pool, ProbeConfig(), args.seed)

@@ -31,8 +31,9 @@ from probing.records import Problem, TestSuite
 from probing.solutions import solve_question
 from rl.bank import Banks
 from rl.candidate_scores import score_candidates
-from rl.config import load_config, resolve_model
+from rl.config import load_config
 from rl.console import error_screen, stage
+from rl.model_source import resolve_model
 from rl.round_files import Verdict, read_bank, read_candidates, read_records
 from rl.run_folder import git_commit, write_atomically
 from rl.shared_states import read_states

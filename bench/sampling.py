@@ -29,6 +29,8 @@ from probing.models import end_token_ids, load_model, render_chat
 from probing.samplers.base import SamplingParams
 from probing.samplers.transformers import TransformersSampler
 from probing.templates import render
+from rl.console import error_screen
+from rl.model_source import resolve_model
 from rl.round_files import read_rows
 from rl.run_folder import git_commit
 
@@ -38,7 +40,7 @@ Draw = Callable[[Sequence[Sequence[int]], int], list[list[list[int]]]]  # prompt
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default=str(ROOT / "seedling" / "weights"), help="folder or Hub id")
+    parser.add_argument("--model", default=str(ROOT / "seedling" / "weights"), help="checkpoint folder, .gguf file, or Hub id")
     parser.add_argument("--problems", type=int, default=12, help="prompts, from seedling-bench")
     parser.add_argument("--samples", type=int, default=128, help="samples a prompt")
     parser.add_argument("--max-new-tokens", type=int, default=160)
@@ -48,7 +50,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results" / "sampling.json")
     args = parser.parse_args()
     keep_freed_memory()
-    model, tokenizer = load_model(args.model, args.device)
+    with error_screen():
+        path = resolve_model(args.model)
+    model, tokenizer = load_model(path, args.device)
     rows = read_rows(ROOT / "seedling" / "bench.jsonl")[: args.problems]
     texts = [render_chat(tokenizer, render("solve", description=row["description"], interface=row["interface"])) for row in rows]
     result = compare(model, tokenizer, texts, args.samples, args.max_new_tokens, args.batches, args.turns)

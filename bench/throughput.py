@@ -26,6 +26,7 @@ from probing.samplers.base import SamplingParams
 from probing.samplers.transformers import TransformersSampler
 from probing.templates import render
 from rl.console import UserError, error_screen
+from rl.model_source import resolve_model
 from rl.round_files import read_rows
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,7 +34,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default=str(ROOT / "seedling" / "weights"), help="folder or Hub id")
+    parser.add_argument("--model", default=str(ROOT / "seedling" / "weights"), help="checkpoint folder, .gguf file, or Hub id")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--problems", type=int, default=12, help="prompts, from seedling-bench")
     parser.add_argument("--samples", type=int, default=128, help="samples a prompt")
@@ -45,7 +46,7 @@ def main() -> None:
     keep_freed_memory()
     with error_screen():
         try:
-            model, tokenizer = load_model(args.model, args.device)
+            model, tokenizer = load_model(resolve_model(args.model), args.device)
         except (ValueError, ModelError) as error:
             raise UserError(str(error), f"--model {args.model} --device {args.device}") from error
     result = measure(model, tokenizer, args.problems, args.samples, args.batch, args.micro_batch, args.max_new_tokens)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from probing.models import render_chat
+from probing.models import render_chat, start_of_text
 from probing.prompt import Prompt, Question
 from probing.samplers.base import Completion, Sampler, SamplingParams, StreamingSampler
 from probing.templates import PromptSet, find_prompt_set
@@ -22,6 +22,16 @@ if TYPE_CHECKING:
 
 class Ask(Protocol):
     """Makes a question of one of the skills in `probing.templates.SKILLS`."""
+
+    @property
+    def variants(self) -> int:
+        """In how many ways the set words `invent`: other examples, other hints."""
+        ...
+
+    @property
+    def examples(self) -> list[str]:
+        """The statements of the worked examples that the prompts show."""
+        ...
 
     def __call__(self, skill: str, **fields: Any) -> Question: ...
 
@@ -41,9 +51,22 @@ class Asker:
     def __call__(self, skill: str, **fields: Any) -> Question:
         return self.put(self.prompts.render(skill, **fields))
 
+    @property
+    def variants(self) -> int:
+        return self.prompts.variants
+
+    @property
+    def examples(self) -> list[str]:
+        """The statements of the worked examples that the prompts show."""
+        return [example["problem"] for example in self.prompts.examples]
+
     def put(self, prompt: Prompt) -> Question:
-        """Any prompt in the model's chat format."""
-        return Question(render_chat(self.tokenizer, prompt, self.template_args), prompt.prefill, prompt.stop)
+        """Any prompt in the model's chat format, or as the document that it is."""
+        if self.prompts.document:
+            text = start_of_text(self.tokenizer) + prompt.user + prompt.prefill
+        else:
+            text = render_chat(self.tokenizer, prompt, self.template_args)
+        return Question(text, prompt.prefill, prompt.stop, prompt.choices)
 
 
 def answers_to(

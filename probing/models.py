@@ -183,6 +183,13 @@ def render_chat(tokenizer: PreTrainedTokenizerBase, prompt: Prompt | str, templa
     return rendered + prompt.prefill
 
 
+def start_of_text(tokenizer: PreTrainedTokenizerBase) -> str:
+    """The special tokens that the tokenizer puts before a text of its own accord, as text."""
+    text = tokenizer.decode(tokenizer("").input_ids)
+    assert isinstance(text, str)
+    return text
+
+
 def end_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
     """Every token that ends an answer: the tokenizer's, and those of the model's generation config."""
     ids: set[int] = set() if tokenizer.eos_token_id is None else {int(tokenizer.eos_token_id)}

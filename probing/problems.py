@@ -9,21 +9,23 @@ from __future__ import annotations
 import ast
 import math
 import re
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from datasketch import MinHash, MinHashLSH
 
-from probing.answers import code_block, headed_sections
+from probing.answers import code_block
 from probing.asking import Ask, answers_to
 from probing.config import ProblemsConfig
-from probing.records import Problem, short_hash
-from probing.samplers.base import Completion, Sampler, SamplingParams
+from probing.proposals import Unreadable, header_line, read_proposal
+from probing.records import Problem
+from probing.samplers.base import Completion, Sampler, SamplingParams, chooses
 
-FIELDS = ("Title", "Problem", "Signature", "Example")
 TOP_RATING = 9  # ratings are digits from 0 to 9
-PROPOSALS_PER_PROMPT = 128  # samples of one topic's prompt that are drawn together
+PROPOSALS_PER_PROMPT = 128  # samples of one topic's prompt that are drawn together, at most
+LEAST_PER_PROMPT = 6  # and at least, where a set words its prompt in several ways
 _PERMUTATIONS = 64  # hash functions of a MinHash sketch
 
 
@@ -48,11 +50,12 @@ def propose(
     """Stage 1: `config.count` proposals as (topic, answer), topics in turn."""
     topics = [config.topics[i % len(config.topics)] for i in range(config.count)]
     params = SamplingParams(config.temperature, config.top_p, config.max_new_tokens)
-    # Many samples of one prompt, which is computed once for all of them; in blocks, which ranks can share.
-    each = math.ceil(config.count / len(config.topics))
-    blocks = math.ceil(each / PROPOSALS_PER_PROMPT)
-    questions = [ask("invent", topic=t) for t in config.topics for _ in range(blocks)]
-    answers = answers_to(sampler, questions, math.ceil(each / blocks), params, seed, progress)
+    blocks, each = _blocks(config, ask.variants)
+    first = seed % 9973  # other rounds meet other variants
+    questions = [
+        ask("invent", topic=t, variant=first + i + b * len(config.topics)) for i, t in enumerate(config.topics) for b in range(blocks)
+    ]
+    answers = answers_to(sampler, questions, each, params, seed, progress)
     drawn = {t: [a for group in answers[i * blocks : (i + 1) * blocks] for a in group] for i, t in enumerate(config.topics)}
     taken: Counter[str] = Counter()
     proposals = []
@@ -62,46 +65,19 @@ def propose(
     return proposals
 
 
-def proposals_asked(config: ProblemsConfig) -> int:
-    """Samples that `propose` draws: a few more than `config.count` where topics and blocks do not divide it."""
+def _blocks(config: ProblemsConfig, variants: int) -> tuple[int, int]:
+    """(prompts of each topic, samples of each): many samples of one prompt, which is computed once for all of them, but as many prompts
+    as the set has variants, and no more samples together than ranks can share.
+    """
     each = math.ceil(config.count / len(config.topics))
-    blocks = math.ceil(each / PROPOSALS_PER_PROMPT)
-    return len(config.topics) * blocks * math.ceil(each / blocks)
+    blocks = max(math.ceil(each / PROPOSALS_PER_PROMPT), min(variants, math.ceil(each / LEAST_PER_PROMPT)))
+    return blocks, math.ceil(each / blocks)
 
 
-def parse_signature(line: str) -> ast.FunctionDef | None:
-    """The function that a line such as `def f(xs: list[int]) -> int:` declares; every argument must be annotated."""
-    try:
-        body = ast.parse(line.strip().rstrip(":") + ": pass").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-    if len(body) != 1 or not isinstance(body[0], ast.FunctionDef):
-        return None
-    function = body[0]
-    arguments = function.args
-    plain = not (arguments.posonlyargs or arguments.kwonlyargs or arguments.vararg or arguments.kwarg or arguments.defaults)
-    return function if plain and arguments.args and all(a.annotation for a in arguments.args) else None
-
-
-def parse_proposal(text: str, topic: str, prefix: str) -> Problem | None:
-    """A problem from an answer in the asked form, or None when it is malformed."""
-    sections = headed_sections(text)
-    if any(not sections.get(name) for name in FIELDS):
-        return None
-    signature = sections["Signature"].strip()
-    function = parse_signature(signature)
-    if function is None or "\n" in signature:
-        return None
-    description = sections["Problem"]
-    return Problem(
-        id=f"{prefix}-{short_hash(description + signature)}",
-        title=sections["Title"],
-        description=description,
-        entry=function.name,
-        signature=signature,
-        example=sections["Example"],
-        topic=topic,
-    )
+def proposals_asked(config: ProblemsConfig, variants: int) -> int:
+    """Samples that `propose` draws: a few more than `config.count` where topics and blocks do not divide it."""
+    blocks, each = _blocks(config, variants)
+    return len(config.topics) * blocks * each
 
 
 def words_of(text: str) -> list[str]:
@@ -138,9 +114,10 @@ def select_proposals(
     kept: list[Problem] = []
     for topic, answer in proposals:
         funnel.proposed += 1
-        problem = parse_proposal(answer.text, topic, prefix) if answer.finished else None
-        if problem is None:
-            funnel.drop("malformed" if answer.finished else "cut off")
+        try:
+            problem = read_proposal(answer.text, topic, prefix)
+        except Unreadable as reason:
+            funnel.drop(str(reason) if answer.finished else "cut off")
             continue
         sketch = _sketch(problem.description)
         if index.query(sketch):
@@ -153,9 +130,12 @@ def select_proposals(
     return kept
 
 
+_RATING = re.compile(r"^\s*\**(?:Clarity|Completeness|Quality|Rating)\**\s*:\s*\**(\d)\b", re.MULTILINE | re.IGNORECASE)
+
+
 def parse_rating(text: str) -> float | None:
     """Mean of the scores of an answer such as `Clarity: 8`, in [0, 1]; None when there is none."""
-    scores = [int(s) for s in re.findall(r"^\s*\**(?:Clarity|Completeness|Quality)\**\s*:\s*\**(\d)\b", text, re.MULTILINE | re.IGNORECASE)]
+    scores = [int(digit) for digit in _RATING.findall(text)]
     return sum(scores) / len(scores) / TOP_RATING if scores else None
 
 
@@ -167,15 +147,32 @@ def ratings_of(
     seed: int,
     progress: Callable[[int], None] | None = None,
 ) -> list[float | None]:
-    """Stage 2's question: the model's mean rating of each statement in [0, 1], None where no answer could be read."""
-    params = SamplingParams(1.0, 1.0, config.rating_max_new_tokens)
+    """Stage 2's question: the model's mean rating of each statement in [0, 1], None where no answer could be read.
+
+    Where the prompt set names the digits to choose among and the sampler can read their probabilities, the rating is their mean; else
+    `config.ratings_per_problem` answers are drawn.
+    """
     questions = [ask("rate", description=d) for d in descriptions]
+    choices = questions[0].choices if questions else ()
+    if choices and chooses(sampler):
+        ratings = []
+        for shares in sampler.choose([question.text for question in questions], choices, progress):
+            mean = None if shares is None else sum(int(digit) * share for digit, share in zip(choices, shares, strict=True))
+            ratings.append(None if mean is None else mean / TOP_RATING)
+        return ratings
+    params = SamplingParams(1.0, 1.0, config.rating_max_new_tokens)
     answers = answers_to(sampler, questions, config.ratings_per_problem, params, seed, progress)
     ratings = []
     for group in answers:
         read = [score for score in (parse_rating(answer.text) for answer in group) if score is not None]
         ratings.append(sum(read) / len(read) if read else None)
     return ratings
+
+
+def ratings_asked(sampler: Sampler, ask: Ask, problems: int, config: ProblemsConfig) -> int:
+    """Answers, or choices, that `ratings_of` asks for."""
+    choosing = chooses(sampler) and bool(ask("rate", description="").choices)
+    return problems * (1 if choosing else config.ratings_per_problem)
 
 
 def rate(
@@ -201,18 +198,30 @@ def rate(
 
 
 def parse_interface(text: str, entry: str) -> str | None:
-    """Signature and docstring of `entry` from an answer, or None when they are not valid Python with typed arguments."""
-    code = code_block(text)
-    if code is None:
+    """Signature and docstring of `entry` from an answer, or None when they are not valid Python with typed arguments.
+
+    A body after the docstring is dropped; a docstring that a stop string left open is closed.
+    """
+    code = code_block(text) or text
+    function = _function(code) or _function(code.rstrip() + '"""') or _function(code.rstrip() + '\n    """')
+    if function is None or function.name != entry or not all(a.annotation for a in function.args.args):
         return None
+    words = ast.get_docstring(function)
+    if not words or not words.strip():
+        return None
+    lines = words.replace("\\", "\\\\").replace('"""', "'''").split("\n")
+    return f'{header_line(function)}\n    """' + "\n    ".join(lines).rstrip() + '"""'
+
+
+def _function(code: str) -> ast.FunctionDef | None:
+    """The only function of a program without anything else but imports; None when there is no such thing."""
     try:
-        body = ast.parse(code).body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            body = [node for node in ast.parse(code).body if not isinstance(node, ast.Import | ast.ImportFrom)]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    if len(body) != 1 or not isinstance(body[0], ast.FunctionDef) or body[0].name != entry or ast.get_docstring(body[0]) is None:
-        return None
-    signature = code.split(":\n")[0].strip() + ":"
-    return code.rstrip() if "\n" in signature or parse_signature(signature) else None
+    return body[0] if len(body) == 1 and isinstance(body[0], ast.FunctionDef) else None
 
 
 def write_interfaces(
@@ -226,7 +235,7 @@ def write_interfaces(
 ) -> list[Problem]:
     """Stage 3: the problems with the interface that the model wrote for them; those without a valid one are dropped."""
     params = SamplingParams(0.0, 1.0, config.interface_max_new_tokens)
-    questions = [ask("interface", description=p.description, entry=p.entry) for p in problems]
+    questions = [ask("interface", description=p.description, entry=p.entry, signature=p.signature) for p in problems]
     answers = answers_to(sampler, questions, 1, params, seed, progress)
     kept = []
     for problem, (answer,) in zip(problems, answers, strict=True):

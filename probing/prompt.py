@@ -17,6 +17,7 @@ class Prompt:
     system: str | None = None  # the system turn; None: whatever the model's chat template has by default
     prefill: str = ""  # the start of the answer, written for the model; readers see prefill + completion
     stop: tuple[str, ...] = ()  # strings that end the answer; they are not part of its text
+    choices: tuple[str, ...] = ()  # the only answers that count, where there are so few that their probabilities can be read
 
 
 @dataclass(frozen=True)
@@ -26,3 +27,4 @@ class Question:
     text: str  # prompt and prefill
     prefill: str = ""
     stop: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()

@@ -14,7 +14,8 @@ from typing import Any
 from probing.answers import code_block
 from probing.asking import Ask, answers_to
 from probing.config import SuitesConfig
-from probing.problems import Funnel, parse_signature
+from probing.problems import Funnel
+from probing.proposals import parse_signature
 from probing.records import Problem, TestSuite
 from probing.samplers.base import Sampler, SamplingParams
 from probing.typed_values import fits, mutate
@@ -79,6 +80,14 @@ def extend(inputs: Sequence[str], wanted: int, rng: random.Random) -> list[str]:
     return pool
 
 
+def extend_suite(problem: Problem, written: Sequence[str], config: SuitesConfig, seed: int, asserts: Sequence[str] = ()) -> TestSuite:
+    """The problem's pool: distinct model-written inputs first, then mutants of them."""
+    model_written = list(written)[: config.pool]
+    pool = extend(model_written, config.pool, random.Random(f"{seed} {problem.id}"))
+    origins = ("model",) * len(model_written) + ("mutated",) * (len(pool) - len(model_written))
+    return TestSuite(problem.id, tuple(pool), origins, tuple(asserts))
+
+
 def write_suites(
     sampler: Sampler,
     ask: Ask,
@@ -108,9 +117,6 @@ def write_suites(
         if not written:
             funnel.drop("no test inputs")
             continue
-        model_written = list(written)[: config.pool]
-        pool = extend(model_written, config.pool, random.Random(f"{seed} {problem.id}"))
-        origins = ("model",) * len(model_written) + ("mutated",) * (len(pool) - len(model_written))
-        suites.append(TestSuite(problem.id, tuple(pool), origins, tuple(asserts)))
+        suites.append(extend_suite(problem, list(written), config, seed, asserts))
     funnel.kept = len(suites)
     return suites

@@ -1,8 +1,14 @@
 """Prompt sets: the wording of what stages 1 to 5 ask, one folder each (`probing/prompts/NAME`, or a folder of the user's).
 
-A set holds a template a skill (`invent.jinja`, `rate.jinja`, ...), which gives the user's turn, and optionally `set.yaml`, which says for
-each skill how the answer starts (`prefill`), what ends it (`stop`) and the system turn (`system`). `probing.asking` puts them into a
-model's chat format.
+A set holds a template a skill (`invent.jinja`, `rate.jinja`, ...), which gives the user's turn, and optionally `set.yaml`:
+
+- for each skill, how the answer starts (`prefill`), what ends it (`stop`) and the system turn (`system`);
+- for `invent` also in how many ways its template words it (`variants`; the template gets the field `variant`), and worked `examples`,
+  which the template gets and proposals may not repeat;
+- for `rate` the digits to choose among (`choices`): a sampler that can gives their probabilities, where others draw an answer;
+- `form: document` where the templates are texts for a base model to continue. `chat`, the default: turns in a model's chat format.
+
+`probing.asking` makes questions of them.
 
 A checkpoint may name its set (`ucoder_prompts` in its tokenizer_config.json), as the bundled one does, which was pretrained on its own.
 """
@@ -12,10 +18,11 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import jinja2
 import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from probing.prompt import Prompt
 
@@ -38,17 +45,36 @@ class PromptSet:
 
     name: str
     folder: Path
-    settings: dict[str, dict[str, Any]]  # of each skill: prefill, stop, system
+    settings: dict[str, Any]  # what set.yaml says
+
+    @property
+    def document(self) -> bool:
+        """Whether prompts are texts that a base model continues, and not turns of a chat."""
+        return bool(self.settings.get("form", "chat") == "document")
+
+    @property
+    def variants(self) -> int:
+        """In how many ways `invent` is worded."""
+        return int(self.settings.get("invent", {}).get("variants", 1))
+
+    @property
+    def examples(self) -> list[dict[str, str]]:
+        """Worked examples of `invent`: title, problem, signature, example."""
+        return list(self.settings.get("invent", {}).get("examples", []))
 
     def render(self, skill: str, **fields: Any) -> Prompt:
         """The prompt of one of `SKILLS`. Raises `jinja2.UndefinedError` when a field is missing."""
         settings = self.settings.get(skill, {})
+        if skill == "invent":
+            fields = {"examples": self.examples, **fields}
         prefill, system = settings.get("prefill", ""), settings.get("system")
+        text = _environment(self.folder).get_template(f"{skill}.jinja").render(**fields)
         return Prompt(
-            user=_environment(self.folder).get_template(f"{skill}.jinja").render(**fields).strip(),
+            user=text.lstrip() if self.document else text.strip(),
             system=system,
             prefill=_environment(self.folder).from_string(prefill).render(**fields) if prefill else "",
             stop=tuple(settings.get("stop", ())),
+            choices=tuple(settings.get("choices", ())),
         )
 
 
@@ -79,20 +105,53 @@ def load_prompt_set(name: str) -> PromptSet:
     return PromptSet(name, folder, settings)
 
 
+class Worked(BaseModel):
+    """A worked example of `invent`."""
+
+    model_config = ConfigDict(extra="forbid")
+    title: str = Field(min_length=1)
+    problem: str = Field(min_length=1)
+    signature: str = Field(min_length=1)
+    example: str = Field(min_length=1)
+
+
+class Settings(BaseModel):
+    """What `set.yaml` may say of a skill."""
+
+    model_config = ConfigDict(extra="forbid")
+    prefill: str = ""
+    system: str | None = None
+    stop: list[Annotated[str, Field(min_length=1)]] = []
+
+
+class RateSettings(Settings):
+    choices: list[Annotated[str, Field(pattern=r"^\d$")]] = []
+
+
+class InventSettings(Settings):
+    variants: int = Field(1, ge=1)
+    examples: list[Worked] = []
+
+
+SETTINGS: dict[str, type[Settings]] = {"invent": InventSettings, "rate": RateSettings}
+
+
 def _check_settings(folder: Path, settings: Any) -> None:
-    kinds = {"prefill": str, "system": str, "stop": list}
     if not isinstance(settings, dict):
         raise PromptSetError(f"{folder / 'set.yaml'} must map skills to settings")
     for skill, values in settings.items():
-        if skill not in SKILLS or not isinstance(values, dict):
-            raise PromptSetError(f"{folder / 'set.yaml'}: {skill!r} is none of {', '.join(SKILLS)}, or has no settings below it")
-        for key, value in values.items():
-            if (
-                key not in kinds
-                or not isinstance(value, kinds[key])
-                or (key == "stop" and not all(isinstance(s, str) and s for s in value))
-            ):
-                raise PromptSetError(f"{folder / 'set.yaml'}: {skill}.{key} must be prefill or system (a text) or stop (a list of texts)")
+        if skill == "form":
+            if values not in ("chat", "document"):
+                raise PromptSetError(f"{folder / 'set.yaml'}: form must be chat or document, not {values!r}")
+            continue
+        if skill not in SKILLS:
+            raise PromptSetError(f"{folder / 'set.yaml'}: {skill!r} is neither form nor one of {', '.join(SKILLS)}")
+        try:
+            SETTINGS.get(skill, Settings).model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, (skill, *first["loc"])))
+            raise PromptSetError(f"{folder / 'set.yaml'}: {place}: {first['msg'][:1].lower()}{first['msg'][1:]}") from None
 
 
 def find_prompt_set(name: str | None, tokenizer: PreTrainedTokenizerBase) -> PromptSet:

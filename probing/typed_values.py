@@ -126,3 +126,39 @@ def _mutate_items(items: list[Any], rng: random.Random, resize: bool) -> list[An
         case "reverse":
             items.reverse()
     return items
+
+
+def takes_literals(annotation: ast.expr) -> bool:
+    """Whether values of an annotation can be written as literals: no callables, arrays or classes.
+
+    >>> takes_literals(ast.parse("dict[str, list[int]] | None", mode="eval").body), takes_literals(ast.parse("TreeNode", mode="eval").body)
+    (True, False)
+    """
+    if isinstance(annotation, ast.BinOp) and isinstance(annotation.op, ast.BitOr):
+        return takes_literals(annotation.left) and takes_literals(annotation.right)
+    if isinstance(annotation, ast.Constant) and annotation.value is Ellipsis:
+        return True
+    name, parameters = _head(annotation)
+    known = {*_PLAIN, *_SEQUENCES, "float", "dict", "tuple", "None", "Optional", "Union", "Any", "object", "complex"}
+    return name in known and all(takes_literals(p) for p in parameters)
+
+
+def annotation_of(value: object) -> ast.expr:
+    """The annotation of a literal value; items of different types leave a container without parameters.
+
+    >>> ast.unparse(annotation_of([(1, "a")]))
+    'list[tuple[int, str]]'
+    """
+    return ast.parse(_type_text(value), mode="eval").body
+
+
+def _type_text(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"tuple[{', '.join(map(_type_text, value))}]" if value else "tuple"
+    if isinstance(value, dict):
+        keys, values = {_type_text(k) for k in value}, {_type_text(v) for v in value.values()}
+        return f"dict[{keys.pop()}, {values.pop()}]" if len(keys) == len(values) == 1 else "dict"
+    if isinstance(value, list | set | frozenset):
+        items = {_type_text(item) for item in value}
+        return f"{type(value).__name__}[{items.pop()}]" if len(items) == 1 else type(value).__name__
+    return "None" if value is None else type(value).__name__

@@ -11,6 +11,7 @@ import json
 import math
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,12 @@ from rich.console import Console
 from rich.table import Table
 
 from rewards.consensus import ConsensusConfig
+from rewards.determinism import Steady
 from rewards.inputs import InputsConfig
 from rewards.judge_files import JudgeInputError, read_asserts, read_candidates, read_inputs
-from rewards.judging import Verdict, judge
-from rewards.records import Outcome, absence
+from rewards.ranking import NO_VOTE, Ranking, rank
+from rewards.records import Outcome
 from rewards.sandbox import Sandbox, SandboxConfig, SandboxError
-from rewards.sandbox.cli import add_package_options, package_settings
-from rewards.sandbox.packages import PackagesError
 from rewards.text import print_utf8
 
 EXIT_USER_ERROR = 2
@@ -45,10 +45,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rho", type=float, default=defaults.rho, help=f"least share of inputs that give a value (default {defaults.rho})")
     parser.add_argument("--tau", type=int, default=defaults.tau, help=f"least number of samples of a winner (default {defaults.tau})")
     parser.add_argument("--keep", type=int, default=100, help="inputs kept, the most telling ones (default 100)")
+    parser.add_argument("--recheck", default=defaults.recheck, help="which programs run twice: never, suspects, always (default suspects)")
     parser.add_argument("--error", type=float, default=0.05, help="total error that theorem 2.4 is asked about (default 0.05)")
     parser.add_argument("--mutants", type=int, default=20, help="mutants of the winner that the inputs are measured with (default 20)")
     parser.add_argument("--seconds", type=float, default=1.0, help="seconds a call may take (default 1)")
-    add_package_options(parser)
     parser.add_argument("--show", type=int, default=10, help="clusters and candidates printed (default 10)")
     parser.add_argument(
         "--json",
@@ -61,14 +61,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def as_json(verdict: Verdict, inputs: Sequence[str]) -> dict[str, Any]:
-    """The verdict as plain data; NaN becomes null."""
+def as_json(ranking: Ranking, inputs: Sequence[str]) -> dict[str, Any]:
+    """The ranking as plain data; NaN becomes null."""
 
     def plain(value: Any) -> Any:
         return None if isinstance(value, float) and math.isnan(value) else value
 
-    c, matrix = verdict.clustering, verdict.matrix
-    first_of_row = {int(row): i for i, row in reversed(list(enumerate(verdict.row_of)))}
+    c, matrix = ranking.judgement.clustering, ranking.judgement.matrix
+    first_of_row = {int(row): i for i, row in reversed(list(enumerate(ranking.row_of)))}
     clusters = [
         {
             "share": float(c.shares[k]),
@@ -80,33 +80,34 @@ def as_json(verdict: Verdict, inputs: Sequence[str]) -> dict[str, Any]:
         }
         for k in range(c.n_clusters)
     ]
-    ranking = [
+    ranked = [
         {
             "candidate": int(i),
-            "score": plain(float(verdict.scores[i])),
-            "cluster": int(c.labels[verdict.row_of[i]]),
-            "value_share": float(matrix.value_share[verdict.row_of[i]]),
+            "score": plain(float(ranking.scores[i])),
+            "cluster": int(c.labels[ranking.row_of[i]]),
+            "value_share": float(matrix.value_share[ranking.row_of[i]]),
+            "no_vote": ranking.no_vote[i],
         }
-        for i in verdict.order
+        for i in ranking.order
     ]
     return {
-        "candidates": len(verdict.row_of),
+        "candidates": len(ranking.row_of),
         "distinct_programs": matrix.n_programs,
         "valid": c.n_valid,
-        "missing": c.n_missing,
-        "not_offered": verdict.not_offered,
+        "missing": ranking.no_vote.count("lost"),
+        "no_vote": {reason: ranking.no_vote.count(reason) for reason in NO_VOTE},
         "top_share": c.top_share,
         "margin": c.margin,
         "entropy": c.entropy,
-        "inputs": [inputs[j] for j in verdict.kept_inputs],
-        "input_quality": asdict(verdict.quality),
-        "theorem": {k: plain(v) for k, v in asdict(verdict.bound).items()} | {"vacuous": verdict.bound.vacuous},
+        "inputs": [inputs[j] for j in ranking.judgement.kept],
+        "input_quality": asdict(ranking.quality),
+        "theorem": {k: plain(v) for k, v in asdict(ranking.bound).items()} | {"vacuous": ranking.bound.vacuous},
         "clusters": clusters,
-        "ranking": ranking,
+        "ranking": ranked,
     }
 
 
-def print_tables(report: dict[str, Any], verdict: Verdict, show: int, console: Console) -> None:
+def print_tables(report: dict[str, Any], ranking: Ranking, show: int, console: Console) -> None:
     """The report for a person."""
 
     def cut(text: str, width: int) -> str:
@@ -117,6 +118,11 @@ def print_tables(report: dict[str, Any], verdict: Verdict, show: int, console: C
         f"{r['candidates']} candidates, {r['distinct_programs']} distinct programs, {r['valid']} valid, {r['missing']} missing; "
         f"{len(r['inputs'])} inputs"
     )
+    if without := sum(r["no_vote"].values()):
+        console.print(f"{without} of them {'has' if without == 1 else 'have'} no vote:")
+        for reason, count in r["no_vote"].items():
+            if count:
+                console.print(f"  {count:>5}  {NO_VOTE[reason]}")
     clusters = Table(title=f"Clusters (entropy {r['entropy']:.2f} nats, margin {r['margin']:+.2f})", title_justify="left")
     for name in ("cluster", "share", "samples", "like", f"outcomes on the {SHOWN_OUTCOMES} most telling inputs", "note"):
         clusters.add_column(name, justify="left" if name.startswith(("outcomes", "note")) else "right")
@@ -127,35 +133,30 @@ def print_tables(report: dict[str, Any], verdict: Verdict, show: int, console: C
     console.print(clusters, markup=False)
     if len(r["clusters"]) > show:
         console.print(f"… and {len(r['clusters']) - show} more clusters")
-    if verdict.clustering.top < 0:
+    if ranking.judgement.clustering.top < 0:
         console.print("No cluster wins: none is large enough, or only constant and echoing programs are.")
-    ranking = Table(title="Candidates, the best first", title_justify="left")
+    candidates = Table(title="Candidates, the best first", title_justify="left")
     for name in ("candidate", "score", "cluster", "values"):
-        ranking.add_column(name, justify="right")
+        candidates.add_column(name, justify="right")
     for row in r["ranking"][:show]:
         score = "missing" if row["score"] is None else f"{row['score']:.3f}"
         label = str(row["cluster"]) if row["cluster"] >= 0 else "–"
-        ranking.add_row(f"#{row['candidate']}", score, label, f"{100 * row['value_share']:.0f} %")
-    console.print(ranking)
+        candidates.add_row(f"#{row['candidate']}", score, label, f"{100 * row['value_share']:.0f} %")
+    console.print(candidates)
     killed = "–" if quality["mutants_killed"] is None else f"{100 * quality['mutants_killed']:.0f} %"
     console.print(
         f"Inputs: rank {quality['rank']}, {quality['n_behaviours']} behaviours told apart, mutants killed {killed}, "
         f"errors {100 * quality['error_share']:.0f} %, nearly everything errs on {100 * quality['dead_share']:.0f} % of them"
     )
-    console.print(verdict.bound.sentence())
-    if lost := absence(r["not_offered"], r["candidates"], "candidates", "--packages"):
-        console.print(lost)
+    console.print(ranking.bound.sentence())
 
 
 def run(args: argparse.Namespace) -> int:
     """Do what the parsed arguments ask. Raises JudgeInputError."""
     try:
-        consensus = ConsensusConfig(rule=args.rule, rho=args.rho, tau=args.tau)
+        consensus = ConsensusConfig(rule=args.rule, rho=args.rho, tau=args.tau, recheck=args.recheck)
         selection = InputsConfig(keep=args.keep)
-        offered = package_settings(args)
-        sandbox = SandboxConfig(seconds_per_input=args.seconds, seconds_per_program=max(10.0, args.seconds), **offered)
-    except PackagesError as error:
-        raise JudgeInputError(str(error), "command line, --packages", "install it there, or name another --environment") from None
+        sandbox = SandboxConfig(seconds_per_input=args.seconds, seconds_per_program=max(10.0, args.seconds))
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"]) or "options"
@@ -176,8 +177,8 @@ def run(args: argparse.Namespace) -> int:
     if args.asserts is not None:
         more, outcomes = read_asserts(args.asserts, args.entry)
         inputs, expected = inputs + more, expected + outcomes
-    with Sandbox(sandbox) as executor:
-        verdict = judge(
+    with Sandbox(sandbox) as box, closing(Steady(box, consensus.recheck)) as executor:
+        ranking = rank(
             codes,
             args.entry,
             inputs,
@@ -189,9 +190,9 @@ def run(args: argparse.Namespace) -> int:
             n_mutants=args.mutants,
             error=args.error,
         )
-    report = as_json(verdict, inputs)
+    report = as_json(ranking, inputs)
     tables = sys.stderr if args.json == STDOUT else sys.stdout
-    print_tables(report, verdict, args.show, Console(file=tables, width=None if tables.isatty() else 140, highlight=False))
+    print_tables(report, ranking, args.show, Console(file=tables, width=None if tables.isatty() else 140, highlight=False))
     if args.json is not None:
         text = json.dumps(report, ensure_ascii=False, allow_nan=False) + "\n"
         if args.json == STDOUT:

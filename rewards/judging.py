@@ -1,98 +1,53 @@
-"""Judging one problem's candidates from their texts: execute, select inputs, cluster, score, and check the test inputs themselves.
+"""What execution says of one problem's candidates: the inputs that tell them apart, and who agrees with whom on those.
 
-The command `ucoder judge` is this with a file in front and a table behind.
+The one place where that is decided: the loop (`rl.bank`) and `ucoder judge` (`rewards.ranking`) both call it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from rewards.clustering import Clustering, cluster
-from rewards.consensus import ConsensusConfig, get_rule
-from rewards.inputs import InputQuality, InputsConfig, quality_report, select_inputs
-from rewards.literals import argument_outcomes
-from rewards.mutants import mutants
-from rewards.programs import normal_form
-from rewards.records import Execution, Outcome, Program, absent_modules
-from rewards.signatures import OutcomeMatrix, concatenate
-from rewards.theorem import BoundReport, bound_report
-
-
-class Executor(Protocol):
-    """What judging needs of the sandbox."""
-
-    def run(self, programs: Iterable[Program], progress: Callable[[int], None] | None = None) -> Iterator[Execution]: ...
+from rewards.consensus import ConsensusConfig
+from rewards.inputs import InputsConfig, dead_inputs, select_inputs
+from rewards.signatures import MISSING, OutcomeMatrix
 
 
 @dataclass(frozen=True, eq=False)
-class Verdict:
-    """Everything that execution says about one problem's candidates."""
+class Judgement:
+    """One problem's programs, judged on the inputs that were kept."""
 
-    matrix: OutcomeMatrix  # one row a distinct program, on the inputs that were kept
-    kept_inputs: np.ndarray  # int64[m]: which of the given inputs were kept, the most telling first
-    row_of: np.ndarray  # int64[n]: the row of each candidate
-    clustering: Clustering  # over rows
-    scores: np.ndarray  # float64[n]: the rule's score of each candidate (without its own vote), NaN = missing
-    order: np.ndarray  # int64[n]: candidates, the best first
-    quality: InputQuality  # of the inputs as they were given
-    bound: BoundReport  # what theorem 2.4 says
-    not_offered: dict[str, int]  # candidates that failed for a module that is not offered, by its name
+    kept: np.ndarray  # int64[k]: columns of the given inputs, the most telling first; empty where none tells anything
+    matrix: OutcomeMatrix  # [n, k]: all programs on those
+    clustering: Clustering  # of its rows
+    dead_share: float | None  # of the given inputs: those on which nearly every sample errs, which are not kept; None: nothing is known
 
 
-def judge(
-    codes: Sequence[str],
-    entry: str,
-    inputs: Sequence[str],
-    executor: Executor,
-    consensus: ConsensusConfig,
-    selection: InputsConfig,
-    *,
-    expected: Sequence[Outcome | None] | None = None,
-    logprobs: Sequence[float] | None = None,
-    n_mutants: int = 0,
-    error: float = 0.05,
-) -> Verdict:
-    """Cluster and rank candidates (n programs that define `entry`) by what they do on inputs (Python literals, lists of arguments).
+def judge(everything: OutcomeMatrix, consensus: ConsensusConfig, selection: InputsConfig, quality: np.ndarray | None = None) -> Judgement:
+    """Select the inputs and cluster the programs.
 
-    expected: outputs claimed by asserts, for the rules that compare with them; inputs with one are always kept. logprobs: mean token
-    logprobs in nats, break ties. n_mutants: mutants of the winner that the report on the inputs is measured with. error: for the theorem.
-    Programs that are the same but for layout are executed once. ValueError without candidates or inputs.
+    everything: outcomes of n programs on all m inputs. quality: float[n], picks each cluster's representative (the mean logprob).
     """
-    if not codes or not inputs:
-        raise ValueError(f"nothing to judge: {len(codes)} candidates, {len(inputs)} inputs")
-    rows: dict[str, int] = {}
-    row_of = np.array([rows.setdefault(normal_form(code), len(rows)) for code in codes])
-    first = np.unique(row_of, return_index=True)[1]
-    weights = np.bincount(row_of)
-
-    def execute(programs: Sequence[str]) -> list[Execution]:
-        return list(executor.run([Program(code, entry, tuple(inputs)) for code in programs]))
-
-    executions = execute([codes[i] for i in first])
-    everything = OutcomeMatrix.from_executions(executions, weights, argument_outcomes(inputs), expected)
-    kept = select_inputs(everything, selection)
-    tested = np.array([j for j in range(len(inputs)) if expected is not None and expected[j] is not None], dtype=np.int64)
-    kept = np.concatenate([kept, np.setdiff1d(tested, kept)])
+    kept = keep_inputs(everything, consensus, selection)
     matrix = everything.select_inputs(kept)
-    by_row = None if logprobs is None else np.asarray(logprobs, dtype=np.float64)[first]
-    clustering = cluster(matrix, consensus.rho, consensus.tau, by_row, consensus.signature)
-    scores = get_rule(consensus).scores(matrix)[row_of]
+    signature = consensus.signature if len(kept) else "outputs"  # without inputs there are no bits to compare, and no clusters
+    clustering = cluster(matrix, consensus.rho, consensus.tau, quality, signature)
+    dead = None if everything.missing.all() else float(dead_inputs(everything, selection).mean())
+    return Judgement(kept, matrix, clustering, dead)
 
-    tie_break = np.zeros(len(codes)) if logprobs is None else np.nan_to_num(np.asarray(logprobs, dtype=np.float64), nan=-np.inf)
-    sizes = np.append(clustering.counts, 0)[clustering.labels][row_of]
-    order = np.lexsort((-tie_break, -matrix.value_share[row_of], -sizes, -np.nan_to_num(scores, nan=-1.0)))
 
-    mutated = None
-    if n_mutants and clustering.top >= 0:
-        winner = codes[first[clustering.representatives[clustering.top]]]
-        found = [mutant.code for mutant in mutants(winner, n_mutants)]
-        if found:
-            stacked = concatenate(everything, OutcomeMatrix.from_executions(execute(found)))
-            mutated = stacked.select_programs(np.arange(everything.n_programs, stacked.n_programs))
-    quality = quality_report(everything, clustering, selection, mutated)
-    absent = absent_modules(zip(executions, weights.tolist(), strict=True))
-    return Verdict(matrix, kept, row_of, clustering, scores, order, quality, bound_report(matrix, clustering, error), absent)
+def keep_inputs(matrix: OutcomeMatrix, consensus: ConsensusConfig, selection: InputsConfig) -> np.ndarray:
+    """int64[k]: the columns that tell candidates apart best; first those with an expected output where consensus compares with one.
+
+    Pass/fail bits have no use for others, and without any the problem has no say: nothing is kept. Nor is without a program.
+    """
+    if not matrix.n_programs:
+        return np.zeros(0, dtype=np.int64)
+    telling = select_inputs(matrix, selection)
+    if not consensus.needs_expected_outputs:
+        return telling
+    tested = np.flatnonzero(matrix.expected_codes != MISSING)
+    rest = telling[~np.isin(telling, tested)] if len(tested) and consensus.signature == "outputs" else tested[:0]
+    return np.concatenate([tested, rest])[: selection.keep]

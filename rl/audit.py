@@ -15,11 +15,12 @@ import numpy as np
 from probing.auroc import auroc_within
 from probing.contrasts import numbered
 from rewards.consensus import ConsensusConfig, winner_of
-from rewards.records import Execution, Kind
-from rewards.rules.base import Rule
-from rewards.signatures import OutcomeMatrix, concatenate
+from rewards.records import Execution
+from rewards.references import agreement_with_reference, right_by_reference, winner_is_right
+from rewards.signatures import concatenate
+from rl.bank import ProblemBank
+from rl.round_files import Verdict
 from rl.scoring import RolloutScore
-from rl.signals import ConsensusSignal, RandomSignal, Signal
 from rl.tasks import GrpoTask
 from rl.training_config import GrpoConfig
 
@@ -27,13 +28,13 @@ NAN = float("nan")
 References = Mapping[str, Execution]  # problem id -> the reference solution's outcomes on the task's own inputs
 
 
-def agreement_with_reference(executions: Sequence[Execution], reference: Execution) -> np.ndarray:
-    """float64[n]: share of the inputs on which the reference gives a value where each program gives the same; NaN = missing."""
-    counted = [j for j, outcome in enumerate(reference.outcomes) if outcome.kind is Kind.VALUE]
-    if not counted:
-        return np.full(len(executions), np.nan)
-    shares = [np.mean([e.outcomes[j].agrees(reference.outcomes[j]) for j in counted]) for e in executions]
-    return np.where([e.missing for e in executions], np.nan, shares)
+def label_is_correct(verdict: Verdict, bank: ProblemBank, reference: Execution) -> bool | None:
+    """Whether the winning cluster is right; None where nobody won, or where that is not known.
+
+    bank: the problem's programs on the inputs that the verdict kept. reference: on the same.
+    """
+    winner = [i for i, p in enumerate(bank.programs) if verdict.top >= 0 and verdict.labels[p.candidates[0]] == verdict.top][:1]
+    return winner_is_right(bank.matrix.select_programs(winner) if winner else None, reference)
 
 
 @dataclass(frozen=True)
@@ -55,23 +56,15 @@ class OracleSignal:
         reference = self.references.get(task.problem_id)
         if reference is None:
             return np.full(len(executions), np.nan)
-        shares = agreement_with_reference(executions, reference)
-        return shares if self.score == "share" else np.where(np.isnan(shares), np.nan, shares == 1.0)
+        compare = agreement_with_reference if self.score == "share" else right_by_reference
+        return compare(task.matrix(executions), reference)
 
 
-def make_signal(config: GrpoConfig, rule: Rule, seed: int, run_name: str, references: References | None = None) -> Signal:
-    """The signal that `config.reward` names. Only the oracle arm is ever handed the references."""
-    match config.reward:
-        case "label_free":
-            return ConsensusSignal(rule)
-        case "random":
-            return RandomSignal(seed)
-        case "oracle":
-            if references is None:
-                raise ValueError(
-                    "reward is oracle, but there are no reference outcomes: set `oracle` to the function that gives reference code"
-                )
-            return OracleSignal(references, run_name, config.oracle_score)
+def oracle_signal(config: GrpoConfig, run_name: str, references: References) -> OracleSignal:
+    """The signal of the arm `reward: oracle`. Raises ValueError without a reference."""
+    if not references:
+        raise ValueError("reward is oracle, but there are no reference outcomes: set `oracle` to the function that gives reference code")
+    return OracleSignal(references, run_name, config.oracle_score)
 
 
 def aurocs_against_references(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -115,13 +108,14 @@ class Audit:
             reference = self.references.get(task.problem_id)
             if reference is None:
                 continue
-            shares = agreement_with_reference([s.execution for s in scores], reference)
-            right = shares == 1.0
-            right_all += right[~np.isnan(shares)].astype(float).tolist()
             group = task.matrix([s.execution for s in scores])
-            label = self._winner_is_right(group if task.bank is None else concatenate(task.bank, group), reference)
+            right_n = right_by_reference(group, reference)
+            right = right_n == 1.0
+            right_all += right_n[~np.isnan(right_n)].tolist()
+            voters = group if task.bank is None else concatenate(task.bank, group)
+            label = winner_is_right(winner_of(voters, self.consensus), reference)
             labels += [] if label is None else [float(label)]
-            elected = self._winner_is_right(group, reference)
+            elected = winner_is_right(winner_of(group, self.consensus), reference)
             misled += [] if elected is None else [float(not elected)]
             total = np.array([np.nan if s.reward.total is None else s.reward.total for s in scores])
             known = ~np.isnan(total)
@@ -138,12 +132,3 @@ class Audit:
             "reward_auroc_within": orders,
         }
         return {f"audit/{name}": float(np.mean(values)) if values else float("nan") for name, values in figures.items()}
-
-    def _winner_is_right(self, voters: OutcomeMatrix, reference: Execution) -> bool | None:
-        """Whether the winner of these voters behaves like the reference; None where nobody wins."""
-        winner = winner_of(voters, self.consensus)
-        if winner is None:
-            return None
-        pair = concatenate(winner, OutcomeMatrix.from_executions([reference]))
-        counted = pair.codes[1] >= 0
-        return bool((pair.codes[0, counted] == pair.codes[1, counted]).all()) if counted.any() else None

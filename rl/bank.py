@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 
 from probing.records import Candidate, Problem, TestSuite
-from rewards.clustering import Clustering, cluster
+from rewards.clustering import Clustering
 from rewards.consensus import ConsensusConfig
-from rewards.inputs import InputsConfig, dead_inputs, quality_report, select_inputs
+from rewards.inputs import InputsConfig, quality_report
+from rewards.judging import judge
 from rewards.literals import argument_outcomes, claimed_outputs
 from rewards.programs import normal_form
 from rewards.records import Execution, Outcome, Program
 from rewards.rules.soft import Soft
-from rewards.signatures import MISSING, OutcomeMatrix, concatenate
+from rewards.signatures import OutcomeMatrix
 from rewards.theorem import bound_report
 from rl.round_files import BOUND_ERROR, BankProgram, Verdict
 from rl.scoring import Executor
@@ -99,20 +100,7 @@ class Banks(Mapping[str, ProblemBank]):
         return len(self.verdicts)
 
 
-def kept_inputs(matrix: OutcomeMatrix, consensus: ConsensusConfig, selection: InputsConfig) -> np.ndarray:
-    """int64[k]: the columns that tell candidates apart best; first those with an expected output where consensus compares with one.
-
-    Pass/fail bits have no use for others, and without any the problem has no say: nothing is kept.
-    """
-    telling = select_inputs(matrix, selection)
-    if not consensus.needs_expected_outputs:
-        return telling
-    tested = np.flatnonzero(matrix.expected_codes != MISSING)
-    rest = telling[~np.isin(telling, tested)] if len(tested) and consensus.signature == "outputs" else tested[:0]
-    return np.concatenate([tested, rest])[: selection.keep]
-
-
-def judge(
+def verdicts_of(
     suites: Sequence[TestSuite],
     candidates: Sequence[Candidate],
     bank: Sequence[BankProgram],
@@ -120,25 +108,19 @@ def judge(
     keep_inputs: int,
     band: tuple[float, float],
 ) -> Iterator[Verdict]:
-    """Selects each problem's inputs by how well they tell its candidates apart, clusters them, and says which problems to train on."""
+    """Judges each problem (`rewards.judging`), and says which to train on: those whose top share lies in the band."""
     programs, answers, selection = grouped(bank), grouped(candidates), InputsConfig(keep=keep_inputs)
     for suite in suites:
         everything = ProblemBank(programs.get(suite.problem_id, []), suite)
-        columns = kept_inputs(everything.matrix, consensus, selection) if everything.programs else np.array([], dtype=int)
-        chosen = ProblemBank(everything.programs, suite, columns.tolist())
-        n = len(answers.get(suite.problem_id, []))
-        dead = None if everything.matrix.missing.all() else round(float(dead_inputs(everything.matrix, selection).mean()), 6)
-        absent = sum(len(p.candidates) for p in everything.programs if p.execution.absent_module is not None)
-        if not everything.programs or not len(columns):
-            yield Verdict(suite.problem_id, (), (-1,) * n, (), -1, 0.0, 0.0, 0.0, 0, False, dead_share=dead, not_offered=absent)
-            continue
-        logprob = {c.index: c.mean_logprob for c in answers[suite.problem_id]}
+        drawn = answers.get(suite.problem_id, [])
+        logprob = {c.index: c.mean_logprob for c in drawn}
         quality = np.array([max(logprob[i] for i in program.candidates) for program in everything.programs])
-        found = cluster(chosen.matrix, consensus.rho, consensus.tau, quality, consensus.signature)
+        judged = judge(everything.matrix, consensus, selection, quality)
+        found = judged.clustering
         yield Verdict(
             problem_id=suite.problem_id,
-            inputs=tuple(columns.tolist()),
-            labels=tuple(int(label) for label in chosen.spread(found.labels, n, -1)),
+            inputs=tuple(judged.kept.tolist()),
+            labels=tuple(int(label) for label in everything.spread(found.labels, len(drawn), -1)),
             counts=tuple(int(c) for c in found.counts),
             top=found.top,
             top_share=round(found.top_share, 6),
@@ -146,9 +128,8 @@ def judge(
             entropy=round(found.entropy, 6),
             n_valid=found.n_valid,
             kept=found.in_band(*band),
-            dead_share=dead,
-            not_offered=absent,
-            **telling_apart(chosen.matrix, found, selection),
+            dead_share=None if judged.dead_share is None else round(judged.dead_share, 6),
+            **(telling_apart(judged.matrix, found, selection) if len(judged.kept) else {}),
         )
 
 
@@ -163,16 +144,6 @@ def telling_apart(matrix: OutcomeMatrix, clustering: Clustering, selection: Inpu
         "bound": round(bound.bound, 6) if known else None,
         "inputs_needed": bound.needed,
     }
-
-
-def label_is_correct(verdict: Verdict, bank: ProblemBank, reference: Execution) -> bool | None:
-    """Whether the winning cluster behaves like the reference wherever that gives a value; None where nobody won (audit only)."""
-    if verdict.top < 0:
-        return None
-    row = next(i for i, p in enumerate(bank.programs) if verdict.labels[p.candidates[0]] == verdict.top)
-    pair = concatenate(bank.matrix.select_programs([row]), OutcomeMatrix.from_executions([reference]))
-    counted = pair.codes[1] >= 0
-    return bool((pair.codes[0, counted] == pair.codes[1, counted]).all()) if counted.any() else None
 
 
 @dataclass(frozen=True, eq=False)

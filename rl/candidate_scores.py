@@ -15,7 +15,7 @@ from probing.label_sources import label_sources
 from probing.records import Candidate
 from rewards.consensus import ConsensusConfig, get_rule
 from rewards.records import Execution
-from rl.audit import agreement_with_reference
+from rewards.references import right_by_reference
 from rl.bank import CandidateVotes, ProblemBank, candidate_votes
 from rl.round_files import Verdict
 
@@ -26,7 +26,7 @@ class CandidateScores:
 
     votes: Mapping[str, CandidateVotes]
     consensus: Mapping[str, np.ndarray]  # float64[n] in [0, 1], the rule's; NaN where our infrastructure failed
-    right: Mapping[str, np.ndarray] | None  # float64[n]: 1 right, 0 wrong, NaN not known (`right_by_reference`); None: not audited
+    right: Mapping[str, np.ndarray] | None  # float64[n]: 1 right, 0 wrong, NaN not known; None: not audited
 
     def label_sources(self, places: Sequence[tuple[str, int]], min_margin: float) -> dict[str, np.ndarray]:
         """What the probe may learn from, by source (`probing.label_sources`), float64[R]. places: problem and index of R candidates."""
@@ -68,20 +68,10 @@ def score_candidates(
         agreed = rule.scores(bank.matrix) if verdict.inputs else np.zeros(len(bank.programs))  # no input left: nothing agrees
         scores[problem_id] = bank.spread(agreed, n, 0.0)
         if references is not None:
-            right[problem_id] = right_by_reference(bank, references.get(problem_id), n)
+            reference = references.get(problem_id)
+            right_n = right_by_reference(bank.matrix, reference)
+            right[problem_id] = bank.spread(right_n, n, math.nan if reference is None else 0.0)  # without a program: wrong
     return CandidateScores(votes, scores, right if references is not None else None)
-
-
-def right_by_reference(bank: ProblemBank, reference: Execution | None, n: int) -> np.ndarray:
-    """float64[n]: 1 right, 0 wrong, NaN not known, of a problem's n candidates.
-
-    A program is right if it gives the reference's value wherever there is one; candidates without a program are wrong, lost ones are not
-    known, and without a reference none is.
-    """
-    if reference is None:
-        return np.full(n, np.nan)
-    shares = agreement_with_reference(bank.executions, reference)
-    return bank.spread(np.where(np.isnan(shares), np.nan, shares == 1.0), n, 0.0)
 
 
 def _known(value: float) -> float | None:

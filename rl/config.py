@@ -8,7 +8,6 @@ Unknown keys, wrong types and values at odds end in a `UserError` (one screen, e
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,13 +24,9 @@ from rewards.sandbox.config import SandboxConfig
 from rewards.sandbox.execution import ExecutionConfig
 from rl.config_loader import load
 from rl.console import UserError
-from rl.hub import hub_answers
 from rl.training_config import ChoiceConfig, GrpoConfig, GuardsConfig, SftConfig
 
-ROOT = Path(__file__).resolve().parents[1]
-SEEDLING_WEIGHTS = ROOT / "seedling" / "weights"
-BARE_CONFIG = ROOT / "configs" / "seedling.yaml"  # what a run reads that is given no --config: the laptop's
-WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
+BARE_CONFIG = Path(__file__).resolve().parents[1] / "configs" / "seedling.yaml"  # what a run reads that is given no --config: the laptop's
 
 
 class EvalsConfig(Section):
@@ -76,7 +71,7 @@ class TrackingConfig(Section):
 class Config(Section):
     """Everything that a run depends on. Saved, resolved, as config.yaml in its run folder."""
 
-    model: str = Field("seedling", min_length=1, description="`seedling` (bundled), a checkpoint folder, or a Hugging Face Hub id")
+    model: str = Field("seedling", min_length=1, description="`seedling` (bundled), a checkpoint folder, a .gguf file, or a Hub id")
     run_dir: str = Field("runs/seedling", min_length=1, description="folder of the run; the same folder and config resume it")
     seed: int = Field(0, ge=0, description="seed of every random choice")
     rounds: int = Field(3, ge=1, description="rounds of probing and training")
@@ -157,47 +152,3 @@ def config_from_argv(argv: Sequence[str], defaults: bool = False) -> Config:
 def load_config(path: Path | str | None, overrides: Sequence[str] = ()) -> Config:
     """A Config from a YAML file (None: all defaults) and dotted overrides."""
     return load(Config, Path(path) if path is not None else None, overrides)
-
-
-def resolve_model(name: str) -> str:
-    """The path or Hub id that transformers loads: `seedling` becomes the bundled folder, a folder is checked, a Hub id is looked up.
-
-    Raises UserError when there is nothing to load.
-    """
-    folder = SEEDLING_WEIGHTS if name == "seedling" else Path(name).expanduser()
-    if name == "seedling" or folder.exists():
-        _check_checkpoint(folder, name)
-        return str(folder)
-    if name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise UserError(f"no model at {name}", "model", "give an existing checkpoint folder, a Hugging Face Hub id, or `seedling`")
-    if difflib.get_close_matches(name, ["seedling"], 1, 0.7):
-        raise UserError(f"no model {name!r}", "model", "did you mean seedling?")
-    _check_hub(name)
-    return name
-
-
-def _check_checkpoint(folder: Path, name: str) -> None:
-    missing = [what for what, there in (
-        ("config.json", (folder / "config.json").is_file()),
-        ("weights (*.safetensors)", any(next(folder.glob(pattern), None) for pattern in WEIGHT_FILES)),
-        ("tokenizer.json or tokenizer_config.json", any((folder / f).is_file() for f in ("tokenizer.json", "tokenizer_config.json"))),
-    ) if not there]  # fmt: skip
-    if missing:
-        remedy = "rebuild it with: python -m seedling.pretrain" if name == "seedling" else "give a folder written by save_pretrained"
-        raise UserError(f"the model folder lacks {', '.join(missing)}", str(folder), remedy)
-
-
-def _check_hub(name: str) -> None:
-    """A Hub id is there when its config.json is cached or can be fetched."""
-    from huggingface_hub import errors, hf_hub_download
-
-    try:
-        hf_hub_download(name, "config.json", etag_timeout=10, local_files_only=not hub_answers())
-    except errors.LocalEntryNotFoundError:
-        remedy = "download it once while online (hf download " + name + "), or give a checkpoint folder"
-        raise UserError(f"no model folder {name}, and as a Hub id it is neither cached nor reachable", "model", remedy) from None
-    except errors.GatedRepoError:
-        raise UserError(f"the Hub model {name} is gated", "model", "accept its terms on the Hub and log in with: hf auth login") from None
-    except (errors.RepositoryNotFoundError, errors.HFValidationError, errors.EntryNotFoundError):
-        remedy = "check the id, or give a checkpoint folder or `seedling`"
-        raise UserError(f"no model folder {name}, and no such model on the Hugging Face Hub", "model", remedy) from None

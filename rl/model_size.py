@@ -1,4 +1,4 @@
-"""How large a model is, without loading it: from its safetensors headers and config.json, its Hub cache, or its name."""
+"""How large a model is, without loading it: from its safetensors or GGUF headers, its config.json, its Hub cache, or its name."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rl.config import SEEDLING_WEIGHTS
+from probing.gguf_header import GgufError, read_header
 from rl.console import UserError
+from rl.model_source import SEEDLING_WEIGHTS, names_gguf
 
 
 def _qwen(hidden: int, layers: int, heads: int, kv_heads: int, inner: int, vocabulary: int, tied: bool) -> dict[str, Any]:
@@ -59,7 +60,9 @@ class ModelSize:
 
 
 def read_model_size(name: str, parameters: float | None = None) -> ModelSize:
-    """Size of `seedling`, a folder, or a Hub id (from the cache, else from `parameters`, else from its name)."""
+    """Size of `seedling`, a folder, a GGUF file, or a Hub id (from the cache, else from `parameters`, else from its name)."""
+    if names_gguf(name) and Path(name).expanduser().is_file():
+        return _of_gguf(Path(name).expanduser())
     folder = SEEDLING_WEIGHTS if name == "seedling" else Path(name).expanduser()
     if not (folder / "config.json").is_file() and "/" in name:
         folder = _cached(name) or folder
@@ -76,6 +79,30 @@ def read_model_size(name: str, parameters: float | None = None) -> ModelSize:
     if named and name != "seedling":
         return _guessed(float(named[1]) * 1e9, "read off its name")
     raise UserError(f"the size of {name} is not known: the model is not at hand", "model", "give --parameters 7e9")
+
+
+def _of_gguf(path: Path) -> ModelSize:
+    try:
+        header = read_header(path)
+        layers, hidden = int(header.value("block_count")), int(header.value("embedding_length"))
+        heads = header.value("attention.head_count")
+        kv_heads = header.value("attention.head_count_kv", heads)
+        head = header.value("attention.key_length") or hidden // _most(heads)
+    except GgufError as error:
+        raise UserError(str(error), str(path), error.remedy) from None
+    except TypeError:
+        raise UserError("the file's header lacks the shape of a language model", str(path), "give another --model") from None
+    embeddings = header.named("token_embd.weight")
+    apart = ", its output matrix stored apart" if header.named("output.weight") else ""
+    vocabulary = embeddings.shape[0] if embeddings is not None else 0
+    return ModelSize(
+        float(header.parameters), layers, hidden, vocabulary, 2 * layers * _most(kv_heads) * int(head), f"counted in {path}{apart}"
+    )
+
+
+def _most(heads: int | list[int]) -> int:
+    """Architectures with layers of several kinds list the heads of each."""
+    return max(heads) if isinstance(heads, list) else int(heads)
 
 
 def _cached(name: str) -> Path | None:

@@ -22,21 +22,30 @@ import numpy as np
 from probing.asking import Asker
 from probing.hidden_states import HiddenStates, StateFeatures
 from probing.models import load_model, load_tokenizer
-from probing.problems import Funnel, lexical_entropy, proposals_asked, propose, rate, select_proposals, topic_shares, write_interfaces
+from probing.problems import (
+    Funnel,
+    lexical_entropy,
+    proposals_asked,
+    propose,
+    rate,
+    ratings_asked,
+    select_proposals,
+    topic_shares,
+    write_interfaces,
+)
 from probing.records import Candidate, Problem, TestSuite
 from probing.samplers.config import SamplingConfig
 from probing.samplers.factory import open_sampler
 from probing.solutions import sample_solutions, solve_question
 from probing.suites import write_suites
-from rl.audit import aurocs_against_references
+from rl.audit import aurocs_against_references, label_is_correct
 from rl.bank import (
     Banks,
     ProblemBank,
     distinct_programs,
     execute_bank,
-    judge,
-    label_is_correct,
     pick_inputs,
+    verdicts_of,
 )
 from rl.candidate_scores import score_candidates
 from rl.consensus_figures import consensus_figures
@@ -117,12 +126,17 @@ class Round:
 
     def _invent(self) -> list[Problem]:
         config, funnel = self.config.problems, Funnel()
-        with self._spending("problems"), self.run.bar(self.index, "problems", proposals_asked(config), "proposals") as advance:
+        with (
+            self._spending("problems"),
+            self.run.bar(self.index, "problems", proposals_asked(config, self.ask.variants), "proposals") as advance,
+        ):
             proposals = propose(self.sampler, self.ask, config, self.seed("propose"), advance)
-        earlier = [p.description for r in range(1, self.index) for p in read_records(self.run.round_folder(r) / "problems.jsonl", Problem)]
+        earlier = self.ask.examples + [
+            p.description for r in range(1, self.index) for p in read_records(self.run.round_folder(r) / "problems.jsonl", Problem)
+        ]
         texts = benchmark_texts(self.config.evals.benchmarks)
         problems = select_proposals(proposals, config, f"r{self.index:02d}", funnel, earlier, texts)
-        asked = len(problems) * config.ratings_per_problem
+        asked = ratings_asked(self.sampler, self.ask, len(problems), config)
         with self._spending("rating"), self.run.bar(self.index, "ratings", asked, "ratings") as advance:
             problems = rate(self.sampler, self.ask, problems, config, self.seed("rate"), funnel, advance)
         with self._spending("interface"), self.run.bar(self.index, "interfaces", len(problems), "problems") as advance:
@@ -222,7 +236,7 @@ class Round:
             solutions, keep = self.config.solutions, self.config.suites.inputs
             band = (solutions.band_low, solutions.band_high)
             drawn, ran = [c for i in ids for c in answers.get(i, [])], [p for i in ids for p in programs.get(i, [])]
-            verdicts = list(judge(chosen, drawn, ran, self.config.consensus, keep, band))
+            verdicts = list(verdicts_of(chosen, drawn, ran, self.config.consensus, keep, band))
             references = self.references(problems, chosen, verdicts)
             return [
                 replace(v, label_correct=label_is_correct(v, ProblemBank(programs[v.problem_id], pool[v.problem_id], v.inputs), reference))
@@ -325,7 +339,10 @@ def shared_sampler(
     load: model and tokenizer, where they are at hand. sampling: settings other than the run's.
     """
     config = sampling or run.config.sampling
-    return SharedSampler(lambda: open_sampler(config, policy, load), run.ranks, folder / "parts", config.part, config.stride)
+    draws_itself = config.backend == "transformers"
+    return SharedSampler(
+        lambda: open_sampler(config, policy, load), run.ranks, folder / "parts", config.part, config.stride, can_choose=draws_itself
+    )
 
 
 class RoundError(RuntimeError):

@@ -18,12 +18,11 @@ from typing import Any, Self, TypeVar
 import psutil
 
 from rewards.determinism import Steady
-from rewards.sandbox.config import SandboxConfig
 from rewards.sandbox.execution import make_sandbox
-from rewards.sandbox.packages import PackagesError, make_offer
-from rl.config import Config, resolve_model
+from rl.config import Config
 from rl.console import UserError, make_console, stage
 from rl.devices import check_devices
+from rl.model_source import KEPT, check_model, resolve_model
 from rl.monitor import Monitor
 from rl.oracle import Oracle, load_oracle
 from rl.ranks import Ranks, distributed_state
@@ -70,16 +69,15 @@ class Run:
         self.ranks = Ranks.of(self.state)
         self.main = self.ranks.main
         self.folder = Path(config.run_dir).expanduser()
-        self.model = resolve_model(config.model)
+        self.model = check_model(config.model, self.folder / KEPT)
+        self.console = make_console(quiet=not self.main)
         self.oracle: Oracle | None = load_oracle(config.oracle) if config.oracle else None
         self.ranks.start()
         with self._told_to_others():
             check_devices(config)
-            if config.execution.backend == "local":  # elsewhere each node has packages of its own
-                check_packages(config.sandbox)
             if self.main:
                 open_run(config)
-        self.console = make_console(quiet=not self.main)
+                resolve_model(config.model, self.folder / KEPT, self.console)
         self._times = self.folder / "times.json"
         self.started = time.monotonic()
 
@@ -175,14 +173,6 @@ class Run:
     def log_outcomes(self, round: int, counts: Counter[str]) -> None:
         """What the sandboxes of all ranks counted in a stage."""
         self.monitor.log("sandbox", round, dict(counts))
-
-
-def check_packages(sandbox: SandboxConfig) -> None:
-    """Raises UserError when a package that programs are to be offered is not installed."""
-    try:
-        make_offer(sandbox.packages, sandbox.environment)
-    except PackagesError as error:
-        raise UserError(str(error), "sandbox.packages", "install it there, name another sandbox.environment, or take it out") from None
 
 
 def round_half(seconds: float) -> float:

@@ -2,6 +2,7 @@
 
     RUN/config.yaml     the resolved config: a run continues only under the config that made it
     RUN/versions.json   versions of everything that bears on the result
+    RUN/model           the checkpoint made of the base model, where that is a GGUF file (`rl.model_source`)
 
 The rounds' own files are `rl.rounds`' business.
 """
@@ -22,8 +23,9 @@ from typing import Any
 
 import yaml
 
-from rl.config import Config, resolve_model
+from rl.config import Config
 from rl.console import UserError, warn
+from rl.model_source import KEPT, check_model
 
 # Keys that may change between two starts of one run: where it is watched, where it lies, how far it goes, and on what machine.
 FREE_KEYS = (
@@ -43,9 +45,9 @@ def open_run(config: Config) -> Path:
 
     Raises UserError before anything is written when the folder belongs to another config.
     """
-    resolve_model(config.model)
-    check_trackers(config)
     folder = Path(config.run_dir).expanduser()
+    check_model(config.model, folder / KEPT)
+    check_trackers(config)
     check_same_config(folder, config)
     make_writable(folder)
     write_atomically(folder / "config.yaml", config_text(config))

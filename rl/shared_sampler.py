@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from probing.records import short_hash
-from probing.samplers.base import Completion, Sampler, SamplingParams
+from probing.samplers.base import Completion, Sampler, SamplingParams, chooses
 from rl.ranks import Ranks
 from rl.shards import Shards, cut
 
@@ -23,12 +23,15 @@ class SharedSampler:
     """A `Sampler` whose work the ranks share. Every rank makes the same calls.
 
     open_sampler: makes this rank's own sampler, at its first part (a resumed stage may need none). folder: of the round's parts.
-    part: most samples in one part. stride: see `Shards`.
+    part: most samples in one part. stride: see `Shards`. can_choose: whether those samplers read the probabilities of choices.
     """
 
-    def __init__(self, open_sampler: Callable[[], Sampler], ranks: Ranks, folder: Path, part: int, stride: int = 1) -> None:
+    def __init__(
+        self, open_sampler: Callable[[], Sampler], ranks: Ranks, folder: Path, part: int, stride: int = 1, can_choose: bool = False
+    ) -> None:
         self.open_sampler, self.ranks, self.folder, self.part, self.stride = open_sampler, ranks, folder, part, stride
         self.samples = self.tokens = 0  # of all calls, over all ranks
+        self.can_choose = can_choose
         self._own: Sampler | None = None
 
     def sample(
@@ -65,9 +68,7 @@ class SharedSampler:
 
         def draw(part: int) -> Groups:
             chosen = parts[part]
-            if self._own is None:
-                self._own = self.open_sampler()
-            return self._own.sample([prompts[i] for i in chosen], n, params, seed, count, [names[i] for i in chosen])
+            return self._opened().sample([prompts[i] for i in chosen], n, params, seed, count, [names[i] for i in chosen])
 
         call = short_hash(json.dumps([list(prompts), names, n, asdict(params), seed, self.part]), 16)
         shards = Shards(self.ranks, self.folder / f"samples-{call}", len(parts), draw, write_groups, read_groups, self.stride)
@@ -84,11 +85,40 @@ class SharedSampler:
 
         return results()
 
+    def choose(
+        self, prompts: Sequence[str], choices: Sequence[str], progress: Callable[[int], None] | None = None
+    ) -> list[tuple[float, ...] | None]:
+        """See `ChoosingSampler.choose`."""
+        parts = cut([1] * len(prompts), self.part)
+
+        def work(part: int) -> list[tuple[float, ...] | None]:
+            own = self._opened()
+            assert chooses(own)
+            return own.choose([prompts[i] for i in parts[part]], choices, progress)
+
+        call = short_hash(json.dumps([list(prompts), list(choices), self.part]), 16)
+        shards = Shards(self.ranks, self.folder / f"choices-{call}", len(parts), work, write_shares, read_shares, self.stride)
+        return [shares for part in shards.run() for shares in part]
+
+    def _opened(self) -> Sampler:
+        """This rank's own sampler."""
+        if self._own is None:
+            self._own = self.open_sampler()
+        return self._own
+
     def close(self) -> None:
         """Free this rank's own sampler; it is opened again if another part is to be drawn."""
         if self._own is not None:
             self._own.close()
             self._own = None
+
+
+def write_shares(path: Path, shares: list[tuple[float, ...] | None]) -> None:
+    path.write_text(json.dumps(shares), encoding="utf-8")
+
+
+def read_shares(path: Path) -> list[tuple[float, ...] | None]:
+    return [None if row is None else tuple(row) for row in json.loads(path.read_text(encoding="utf-8"))]
 
 
 def write_groups(path: Path, groups: Groups) -> None:

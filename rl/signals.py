@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -42,3 +42,8 @@ class RandomSignal:
         draw = random.Random(f"{self.seed}/{key}")
         values = np.array([draw.random() for _ in executions])
         return np.where([e.missing for e in executions], np.nan, values)
+
+
+def make_signal(reward: Literal["label_free", "random"], rule: Rule, seed: int) -> Signal:
+    """The signal of a run without references. That of the oracle arm is made where references may be seen (`rl.audit`)."""
+    return ConsensusSignal(rule) if reward == "label_free" else RandomSignal(seed)

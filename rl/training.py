@@ -17,7 +17,7 @@ from probing.reading import read_program
 from probing.records import Candidate, Problem, TestSuite
 from probing.solutions import solve_question
 from rewards.consensus import get_rule
-from rl.audit import Audit, make_signal
+from rl.audit import Audit, oracle_signal
 from rl.bank import ProblemBank
 from rl.checkpoints import damage
 from rl.console import warn
@@ -29,6 +29,7 @@ from rl.run_folder import write_atomically
 from rl.scoring import RolloutScorer
 from rl.sft import select_for_sft, sft_steps, train_sft
 from rl.shards import discard_parts
+from rl.signals import Signal, make_signal
 from rl.stored import grouped
 from rl.tasks import GrpoTask
 
@@ -184,7 +185,11 @@ def _consolidate(
     if config.grpo.reward == "oracle":  # it has no word on a statement that means nothing
         outcome["without_reference"] = sum(v.problem_id not in references for v in chosen)
         chosen = [v for v in chosen if v.problem_id in references]
-    signal = make_signal(config.grpo, get_rule(config.consensus), round.seed("signal"), run.folder.name, references or None)
+    signal: Signal
+    if config.grpo.reward == "oracle":
+        signal = oracle_signal(config.grpo, run.folder.name, references)
+    else:
+        signal = make_signal(config.grpo.reward, get_rule(config.consensus), round.seed("signal"))
     tasks = make_tasks(round.ask, problems, suites, bank, chosen, config.reward.by_margin)
     held_out = make_tasks(round.ask, problems, suites, bank, watched)
     scorer = RolloutScorer(

@@ -17,9 +17,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.ablate.plan import Job, Stage, differ_in_guards_alone, lead_of, shared_stages
-from rl.config import Config, resolve_model
+from rl.config import Config
 from rl.console import UserError, duration
 from rl.evals.base import Benchmark, load_benchmark
+from rl.model_source import resolve_model
 from rl.monitor import read_metrics
 from rl.run_folder import check_same_config, config_text, write_atomically
 

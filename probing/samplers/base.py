@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard, runtime_checkable
 
 
 class SamplerError(RuntimeError):
@@ -85,6 +85,25 @@ class Sampler(Protocol):
 
     def close(self) -> None:
         """Free the model or engine. Calling it twice is harmless."""
+
+
+class ChoosingSampler(Sampler, Protocol):
+    """A sampler that can read the probabilities of a few answers instead of drawing one (see `chooses`)."""
+
+    can_choose: bool
+
+    def choose(
+        self, prompts: Sequence[str], choices: Sequence[str], progress: Callable[[int], None] | None = None
+    ) -> list[tuple[float, ...] | None]:
+        """For each prompt, the probability that it goes on with each of the choices, given that it goes on with one of them.
+
+        None where a choice is not one token after that prompt.
+        """
+
+
+def chooses(sampler: Sampler) -> TypeGuard[ChoosingSampler]:
+    """Whether the sampler can read the probabilities of choices."""
+    return bool(getattr(sampler, "can_choose", False))
 
 
 @runtime_checkable

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 class TransformersSampler:
     """A `Sampler` over a loaded causal LM. `batch_size` is the most rows decoded at once; the memory for keys and values follows it."""
 
+    can_choose = True
+
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch_size: int = 256) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
@@ -81,6 +83,25 @@ class TransformersSampler:
         watch = StopWatch(params.stop, self.tokenizer) if params.stop else None
         with torch.no_grad(), evaluation_mode(self.model):
             return Decoding(self.model, prompts, keys_Nn, params, ends, rows, progress, watch).run()
+
+    def choose(
+        self, prompts: Sequence[str], choices: Sequence[str], progress: Callable[[int], None] | None = None
+    ) -> list[tuple[float, ...] | None]:
+        """See `ChoosingSampler.choose`: one forward pass over the prompts."""
+        encoded = self.tokenizer(list(prompts), add_special_tokens=False)["input_ids"] if prompts else []
+        found: list[tuple[float, ...] | None] = []
+        with torch.no_grad(), evaluation_mode(self.model):
+            for prompt, ids in zip(prompts, encoded, strict=True):
+                longer = self.tokenizer([prompt + choice for choice in choices], add_special_tokens=False)["input_ids"]
+                if any(row[:-1] != ids for row in longer):
+                    found.append(None)
+                else:
+                    logits_1V = self.model(input_ids=torch.tensor([ids], device=self.model.device), logits_to_keep=1).logits[:, -1].float()
+                    at = torch.tensor([row[-1] for row in longer], device=self.model.device)
+                    found.append(tuple(torch.softmax(logits_1V[0, at], dim=-1).tolist()))
+                if progress is not None:
+                    progress(1)
+        return found
 
     def close(self) -> None:
         """Let go of the model."""

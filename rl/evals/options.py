@@ -6,13 +6,10 @@ import argparse
 import typing
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from probing.samplers.config import SamplingConfig
-from rewards.sandbox.cli import add_package_options, package_settings
-from rewards.sandbox.packages import PackagesError
 from rl.config import EvalsConfig
 from rl.config_loader import load
 from rl.console import UserError
@@ -30,12 +27,12 @@ def parser() -> argparse.ArgumentParser:
         description="Measure a model on benchmarks: pass@k with intervals, majority@k.",
         epilog="The other keys of a config's section `sampling` can be given too: --sampling.vllm.tensor_parallel 2",
     )
-    top.add_argument("--model", default="seedling", help="`seedling` (bundled), a checkpoint folder, or a Hugging Face Hub id")
+    top.add_argument("--model", default="seedling", help="`seedling` (bundled), a checkpoint folder, a .gguf file, or a Hub id")
     top.add_argument("--benchmarks", default="seedling", help=f"names with commas between them, of: {names}; empty: none")
     top.add_argument("--samples", type=int, default=16, help="completions of each task (default 16)")
     top.add_argument("--temperature", type=float, default=1.0, help="0 is greedy: one sample a task (default 1)")
     top.add_argument("--top_p", type=float, default=1.0, help="nucleus mass (default 1)")
-    top.add_argument("--max_new_tokens", type=int, default=512, help="tokens that a completion may take (default 512)")
+    top.add_argument("--max_new_tokens", type=int, default=512, help="tokens that a completion may take (default 512; evalplus: 768)")
     top.add_argument("--limit", type=int, help="only the first so many tasks of each benchmark")
     top.add_argument("--seed", type=int, default=EvalsConfig().seed, help="sampling seed")
     top.add_argument("--batch_size", type=int, default=256, help="most sequences decoded at once (default 256)")
@@ -66,20 +63,12 @@ def parser() -> argparse.ArgumentParser:
         action=argparse.BooleanOptionalAction,
         help="print the card of the five skills too (default: for --model seedling on the whole of its own bench)",
     )
-    add_package_options(top)
     top.add_argument("--samples_out", type=Path, metavar="FILE", help="write every sample to this file: .jsonl or .jsonl.gz")
+    top.add_argument("--prompts", metavar="SET", help="prompt set for --skills: a name or a folder (default: the model's own)")
     top.add_argument("--cache", type=Path, metavar="DIR", help="folder of finished results, keyed by model, data and settings")
     top.add_argument("--export", choices=("evalplus", "official"), help="write samples for the public tools")
     top.add_argument("--export_dir", type=Path, default=Path("samples"), metavar="DIR", help="where they go (default samples/)")
     return top
-
-
-def offered_from(args: argparse.Namespace) -> dict[str, Any]:
-    """The sandbox's settings that offer packages to programs. Raises UserError where one is not installed."""
-    try:
-        return package_settings(args)
-    except PackagesError as error:
-        raise UserError(str(error), "command line, --packages", "install it there, or name another --environment") from None
 
 
 def sampling_from(args: argparse.Namespace, others: Sequence[str]) -> SamplingConfig:

@@ -8,6 +8,7 @@
 
 A published score belongs to its prompt: the words below are those of the public harnesses, to the character. A model without a chat
 template continues the code prompt, as evalplus has its base models do, whatever the style. Other benchmarks have their own prompts.
+What else the harnesses set: evalplus samples at most 768 tokens, with top-p 0.95 where it is not greedy; Qwen's at most 2,048.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from probing.prompt import Prompt, Question
+from rl.console import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -60,6 +62,8 @@ class CodePrompt:
 
     def continued(self, tokenizer: PreTrainedTokenizerBase) -> Question:
         """The code itself, for a model without a chat template; its answers start with that code."""
+        from probing.models import start_of_text  # torch: not needed where nothing is asked
+
         code = self.code.strip() + "\n"
         return Question(start_of_text(tokenizer) + code, code, (*EVALPLUS_STOPS, *CONTINUATION_STOPS[self.dataset]))
 
@@ -72,7 +76,7 @@ def statement_prompt(statement: str, check: str) -> str:
 def question_of(
     tokenizer: PreTrainedTokenizerBase, prompt: str | Prompt | CodePrompt, style: Style, template_args: Mapping[str, Any] | None = None
 ) -> Question:
-    """A task's prompt in the model's own format. Raises ValueError when its chat template refuses the turns.
+    """A task's prompt in the model's own format. Raises UserError when its chat template refuses the turns.
 
     prompt: a user's turn or a `Prompt` is a benchmark's own and has no styles.
     """
@@ -88,14 +92,8 @@ def question_of(
     try:
         return Question(render_chat(tokenizer, prompt, template_args), prompt.prefill, prompt.stop)
     except TemplateError as error:
-        raise ValueError(f"the model's chat template refuses the prompt {style!r}: {error}") from error
-
-
-def start_of_text(tokenizer: PreTrainedTokenizerBase) -> str:
-    """The special tokens that the tokenizer puts before a text of its own accord, as text."""
-    text = tokenizer.decode(tokenizer("").input_ids)
-    assert isinstance(text, str)
-    return text
+        said = f"the model's chat template refuses the prompt {style!r}: {error}"
+        raise UserError(said, "evals.prompt", "choose another style; evalplus and plain have no system turn") from error
 
 
 def with_spaces(text: str) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import functools
 
-from probing.records import Problem
 from probing.templates import render
 from rl.evals.base import REPOSITORY, Benchmark, EvalTask, Unavailable, benchmark_texts
 from rl.round_files import read_rows
 
-__all__ = ["benchmark_texts", "load", "problems", "rated_statements"]
+__all__ = ["benchmark_texts", "load", "rated_statements"]
 
 BENCH_PATH = REPOSITORY / "seedling" / "bench.jsonl"
 DEV_PATH = REPOSITORY / "seedling" / "dev.jsonl"  # 200 more, for choosing settings
@@ -35,13 +34,6 @@ def load(name: str = "seedling", options: str = "", fetch: bool = False) -> Benc
         for row in rows
     )
     return Benchmark(name, tasks, str(path.relative_to(REPOSITORY)))
-
-
-def problems() -> list[Problem]:
-    """The bench's tasks as problems, for the skills of stages 3 and 4. Raises OSError when the file is not there."""
-    fields = ("id", "title", "description", "entry", "signature", "topic", "interface")
-    rows = read_rows(BENCH_PATH)
-    return [Problem(**{name: row[name] for name in fields}, example="") for row in rows]
 
 
 def rated_statements() -> list[tuple[str, bool]]:

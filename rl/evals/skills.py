@@ -1,6 +1,8 @@
-"""The card of the five skills that stages 1 to 5 ask a model for, on held-out statements of seedling-bench.
+"""The card of the skills that stages 1 to 5 ask a model for: what share of its answers the loop can use.
 
-Printed by `ucoder eval --skills`. A figure of 0.9 means that nine in ten answers are usable, not that they are good.
+Printed by `ucoder eval --skills`. The stages follow one another as in the loop, each on what the one before has left: invented problems,
+their interfaces, test inputs, answers and the vote on them. Ratings are asked for statements of seedling-bench, half of them corrupted. A
+figure of 0.9 means that nine in ten answers are usable, not that they are good.
 """
 
 from __future__ import annotations
@@ -8,31 +10,38 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from probing.asking import Ask, answers_to
 from probing.auroc import auroc
-from probing.config import ProblemsConfig, SuitesConfig
-from probing.problems import parse_interface, parse_proposal, propose, ratings_of, words_of
-from probing.records import Problem
+from probing.config import ProblemsConfig, SolutionsConfig, SuitesConfig
+from probing.problems import Funnel, parse_interface, proposals_asked, propose, ratings_asked, ratings_of, select_proposals
+from probing.records import Problem, TestSuite
 from probing.samplers.base import Sampler, SamplingParams
-from probing.suites import callable_with, calls_of
-from rl.evals.seedling import problems, rated_statements
+from probing.solutions import sample_solutions
+from probing.suites import callable_with, calls_of, extend_suite
+from rewards.consensus import ConsensusConfig
+from rl.bank import distinct_programs, execute_bank, verdicts_of
+from rl.evals.seedling import rated_statements
+from rl.scoring import Executor
 
 # figure: what it is, and the least that a usable base model shows (None: for information)
-SKILL_FLOORS: dict[str, tuple[str, float | None]] = {
-    "compile": ("solve: programs that compile", 0.95),
-    "invent_parses": ("invent: problems that parse", 0.90),
-    "invent_distinct": ("invent: of those, distinct", 0.60),
-    "interface_valid": ("interface: valid typed signatures", None),
-    "tests_callable": ("tests: inputs that are callable", 0.95),
-    "rating_auroc": ("rate: intact against corrupted, AUROC", 0.80),
+SKILLS: dict[str, tuple[str, float | None]] = {
+    "proposals_usable": ("invent: proposals that are problems", 0.60),
+    "distinct": ("invent: of those, like no other", 0.60),
+    "interfaces_valid": ("interface: valid typed signatures with a docstring", 0.95),
+    "inputs_callable": ("tests: written inputs that are callable", 0.85),
+    "inputs_per_problem": ("tests: distinct callable inputs a problem", None),
+    "answers_with_program": ("solve: answers with a program", 0.95),
+    "votes_in_band": ("votes: problems in the training band", None),
+    "rating_auroc": ("rate: intact against corrupted, AUROC", None),
 }
-PROPOSALS = 200
-SUITES = 120  # problems for which inputs and interfaces are asked
-RATINGS_PER_PROBLEM = 4
+PROPOSALS = 192
+PROBLEMS = 60  # of the model's own, that the later stages are asked about
+ANSWERS = 16  # to each of them
 
 Bar = Callable[[str, int, str], AbstractContextManager[Callable[[int], None]]]  # (name, total, unit) -> advance
 
@@ -40,69 +49,120 @@ Bar = Callable[[str, int, str], AbstractContextManager[Callable[[int], None]]]  
 def measure_skills(
     sampler: Sampler,
     ask: Ask,
+    executor: Executor,
     seed: int,
     bar: Bar,
     proposals: int = PROPOSALS,
-    suites: int = SUITES,
-    ratings_per_problem: int = RATINGS_PER_PROBLEM,
+    problems: int = PROBLEMS,
+    answers: int = ANSWERS,
+    max_new_tokens: int = 512,
 ) -> dict[str, Any]:
-    """Figures by the names of `SKILL_FLOORS` (without `compile`, which is a benchmark's), and beside each, as NAME_of, how many answers
-    it is a share of. None where nothing could be measured. Temperature 1 throughout, interfaces greedy, as in the loop.
+    """Figures by the names of `SKILLS`, beside each, as NAME_of, how many answers it is a share of, and what was dropped and why.
+
+    None where nothing could be measured. Temperatures are the defaults of the loop. executor: runs the programs, in the sandbox.
     """
-    held_out = problems()[:suites]
+    config = ProblemsConfig(count=proposals, max_new_tokens=max_new_tokens, near_duplicate=0.8)
+    funnel = Funnel()
+    with bar("skill invent", proposals_asked(config, ask.variants), "proposals") as advance:
+        drawn = propose(sampler, ask, config, seed, advance)
+    invented = select_proposals(drawn, config, "skill", funnel, ask.examples)
+    usable = len(invented) + funnel.dropped["near duplicate"]
+    figures: dict[str, Any] = {
+        "proposals_usable": share(usable, len(drawn)),
+        "proposals_usable_of": len(drawn),
+        "proposals_dropped": dict(funnel.dropped),
+        "distinct": share(len(invented), usable),
+        "distinct_of": usable,
+        "mean_proposal_tokens": float(np.mean([len(answer.token_ids) for _, answer in drawn])),
+    }
+    asked = invented[:problems]
+    with bar("skill interface", len(asked), "problems") as advance:
+        found, with_interfaces = interface_figures(sampler, ask, asked, config, seed, advance)
+    figures |= found
+    with bar("skill tests", len(with_interfaces) * SuitesConfig().samples, "answers") as advance:
+        found, suites = tests_figures(sampler, ask, with_interfaces, SuitesConfig(max_new_tokens=max_new_tokens), seed, advance)
+    figures |= found
+    with bar("skill solve", len(suites) * answers, "answers") as advance:
+        solutions = SolutionsConfig(samples=answers, max_new_tokens=max_new_tokens)
+        figures |= vote_figures(sampler, ask, with_interfaces, suites, solutions, executor, seed, advance)
     statements = rated_statements()
-    topics = tuple(dict.fromkeys(p.topic for p in held_out))
-    config = ProblemsConfig(count=proposals, topics=topics, ratings_per_problem=ratings_per_problem)
-    asked = math.ceil(proposals / len(topics)) * len(topics)
-    with bar("skill invent", asked, "proposals") as advance:
-        invented = invent_figures([(t, c.text) for t, c in propose(sampler, ask, config, seed, advance)])
-    with bar("skill interface", len(held_out), "problems") as advance:
-        interfaces = interface_figures(sampler, ask, held_out, config, seed, advance)
-    with bar("skill tests", len(held_out), "answers") as advance:
-        tests = tests_figures(sampler, ask, held_out, SuitesConfig(), seed, advance)
-    with bar("skill rate", len(statements) * ratings_per_problem, "ratings") as advance:
+    with bar("skill rate", ratings_asked(sampler, ask, len(statements), config), "ratings") as advance:
         ratings = ratings_of(sampler, ask, [text for text, _ in statements], config, seed, advance)
-    return {**invented, **interfaces, **tests, **rating_figures(ratings, [intact for _, intact in statements])}
+    figures |= rating_figures(ratings, [intact for _, intact in statements])
+    return figures | {"problems": [{"description": p.description, "signature": p.signature, "example": p.example} for p in asked]}
 
 
 def share(count: int, total: int) -> float | None:
     return count / total if total else None
 
 
-def invent_figures(answers: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """answers: (topic, text). Two problems are the same when their statements have the same words in the same order."""
-    parsed = [p for p in (parse_proposal(text, topic, "skill") for topic, text in answers) if p is not None]
-    distinct = {tuple(words_of(p.description)) for p in parsed}
-    return {
-        "invent_parses": share(len(parsed), len(answers)),
-        "invent_parses_of": len(answers),
-        "invent_distinct": share(len(distinct), len(parsed)),
-        "invent_distinct_of": len(parsed),
-    }
-
-
 def interface_figures(
     sampler: Sampler, ask: Ask, asked: Sequence[Problem], config: ProblemsConfig, seed: int, progress: Callable[[int], None]
-) -> dict[str, Any]:
-    """Share of problems whose interface parses, with types and a docstring."""
-    questions = [ask("interface", description=p.description, entry=p.entry) for p in asked]
+) -> tuple[dict[str, Any], list[Problem]]:
+    """Share of problems whose interface parses, with types and a docstring; and those problems, with it."""
+    questions = [ask("interface", description=p.description, entry=p.entry, signature=p.signature) for p in asked]
     answers = answers_to(sampler, questions, 1, SamplingParams(0.0, 1.0, config.interface_max_new_tokens), seed, progress)
-    valid = sum(parse_interface(answer.text, p.entry) is not None for p, (answer,) in zip(asked, answers, strict=True))
-    return {"interface_valid": share(valid, len(asked)), "interface_valid_of": len(asked)}
+    valid = [
+        replace(problem, interface=interface)
+        for problem, (answer,) in zip(asked, answers, strict=True)
+        if (interface := parse_interface(answer.text, problem.entry)) is not None
+    ]
+    return {"interfaces_valid": share(len(valid), len(asked)), "interfaces_valid_of": len(asked)}, valid
 
 
 def tests_figures(
     sampler: Sampler, ask: Ask, asked: Sequence[Problem], config: SuitesConfig, seed: int, progress: Callable[[int], None]
-) -> dict[str, Any]:
-    """Share of written lines that are calls with as many arguments, and of such types, as the signature wants."""
+) -> tuple[dict[str, Any], list[TestSuite]]:
+    """Share of written lines that are calls with as many arguments, and of such types, as the signature wants; and the inputs."""
     questions = [ask("tests", description=p.description, interface=p.interface or p.signature, entry=p.entry) for p in asked]
-    answers = answers_to(sampler, questions, 1, SamplingParams(config.temperature, config.top_p, config.max_new_tokens), seed, progress)
+    params = SamplingParams(config.temperature, config.top_p, config.max_new_tokens)
+    answers = answers_to(sampler, questions, config.samples, params, seed, progress)
     fitting = written = 0
-    for problem, (answer,) in zip(asked, answers, strict=True):
-        calls, _, unread = calls_of(answer.text, problem.entry)
-        fitting += sum(callable_with(problem.signature, call) for call in calls)
-        written += max(len(calls) + unread, 1)  # an empty answer is one input that cannot be called
-    return {"tests_callable": share(fitting, written), "tests_callable_of": written}
+    suites = []
+    for problem, group in zip(asked, answers, strict=True):
+        distinct: dict[str, None] = {}
+        for answer in group:
+            calls, _, unread = calls_of(answer.text, problem.entry)
+            usable = [call for call in calls if callable_with(problem.signature, call)]
+            fitting += len(usable)
+            written += max(len(calls) + unread, 1)  # an empty answer is one input that cannot be called
+            distinct.update((repr(call), None) for call in usable)
+        if distinct:
+            suites.append(extend_suite(problem, list(distinct), config, seed))
+    per_problem = [sum(origin == "model" for origin in suite.origins) for suite in suites]
+    return {
+        "inputs_callable": share(fitting, written),
+        "inputs_callable_of": written,
+        "inputs_per_problem": sum(per_problem) / len(asked) if asked else None,
+        "inputs_per_problem_of": len(asked),
+    }, suites
+
+
+def vote_figures(
+    sampler: Sampler,
+    ask: Ask,
+    problems: Sequence[Problem],
+    suites: Sequence[TestSuite],
+    config: SolutionsConfig,
+    executor: Executor,
+    seed: int,
+    progress: Callable[[int], None],
+) -> dict[str, Any]:
+    """Share of answers that hold a program, and of problems whose largest cluster has a share in the band."""
+    tested = {suite.problem_id for suite in suites}
+    chosen = [problem for problem in problems if problem.id in tested]
+    candidates = list(sample_solutions(sampler, ask, chosen, config, seed, progress))
+    bank = list(execute_bank(chosen, suites, distinct_programs(candidates), executor))
+    verdicts = list(verdicts_of(suites, candidates, bank, ConsensusConfig(), SuitesConfig().inputs, (config.band_low, config.band_high)))
+    return {
+        "answers_with_program": share(sum(c.code is not None for c in candidates), len(candidates)),
+        "answers_with_program_of": len(candidates),
+        "answers_finished": share(sum(c.finished for c in candidates), len(candidates)),
+        "mean_answer_tokens": float(np.mean([c.n_tokens for c in candidates])) if candidates else None,
+        "votes_in_band": share(sum(v.kept for v in verdicts), len(verdicts)),
+        "votes_in_band_of": len(verdicts),
+        "top_share": float(np.mean([v.top_share for v in verdicts])) if verdicts else None,
+    }
 
 
 def rating_figures(ratings: Sequence[float | None], intact: Sequence[bool]) -> dict[str, Any]:

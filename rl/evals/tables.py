@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from rl.evals.runner import MAJORITY_OF
-from rl.evals.skills import SKILL_FLOORS
+from rl.evals.skills import SKILLS
 
 # figure in the table, key of the metrics, whether it is a share
 FIGURES = (
@@ -56,7 +56,7 @@ def skills_card(skills: Mapping[str, Any]) -> Table:
     table = Table(title="Skills", title_justify="left")
     for title in ("skill", "share or AUROC", "of", "wanted"):
         table.add_column(title, justify="left" if title == "skill" else "right")
-    for key, (title, floor) in SKILL_FLOORS.items():
+    for key, (title, floor) in SKILLS.items():
         value = skills.get(key)
         table.add_row(title, "–" if value is None else f"{value:.3f}", str(skills[f"{key}_of"]), "" if floor is None else f"≥ {floor}")
     return table

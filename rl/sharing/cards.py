@@ -10,6 +10,7 @@ import jinja2
 import yaml
 from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
 
+from probing.gguf_header import is_gguf
 from rl.console import with_interval
 from rl.report.data import Row, RunData, known
 from rl.sharing.problems import COLUMNS
@@ -63,7 +64,7 @@ def training_statement(config: Row) -> str:
 def base_name(model: str) -> tuple[str, bool]:
     """(name of the base model for a reader, whether it is one of the Hub). A local path is nobody else's business: its last part."""
     path = Path(model).expanduser()
-    if model != "seedling" and (path.exists() or model.startswith((".", "/", "~")) or model.count("/") > 1):
+    if model != "seedling" and (path.exists() or model.startswith((".", "/", "~")) or model.count("/") > 1 or is_gguf(model)):
         return path.name, False
     return model, model != "seedling"
 

@@ -6,18 +6,20 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
+from probing.records import Problem
 from probing.samplers.base import Completion
 from rewards.sandbox import Sandbox
 from rl.cli import main
 from rl.config import EvalsConfig
 from rl.evals import fullstackbench, skills
+from rl.evals.base import load_benchmark
 from rl.evals.cache import Cache, model_hash
 from rl.evals.runner import EvalResult, score
-from rl.evals.seedling import problems, rated_statements
+from rl.evals.seedling import rated_statements
 from tests.evals.toys import TOY, fenced
 from tests.probing.asking import ask
 
@@ -96,16 +98,6 @@ def test_model_hash_follows_the_weights(tmp_path: Path) -> None:
     assert model_hash(str(tmp_path)) != before
 
 
-PROPOSAL = "### Title\nT\n### Problem\n{}\n### Signature\ndef f(xs: list[int]) -> int:\n### Example\nf([1]) == 1\n### End"
-
-
-def test_distinct_problems_are_counted_by_their_words() -> None:
-    texts = [PROPOSAL.format("Add the numbers."), PROPOSAL.format("Add  the numbers ."), PROPOSAL.format("Count them."), "### Title\nT"]
-    figures = skills.invent_figures([("lists", text) for text in texts])
-    assert figures["invent_parses"] == 0.75
-    assert figures["invent_distinct"] == pytest.approx(2 / 3)
-
-
 def test_rating_auroc_leaves_out_what_cannot_be_read() -> None:
     figures = skills.rating_figures([0.9, None, 0.8, 0.1, 0.9], [True, True, True, False, False])
     assert figures["rating_auroc"] == pytest.approx((1 + 0.5 + 1 + 0) / 4)
@@ -131,22 +123,51 @@ def no_bar(name: str, total: int, unit: str) -> Iterator[Any]:
     yield lambda count: None
 
 
+PROBLEM = Problem("x", "Sum", "Add up the numbers of a list.", "f", "def f(xs: list[int]) -> int:", "f([1]) == 1", "lists")
+
+
 def test_callable_inputs_fit_number_and_type() -> None:
-    problem = next(p for p in problems() if p.signature.count(":") == 2 and "list[int]" in p.signature.split("->")[0])
-    text = fenced(f"{problem.entry}([1, 2])\n{problem.entry}(['a'])\n{problem.entry}([1], 2)\nnonsense(")
-    figures = skills.tests_figures(OneAnswer(text), ask, [problem], skills.SuitesConfig(), 0, lambda count: None)
-    assert (figures["tests_callable"], figures["tests_callable_of"]) == (0.25, 4)
+    text = fenced("f([1, 2])\nf(['a'])\nf([1], 2)\nnonsense(")
+    figures, suites = skills.tests_figures(OneAnswer(text), ask, [PROBLEM], skills.SuitesConfig(samples=1), 0, lambda count: None)
+    assert (figures["inputs_callable"], figures["inputs_callable_of"], figures["inputs_per_problem"]) == (0.25, 4, 1)
+    assert suites[0].inputs[0] == "[[1, 2]]"
 
 
-def test_card_has_every_figure(capsys: pytest.CaptureFixture[str]) -> None:
-    figures = skills.measure_skills(OneAnswer("Clarity: 9"), ask, 0, no_bar, proposals=5, suites=3, ratings_per_problem=1)
-    assert {name for name in skills.SKILL_FLOORS if name != "compile"} <= set(figures)
-    assert figures["invent_parses"] == 0.0 and figures["invent_distinct"] is None and figures["rating_auroc"] == 0.5
+class BySkill:
+    """Answers each skill with a text of its own, whatever the details."""
+
+    texts: ClassVar = {
+        "Invent": "### Title\nSum\n### Problem\nAdd up the numbers of a list.\n### Signature\ndef f(xs: list[int]) -> int:\n### End",
+        "Write the typed": fenced('def f(xs: list[int]) -> int:\n    """Sum."""'),
+        "Write test": fenced("f([1])\nf([])"),
+        "Solve": fenced("def f(xs):\n    return sum(xs)"),
+        "Rate": "Quality: 7",
+    }
+
+    def sample(self, prompts: Any, n: int, *_: Any, **__: Any) -> list[list[Completion]]:
+        text_of = {prompt: next(text for start, text in self.texts.items() if prompt.startswith(start)) for prompt in prompts}
+        return [[Completion(text_of[prompt], (0,), (0.0,), True)] * n for prompt in prompts]
+
+    def close(self) -> None:
+        return None
+
+
+def test_the_card_follows_the_stages(sandbox: Sandbox) -> None:
+    figures = skills.measure_skills(BySkill(), ask, sandbox, 0, no_bar, proposals=12, answers=2)
+    assert set(skills.SKILLS) <= set(figures)
+    assert figures["proposals_usable"] == 1.0 and figures["distinct"] == pytest.approx(1 / 12)
+    assert figures["interfaces_valid"] == figures["inputs_callable"] == figures["answers_with_program"] == 1.0
+    assert (figures["inputs_per_problem"], figures["top_share"], figures["votes_in_band"], figures["rating_auroc"]) == (2, 1.0, 0.0, 0.5)
     json.dumps(figures, allow_nan=False)
+
+
+def test_a_model_that_invents_nothing_has_a_card_too(sandbox: Sandbox) -> None:
+    figures = skills.measure_skills(OneAnswer("Clarity: 9"), ask, sandbox, 0, no_bar, proposals=5)
+    assert figures["proposals_usable"] == 0.0 and figures["distinct"] is None and figures["interfaces_valid"] is None
 
 
 def test_rated_statements_are_held_out_and_half_of_them_intact() -> None:
     rows = rated_statements()
-    known = {p.description for p in problems()}
+    known = {task.statement for task in load_benchmark("seedling").tasks}
     assert len(rows) == 200 and sum(intact for _, intact in rows) == 100
     assert all((text in known) is intact for text, intact in rows), "rebuild with: python -m seedling.ratings"

@@ -10,6 +10,7 @@ from probing.prompt import Prompt
 from probing.samplers.base import SamplingParams
 from rewards.sandbox import Sandbox
 from rl.config import EvalsConfig
+from rl.console import UserError
 from rl.evals.evalplus import SANDBOX, PlusBenchmark, task_of
 from rl.evals.humaneval import load as load_humaneval
 from rl.evals.mbpp import load as load_mbpp
@@ -158,7 +159,7 @@ def test_other_benchmarks_keep_their_own_words() -> None:
 def test_a_template_that_takes_no_system_turn_is_named() -> None:
     made = tokenizer()
     made.chat_template = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}x"
-    with pytest.raises(ValueError, match=r"refuses the prompt 'qwen'.*System role not supported"):
+    with pytest.raises(UserError, match=r"refuses the prompt 'qwen'.*System role not supported"):
         question_of(made, task_of(HUMANEVAL_ROW, False).prompt, "qwen")
     assert question_of(made, task_of(HUMANEVAL_ROW, False).prompt, "evalplus").text.startswith("x")
 

@@ -8,7 +8,17 @@ from probing.prompt import Question
 from probing.templates import load_prompt_set
 
 
-def ask(skill: str, **fields: Any) -> Question:
-    """The bundled model's wording."""
-    prompt = load_prompt_set("seedling").render(skill, **fields)
-    return Question(prompt.user, prompt.prefill, prompt.stop)
+class Wording:
+    """A prompt set, here the bundled model's, as an `Ask`."""
+
+    def __init__(self, name: str = "seedling") -> None:
+        self.prompts = load_prompt_set(name)
+        self.variants = self.prompts.variants
+        self.examples = [example["problem"] for example in self.prompts.examples]
+
+    def __call__(self, skill: str, **fields: Any) -> Question:
+        prompt = self.prompts.render(skill, **fields)
+        return Question(prompt.user, prompt.prefill, prompt.stop)
+
+
+ask = Wording()

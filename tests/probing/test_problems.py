@@ -7,9 +7,7 @@ from probing.problems import (
     Funnel,
     lexical_entropy,
     parse_interface,
-    parse_proposal,
     parse_rating,
-    parse_signature,
     propose,
     rate,
     select_proposals,
@@ -55,31 +53,14 @@ def select(*proposals, known=(), benchmarks=(), config=CONFIG):
     return select_proposals(proposals, config, "r01", funnel, known, benchmarks), funnel
 
 
-def test_a_proposal_in_the_asked_form_is_read():
-    found = parse_proposal(GOOD.format(title="Sum", problem="Add them."), "lists", "r01")
-    assert (found.title, found.description, found.entry, found.signature) == ("Sum", "Add them.", "f", "def f(xs: list[int]) -> int:")
-
-
-@pytest.mark.parametrize(
-    "broken", ["", "### Title\nx", GOOD.replace("def f(xs: list[int]) -> int:", "f(xs)"), GOOD.replace("{problem}", "")]
-)
-def test_a_malformed_proposal_is_none(broken):
-    assert parse_proposal(broken, "lists", "r01") is None
-
-
-@pytest.mark.parametrize("line", ["def f(x):", "def f():", "def f(x: int, *rest: int):", "class f:", "def f(x: int", "x" * 9 + "\0"])
-def test_signatures_must_be_typed_and_plain(line):
-    assert parse_signature(line) is None
-
-
 def test_proposals_go_over_the_topics_in_turn():
     topics = [topic for topic, _ in propose(Scripted("a", "b", "c", "d"), ask, CONFIG, seed=0)]
     assert topics == ["lists", "strings", "lists", "strings"]
 
 
-def test_malformed_and_cut_off_proposals_are_counted_apart():
-    _, funnel = select(("lists", answer("nonsense")), ("lists", answer(GOOD, finished=False)))
-    assert funnel.dropped == {"malformed": 1, "cut off": 1}
+def test_unreadable_and_cut_off_proposals_are_counted_apart():
+    _, funnel = select(("lists", answer("nonsense")), ("lists", answer("### Title\nSum", finished=False)))
+    assert funnel.dropped == {"no statement": 1, "cut off": 1}
 
 
 def test_a_near_duplicate_of_an_earlier_problem_is_dropped():

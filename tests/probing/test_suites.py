@@ -6,7 +6,8 @@ import random
 import pytest
 
 from probing.config import SuitesConfig
-from probing.problems import Funnel, parse_signature
+from probing.problems import Funnel
+from probing.proposals import parse_signature
 from probing.records import Problem
 from probing.samplers.base import Completion
 from probing.suites import callable_with, calls_of, extend, write_suites

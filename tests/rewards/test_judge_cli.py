@@ -1,6 +1,7 @@
 """`ucoder judge`: a report on good files, one clear screen on bad ones."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ import pytest
 from rewards import cli
 from rewards.consensus import ConsensusConfig
 from rewards.inputs import InputsConfig
-from rewards.judging import judge
+from rewards.judge_files import read_inputs
+from rewards.ranking import rank
+from rewards.records import Execution, Kind, Outcome
 from rewards.sandbox import Sandbox, SandboxConfig
 
 RIGHT = ["def f(xs):\n    return sum(xs)", "def f(ys):\n    t = 0\n    for y in ys:\n        t += y\n    return t"]
@@ -104,21 +107,52 @@ def test_bad_options_end_in_one_screen(files, capsys, option, word):
 
 def test_hard_scores_are_given_to_every_sample_of_the_winner(files):
     with Sandbox(SandboxConfig(workers=1)) as box:
-        verdict = judge(CODES, "f", cli.read_inputs(Path(files[-1])), box, ConsensusConfig(rule="hard"), InputsConfig())
-    assert verdict.scores[:3].tolist() == [1, 1, 1] and verdict.scores[3:].max() == 0
+        ranking = rank(CODES, "f", read_inputs(Path(files[-1])), box, ConsensusConfig(rule="hard"), InputsConfig())
+    assert ranking.scores[:3].tolist() == [1, 1, 1] and ranking.scores[3:].max() == 0
 
 
-def test_candidates_that_miss_a_module_are_counted(files, capsys):
-    code = "import numpy as np\ndef f(xs):\n    return int(np.sum(xs))"
-    path = files[0]
-    with open(path, "a") as file:
-        file.writelines(json.dumps({"code": text}) + "\n" for text in (code, code, code + " + 0"))
-    assert cli.main([*files, "--json", "-"]) == 0
-    captured = capsys.readouterr()
-    assert json.loads(captured.out)["not_offered"] == {"numpy": 3}
-    assert "3 of 13 candidates import numpy, which is not offered: --packages" in captured.err
-    assert cli.main([*files, "--json", "-", "--packages", "numpy"]) == 0
-    report = json.loads(capsys.readouterr().out)
-    assert report["not_offered"] == {}
-    assert next(c for c in report["clusters"] if c["winner"])["samples"] == 6, "numpy's integers count as Python's"
-    bad(capsys, [*files, "--packages", "no-such-package"], "no-such-package is not installed", "--packages")
+STATEFUL = ["def f(x, seen=[]):\n    seen.append(x)\n    return sum(seen)", "def f(x, seen=[]):\n    seen += [x]\n    return sum(seen)"]
+
+
+def report_on(tmp_path, capsys, codes, inputs, *options):
+    (tmp_path / "c.jsonl").write_text("\n".join(json.dumps({"code": code}) for code in codes))
+    (tmp_path / "i.json").write_text(json.dumps(inputs))
+    words = [str(tmp_path / "c.jsonl"), "--entry", "f", "--inputs", str(tmp_path / "i.json"), "--mutants", "0", "--json", *options]
+    assert cli.main(words) == 0
+    out, err = capsys.readouterr()
+    return json.loads(out), err
+
+
+def test_state_carried_from_call_to_call_wins_no_vote(tmp_path, capsys):
+    codes = [*STATEFUL, "def f(x):\n    return x + 1", "def f(x):\n    return 1 + x"]
+    report, table = report_on(tmp_path, capsys, codes, [[1], [2], [3]])
+    assert {row["candidate"] for row in report["ranking"][:2]} == {2, 3} and report["clusters"][0]["samples"] == 2
+    assert report["no_vote"]["order_of_calls"] == 2 and "2 of them have no vote" in table and "order of calls" in table
+    assert report_on(tmp_path, capsys, codes, [[1], [2], [3]], "--recheck", "never")[0]["no_vote"]["order_of_calls"] == 0
+
+
+def test_who_has_no_vote_is_counted_by_the_reason(tmp_path, capsys):
+    varying = "import random\ndef f(x):\n    return random.random()"
+    codes = [
+        STATEFUL[0],
+        varying,
+        varying,
+        "def f(x: oops",
+        "def g(x):\n    return x",
+        "def f(x):\n    return 1 // 0",
+        "def f(x):\n    return x",
+    ]
+    report, table = report_on(tmp_path, capsys, codes, [[1], [2]])
+    assert report["no_vote"] == {"lost": 0, "refused": 2, "order_of_calls": 1, "varying": 2, "few_values": 1}
+    by_candidate = {row["candidate"]: row["no_vote"] for row in report["ranking"]}
+    assert (by_candidate[0], by_candidate[2], by_candidate[6]) == ("order_of_calls", "varying", None)
+    assert "6 of them have no vote" in table
+
+
+def test_programs_that_the_sandbox_lost_are_missing_and_not_last(tmp_path):
+    class Lost:
+        def run(self, programs):
+            return iter([Execution((Outcome(Kind.INFRASTRUCTURE, "lost"),) * 2) for _ in programs])
+
+    ranking = rank(["def f(x): return x"], "f", ["[1]", "[2]"], Lost(), ConsensusConfig(), InputsConfig())
+    assert ranking.no_vote == ("lost",) and math.isnan(ranking.scores[0])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import math
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,16 +15,17 @@ from rewards.consensus import ConsensusConfig, get_rule
 from rewards.mixed import MixedConfig
 from rewards.records import Execution
 from rewards.signatures import OutcomeMatrix
-from rl.audit import Audit, OracleSignal, aurocs_against_references, make_signal
+from rl.audit import Audit, OracleSignal, aurocs_against_references, oracle_signal
 from rl.bank import ProblemBank
-from rl.candidate_scores import right_by_reference
-from rl.round_files import BankProgram
+from rl.candidate_scores import score_candidates
+from rl.round_files import BankProgram, Verdict
 from rl.scoring import BatchScores, RolloutScorer
-from rl.signals import ConsensusSignal, RandomSignal
+from rl.signals import ConsensusSignal, RandomSignal, make_signal
 from rl.tasks import GrpoTask
 from rl.training_config import GrpoConfig
 from tests.rl.fakes import TableExecutor, completion, error, missing, value
 
+ROOT = Path(__file__).parents[2]
 RIGHT, POPULAR, HALF = (value(1), value(2)), (value(5), value(6)), (value(1), value(6))
 TABLE = {"right": RIGHT, "popular": POPULAR, "half": HALF, "crash": (error(), error()), "lost": (missing(), missing())}
 BANK = OutcomeMatrix.from_executions([Execution(POPULAR), Execution(RIGHT)], weights=[5, 2])
@@ -48,10 +51,17 @@ def test_rewards_do_not_depend_on_the_audit_or_its_references() -> None:
 
 def test_nothing_of_a_label_free_run_has_room_for_a_reference() -> None:
     assert not any("reference" in field.name for field in fields(GrpoTask))
-    signal = make_signal(GrpoConfig(), RULE, 1, "plain", REFERENCES)
+    signal = make_signal("label_free", RULE, 1)
     assert isinstance(signal, ConsensusSignal)
     assert vars(signal) == {"rule": RULE}
-    assert isinstance(make_signal(GrpoConfig(reward="random"), RULE, 1, "plain", REFERENCES), RandomSignal)
+    assert isinstance(make_signal("random", RULE, 1), RandomSignal)
+
+
+def test_modules_that_make_the_reward_know_no_reference() -> None:
+    for name in ("rl/scoring.py", "rl/signals.py", "rl/tasks.py", "rewards/judging.py", "rewards/ranking.py", "rewards/mixed.py"):
+        tree = ast.parse((ROOT / name).read_text(encoding="utf-8"))
+        imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        assert not imported & {"rl.audit", "rl.oracle", "rewards.references"}, name
 
 
 def test_audit_tells_a_wrong_majority() -> None:
@@ -69,7 +79,7 @@ def test_audit_counts_no_missing_rollout() -> None:
 
 @pytest.mark.parametrize(("mode", "expected"), [("exact", [1, 0, 0, 0]), ("share", [1, 0, 0, 0.5])])
 def test_oracle_rewards_what_is_right(mode: str, expected: list[float]) -> None:
-    signal = make_signal(GrpoConfig(reward="oracle", oracle_score=mode), RULE, 1, "oracle-1", REFERENCES)
+    signal = oracle_signal(GrpoConfig(reward="oracle", oracle_score=mode), "oracle-1", REFERENCES)
     assert [s.reward.consensus for s in score(signal).scores] == expected
 
 
@@ -80,7 +90,9 @@ def test_oracle_leaves_problems_without_a_reference_and_lost_runs_out() -> None:
 
 def test_oracle_needs_its_name() -> None:
     with pytest.raises(ValueError, match="named 'mixed-1'"):
-        make_signal(GrpoConfig(reward="oracle"), RULE, 1, "mixed-1", REFERENCES)
+        oracle_signal(GrpoConfig(reward="oracle"), "mixed-1", REFERENCES)
+    with pytest.raises(ValueError, match="no reference"):
+        oracle_signal(GrpoConfig(reward="oracle"), "oracle-1", {})
 
 
 def test_a_group_s_own_majority_may_be_wrong_though_the_bank_is_right() -> None:
@@ -94,7 +106,8 @@ def test_a_group_s_own_majority_may_be_wrong_though_the_bank_is_right() -> None:
 def test_scores_are_held_against_references_within_problems() -> None:
     programs = [BankProgram("p", text, (i,), Execution(TABLE[text])) for i, text in enumerate(["right", "popular", "lost"])]
     bank = ProblemBank(programs, TestSuite("p", ("[1]", "[2]"), ("model",) * 2))
-    right = [right_by_reference(bank, reference, 4) for reference in (REFERENCES["p"], None)]  # the fourth wrote no program
+    verdict = Verdict("p", (0, 1), (0, 1, -1, -1), (1, 1), -1, 0.0, 0.0, 0.0, 2, False)  # the fourth wrote no program
+    right = [score_candidates([verdict], {"p": bank}, ConsensusConfig(), known).right["p"] for known in (REFERENCES, {})]
     assert right[0][[0, 1, 3]].tolist() == [1.0, 0.0, 0.0] and math.isnan(right[0][2]) and np.isnan(right[1]).all()
     rows = [
         {

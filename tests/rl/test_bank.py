@@ -2,16 +2,24 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from probing.records import Candidate, Problem, TestSuite
 from rewards.consensus import ConsensusConfig, get_rule
+from rewards.inputs import InputsConfig
+from rewards.literals import claimed_outputs
+from rewards.ranking import rank
 from rewards.records import Execution, Kind, Outcome
-from rl.bank import CandidateVotes, ProblemBank, candidate_votes, distinct_programs, judge, label_is_correct
+from rl.audit import label_is_correct
+from rl.bank import CandidateVotes, ProblemBank, candidate_votes, distinct_programs, verdicts_of
 from rl.config import Config
 from rl.round_files import BankProgram, Verdict, read_bank, read_records, write_bank, write_records
 from rl.signals import ConsensusSignal
 from rl.training import kept_apart, make_tasks, margin_weights, training_split, without
 from tests.probing.asking import ask
+from tests.rewards.pools import execution
+from tests.rl.fakes import TableExecutor
 
 INPUTS = ("[1]", "[2]", "[3]")
 SUITE = TestSuite("p", INPUTS, ("model",) * 3)
@@ -31,7 +39,7 @@ def program(who: tuple[int, ...], execution: Execution, code: str = "def f(x): r
 
 def verdict_of(bank, n: int, band=(0.2, 0.9)) -> Verdict:
     candidates = [candidate(i, "def f(x): return x") for i in range(n)]
-    (verdict,) = judge([SUITE], candidates, bank, ConsensusConfig(), 3, band)
+    (verdict,) = verdicts_of([SUITE], candidates, bank, ConsensusConfig(), 3, band)
     return verdict
 
 
@@ -135,7 +143,9 @@ def test_texts_with_odd_line_separators_survive_the_files(tmp_path):
 
 def passing_by(asserts: tuple[str, ...], bank, **consensus) -> Verdict:
     suite = TestSuite("p", INPUTS, ("model",) * 3, asserts)
-    (verdict,) = judge([suite], [candidate(i, "def f(x): return x") for i in range(5)], bank, ConsensusConfig(**consensus), 3, (0.2, 0.9))
+    (verdict,) = verdicts_of(
+        [suite], [candidate(i, "def f(x): return x") for i in range(5)], bank, ConsensusConfig(**consensus), 3, (0.2, 0.9)
+    )
     return verdict
 
 
@@ -167,3 +177,28 @@ def test_rules_that_compare_with_asserts_find_them_in_bank_and_rollouts(rule):
     signal = ConsensusSignal(get_rule(consensus))
     scores = signal.scores(task, [values("1", "4", "9"), values("1", "4", "0"), values("7", "6", "5")], "key")
     assert scores[0] == scores[1] > scores[2]
+
+
+@given(
+    st.lists(st.text("abcd!", min_size=4, max_size=4), min_size=1, max_size=8),
+    st.lists(st.integers(0, 7), min_size=1, max_size=12),
+    st.sampled_from(["soft", "hard", "codet"]),
+    st.integers(1, 4),
+)
+def test_the_loop_and_the_command_judge_alike(rows: list[str], drawn: list[int], rule: str, keep: int) -> None:
+    """rows: outcomes of distinct programs, a character an input; drawn: which of them each candidate wrote."""
+    inputs, claims = ("[1]", "[2]", "[3]", "[4]"), ("assert f(2) == 'b'", "assert f(3) == 'c'")
+    codes = [f"def f(x):\n    return {row % len(rows)}" for row in drawn]
+    table = {f"def f(x):\n    return {i}": execution(row).outcomes for i, row in enumerate(rows)}
+    candidates = [candidate(i, code) for i, code in enumerate(codes)]
+    config, suite = ConsensusConfig(rule=rule), TestSuite("p", inputs, ("model",) * 4, claims)
+    bank = [BankProgram("p", code, who, Execution(table[code])) for _, code, who in distinct_programs(candidates)]
+    (verdict,) = verdicts_of([suite], candidates, bank, config, keep, (0.1, 1.0))
+    expected = claimed_outputs(claims, inputs)
+    ranking = rank(codes, "f", inputs, TableExecutor(table), config, InputsConfig(keep=keep), expected=expected)
+    judged = ranking.judgement
+    assert judged.kept.tolist() == list(verdict.inputs)
+    assert judged.clustering.labels[ranking.row_of].tolist() == list(verdict.labels)
+    assert (judged.clustering.counts.tolist(), judged.clustering.top) == (list(verdict.counts), verdict.top)
+    assert (judged.clustering.n_valid, round(judged.clustering.margin, 6)) == (verdict.n_valid, verdict.margin)
+    assert [n is None for n in ranking.no_vote] == [label >= 0 for label in verdict.labels]

@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from rl import config
-from rl.config import Config, config_from_argv, load_config, resolve_model
+from rl.config import Config, config_from_argv, load_config
 from rl.config_loader import known_keys, nearest
 from rl.console import UserError
 
@@ -149,44 +149,6 @@ def test_a_misspelt_file_gets_its_right_name(tmp_path: Path) -> None:
 
 def test_nearest_prefers_the_same_section() -> None:
     assert nearest(Config, ("sft", "learning_rte")) == "sft.learning_rate"
-
-
-def make_checkpoint(folder: Path) -> Path:
-    folder.mkdir()
-    for name in ("config.json", "model.safetensors", "tokenizer.json"):
-        (folder / name).write_text("{}")
-    return folder
-
-
-def test_a_checkpoint_folder_resolves_to_itself(tmp_path: Path) -> None:
-    folder = make_checkpoint(tmp_path / "m")
-    assert resolve_model(str(folder)) == str(folder)
-
-
-@pytest.mark.parametrize("lost", ["config.json", "model.safetensors", "tokenizer.json"])
-def test_an_incomplete_checkpoint_is_named(tmp_path: Path, lost: str) -> None:
-    folder = make_checkpoint(tmp_path / "m")
-    (folder / lost).unlink()
-    with pytest.raises(UserError) as caught:
-        resolve_model(str(folder))
-    assert lost.split(".")[-1] in caught.value.what
-    assert caught.value.where == str(folder)
-
-
-@pytest.mark.parametrize(
-    ("name", "what"),
-    [
-        ("/no/such/model", "no model at"),
-        ("./gone", "no model at"),
-        ("seedlng", "no model"),
-        ("nobody/no-such-model-at-all", "neither cached nor reachable"),
-    ],
-)
-def test_a_missing_model_is_named(name: str, what: str) -> None:
-    with pytest.raises(UserError) as caught:
-        resolve_model(name)
-    assert what in caught.value.what
-    assert caught.value.remedy
 
 
 def test_weights_by_margin_that_scaling_would_undo_are_refused() -> None:

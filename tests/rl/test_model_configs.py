@@ -72,7 +72,9 @@ def test_a_config_is_built_and_trains(path: Path, tmp_path: Path) -> None:
     policy = save_tiny_qwen(tmp_path / "policy", shape_of(config))
     tokenizer = load_tokenizer(str(policy))
     prompt = solve_question(Asker.of(tokenizer), PROBLEM).text
-    assert prompt.startswith("<|im_start|>user\n") and prompt.endswith("<|im_start|>assistant\n") and PROBLEM.description in prompt
+    assert (
+        prompt.startswith("<|im_start|>user\n") and prompt.endswith("<|im_start|>assistant\n```python\n") and PROBLEM.description in prompt
+    )
     tasks = [GrpoTask(t.problem_id, prompt, t.entry, t.inputs, t.bank) for t in make_tasks()]
     small = {"steps": 1, "rollouts_per_step": 16, "group_size": 4, "max_new_tokens": 6, "micro_batch": min(config.grpo.micro_batch or 8, 8)}
     grpo = config.grpo.model_copy(update={**small, "rollouts": "policy"})  # vLLM holds the weights on GPUs only
@@ -86,12 +88,13 @@ def test_the_stages_ask_a_chat_model_through_its_own_template(tmp_path: Path) ->
     model, tokenizer = load_policy(save_tiny_qwen(tmp_path, shape_of(config)))
     sampler = TransformersSampler(model, tokenizer)
     seen: list[str] = []
-    asker = Asker.of(tokenizer)
 
-    def ask(skill: str, **fields: Any) -> Question:
-        question = asker(skill, **fields)
-        seen.append(question.text)
-        return question
+    class Listening(Asker):
+        def __call__(self, skill: str, **fields: Any) -> Question:
+            seen.append(super().__call__(skill, **fields).text)
+            return super().__call__(skill, **fields)
+
+    ask = Listening.of(tokenizer)
 
     funnel = Funnel()
     assert select_proposals(propose(sampler, ask, config.problems, 1), config.problems, "r01", funnel) == []  # noise is no problem

@@ -1,0 +1,62 @@
+"""The loop's evaluation: the settings of `evals`, whatever the stages sample with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from probing.samplers.config import SamplingConfig
+from rewards.sandbox import Sandbox
+from rl import evaluation
+from rl.config import Config, EvalsConfig
+from tests.evals.toys import TOKENIZER, TOY, ListSampler, fenced
+
+
+def test_a_checkpoint_is_evaluated_in_the_precision_of_the_evaluation(
+    tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = Config(
+        sampling=SamplingConfig(dtype="bfloat16", device="cpu", batch_size=5), evals=EvalsConfig(benchmarks=("toy",), temperature=0)
+    )
+    sampler = ListSampler(*([fenced(task.reference)] for task in TOY.tasks))
+    sampler.samples = sampler.tokens = 2  # type: ignore[attr-defined]
+    opened: list[SamplingConfig] = []
+    loaded: list[tuple[str, ...]] = []
+    totals: list[int] = []
+
+    @contextmanager
+    def bar(index: int, name: str, total: int, unit: str) -> Iterator[Any]:
+        totals.append(total)
+        yield lambda count: None
+
+    def shared_sampler(run: Any, folder: Path, policy: str, load: Any, sampling: SamplingConfig) -> ListSampler:
+        opened.append(sampling)
+        load()
+        return sampler
+
+    monkeypatch.setattr(evaluation, "load_benchmark", lambda *_: TOY)
+    monkeypatch.setattr(evaluation, "load_tokenizer", lambda path: TOKENIZER)
+    monkeypatch.setattr(evaluation, "load_model", lambda *words: loaded.append(words))
+    monkeypatch.setattr(evaluation, "shared_sampler", shared_sampler)
+    monkeypatch.setattr(evaluation, "_row", lambda run, index, benchmarks: benchmarks)
+    monkeypatch.setattr(evaluation, "_write_summary", lambda run: None)
+    run = SimpleNamespace(
+        config=config,
+        sandbox=sandbox,
+        main=True,
+        monitor=SimpleNamespace(round=lambda row, index: None),
+        round_folder=lambda index: tmp_path,
+        bar=bar,
+        log=lambda *_: None,
+        once=lambda index, name, path, compute, write, read: compute(),
+    )
+    metrics = evaluation.evaluate_policy(run, 0, "policy")["toy"]  # type: ignore[arg-type]
+    assert opened == [config.sampling.model_copy(update={"dtype": "float32"})]
+    assert loaded == [("policy", "cpu", "float32")]
+    assert metrics["pass@1"] == 1.0
+    assert totals == [2], "greedy draws one sample of each task"
