@@ -7,6 +7,7 @@ lowest perplexity f(r); 3 epochs of AdamW with a cosine schedule; loss on the an
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +44,7 @@ class SftPair:
     problem_id: str
     prompt: str
     token_ids: tuple[int, ...]
-    value_share: float  # e(r), over the suite's whole pool of inputs
+    value_share: float  # e(r), over the suite's whole pool of inputs; NaN where no answer was run
     mean_logprob: float  # nats a token: minus the log of the perplexity f(r)
 
 
@@ -89,6 +90,26 @@ def select_for_sft(
         if problem.id in found:
             best = found[problem.id]
             pairs.append(SftPair(problem.id, prompt, best.token_ids, shares[problem.id, best.index], best.mean_logprob))
+    return pairs
+
+
+def draw_unexecuted(
+    prompts: Sequence[str], problems: Sequence[Problem], candidates: Sequence[Candidate], apart: Sequence[str], seed: int
+) -> list[SftPair]:
+    """One finished answer a problem, drawn at random: nothing that running programs has told takes part. apart: problems to leave out.
+
+    The control of `select_for_sft` (`sft.select: unexecuted`); its pairs have no e(r).
+    """
+    hidden = set(apart)
+    finished: dict[str, list[Candidate]] = {}
+    for candidate in candidates:
+        if candidate.finished and candidate.code is not None and candidate.problem_id not in hidden:
+            finished.setdefault(candidate.problem_id, []).append(candidate)
+    pairs = []
+    for prompt, problem in zip(prompts, problems, strict=True):
+        if answers := finished.get(problem.id):
+            drawn = random.Random(f"{seed} {problem.id}").choice(answers)
+            pairs.append(SftPair(problem.id, prompt, drawn.token_ids, math.nan, drawn.mean_logprob))
     return pairs
 
 

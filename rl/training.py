@@ -27,7 +27,7 @@ from rl.round_files import BankProgram, Verdict
 from rl.rounds import RoundError
 from rl.run_folder import write_atomically
 from rl.scoring import RolloutScorer
-from rl.sft import select_for_sft, sft_steps, train_sft
+from rl.sft import draw_unexecuted, select_for_sft, sft_steps, train_sft
 from rl.shards import discard_parts
 from rl.signals import Signal, make_signal
 from rl.stored import grouped
@@ -166,7 +166,11 @@ def _consolidate(
     policy: Path | str = round.policy
     outcome: dict[str, object] = {"problems": len(chosen), "held_out": len(apart), "watched": len(watched)}
     if config.consolidation in ("sft", "sft+grpo"):
-        pairs = select_for_sft([solve_question(round.ask, p).text for p in problems], problems, candidates, bank, without(verdicts, apart))
+        prompts = [solve_question(round.ask, p).text for p in problems]
+        if config.sft.select == "consensus":
+            pairs = select_for_sft(prompts, problems, candidates, bank, without(verdicts, apart))
+        else:
+            pairs = draw_unexecuted(prompts, problems, candidates, [v.problem_id for v in apart], round.seed("unexecuted"))
         with run.bar(round.index, "sft", sft_steps(len(pairs), config.sft), "steps") as advance:
             result = train_sft(
                 policy, round.folder / "sft", pairs, config.sft, round.seed("sft"), run.monitor.training_log(round.index, "sft"), advance

@@ -120,6 +120,11 @@ class GrpoConfig(OptimizerSection):
 class SftConfig(OptimizerSection):
     """Stage 6, consolidation: the paper's supervised fine-tuning on the pick of the top cluster."""
 
+    select: Literal["consensus", "unexecuted"] = Field(
+        "consensus",
+        description="which answers are learnt: the paper's pick of each winning cluster, or one finished answer a problem that was drawn "
+        "without running any (the control that execution has to beat)",
+    )
     learning_rate: float = Field(5e-6, gt=0, description="peak learning rate (paper: 5e-6)")
     lr_schedule: Schedule = Field("cosine", description="learning-rate schedule after warmup (paper: cosine)")
     epochs: int = Field(3, ge=1, description="passes over the selected pairs (paper: 3)")

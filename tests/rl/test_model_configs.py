@@ -104,7 +104,7 @@ def test_the_stages_ask_a_chat_model_through_its_own_template(tmp_path: Path) ->
     assert all(text.startswith("<|im_start|>user") for text in seen)
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", [path for path in CONFIGS if path.stem.rsplit("-", 1)[1] not in ("cpu", "short")], ids=lambda p: p.stem)
 def test_a_config_fits_on_the_machine_that_it_names(path: Path) -> None:
     config = load_config(path)
     head = path.read_text().splitlines()[0]

@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from probing.records import Candidate, Problem
 from rewards.records import Execution
 from rl.round_files import BankProgram, Verdict
-from rl.sft import SftConfig, SftPair, select_for_sft, sft_steps, tokenised, train_sft
+from rl.sft import SftConfig, SftPair, draw_unexecuted, select_for_sft, sft_steps, tokenised, train_sft
 from tests.rl.fakes import error, value
 from tests.rl.tiny import save_tiny_policy
 
@@ -99,3 +99,11 @@ def test_weights_that_are_no_longer_finite_leave_the_policy_as_it_was(tmp_path: 
     before, after = (AutoModelForCausalLM.from_pretrained(path).state_dict() for path in (policy, result.checkpoint))
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert train_sft(policy, tmp_path / "out", pairs, config, 1, lambda record: None) == result  # what was finished is read back
+
+
+def test_the_unexecuted_control_draws_one_finished_answer_a_problem() -> None:
+    candidates = [*(candidate("p", i, -0.1, finished=i != 2) for i in range(3)), candidate("q", 0, -0.1), candidate("r", 0, 0.0, False)]
+    problems = [problem(name) for name in "pqr"]
+    drawn = {draw_unexecuted(["a", "b", "c"], problems, candidates, ["q"], seed)[0].token_ids for seed in range(20)}
+    assert drawn == {candidates[0].token_ids, candidates[1].token_ids}
+    assert [pair.problem_id for pair in draw_unexecuted(["a", "b", "c"], problems, candidates, ["q"], 0)] == ["p"]
