@@ -1,10 +1,13 @@
 """What only a GPU can show, in one go: `make gpu-check`. Ends with status 2 and one screen where there is no CUDA device.
 
     python -m bench.gpu_check [--only tests throughput] [--out runs/gpu-check]
+    python -m bench.gpu_check --model MODEL --jobs 6     # a real model too (folder, .gguf or Hub id): evaluations, skills, the round
 
 The tests marked `gpu`; the bundled run in bf16; a larger model pretrained in minutes by the same script; tokens/s of sampling, hidden
-states and training on it (`bench/results/throughput.json`). A step whose libraries are missing is named and passed over; the others run.
-All of it on one GPU: the first that CUDA_VISIBLE_DEVICES allows, else the machine's first.
+states and training (`bench/results/throughput.json`). With --model also: its skills, greedy decoding and 16 samples on HumanEval+ and
+MBPP+, and one round with its controls (`bench.real_run`). Steps that do not wait for one another share the GPU, --jobs at once. A step
+whose libraries are missing is named and passed over; the others run. All of it on one GPU: the first that CUDA_VISIBLE_DEVICES allows,
+else the machine's first.
 """
 
 from __future__ import annotations
@@ -14,8 +17,10 @@ import importlib.util
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +40,7 @@ class Step:
     text: str
     needs: tuple[str, ...]
     words: tuple[str, ...]
+    after: str | None = None  # the step that it waits for
 
 
 def steps(out: Path) -> list[Step]:
@@ -57,6 +63,35 @@ def steps(out: Path) -> list[Step]:
     ]
 
 
+def real_steps(model: str, out: Path) -> list[Step]:
+    """Evaluations, skills and the round on a real model."""
+    evaluate = ("-m", "rl.cli", "eval", "--model", model, "--benchmarks", "humaneval_plus,mbpp_plus", "--batch_size", "1024", "--no-skills")
+    sampled = [
+        Step(
+            f"samples_{temperature}",
+            f"16 samples a task at temperature {temperature}",
+            (),
+            (
+                *evaluate,
+                *("--samples", "16", "--temperature", temperature, "--json", str(out / f"base_t{temperature}.json")),
+                *("--samples_out", str(out / f"base_t{temperature}.jsonl.gz")),
+            ),
+        )
+        for temperature in ("0.8", "0.2")
+    ]
+    return [
+        Step("skills", "the skills of the stages", (), ("-m", "rl.cli", "eval", "--model", model, "--benchmarks", "", "--skills",
+             "--batch_size", "512", "--max_new_tokens", "320", "--json", str(out / "skills.json"))),
+        Step("greedy", "greedy decoding", (), (*evaluate, "--temperature", "0", "--json", str(out / "base_greedy.json"),
+             "--samples_out", str(out / "base_greedy.jsonl.gz"))),
+        *sampled,
+        Step("real_run", "one round with its controls", TRAINING, ("-m", "bench.real_run", "--model", model, "--jobs", "4",
+             "--out", str(out / "real"), "--json", str(out / "real_run.json"))),
+        Step("real_throughput", "tokens/s on that model", (), ("-m", "bench.throughput", "--device", "cuda", "--model", model,
+             "--micro-batch", "32"), after="real_run"),
+    ]  # fmt: skip
+
+
 def one_gpu() -> str:
     """The GPU that is checked, as CUDA_VISIBLE_DEVICES has it: TRL refuses to train in a process that sees several."""
     return os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
@@ -66,28 +101,42 @@ def is_there(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
-def check(chosen: Sequence[Step], start: Callable[[Step], int], there: Callable[[str], bool] = is_there) -> bool:
-    """Run each step, and say at the end what each gave; whether none failed. start: runs a step and returns its status."""
-    told, well = [], True
-    for step in chosen:
-        lacking = [module for module in step.needs if not there(module)]
-        if lacking:
-            told.append(f"passed over  {step.text}: not installed: {', '.join(lacking)} (pip install {' '.join(lacking)})")
-            continue
+def check(chosen: Sequence[Step], start: Callable[[Step], int], there: Callable[[str], bool] = is_there, jobs: int = 1) -> bool:
+    """Run the steps, `jobs` at once, and say at the end what each gave; whether none failed. start: runs a step and returns its status."""
+    told: dict[str, str] = {}
+    ended = {step.name: threading.Event() for step in chosen}
+    failed: list[str] = []
+
+    def run(step: Step) -> None:
+        if step.after in ended:
+            ended[step.after].wait()
         print(f"== {step.text}", flush=True)
         started = time.monotonic()
         status = start(step)
-        well &= status == 0
-        told.append(
-            f"{'done       ' if status == 0 else 'FAILED     '}  {step.text}: {duration(time.monotonic() - started)}, status {status}"
-        )
-    print("", *told, sep="\n")
-    return well
+        if status:
+            failed.append(step.name)
+        word = "FAILED     " if status else "done       "
+        told[step.name] = f"{word}  {step.text}: {duration(time.monotonic() - started)}, status {status}"
+        print(told[step.name], flush=True)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        for step in sorted(chosen, key=lambda step: step.after is not None):  # who waits comes last, and takes no place from the others
+            lacking = [module for module in step.needs if not there(module)]
+            if lacking:
+                told[step.name] = f"passed over  {step.text}: not installed: {', '.join(lacking)} (pip install {' '.join(lacking)})"
+                ended[step.name].set()
+            else:
+                pool.submit(run, step).add_done_callback(lambda _, event=ended[step.name]: event.set())
+    print("", *(told.get(step.name, f"FAILED       {step.text}: it was not run") for step in chosen), sep="\n")
+    return not failed and len(told) == len(chosen)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", nargs="+", choices=[step.name for step in steps(Path())], help="these steps")
+    names = [step.name for step in (*steps(Path()), *real_steps("", Path()))]
+    parser.add_argument("--only", nargs="+", choices=names, help="these steps")
+    parser.add_argument("--model", help="a real model to check too: checkpoint folder, .gguf file or Hub id")
+    parser.add_argument("--jobs", type=int, default=1, help="steps at once (default 1)")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "gpu-check", help="folder of the run and of the larger model")
     args = parser.parse_args(argv)
     with error_screen():
@@ -99,9 +148,18 @@ def main(argv: Sequence[str] | None = None) -> int:
                 "run it on a GPU; `make test` is what a CPU can show",
             )
         print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, CUDA {torch.version.cuda}", flush=True)
-        chosen = [step for step in steps(args.out) if args.only is None or step.name in args.only]
+        planned = [*steps(args.out), *(real_steps(args.model, args.out) if args.model else [])]
+        chosen = [step for step in planned if args.only is None or step.name in args.only]
         environment = os.environ | {"CUDA_VISIBLE_DEVICES": one_gpu()}
-        return 0 if check(chosen, lambda step: subprocess.run([sys.executable, *step.words], cwd=ROOT, env=environment).returncode) else 1
+        args.out.mkdir(parents=True, exist_ok=True)
+
+        def start(step: Step) -> int:
+            if args.jobs == 1:
+                return subprocess.run([sys.executable, *step.words], cwd=ROOT, env=environment).returncode
+            with (args.out / f"{step.name}.log").open("ab") as log:  # several at once would mix their lines
+                return subprocess.run([sys.executable, *step.words], cwd=ROOT, env=environment, stdout=log, stderr=log).returncode
+
+        return 0 if check(chosen, start, jobs=args.jobs) else 1
 
 
 if __name__ == "__main__":

@@ -134,9 +134,7 @@ def row_of(arm: Arm) -> dict[str, Any]:
         "no_program_base": shares(base, "no program"),
         "mean_length": {name: found.get("mean_length") for name, found in metrics["benchmarks"].items()},
         "mean_length_base": {name: found.get("mean_length") for name, found in base["benchmarks"].items()},
-        "minutes": round(
-            sum(sum(stages.values()) for stages in json.loads((arm.folder / "times.json").read_text())["stages"].values()) / 60, 1
-        ),
+        "minutes": round(sum(sum(stages.values()) for stages in times.values()) / 60, 1),
         "seconds": metrics["seconds"],
         "funnel": metrics.get("funnel"),
         "problems_kept": sum(verdict["kept"] for verdict in verdicts),

@@ -34,7 +34,6 @@ from rl.evals.options import STDOUT, config_from, parser, sampling_from
 from rl.evals.prompts import CodePrompt
 from rl.evals.runner import EvalResult, evaluate
 from rl.evals.samples_file import write_samples_file
-from rl.evals.skills import measure_skills
 from rl.evals.tables import FIGURES, cell, how_asked, results_table, skills_card
 from rl.model_source import resolve_model
 from rl.monitor import clean
@@ -176,6 +175,8 @@ def _measure(
                     cache.put(benchmark, config, results[name])
             skills = {}
             if args.skills:
+                from rl.evals.skills import measure_skills
+
                 ask = Asker.of(tokenizer, args.prompts)
                 bar = partial(_bar, console)
                 skills = measure_skills(sampler, ask, sandbox, config.seed, bar, max_new_tokens=config.max_new_tokens)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,19 +26,10 @@ from probing.suites import callable_with, calls_of, extend_suite
 from rewards.consensus import ConsensusConfig
 from rl.bank import distinct_programs, execute_bank, verdicts_of
 from rl.evals.seedling import rated_statements
-from rl.scoring import Executor
 
-# figure: what it is, and the least that a usable base model shows (None: for information)
-SKILLS: dict[str, tuple[str, float | None]] = {
-    "proposals_usable": ("invent: proposals that are problems", 0.60),
-    "distinct": ("invent: of those, like no other", 0.60),
-    "interfaces_valid": ("interface: valid typed signatures with a docstring", 0.95),
-    "inputs_callable": ("tests: written inputs that are callable", 0.85),
-    "inputs_per_problem": ("tests: distinct callable inputs a problem", None),
-    "answers_with_program": ("solve: answers with a program", 0.95),
-    "votes_in_band": ("votes: problems in the training band", None),
-    "rating_auroc": ("rate: intact against corrupted, AUROC", None),
-}
+if TYPE_CHECKING:
+    from rl.scoring import Executor
+
 PROPOSALS = 192
 PROBLEMS = 60  # of the model's own, that the later stages are asked about
 ANSWERS = 16  # to each of them
@@ -57,7 +48,7 @@ def measure_skills(
     answers: int = ANSWERS,
     max_new_tokens: int = 512,
 ) -> dict[str, Any]:
-    """Figures by the names of `SKILLS`, beside each, as NAME_of, how many answers it is a share of, and what was dropped and why.
+    """Figures by the names of `rl.evals.tables.SKILLS`, each with NAME_of, the answers it is a share of, and what was dropped and why.
 
     None where nothing could be measured. Temperatures are the defaults of the loop. executor: runs the programs, in the sandbox.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ def test_one_failure_is_the_whole_check_s_but_does_not_end_it() -> None:
 def test_one_gpu_is_checked_though_there_are_several(visible: str | None, used: str, monkeypatch: pytest.MonkeyPatch) -> None:
     began: list[tuple[str, list[str]]] = []
 
-    def run(words: list[str], cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
+    def run(words: list[str], cwd: Path, env: dict[str, str], **_: object) -> subprocess.CompletedProcess[bytes]:
         began.append((env["CUDA_VISIBLE_DEVICES"], words))
         return subprocess.CompletedProcess(words, 0)
 
@@ -62,3 +63,23 @@ def test_one_gpu_is_checked_though_there_are_several(visible: str | None, used: 
     assert [device for device, _ in began] == [used, used]
     launched = began[1][1]
     assert launched[launched.index("--gpu_ids") + 1] == used  # the launcher's own word for it would win over the environment
+
+
+def test_a_step_waits_for_the_one_that_it_follows() -> None:
+    begun: list[str] = []
+
+    def start(step: Step) -> int:
+        time.sleep(0.05 if step.name == "first" else 0)
+        begun.append(step.name)
+        return 0
+
+    chosen = [Step("last", "", (), (), after="first"), Step("first", "", (), ()), Step("other", "", (), ())]
+    assert check(chosen, start, lambda module: True, jobs=3)
+    assert begun.index("first") < begun.index("last")
+
+
+def test_a_step_that_breaks_fails_the_check() -> None:
+    def start(step: Step) -> int:
+        raise OSError("no such interpreter")
+
+    assert not check([Step("one", "the one", (), ())], start, lambda module: True)

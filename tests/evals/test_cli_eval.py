@@ -20,6 +20,7 @@ from rl.evals.base import load_benchmark
 from rl.evals.cache import Cache, model_hash
 from rl.evals.runner import EvalResult, score
 from rl.evals.seedling import rated_statements
+from rl.evals.tables import SKILLS
 from tests.evals.toys import TOY, fenced
 from tests.probing.asking import ask
 
@@ -154,7 +155,7 @@ class BySkill:
 
 def test_the_card_follows_the_stages(sandbox: Sandbox) -> None:
     figures = skills.measure_skills(BySkill(), ask, sandbox, 0, no_bar, proposals=12, answers=2)
-    assert set(skills.SKILLS) <= set(figures)
+    assert set(SKILLS) <= set(figures)
     assert figures["proposals_usable"] == 1.0 and figures["distinct"] == pytest.approx(1 / 12)
     assert figures["interfaces_valid"] == figures["inputs_callable"] == figures["answers_with_program"] == 1.0
     assert (figures["inputs_per_problem"], figures["top_share"], figures["votes_in_band"], figures["rating_auroc"]) == (2, 1.0, 0.0, 0.5)
