@@ -65,7 +65,7 @@ def steps(out: Path) -> list[Step]:
 
 def real_steps(model: str, out: Path) -> list[Step]:
     """Evaluations, skills and the round on a real model."""
-    evaluate = ("-m", "rl.cli", "eval", "--model", model, "--benchmarks", "humaneval_plus,mbpp_plus", "--batch_size", "1024", "--no-skills")
+    evaluate = ("-m", "rl.cli", "eval", "--model", model, "--benchmarks", "humaneval_plus,mbpp_plus", "--batch_size", "512", "--no-skills")
     sampled = [
         Step(
             f"samples_{temperature}",
