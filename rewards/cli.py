@@ -25,8 +25,10 @@ from rewards.determinism import Steady
 from rewards.inputs import InputsConfig
 from rewards.judge_files import JudgeInputError, read_asserts, read_candidates, read_inputs
 from rewards.ranking import NO_VOTE, Ranking, rank
-from rewards.records import Outcome
+from rewards.records import Outcome, absence
 from rewards.sandbox import Sandbox, SandboxConfig, SandboxError
+from rewards.sandbox.cli import add_package_options, package_settings
+from rewards.sandbox.packages import PackagesError
 from rewards.text import print_utf8
 
 EXIT_USER_ERROR = 2
@@ -49,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--error", type=float, default=0.05, help="total error that theorem 2.4 is asked about (default 0.05)")
     parser.add_argument("--mutants", type=int, default=20, help="mutants of the winner that the inputs are measured with (default 20)")
     parser.add_argument("--seconds", type=float, default=1.0, help="seconds a call may take (default 1)")
+    add_package_options(parser)
     parser.add_argument("--show", type=int, default=10, help="clusters and candidates printed (default 10)")
     parser.add_argument(
         "--json",
@@ -96,6 +99,7 @@ def as_json(ranking: Ranking, inputs: Sequence[str]) -> dict[str, Any]:
         "valid": c.n_valid,
         "missing": ranking.no_vote.count("lost"),
         "no_vote": {reason: ranking.no_vote.count(reason) for reason in NO_VOTE},
+        "not_offered": ranking.not_offered,
         "top_share": c.top_share,
         "margin": c.margin,
         "entropy": c.entropy,
@@ -149,6 +153,8 @@ def print_tables(report: dict[str, Any], ranking: Ranking, show: int, console: C
         f"errors {100 * quality['error_share']:.0f} %, nearly everything errs on {100 * quality['dead_share']:.0f} % of them"
     )
     console.print(ranking.bound.sentence())
+    if lost := absence(r["not_offered"], r["candidates"], "candidates", "--packages"):
+        console.print(lost)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -156,7 +162,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         consensus = ConsensusConfig(rule=args.rule, rho=args.rho, tau=args.tau, recheck=args.recheck)
         selection = InputsConfig(keep=args.keep)
-        sandbox = SandboxConfig(seconds_per_input=args.seconds, seconds_per_program=max(10.0, args.seconds))
+        offered = package_settings(args)
+        sandbox = SandboxConfig(seconds_per_input=args.seconds, seconds_per_program=max(10.0, args.seconds), **offered)
+    except PackagesError as error:
+        raise JudgeInputError(str(error), "command line, --packages", "install it there, or name another --environment") from None
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"]) or "options"

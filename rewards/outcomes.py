@@ -69,6 +69,7 @@ _LAZY: frozenset[type] = frozenset(
 )
 _VIEWS = {type({}.keys()): "dict_keys", type({}.values()): "dict_values", type({}.items()): "dict_items"}
 _DICTS: frozenset[type] = frozenset({dict, collections.Counter, collections.OrderedDict, collections.defaultdict})
+MEMORY_ERRORS: set[type] = {MemoryError}  # exceptions that say that memory has run out
 _PLAIN: frozenset[type] = frozenset({decimal.Decimal, datetime.date, datetime.time, datetime.datetime, datetime.timedelta, range})
 _ZONED = frozenset({datetime.time, datetime.datetime})
 _MUTABLE: frozenset[type] = frozenset({list, dict, set, bytearray, collections.deque})

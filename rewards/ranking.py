@@ -15,7 +15,7 @@ from rewards.judging import Judgement, judge
 from rewards.literals import argument_outcomes
 from rewards.mutants import mutants
 from rewards.programs import normal_form
-from rewards.records import Execution, Kind, Outcome, Program
+from rewards.records import Execution, Kind, Outcome, Program, absent_modules
 from rewards.signatures import OutcomeMatrix, concatenate
 from rewards.theorem import BoundReport, bound_report
 
@@ -23,6 +23,7 @@ from rewards.theorem import BoundReport, bound_report
 NO_VOTE = {
     "lost": "lost by the sandbox",
     "refused": "no program with that entry, or one that does not compile",
+    "not_offered": "they need a module that is not offered (--packages)",
     "order_of_calls": "outcomes depend on the order of calls (state is kept between them)",
     "varying": "outcomes differ under another hash seed, clock or chance",
     "few_values": "too few inputs give a value",
@@ -46,6 +47,7 @@ class Ranking:
     no_vote: tuple[str | None, ...]  # for each candidate, why it has no vote (a key of NO_VOTE); None: it has one
     quality: InputQuality  # of the kept inputs
     bound: BoundReport  # what theorem 2.4 says
+    not_offered: dict[str, int]  # candidates that failed for a module that is not offered, by its name
 
 
 def rank(
@@ -98,7 +100,8 @@ def rank(
     if judgement.dead_share is not None:
         quality = replace(quality, dead_share=judgement.dead_share)  # of all that were given: none of them is kept
     no_vote = tuple(reasons[row] for row in row_of)
-    return Ranking(judgement, row_of, scores, order, no_vote, quality, bound_report(matrix, clustering, error))
+    absent = absent_modules(zip(executions, weights.tolist(), strict=True))
+    return Ranking(judgement, row_of, scores, order, no_vote, quality, bound_report(matrix, clustering, error), absent)
 
 
 def why_no_vote(execution: Execution) -> str:
@@ -108,6 +111,8 @@ def why_no_vote(execution: Execution) -> str:
         return "lost"
     if kinds == {Kind.REFUSED}:
         return "refused"
+    if execution.absent_module is not None:
+        return "not_offered"
     if ORDER_OF_CALLS in execution.outcomes:
         return "order_of_calls"
     return "varying" if Kind.NONDETERMINISTIC in kinds else "few_values"

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+
+ABSENT_SHOWN = 8  # modules that a sentence names
 
 
 class Kind(StrEnum):
@@ -18,6 +22,7 @@ class Kind(StrEnum):
     UNSERIALISABLE = "unserialisable"  # a value with no canonical form
     NONDETERMINISTIC = "nondeterministic"  # differed between two runs, or between two orders of calls
     REFUSED = "refused"  # does not compile, has no such entry, or breaks the policy
+    NOT_OFFERED = "not_offered"  # imports a module that programs are not offered (sandbox.packages); payload: its top-level name
     INFRASTRUCTURE = "infrastructure"  # our failure: missing, never a wrong answer
 
 
@@ -58,3 +63,33 @@ class Execution:
     def missing(self) -> bool:
         """True when our own infrastructure failed: the program must be left out, not marked wrong."""
         return any(o.kind is Kind.INFRASTRUCTURE for o in self.outcomes)
+
+    @property
+    def absent_module(self) -> str | None:
+        """The first module that the program failed for because it is not offered; None where there was none."""
+        return next((o.payload for o in self.outcomes if o.kind is Kind.NOT_OFFERED), None)
+
+
+def absent_modules(executions: Iterable[tuple[Execution, int]]) -> dict[str, int]:
+    """How many programs failed for each module that is not offered, the most wanted first. executions: each with its multiplicity."""
+    counts: Counter[str] = Counter()
+    for execution, times in executions:
+        if (name := execution.absent_module) is not None:
+            counts[name] += times
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def absence(counts: Mapping[str, int], of: int, what: str = "answers", remedy: str = "sandbox.packages") -> str:
+    """A sentence on what modules that are not offered have cost; empty for nothing. remedy: the key or option that offers them.
+
+    >>> absence({"numpy": 7}, 542)
+    '7 of 542 answers import numpy, which is not offered: sandbox.packages'
+    """
+    if not counts:
+        return ""
+    if len(counts) == 1:
+        listed, are = next(iter(counts)), "which is"
+    else:
+        listed, are = ", ".join(f"{name} ({counts[name]})" for name in [*counts][:ABSENT_SHOWN]), "which are"
+        listed += f" and {len(counts) - ABSENT_SHOWN} more" if len(counts) > ABSENT_SHOWN else ""
+    return f"{sum(counts.values())} of {of} {what} import {listed}, {are} not offered: {remedy}"

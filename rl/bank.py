@@ -129,6 +129,7 @@ def verdicts_of(
             n_valid=found.n_valid,
             kept=found.in_band(*band),
             dead_share=None if judged.dead_share is None else round(judged.dead_share, 6),
+            not_offered=sum(len(p.candidates) for p in everything.programs if p.execution.absent_module is not None),
             **(telling_apart(judged.matrix, found, selection) if len(judged.kept) else {}),
         )
 

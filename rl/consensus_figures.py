@@ -20,7 +20,10 @@ def _median(values: Iterable[float | None]) -> float | None:
 
 
 def consensus_figures(verdicts: Sequence[Verdict]) -> dict[str, float | None]:
-    """Means over problems. Label accuracy is an audit: the share of winners that behave like the reference."""
+    """Means over problems. Label accuracy is an audit: the share of winners that behave like the reference.
+
+    `not_offered`: share of candidates that failed for a module that programs are not offered.
+    """
     return {
         "problems": len(verdicts),
         "kept": sum(v.kept for v in verdicts),
@@ -28,6 +31,7 @@ def consensus_figures(verdicts: Sequence[Verdict]) -> dict[str, float | None]:
         "margin": _mean(v.margin for v in verdicts),
         "entropy": _mean(v.entropy for v in verdicts),
         "distinct_behaviours": _mean(len(v.counts) for v in verdicts),
+        "not_offered": sum(v.not_offered for v in verdicts) / max(sum(len(v.labels) for v in verdicts), 1),
         "label_accuracy": _mean(v.label_correct for v in verdicts),
         "label_accuracy_kept": _mean(v.label_correct for v in verdicts if v.kept),
         **input_figures(verdicts),

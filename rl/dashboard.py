@@ -110,7 +110,7 @@ SECTIONS = (
         "Sandbox",
         (
             Panel("Stage 5: outcomes by kind", axis="round", pattern=r"sandbox/.+"),
-            Panel("Training: values and exceptions", ("outcomes/value", "outcomes/exception")),
+            Panel("Training: values, exceptions, modules not offered", ("outcomes/value", "outcomes/exception", "outcomes/not_offered")),
             Panel("Training: timeouts, memory, killed", ("outcomes/timeout", "outcomes/memory", "outcomes/killed")),
             Panel("Rollouts without a program", ("grpo/no_program",)),
         ),

@@ -50,6 +50,7 @@ class Verdict:
     n_valid: int
     kept: bool  # in the band of agreement, so trained on
     label_correct: bool | None = None  # audit only: does the winner behave like the reference? None: not known
+    not_offered: int = 0  # candidates that failed for a module that programs are not offered (sandbox.packages)
     # Can the inputs tell programs apart? None: not measured. m inputs were kept; "wrong" are the behaviours outside the winner.
     dead_share: float | None = None  # of the whole pool: inputs on which nearly every sample errs, which are not kept
     input_rank: int | None = None  # rank of "program i agrees with the winner on input j": 1, all inputs say the same; None, nobody won

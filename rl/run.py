@@ -18,7 +18,9 @@ from typing import Any, Self, TypeVar
 import psutil
 
 from rewards.determinism import Steady
+from rewards.sandbox.config import SandboxConfig
 from rewards.sandbox.execution import make_sandbox
+from rewards.sandbox.packages import PackagesError, make_offer
 from rl.config import Config
 from rl.console import UserError, make_console, stage
 from rl.devices import check_devices
@@ -75,6 +77,8 @@ class Run:
         self.ranks.start()
         with self._told_to_others():
             check_devices(config)
+            if config.execution.backend == "local":  # elsewhere each node has packages of its own
+                check_packages(config.sandbox)
             if self.main:
                 open_run(config)
                 resolve_model(config.model, self.folder / KEPT, self.console)
@@ -173,6 +177,14 @@ class Run:
     def log_outcomes(self, round: int, counts: Counter[str]) -> None:
         """What the sandboxes of all ranks counted in a stage."""
         self.monitor.log("sandbox", round, dict(counts))
+
+
+def check_packages(sandbox: SandboxConfig) -> None:
+    """Raises UserError when a package that programs are to be offered is not installed."""
+    try:
+        make_offer(sandbox.packages, sandbox.environment)
+    except PackagesError as error:
+        raise UserError(str(error), "sandbox.packages", "install it there, name another sandbox.environment, or take it out") from None
 
 
 def round_half(seconds: float) -> float:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-import sys
 from pathlib import Path
 
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox.config import SandboxConfig, SandboxError
+from rewards.sandbox.packages import Offer
 
-VERSION = 2  # of the canonical text and of the kinds; a change makes old entries unreachable
+VERSION = 3  # of the canonical text and of the kinds; a change makes old entries unreachable
 UNSETTLED = frozenset({Kind.INFRASTRUCTURE, Kind.TIMEOUT, Kind.MEMORY, Kind.KILLED})  # may differ on another day: not kept
 COMMIT_EVERY = 256  # executions
 
@@ -22,9 +22,9 @@ COMMIT_EVERY = 256  # executions
 class Cache:
     """Executions by the hash of everything that they depend on."""
 
-    def __init__(self, folder: Path, config: SandboxConfig, hash_seed: int) -> None:
+    def __init__(self, folder: Path, config: SandboxConfig, offer: Offer, hash_seed: int) -> None:
         limits = (config.memory_mb, config.output_kb, config.significant_digits, config.whole_floats, config.digest_over, config.isolation)
-        self.prefix = repr((VERSION, sys.version_info[:3], hash_seed, limits)).encode()
+        self.prefix = repr((VERSION, offer.identity(), hash_seed, limits)).encode()
         self.waiting = 0
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -18,15 +18,17 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from rewards.outcomes import Canonicaliser, TooLarge, Unserialisable
+from rewards.outcomes import MEMORY_ERRORS, Canonicaliser, TooLarge, Unserialisable
 from rewards.sandbox import clock, confine, tame, wire
 
+LONGEST_NAME = 100  # characters of an exception's or a module's name
 FLUSH_SECONDS = 0.002  # finished outcomes wait at most so long for their frame
 
 _loads, _dumps, _exit, _clock, _type = marshal.loads, marshal.dumps, os._exit, time.perf_counter, type
 _compile, _exec, _eval_literal, _parse_json, _str = compile, exec, ast.literal_eval, json.loads, str
 _class_name = vars(type)["__name__"].__get__  # a metaclass cannot lie to the descriptor
-_untrace = sys.settrace
+_missing_module = vars(ImportError)["name"].__get__
+_untrace, _standard = sys.settrace, frozenset(sys.stdlib_module_names)
 _LANE_DEPENDENT = frozenset({NameError, MemoryError})
 _start_chance, _has_room = clock.chance.start, confine.has_room
 
@@ -87,10 +89,14 @@ def refuse(reason: str) -> str:
     return wire.REFUSED + reason
 
 
-def failure(error: BaseException) -> str:
-    """Outcome text of an exception that left a call."""
+def failure(error: BaseException, offered: frozenset[str]) -> str:
+    """Outcome text of an exception that left a call. offered: top-level names of the packages that programs may import."""
     kind = _type(error)
-    if kind is MemoryError:
+    if kind is ModuleNotFoundError and (name := _missing_module(error)) and _type(name) is _str:
+        top = name.partition(".")[0]
+        if top.isidentifier() and len(top) <= LONGEST_NAME and top not in _standard and top not in offered:
+            return wire.NOT_OFFERED + top
+    if kind in MEMORY_ERRORS:
         return wire.MEMORY
     if kind is TooLarge:
         return wire.TOO_LARGE + _str(error)
@@ -98,7 +104,7 @@ def failure(error: BaseException) -> str:
         return wire.UNSERIALISABLE + _str(error)
     if kind is OutputLimit:
         return wire.TOO_LARGE + "printed output"
-    return wire.EXCEPTION + _class_name(kind)[:100].replace("\n", " ")
+    return wire.EXCEPTION + _class_name(kind)[:LONGEST_NAME].replace("\n", " ")
 
 
 class Runner:
@@ -112,6 +118,7 @@ class Runner:
         self.sink = Sink(settings["output_bytes"])
         self.stdin = io.StringIO("")
         self.memory_bytes = settings["memory_bytes"]
+        self.offered = frozenset(settings["offered"])
         self.tame_world = tame.World()
         self.suites: dict[int, list[bytes | None]] = {}
 
@@ -193,7 +200,7 @@ class Runner:
         """Outcome text of an exception. What may come of sharing a child is not judged in one: names that are missing there, and memory."""
         if self.world is not None and _type(error) in _LANE_DEPENDENT:
             self.world.escape.happened = True
-        return failure(error)
+        return failure(error, self.offered)
 
     def call_all(self, index: int, function: Callable[..., Any], blobs: list[bytes | None], todo: Any) -> None:
         """Call on each input and write the outcomes."""

@@ -7,11 +7,13 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from rewards.records import Program
 from rewards.sandbox.config import SandboxConfig, SandboxError
+from rewards.sandbox.packages import make_offer
 from rewards.sandbox.pool import Sandbox
 
 
@@ -40,6 +42,21 @@ def read_inputs(path: Path) -> tuple[str, ...]:
     return tuple(item if isinstance(item, str) else repr(item) for item in items)
 
 
+def add_package_options(parser: argparse.ArgumentParser) -> None:
+    """The options that offer packages to programs."""
+    parser.add_argument("--packages", default="", metavar="NAMES", help="installed packages that programs may import, commas between them")
+    parser.add_argument(
+        "--environment", type=Path, metavar="DIR", help="virtual environment that runs programs and offers the packages (ucoder's own)"
+    )
+
+
+def package_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The settings of `SandboxConfig` that those options ask for. Raises PackagesError (a ValueError) where they cannot be had."""
+    names = tuple(name.strip() for name in arguments.packages.split(",") if name.strip())
+    make_offer(names, arguments.environment)
+    return {"packages": names, "environment": arguments.environment}
+
+
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
     top = argparse.ArgumentParser(prog="ucoder sandbox", description="Run a program behind the sandbox's walls.")
@@ -54,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--seconds-per-input", type=float, default=1.0, help="limit for one call")
     run.add_argument("--seconds-per-program", type=float, help="limit for all calls (ten seconds, or that for one call)")
     run.add_argument("--memory-mb", type=int, default=512, help="address space for the program")
+    add_package_options(run)
     run.add_argument("--check-determinism", action="store_true", help="run again under a second hash seed and compare")
     run.add_argument("--strict", action="store_true", help="close the fast lane")
     run.add_argument("--unsafe", action="store_true", help="run even where neither namespaces nor seccomp work")
@@ -77,6 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             check_determinism=arguments.check_determinism,
             fast_lane=not arguments.strict,
             unsafe=arguments.unsafe,
+            **package_settings(arguments),
         )
         if not arguments.entry.isidentifier():
             raise ValueError(f"--entry {arguments.entry!r} is not the name of a function")

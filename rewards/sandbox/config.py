@@ -39,6 +39,12 @@ class SandboxConfig(BaseModel):
     digest_over: int = Field(1000, ge=100, description="characters above which a digest stands for a result's canonical text")
     isolation: Literal["auto", "bwrap", "nobwrap"] = Field("auto", description="bubblewrap where it works, always, or never")
     unsafe: bool = Field(False, description="run even with neither namespaces nor seccomp")
+    packages: tuple[str, ...] = Field(
+        (), description="installed packages that programs may import, with what those require: names of distributions or of modules"
+    )
+    environment: Path | None = Field(
+        None, description="virtual environment whose interpreter runs programs and offers the packages; none: ucoder's own"
+    )
     fast_lane: bool = Field(True, description="let programs that are proved tame share a child")
     fast_batch: int = Field(64, ge=1, le=256, description="tame programs in one child")
     fast_seconds: float = Field(0.25, gt=0, le=60, description="a call in the fast lane that takes longer moves to the strict lane")

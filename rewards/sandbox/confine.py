@@ -19,6 +19,8 @@ _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446  # the same 
 _LANDLOCK_RIGHTS = {1: 0x1FFF, 2: 0x3FFF, 3: 0x7FFF, 5: 0xFFFF}  # file rights that each version of the kernel interface knows
 _READ, _WRITE_EXTRA = 0b1100, 0b110110010  # READ_FILE READ_DIR; WRITE_FILE REMOVE_DIR REMOVE_FILE MAKE_DIR MAKE_REG
 _SCRATCH_FLAGS, _MNT_DETACH = 2 | 4 | 8 | 1024, 2  # MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_NOATIME
+_CLONE_THREAD, _NEW_MOUNTS, _BIND, _RECURSIVE, _PRIVATE = 0x10000, 0x20000, 0x1000, 0x4000, 1 << 18
+_MEASURED_BELOW = 1 << 37  # bytes; the address space of every machine holds as much in one piece
 _CLOSE_RANGE, _CAPSET = 436, {"x86_64": 126, "aarch64": 91}
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -66,6 +68,34 @@ def has_room(size: int) -> bool:
     return True
 
 
+def address_space() -> int:
+    """Bytes of address space that this process has taken. Lasts for a moment: RLIMIT_AS must not bind yet.
+
+    Told by the largest mapping that a known limit still allows, for want of a /proc in namespaces of our own.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = _MEASURED_BELOW if hard == resource.RLIM_INFINITY else min(hard, _MEASURED_BELOW)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    low, high = 0, limit
+    while high - low > 4096:
+        middle = (low + high) // 2
+        low, high = (middle, high) if has_room(middle) else (low, middle)
+    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+    return limit - low
+
+
+def limit_address_space(size: int) -> None:
+    """Bind RLIMIT_AS for good, to so many bytes or to what it was, whichever is less."""
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    size = size if hard == resource.RLIM_INFINITY else min(size, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (size, size))
+
+
+def is_single_threaded() -> bool:
+    """Whether this process has no thread but this one."""
+    return bool(libc.unshare(_CLONE_THREAD) == 0)  # which the kernel grants, as doing nothing, to such a process alone
+
+
 class SeccompProgram:
     """A classic BPF program, made by libseccomp outside, that is loaded with the child's own pid filled in."""
 
@@ -110,6 +140,35 @@ def mount_scratch(path: str, megabytes: int) -> None:
     libc.umount2(path.encode(), _MNT_DETACH)
     options = f"size={megabytes}m,nr_inodes=4096,mode=1777".encode()
     check(libc.mount(b"scratch", path.encode(), b"tmpfs", _SCRATCH_FLAGS, options), "mount")
+
+
+def uncover(paths: list[str]) -> bool:
+    """Let other users reach these paths where a folder above them is closed to others, in mounts of this process's own.
+
+    The topmost closed folder is covered by an empty one, in which nothing but the paths can be seen. False where nothing may be mounted.
+    """
+    hidden = {path: top for path in map(os.path.realpath, paths) if os.path.exists(path) and (top := _closed_above(path))}
+    if not hidden or libc.unshare(_NEW_MOUNTS) != 0 or libc.mount(b"none", b"/", None, _RECURSIVE | _PRIVATE, None) != 0:
+        return not hidden
+    kept = [(path, os.open(path, os.O_PATH | os.O_CLOEXEC)) for path in sorted(hidden)]
+    for top in set(hidden.values()):
+        check(libc.mount(b"none", top.encode(), b"tmpfs", 0, b"mode=755"), f"mount on {top}")
+    for path, descriptor in kept:
+        source = f"/proc/self/fd/{descriptor}"
+        if os.path.isdir(source):
+            os.makedirs(path, exist_ok=True)
+        else:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o644))
+        check(libc.mount(source.encode(), path.encode(), None, _BIND | _RECURSIVE, None), f"mount on {path}")
+        os.close(descriptor)
+    return True
+
+
+def _closed_above(path: str) -> str | None:
+    """The topmost folder above a path that others may not enter."""
+    folders = [path[:place] for place in range(1, len(path)) if path[place] == "/"]
+    return next((folder for folder in folders if os.stat(folder).st_mode & 0o005 != 0o005), None)
 
 
 class Limit(ctypes.Structure):

@@ -21,6 +21,7 @@ KINDS = {
     wire.TOO_LARGE: Kind.TOO_LARGE,
     wire.UNSERIALISABLE: Kind.UNSERIALISABLE,
     wire.REFUSED: Kind.REFUSED,
+    wire.NOT_OFFERED: Kind.NOT_OFFERED,
 }
 LOAD_DEPENDENT = frozenset({Kind.TIMEOUT, Kind.MEMORY, Kind.INFRASTRUCTURE, Kind.KILLED})
 GIVEN_UP = Outcome(Kind.TIMEOUT, "given up after earlier timeouts")

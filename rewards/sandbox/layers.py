@@ -6,7 +6,6 @@ import contextlib
 import os
 import resource
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,9 @@ from rewards.sandbox import syscalls
 from rewards.sandbox.config import SandboxConfig, SandboxError
 from rewards.sandbox.confine import landlock_version
 from rewards.sandbox.namespaces import Bubblewrap, can_drop_uid, working_bwrap
+from rewards.sandbox.packages import Offer, PackagesError, make_offer
 
+SCRATCH = "/tmp"  # where programs have a folder of their own inside bubblewrap
 OVERHEAD_BYTES = 192 << 20  # address space of the interpreter and the mapped slots
 BOOTSTRAP = (
     "import builtins, os, sys, types\n"
@@ -39,7 +40,8 @@ _MODULES = (  # in the order in which they import each other
     "child.py",
     "zygote.py",
 )
-_INSIDE = [("rewards." + ("" if "/" in file else "sandbox.") + Path(file).stem, str((_HERE / file).resolve())) for file in _MODULES]
+_FOR_PACKAGES = ("../array_outcomes.py", "offered.py")  # in front of the zygote, where packages are offered
+_THREADS = ("OPENBLAS", "OMP", "MKL", "NUMEXPR", "BLIS", "VECLIB_MAXIMUM")  # one thread each: a program's cores are counted by its workers
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Layers:
     seccomp: bytes  # the filter; empty for none
     landlock: int  # version of the kernel's interface; 0 for none
     real_uid: bool  # we are root: children drop to a uid of their own
+    offer: Offer  # the interpreter that runs programs, and the packages that it offers them
 
     def describe(self) -> str:
         """One line for the log."""
@@ -62,69 +65,88 @@ class Layers:
             "rlimits",
             "private scratch" if self.bwrap else "nothing writable" if self.seccomp or self.landlock else "NO file protection",
         ]
+        if self.offer.wanted:
+            on.append("offering " + " ".join(self.offer.tops))
         return "sandbox: " + ", ".join(on)
 
 
 def choose(config: SandboxConfig) -> Layers:
-    """The layers that this machine and the config allow. Raises SandboxError when nothing would hold."""
-    found = "sandbox.isolation is nobwrap" if config.isolation == "nobwrap" else working_bwrap(tuple(mounts()))
+    """The layers that this machine and the config allow. Raises SandboxError when nothing would hold, or packages are not here."""
+    try:
+        offer = make_offer(config.packages, config.environment)
+    except PackagesError as error:
+        raise SandboxError(str(error)) from error
+    found = "sandbox.isolation is nobwrap" if config.isolation == "nobwrap" else working_bwrap(tuple(mounts(offer)))
     bwrap, reason = (None, found) if isinstance(found, str) else (found, "")
     if bwrap is None and config.isolation == "bwrap":
         raise SandboxError(f"sandbox.isolation is bwrap, but {reason}: install or allow it, or use auto")
+    if bwrap is not None and (hidden := [path for path in (offer.prefix, *offer.paths) if path.startswith(f"{SCRATCH}/")]):
+        raise SandboxError(
+            f"{hidden[0]} lies under {SCRATCH}, where programs have their scratch folder: put the environment elsewhere, or use "
+            "sandbox.isolation: nobwrap"
+        )
     seccomp = syscalls.compile_filter(writable=bwrap is not None) if syscalls.available() else b""
     if bwrap is None and not seccomp and not config.unsafe:
         raise SandboxError(
             f"neither namespaces ({reason}) nor seccomp work here, so model-written code would run unconfined: install bubblewrap or "
             "libseccomp, or accept it with sandbox.unsafe: true"
         )
-    return Layers(bwrap, reason, seccomp, landlock_version(), can_drop_uid())
+    return Layers(bwrap, reason, seccomp, landlock_version(), can_drop_uid(), offer)
 
 
-def mounts() -> list[str]:
-    """bubblewrap's options for what is seen inside: the Python library, the shared libraries, our own files, all read-only."""
+def inside(offer: Offer) -> list[tuple[str, str]]:
+    """(name, path) of our own modules that a zygote runs, in the order in which they import each other."""
+    files = [*_MODULES[:-1], *(_FOR_PACKAGES if offer.wanted else ()), _MODULES[-1]]
+    return [("rewards." + ("" if "/" in file else "sandbox.") + Path(file).stem, str((_HERE / file).resolve())) for file in files]
+
+
+def mounts(offer: Offer) -> list[str]:
+    """bubblewrap's options for what is seen inside: the Python library, shared libraries, offered packages, our own files; read-only."""
     arguments = []
     shown = ["/usr", "/bin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime"]
-    prefixes = [sys.base_prefix, os.path.realpath(sys.base_prefix)]
-    for parent in dict.fromkeys(str(p) for path in [*prefixes, str(_HERE)] for p in reversed(Path(path).parents)):
+    prefixes = [offer.prefix, os.path.realpath(offer.prefix)]
+    above = {parent for path in [*prefixes, str(_HERE), *offer.paths] for parent in Path(path).parents}
+    for parent in sorted(map(str, above)):
         arguments += ["--dir", parent]  # bubblewrap would make them for itself alone
-    for path in dict.fromkeys([*shown, *prefixes]):
+    for path in dict.fromkeys([*shown, *prefixes, *offer.paths]):
         arguments += ["--ro-bind-try", path, path]
-    for _, file in _INSIDE:
+    for _, file in inside(offer):
         arguments += ["--ro-bind", file, file]
     for device in ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"):
         arguments += ["--dev-bind", device, device]
-    return [*arguments, "--dir", "/tmp", "--remount-ro", "/", "--chdir", "/tmp"]
+    return [*arguments, "--dir", SCRATCH, "--remount-ro", "/", "--chdir", SCRATCH]
 
 
 def start_zygote(layers: Layers, control: int, **options: Any) -> subprocess.Popen[bytes]:
     """Start one zygote behind its namespaces. control: number of its socket's descriptor; options: for subprocess.Popen."""
-    python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
-    command = [python, "-s", "-S", "-B", "-P", "-X", "utf8", "-c", BOOTSTRAP.format(_INSIDE, control)]
+    command = [layers.offer.python, "-s", "-S", "-B", "-P", "-X", "utf8", "-c", BOOTSTRAP.format(inside(layers.offer), control)]
     if layers.bwrap is None:
         return subprocess.Popen(command, pass_fds=[control], **options)
-    return layers.bwrap.start([*mounts(), *command], [control], **options)
+    return layers.bwrap.start([*mounts(layers.offer), *command], [control], **options)
 
 
-def readable_paths() -> list[str]:
-    """What a program may read: the standard library, shared libraries, time zones, harmless devices."""
+def readable_paths(offer: Offer) -> list[str]:
+    """What a program may read: the standard library, shared libraries, time zones, harmless devices, the offered packages."""
     system = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo", "/etc/ld.so.cache", "/etc/localtime"]
-    return [*system, os.path.realpath(sys.base_prefix), "/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"]
+    return [*system, os.path.realpath(offer.prefix), *offer.paths, "/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"]
 
 
-def readable_by_others(path: str) -> bool:
-    """True when a user without rights can reach this folder."""
-    return all(folder.stat().st_mode & 0o005 == 0o005 for folder in (Path(path), *Path(path).resolve().parents))
-
-
-def environment(hash_seed: int) -> dict[str, str]:
+def environment(hash_seed: int, offer: Offer) -> dict[str, str]:
     """The whole environment of a zygote. (`python -I` would ignore the hash seed; symbols are bound once, not by each child.)"""
-    return {"LD_BIND_NOW": "1", "PYTHONHASHSEED": str(hash_seed), "LC_ALL": "C.UTF-8", "TZ": "UTC", "HOME": "/tmp", "PATH": "/nowhere"}
+    threads = {f"{library}_NUM_THREADS": "1" for library in _THREADS if offer.wanted}
+    return threads | {
+        "LD_BIND_NOW": "1",
+        "PYTHONHASHSEED": str(hash_seed),
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+        "HOME": "/tmp",
+        "PATH": "/nowhere",
+    }
 
 
 def resource_limits(config: SandboxConfig) -> list[tuple[int, int]]:
-    """(resource, value) for every zygote, and so for its children."""
+    """(resource, value) for every zygote, and so for its children; RLIMIT_AS is set when what it imports beforehand is there."""
     wanted = {
-        resource.RLIMIT_AS: (config.memory_mb << 20) + OVERHEAD_BYTES,
         resource.RLIMIT_NOFILE: 64,
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_STACK: 8 << 20,

@@ -38,7 +38,8 @@ class Pool:
         self.workers = [self._start() for _ in range(config.workers)]
         self.failed_starts = 0
         self.fast_lane = config.fast_lane
-        self.cache = Cache(config.cache_dir, config, hash_seed) if config.cache_dir is not None else None
+        self.packages = tuple(f"{word} {top}" for top in layers.offer.tops for word in ("import", "from"))  # found in the strict lane alone
+        self.cache = Cache(config.cache_dir, config, layers.offer, hash_seed) if config.cache_dir is not None else None
 
     def _start(self) -> Worker:
         return Worker(self.config, self.layers, self.hash_seed)
@@ -149,6 +150,7 @@ class Run:
             job.recall(execution)
             self.pool.counts["cached"] += 1
         if not job.done:
+            job.fast = job.fast and not any(words in program.code for words in self.pool.packages)
             lane = "fast" if job.fast and self.pool.fast_lane else "strict"
             self.pool.counts[lane] += 1
             (self.fast if lane == "fast" else self.strict).append(job)

@@ -33,7 +33,7 @@ KEY_BYTES = 16
 LOADING = 0xFFFFFFFF
 
 RESULTS, DONE, WHOLE, STRICT = 1, 2, 3, 4  # frame types
-VALUE, EXCEPTION, MEMORY, TOO_LARGE, UNSERIALISABLE, REFUSED = "vxmlur"  # first letter of an outcome's text
+VALUE, EXCEPTION, MEMORY, TOO_LARGE, UNSERIALISABLE, REFUSED, NOT_OFFERED = "vxmluri"  # first letter of an outcome's text
 EXIT_FULL = 96  # the child stopped because the result area was full
 
 COMMAND = struct.Struct("<IIddd")  # slot, strict, seconds per input, seconds per program, processor seconds in all

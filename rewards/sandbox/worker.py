@@ -15,7 +15,6 @@ import secrets
 import signal
 import socket
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +25,7 @@ from rewards.sandbox.config import SandboxConfig, SandboxError
 from rewards.sandbox.namespaces import FIRST_UID, UIDS
 
 START_SECONDS = 120.0
+IMPORT_SECONDS = 300.0  # beyond that, for packages that are imported beforehand
 SIZE_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL  # reading what was cut off would kill us
 _numbers = itertools.count()  # of this process's workers: no two have the same user
 GRACE_SECONDS = 5.0  # beyond a unit's own deadlines, before the zygote itself counts as stuck
@@ -77,7 +77,7 @@ class Worker:
             self.process = walls.start_zygote(
                 layers,
                 theirs.fileno(),
-                env=walls.environment(hash_seed),
+                env=walls.environment(hash_seed, layers.offer),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self.errors,
@@ -93,7 +93,7 @@ class Worker:
             for descriptor in descriptors:
                 os.close(descriptor)
         self.ready = False
-        self.deadline = time.monotonic() + START_SECONDS
+        self.deadline = time.monotonic() + START_SECONDS + (IMPORT_SECONDS if layers.offer.wanted else 0.0)
 
     @staticmethod
     def _settings(config: SandboxConfig, layers: walls.Layers) -> dict[str, Any]:
@@ -101,17 +101,22 @@ class Worker:
         return {
             "seccomp": layers.seccomp.hex(),
             "uid": uid,
-            "scratch": "/tmp" if layers.bwrap else "",
+            "scratch": walls.SCRATCH if layers.bwrap else "",
             "scratch_mb": config.scratch_mb,
             "own_pids": layers.bwrap is not None,
             "landlock": layers.landlock > 0,
-            "readable": walls.readable_paths(),
+            "readable": walls.readable_paths(layers.offer),
             "machine": platform.machine(),
-            "stdlib_hidden": uid is not None and layers.bwrap is None and not walls.readable_by_others(sys.base_prefix),
+            "uncovered": [layers.offer.prefix, *layers.offer.paths] if uid is not None and layers.bwrap is None else [],
+            "modules": layers.offer.modules,
+            "records": layers.offer.records,
+            "wanted": layers.offer.wanted,
+            "offered": layers.offer.tops,
             "limits": walls.resource_limits(config),
             "child_limits": walls.child_limits(config, layers),
             "most_processor": walls.within_our_own({resource.RLIMIT_CPU: 1 << 30})[0][1],
             "memory_bytes": config.memory_mb << 20,
+            "address_space": (config.memory_mb << 20) + walls.OVERHEAD_BYTES,
             "digits": config.significant_digits,
             "whole_floats": config.whole_floats,
             "output_bytes": config.output_kb << 10,
@@ -176,7 +181,7 @@ class Worker:
         return now > (waiting[0].deadline if waiting else self.deadline if not self.ready else now)
 
     def last_words(self) -> str:
-        lines = os.pread(self.errors, 2000, 0).decode(errors="replace").strip().splitlines()
+        lines = os.pread(self.errors, 2000, max(0, os.fstat(self.errors).st_size - 2000)).decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else "no message"
 
     def close(self) -> None:

@@ -228,9 +228,25 @@ class Zygote:
         return wire.EXITED, os.WEXITSTATUS(status), *where
 
 
+def import_packages(zygote: Zygote, settings: dict[str, Any]) -> int:
+    """Offer packages to programs (after the clock is set: what they take of chance is the same each time). Returns their address space."""
+    from rewards import array_outcomes
+    from rewards.sandbox import offered
+
+    try:
+        taken = offered.offer(settings["modules"], settings["records"], settings["wanted"])
+    except offered.ImportFails as error:
+        sys.exit(str(error))  # the worker's last words
+    if "numpy" in sys.modules:
+        array_outcomes.register(sys.modules["numpy"])
+    if settings["scratch"]:
+        zygote.fresh_scratch()
+    return taken
+
+
 def warm_up() -> None:
     """Touch what every program touches, so that children share those pages instead of copying them."""
-    settings = {"digits": 10, "whole_floats": True, "output_bytes": 1 << 16, "digest_over": 1000, "memory_bytes": 1 << 20}
+    settings = {"offered": (), "digits": 10, "whole_floats": True, "output_bytes": 1 << 16, "digest_over": 1000, "memory_bytes": 1 << 20}
     request = {
         "key": bytes(wire.KEY_BYTES),
         "ballast": 0,
@@ -278,12 +294,15 @@ def main(control_descriptor: int) -> None:
         confine.drop_groups(settings["uid"])
     confine.set_limits(settings["limits"])
     confine.steady_heap()
-    for name in (PRELOAD + MORE if settings["stdlib_hidden"] else PRELOAD).split():
+    reachable = confine.uncover(settings["uncovered"])
+    for name in (PRELOAD if reachable else PRELOAD + MORE).split():
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     zygote = Zygote(control, [Slot(d) for d in descriptors], settings)
     clock.install(int(os.environ["PYTHONHASHSEED"]))  # a second run differs in all three: hash order, clock, chance
     sys.setrecursionlimit(RECURSION_LIMIT)
+    imported = import_packages(zygote, settings) if settings["wanted"] else 0
+    confine.limit_address_space(settings["address_space"] + imported)
     warm_up()
     zygote.runner = child.Runner(settings)
     for name in [n for n in sys.modules if n == "rewards" or n.startswith("rewards.")]:

@@ -51,15 +51,18 @@ def scoring_hash() -> str:
 
 
 class Cache:
-    """Results of one model. A file that cannot be read counts as absent and is written again."""
+    """Results of one model. A file that cannot be read counts as absent and is written again.
 
-    def __init__(self, folder: Path, model: str, backend: str = "transformers") -> None:
-        self.folder, self.backend = folder.expanduser() / model[:16], backend
+    offer: the interpreter that runs programs, and the packages that it offers them (`Offer.identity`).
+    """
+
+    def __init__(self, folder: Path, model: str, backend: str = "transformers", offer: str = "") -> None:
+        self.folder, self.backend, self.offer = folder.expanduser() / model[:16], backend, offer
 
     def _path(self, benchmark: Benchmark, config: EvalsConfig) -> Path:
         found = {name: importlib.metadata.version(name) for name in LIBRARIES}
         settings = json.dumps(
-            [benchmark.digest(), config.model_dump(mode="json", exclude={"benchmarks"}), found, scoring_hash(), self.backend],
+            [benchmark.digest(), config.model_dump(mode="json", exclude={"benchmarks"}), found, scoring_hash(), self.backend, self.offer],
             sort_keys=True,
         )
         return self.folder / f"{benchmark.name}-{hashlib.sha256(settings.encode()).hexdigest()[:16]}.json"

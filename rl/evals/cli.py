@@ -23,6 +23,7 @@ from typing import Any
 from probing.memory import keep_freed_memory
 from probing.samplers.config import SamplingConfig
 from rewards.sandbox import Sandbox, SandboxConfig, SandboxError
+from rewards.sandbox.packages import make_offer
 from rl.config import EvalsConfig
 from rl.console import UserError, make_console, stage
 from rl.evals.base import Benchmark, Unavailable, load_benchmark, normal_name
@@ -30,9 +31,9 @@ from rl.evals.cache import Cache, model_hash
 from rl.evals.compare import pooled
 from rl.evals.engine import check_engine, precision, sampling_of
 from rl.evals.external import scorable
-from rl.evals.options import STDOUT, config_from, parser, sampling_from
+from rl.evals.options import STDOUT, config_from, offered_from, parser, sampling_from
 from rl.evals.prompts import CodePrompt
-from rl.evals.runner import EvalResult, evaluate
+from rl.evals.runner import EvalResult, evaluate, modules_not_offered
 from rl.evals.samples_file import write_samples_file
 from rl.evals.tables import FIGURES, cell, how_asked, results_table, skills_card
 from rl.model_source import resolve_model
@@ -58,6 +59,7 @@ def main(argv: Sequence[str]) -> int:
     benchmarks = {name: load_benchmark(name, config.limit, fetch=True) for name in names}
     if args.export == "evalplus" and not all(normal_name(name) in EVALPLUS for name in names):
         raise UserError(f"evalplus knows only {', '.join(EVALPLUS)}", "--export", "use --export official for the others")
+    offered = offered_from(args)
     path = resolve_model(args.model)
     if args.json not in (None, STDOUT):
         check_writable(args.json, "--json")
@@ -73,6 +75,7 @@ def main(argv: Sequence[str]) -> int:
         "seed": config.seed,
         "config": config.model_dump(mode="json"),
         "sampling": sampling.model_dump(mode="json", include={"backend", "device", "batch_size"}) | {"dtype": precision(sampling)},
+        "packages": make_offer(**offered).versions,
         "versions": versions(),
     }
     started, console = time.monotonic(), make_console(stderr=args.json == STDOUT)
@@ -80,7 +83,7 @@ def main(argv: Sequence[str]) -> int:
     for name, benchmark in benchmarks.items():
         if isinstance(benchmark, Unavailable):
             _say_unavailable(console, name, benchmark.reason, benchmark.remedy)
-    results, skills = _measure(args, path, config, sampling, benchmarks, record["model_hash"], console)
+    results, skills = _measure(args, path, config, sampling, offered, benchmarks, record["model_hash"], console)
     for name, result in results.items():
         if "unavailable" in result.metrics:
             _say_unavailable(console, name, result.metrics["unavailable"], result.metrics["remedy"])
@@ -119,11 +122,14 @@ def main(argv: Sequence[str]) -> int:
 def _print_figures(
     console: Any, scored: Mapping[str, EvalResult], benchmarks: Mapping[str, Benchmark | Unavailable], config: EvalsConfig, dtype: str
 ) -> dict[str, Any] | None:
-    """Prints the table, and the figures of HumanEval+ and MBPP+ together, which are returned."""
+    """Prints the table, what modules that are not offered cost, and the figures of HumanEval+ and MBPP+ together, which are returned."""
     if scored:
         styled = [n for n in scored if isinstance(b := benchmarks[n], Benchmark) and any(isinstance(t.prompt, CodePrompt) for t in b.tasks)]
         how = how_asked(config.model_dump(mode="json"), dtype, styled)
         console.print(results_table({name: result.metrics for name, result in scored.items()}, how))
+    for name, result in scored.items():
+        if lost := modules_not_offered(result.metrics, "--packages"):
+            console.print(f"{name}: {lost}", markup=False, soft_wrap=True)
     plus = {name: result.tasks for name, result in scored.items() if normal_name(name) in POOLED}
     together = pooled(plus, config) if len(plus) > 1 else None
     if together:
@@ -141,12 +147,13 @@ def _measure(
     path: str,
     config: EvalsConfig,
     sampling: SamplingConfig,
+    offered: dict[str, Any],
     benchmarks: dict[str, Benchmark | Unavailable],
     key: str,
     console: Any,
 ) -> tuple[dict[str, EvalResult], dict[str, Any]]:
     """(results by benchmark, figures of the skills card)."""
-    cache = Cache(args.cache, key, sampling.backend) if args.cache is not None else None
+    cache = Cache(args.cache, key, sampling.backend, make_offer(**offered).identity()) if args.cache is not None else None
     results: dict[str, EvalResult] = {}
     wanted: dict[str, Benchmark] = {}
     for name, benchmark in benchmarks.items():
@@ -167,7 +174,7 @@ def _measure(
 
     try:
         tokenizer = load_tokenizer(path)
-        with closing(open_sampler(sampling, path)) as sampler, Sandbox(SandboxConfig()) as sandbox:
+        with closing(open_sampler(sampling, path)) as sampler, Sandbox(SandboxConfig(**offered)) as sandbox:
             for name, benchmark in wanted.items():
                 with stage(f"eval {name}", len(benchmark.tasks) * config.draws, "samples", console) as advance:
                     results[name] = evaluate(sampler, tokenizer, sandbox, benchmark, config, advance)

@@ -6,10 +6,13 @@ import argparse
 import typing
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from probing.samplers.config import SamplingConfig
+from rewards.sandbox.cli import add_package_options, package_settings
+from rewards.sandbox.packages import PackagesError
 from rl.config import EvalsConfig
 from rl.config_loader import load
 from rl.console import UserError
@@ -63,12 +66,21 @@ def parser() -> argparse.ArgumentParser:
         action=argparse.BooleanOptionalAction,
         help="print the card of the five skills too (default: for --model seedling on the whole of its own bench)",
     )
+    add_package_options(top)
     top.add_argument("--samples_out", type=Path, metavar="FILE", help="write every sample to this file: .jsonl or .jsonl.gz")
     top.add_argument("--prompts", metavar="SET", help="prompt set for --skills: a name or a folder (default: the model's own)")
     top.add_argument("--cache", type=Path, metavar="DIR", help="folder of finished results, keyed by model, data and settings")
     top.add_argument("--export", choices=("evalplus", "official"), help="write samples for the public tools")
     top.add_argument("--export_dir", type=Path, default=Path("samples"), metavar="DIR", help="where they go (default samples/)")
     return top
+
+
+def offered_from(args: argparse.Namespace) -> dict[str, Any]:
+    """The sandbox's settings that offer packages to programs. Raises UserError where one is not installed."""
+    try:
+        return package_settings(args)
+    except PackagesError as error:
+        raise UserError(str(error), "command line, --packages", "install it there, or name another --environment") from None
 
 
 def sampling_from(args: argparse.Namespace, others: Sequence[str]) -> SamplingConfig:

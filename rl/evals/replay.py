@@ -82,6 +82,8 @@ def verdict(outcomes):
             return decode(text)
         if kind == "unserialisable":
             return Opaque()
+        if kind == "not_offered":
+            raise ModuleNotFoundError(text)
         error = getattr(_builtins, text, None) if kind == "exception" else None
         if isinstance(error, type) and issubclass(error, Exception):
             raise error

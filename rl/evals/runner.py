@@ -20,7 +20,7 @@ import numpy as np
 from probing.samplers.base import Completion, Sampler, SamplingParams
 from rewards.clustering import cluster
 from rewards.programs import normal_form
-from rewards.records import Execution, Kind, Program
+from rewards.records import Execution, Kind, Program, absence
 from rewards.sandbox import Sandbox
 from rewards.signatures import OutcomeMatrix
 from rl.config import EvalsConfig
@@ -36,6 +36,7 @@ KS = (1, 4, 16, 64)  # pass@k for those k that the samples allow
 MAJORITY_OF = 16  # majority@16; of fewer samples, of all of them
 PART_CHARACTERS = 3_000_000  # input text of one program in the sandbox
 UNKNOWN = Verdict(None)
+NOT_OFFERED = "module not offered: "  # in front of a module's name
 VALID_SHARE = 0.8  # ρ: least share of inputs that must give a value for a program to have a vote
 
 
@@ -51,7 +52,7 @@ class Sample:
     passed: bool | None  # None: our infrastructure failed
     label: int  # behaviour cluster within the task, the largest first; -1: no vote
     base: bool | None  # passed the original benchmark's tests; None where there are no others, or our infrastructure failed
-    outcome: str  # "passed", "wrong", "no program", "does not compile", "missing", or the kind of the first outcome without a value
+    outcome: str  # "passed", "wrong", "no program", "does not compile", "missing", `NOT_OFFERED` and a module, or the first failure's kind
 
 
 @dataclass(frozen=True)
@@ -203,6 +204,8 @@ def _outcome(program: _Distinct) -> str:
     bad = next((o for o in program.execution.outcomes if o.kind is not Kind.VALUE), None)
     if bad is None:
         return "wrong"
+    if (name := program.execution.absent_module) is not None:
+        return NOT_OFFERED + name
     return "does not compile" if bad.kind is Kind.REFUSED and bad.payload.startswith("does not compile") else bad.kind.value
 
 
@@ -253,6 +256,12 @@ def interval_over_tasks(values: Sequence[float], config: EvalsConfig) -> tuple[f
     if set(values) in ({0.0}, {1.0}):
         return wilson_interval(sum(values), len(values))
     return bootstrap_interval(values, config.bootstrap, config.seed)
+
+
+def modules_not_offered(metrics: Mapping[str, Any], remedy: str = "sandbox.packages") -> str:
+    """A sentence on the answers that failed for modules that programs are not offered; empty where there were none. See `absence`."""
+    counts = {name.removeprefix(NOT_OFFERED): n for name, n in metrics.get("outcomes", {}).items() if name.startswith(NOT_OFFERED)}
+    return absence(dict(sorted(counts.items(), key=lambda item: -item[1])), metrics.get("samples", 0), remedy=remedy)
 
 
 def _metrics(rows: Sequence[Mapping[str, Any]], samples: Sequence[Sample], config: EvalsConfig) -> dict[str, Any]:

@@ -57,6 +57,7 @@ _MAKERS: dict[str, Any] = {
     "dict_keys": _keys,
     "dict_values": _values,
     "dict_items": _items,
+    "array": lambda *items, **notes: Opaque(),  # numpy's, which equals no list
     "datetime.date": datetime.date,
     "datetime.time": datetime.time,
     "datetime.datetime": datetime.datetime,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from rl.evals.runner import modules_not_offered
 from rl.report.data import RunData, known
 
 Status = Literal["good", "warn", "bad", "unknown"]
@@ -200,11 +201,21 @@ def _hygiene(run: RunData) -> tuple[Check, ...]:
         drift = max(after / before, before / after)
         text = f"Answers went from {before:.0f} to {after:.0f} tokens."
         checks.append(Check("good" if drift <= LENGTH_FACTOR else "warn", "Did length stay put?", text))
+    checks += _modules(run)
     lost = _missing_share(run.metrics)
     if lost is not None:
         text = f"{percent(lost, 2)} of outcomes in training were lost to our own failures, and left out."
         checks.append(Check("good" if lost <= MISSING_SHARE else "bad", "Did the sandbox hold?", text))
     return tuple(checks)
+
+
+def _modules(run: RunData) -> list[Check]:
+    """What modules that programs are not offered cost, in the result's evaluation and among the round's candidates."""
+    found = [f"{name}: {lost}." for name, m in (run.final.get("benchmarks") or {}).items() if (lost := modules_not_offered(m))]
+    shares = [row["not_offered"] for row in run.metrics if row.get("stage") == "consensus" and row.get("not_offered")]
+    if shares:
+        found.append(f"At most {percent(max(shares), 1)} of a round's candidates had no vote for that reason.")
+    return [Check("warn", "Did programs miss a module?", " ".join(found))] if found else []
 
 
 def _missing_share(metrics: Any) -> float | None:

@@ -13,7 +13,7 @@ from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import Sandbox
 from rl.config import EvalsConfig
 from rl.evals.base import Benchmark
-from rl.evals.runner import EvalResult, evaluate
+from rl.evals.runner import EvalResult, evaluate, modules_not_offered
 from tests.evals.toys import DOUBLE, TOKENIZER, TOY, ListSampler, fenced
 
 RIGHT, SAME = fenced("def double(x):\n    return x * 2"), fenced("def double(x):\n    # twice\n    return (x*2)")
@@ -42,6 +42,19 @@ def test_figures_of_a_hand_checked_benchmark(sandbox: Sandbox) -> None:
     assert double["entropy"] == pytest.approx(-(0.75 * math.log(0.75) + 0.25 * math.log(0.25)))
     assert double["top_share"] == pytest.approx(0.5)
     assert [s.label for s in result.samples[:6]] == [0, 1, 0, -1, -1, 0]
+
+
+def test_answers_that_miss_a_module_are_counted_by_its_name(sandbox: Sandbox) -> None:
+    numpy, inside = (fenced(code) for code in ("import numpy\ndef double(x):\n    return 2 * x", "def double(x):\n    import pandas.x"))
+    metrics = run(sandbox, [numpy, numpy, inside, RIGHT], SQUARE_FIRST[:4]).metrics
+    assert metrics["outcomes"] == {"module not offered: numpy": 2, "module not offered: pandas": 1, "passed": 5}
+    assert metrics["missing"] == 0, "they count as wrong"
+    said = "3 of 8 answers import numpy (2), pandas (1), which are not offered: sandbox.packages"
+    assert modules_not_offered(metrics) == said
+    offered = Sandbox(sandbox.config.model_copy(update={"packages": ("numpy",)}))
+    with offered:
+        metrics = run(offered, [numpy, numpy, inside, RIGHT], SQUARE_FIRST[:4]).metrics
+    assert modules_not_offered(metrics) == "1 of 8 answers import pandas, which is not offered: sandbox.packages"
 
 
 def test_result_is_json_and_repeats(sandbox: Sandbox) -> None:

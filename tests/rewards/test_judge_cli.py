@@ -143,7 +143,7 @@ def test_who_has_no_vote_is_counted_by_the_reason(tmp_path, capsys):
         "def f(x):\n    return x",
     ]
     report, table = report_on(tmp_path, capsys, codes, [[1], [2]])
-    assert report["no_vote"] == {"lost": 0, "refused": 2, "order_of_calls": 1, "varying": 2, "few_values": 1}
+    assert report["no_vote"] == {"lost": 0, "refused": 2, "not_offered": 0, "order_of_calls": 1, "varying": 2, "few_values": 1}
     by_candidate = {row["candidate"]: row["no_vote"] for row in report["ranking"]}
     assert (by_candidate[0], by_candidate[2], by_candidate[6]) == ("order_of_calls", "varying", None)
     assert "6 of them have no vote" in table
@@ -156,3 +156,20 @@ def test_programs_that_the_sandbox_lost_are_missing_and_not_last(tmp_path):
 
     ranking = rank(["def f(x): return x"], "f", ["[1]", "[2]"], Lost(), ConsensusConfig(), InputsConfig())
     assert ranking.no_vote == ("lost",) and math.isnan(ranking.scores[0])
+
+
+def test_candidates_that_miss_a_module_are_counted(files, capsys):
+    code = "import numpy as np\ndef f(xs):\n    return int(np.sum(xs))"
+    path = files[0]
+    with open(path, "a") as file:
+        file.writelines(json.dumps({"code": text}) + "\n" for text in (code, code, code + " + 0"))
+    assert cli.main([*files, "--json", "-"]) == 0
+    captured = capsys.readouterr()
+    report = json.loads(captured.out)
+    assert report["not_offered"] == {"numpy": 3} and report["no_vote"]["not_offered"] == 3
+    assert "3 of 13 candidates import numpy, which is not offered: --packages" in captured.err
+    assert cli.main([*files, "--json", "-", "--packages", "numpy"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["not_offered"] == {}
+    assert next(c for c in report["clusters"] if c["winner"])["samples"] == 6, "numpy's integers count as Python's"
+    bad(capsys, [*files, "--packages", "no-such-package"], "no-such-package is not installed", "--packages")

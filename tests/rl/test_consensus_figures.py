@@ -8,6 +8,7 @@ import pytest
 
 from probing.records import Candidate, TestSuite
 from rewards.consensus import ConsensusConfig
+from rewards.records import Execution, Kind, Outcome
 from rl import dashboard
 from rl.bank import verdicts_of
 from rl.consensus_figures import consensus_figures
@@ -106,3 +107,12 @@ def test_every_figure_is_on_the_dashboard_and_in_the_report() -> None:
     named = {name.removeprefix("consensus/") for name in dashboard.metric_names() if name.startswith("consensus/")}
     logged = set(figures_of(PARTED))
     assert named <= logged and named >= INPUT_FIGURES
+
+
+def test_candidates_that_miss_a_module_are_a_share_of_all() -> None:
+    absent = Execution((Outcome(Kind.NOT_OFFERED, "numpy"),) * 4)
+    bank = [BankProgram("p", "a", (0, 1, 2), execution("abcd")), BankProgram("p", "b", (3,), absent)]
+    candidates = [Candidate("p", i, "", "", (1,), (-0.1,), True) for i in range(4)]
+    (verdict,) = verdicts_of([TestSuite("p", tuple("1234"), ("model",) * 4)], candidates, bank, ConsensusConfig(), 32, (0.2, 0.9))
+    assert verdict.not_offered == 1
+    assert consensus_figures([verdict, verdict_of(("abcd",) * 4)])["not_offered"] == 0.125

@@ -148,3 +148,10 @@ def test_the_config_for_one_gpu_lets_a_process_see_one(tmp_path: Path) -> None:
     for chosen, seen in ((), "0"), (("--gpu_ids", "3"), "3"):
         done = subprocess.run([*words, *chosen, str(tmp_path / "see.py")], cwd=ROOT, capture_output=True, text=True, check=True)
         assert done.stdout.split()[-1] == seen
+
+
+def test_packages_that_are_not_installed_are_refused_before_any_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        train.main(["--run_dir", str(tmp_path / "run"), "--sandbox.packages", "[numpy, no-such-package]"])
+    assert caught.value.code == 2 and not (tmp_path / "run").exists()
+    assert "no-such-package is not installed" in capsys.readouterr().err

@@ -133,6 +133,15 @@ def test_checks_change_with_the_figures(folder: Path, title: str, changes: dict[
     assert checks[title] == status
 
 
+def test_modules_that_programs_missed_are_named(folder: Path) -> None:
+    title = "Did programs miss a module?"
+    assert title not in [check.title for check in judge(read_run(folder)).checks]
+    eval_figures = {"outcomes": {"passed": 90, "module not offered: numpy": 10}, "samples": 100}
+    checks = judge(with_summary(folder, benchmarks={"toy": eval_figures})).checks
+    [check] = [check for check in checks if check.title == title]
+    assert check.status == "warn" and "toy: 10 of 100 answers import numpy" in check.detail
+
+
 def test_an_unaudited_run_says_so(tmp_path: Path) -> None:
     run = read_run(write_run(tmp_path / "run", rounds=1, audited=False, guards=False))
     checks = {check.title: check.status for check in judge(run).checks}

@@ -25,6 +25,20 @@ def test_prints_one_line_an_input(files, capsys) -> None:
     assert [line["outcome"] for line in lines] == ["2", "TypeError", "3.5"]
 
 
+def test_packages_are_offered_by_name(files, capsys) -> None:
+    program, inputs = files
+    program.write_text("import numpy as np\ndef f(x):\n    return float(np.mean([x, 3]))\n")
+    inputs.write_text("[[1]]")
+    command = ["run", str(program), "--entry", "f", "--inputs", str(inputs)]
+    assert main(command) == 0
+    assert json.loads(capsys.readouterr().out) == {"input": "[1]", "kind": "not_offered", "outcome": "numpy"}
+    assert main([*command, "--packages", "numpy"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"input": "[1]", "kind": "value", "outcome": "2.0"}
+    assert main([*command, "--packages", "numpy,no-such-package"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and "no-such-package is not installed" in captured.err
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [

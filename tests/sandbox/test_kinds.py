@@ -35,6 +35,11 @@ F = "def f(*a):\n    "
         ("f = 1", Kind.REFUSED, None),
         ("def f():\n    return 1\n\x00", Kind.REFUSED, None),
         ("'\ud800'\n" + F + "return 1", Kind.REFUSED, None),
+        (F + "import no_such_module.inner", Kind.NOT_OFFERED, "no_such_module"),
+        ("from no_such_module import x\n" + F + "return 1", Kind.NOT_OFFERED, "no_such_module"),
+        (F + "import json.nothing", Kind.EXCEPTION, "ModuleNotFoundError"),
+        (F + "raise ModuleNotFoundError('numpy')", Kind.EXCEPTION, "ModuleNotFoundError"),
+        (F + "raise ModuleNotFoundError(name='a\\nb')", Kind.EXCEPTION, "ModuleNotFoundError"),
         ("1/0\n" + F + "return 1", Kind.EXCEPTION, "ZeroDivisionError"),
         ("#" + "x" * 10_000_000 + "\n" + F + "return 1", Kind.REFUSED, None),
     ],
@@ -93,7 +98,8 @@ def test_arguments_are_fresh_for_every_call(run) -> None:
 
 def test_every_outcome_is_counted_by_its_kind(sandbox: Sandbox) -> None:
     bodies = ["return a", "1 / 0", "while True: pass", "return bytearray(1 << 31)", "import os\n    os._exit(0)", "return 'x' * 10**7"]
-    programs = [Program(F + body, "f", ("[1]", "[2]")) for body in [*bodies, "return object()"]] + [Program("def f(:", "f", ("[1]",))]
+    bodies += ["return object()", "import no_such_module"]
+    programs = [*(Program(F + body, "f", ("[1]", "[2]")) for body in bodies), Program("def f(:", "f", ("[1]",))]
     before = sandbox.counts.copy()
     seen = Counter(outcome.kind for execution in sandbox.run(programs) for outcome in execution.outcomes)
     assert set(seen) == set(Kind) - {Kind.NONDETERMINISTIC, Kind.INFRASTRUCTURE}  # these have tests of their own
