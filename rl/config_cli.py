@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from pydantic import BaseModel
 from rich.markup import escape
@@ -12,7 +13,7 @@ from rich.markup import escape
 from rl.config import Config, config_from_argv
 from rl.config_loader import field_type, known_keys
 from rl.console import make_console
-from rl.run_folder import config_text, flatten
+from rl.run_folder import config_text
 
 
 def main(argv: Sequence[str]) -> int:
@@ -34,10 +35,17 @@ def main(argv: Sequence[str]) -> int:
 def list_keys(config: Config) -> None:
     """Every key, its value in `config`, its meaning."""
     console = make_console()
-    values = flatten(config.model_dump(mode="json"))
+    values = config.model_dump(mode="json")
     for key, meaning in known_keys(Config).items():
         name = ".".join(key)
         if isinstance(field_type(Config, key), type) and issubclass(field_type(Config, key), BaseModel):
             console.print(f"\n[bold]{name}[/]  [dim]{escape(meaning)}[/]")
         else:
-            console.print(f"  {name} = {escape(str(values.get(name)))}  [dim]{escape(meaning)}[/]", highlight=False, soft_wrap=True)
+            console.print(f"  {name} = {escape(str(_at(values, key)))}  [dim]{escape(meaning)}[/]", highlight=False, soft_wrap=True)
+
+
+def _at(values: Any, key: Sequence[str]) -> Any:
+    """A value in nested mappings; None below one that is null."""
+    for part in key:
+        values = None if values is None else values[part]
+    return values

@@ -31,7 +31,7 @@ def load(model: type[Model], path: Path | None, overrides: Sequence[str] = ()) -
     """
     values, places = read_yaml(path) if path is not None else ({}, {})
     for key, raw in split_overrides(overrides):
-        _put(values, key, parse_value(raw, field_type(model, key)), places)
+        _put(values, key, parse_value(raw, field_type(model, key), _in_mapping(model, key)), places)
         places[key] = COMMAND_LINE
     try:
         return model.model_validate(values)
@@ -96,11 +96,14 @@ def split_overrides(overrides: Sequence[str]) -> list[tuple[KeyPath, str]]:
     return pairs
 
 
-def parse_value(raw: str, annotation: Any) -> Any:
-    """A command-line value: YAML where it must have structure, null as None, else the text, which pydantic converts."""
+def parse_value(raw: str, annotation: Any, untyped: bool = False) -> Any:
+    """A command-line value: YAML where it must have structure, null as None, else the text, which pydantic converts.
+
+    untyped: pydantic does not know what it should be, as below a key that holds any JSON: YAML decides (`false` is no text).
+    """
     if raw.lower() in ("null", "none"):
         return None
-    if raw[:1] in "[{" and raw:
+    if untyped or (raw[:1] in "[{" and raw):
         try:
             return yaml.safe_load(raw)
         except yaml.YAMLError:
@@ -108,6 +111,11 @@ def parse_value(raw: str, annotation: Any) -> Any:
     if any(typing.get_origin(option) in (tuple, list) for option in _options(annotation)):
         return [part.strip() for part in raw.split(",") if part.strip()]
     return raw
+
+
+def _in_mapping(model: type[BaseModel], key: KeyPath) -> bool:
+    """Whether a dotted key lies below one that holds any mapping."""
+    return any(typing.get_origin(option) is dict for n in range(1, len(key)) for option in _options(field_type(model, key[:n])))
 
 
 def _put(values: dict[str, Any], key: KeyPath, value: Any, places: Mapping[KeyPath, str]) -> None:
@@ -196,7 +204,7 @@ def explain(error: ValidationError, model: type[BaseModel], places: Mapping[KeyP
             found.append((f"{dotted} is missing", where, f"give it: {known.get(key, '') or dotted}"))
         else:
             message = item["msg"].removeprefix("Value error, ")
-            if key and isinstance(item["input"], dict) and _section(field_type(model, key)) is None:
+            if key and item["type"] != "value_error" and isinstance(item["input"], dict) and _section(field_type(model, key)) is None:
                 message = "this key holds one value and has no keys below it"
             if item["type"] == "value_error":
                 found.append((f"{dotted}: {message}" if key else message, where, ""))

@@ -60,7 +60,7 @@ def evaluate_policy(run: Run, index: int, policy: str) -> dict[str, Any]:
                 continue
             total = len(benchmark.tasks) * run.config.evals.draws
             with run.bar(index, f"eval {name}", total, "samples") as advance:
-                answers = ask(sampler, tokenizer, benchmark, run.config.evals, advance)
+                answers = ask(sampler, tokenizer, benchmark, run.config.evaluation, advance)
             if run.main:
                 result = score(benchmark, answers, run.sandbox, run.config.evals)
                 write_rows(folder / f"eval_{name}.jsonl", result.tasks)

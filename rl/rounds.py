@@ -328,7 +328,7 @@ class Round:
 
 def asker_of(config: Config, tokenizer: PreTrainedTokenizerBase) -> Asker:
     """How this run asks a checkpoint: its prompt set in the checkpoint's chat format."""
-    return Asker.of(tokenizer, config.prompts)
+    return Asker.of(tokenizer, config.prompts, config.chat_template_args)
 
 
 def shared_sampler(

@@ -17,10 +17,12 @@ from typing import Any, Self, TypeVar
 
 import psutil
 
+from probing.models import load_tokenizer
 from rewards.determinism import Steady
 from rewards.sandbox.config import SandboxConfig
 from rewards.sandbox.execution import make_sandbox
 from rewards.sandbox.packages import PackagesError, make_offer
+from rl.chat_check import check_chat
 from rl.config import Config
 from rl.console import UserError, make_console, stage
 from rl.devices import check_devices
@@ -82,6 +84,7 @@ class Run:
             if self.main:
                 open_run(config)
                 resolve_model(config.model, self.folder / KEPT, self.console)
+                check_chat(load_tokenizer(self.model), config)
         self._times = self.folder / "times.json"
         self.started = time.monotonic()
 

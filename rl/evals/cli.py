@@ -171,9 +171,12 @@ def _measure(
     from probing.models import ModelError, load_tokenizer
     from probing.samplers.base import SamplerError
     from probing.samplers.factory import open_sampler
+    from probing.templates import PromptSetError
+    from rl.chat_check import check_template_args
 
     try:
         tokenizer = load_tokenizer(path)
+        check_template_args(tokenizer, config.chat_template_args or {}, "--chat_template_args")
         with closing(open_sampler(sampling, path)) as sampler, Sandbox(SandboxConfig(**offered)) as sandbox:
             for name, benchmark in wanted.items():
                 with stage(f"eval {name}", len(benchmark.tasks) * config.draws, "samples", console) as advance:
@@ -184,11 +187,13 @@ def _measure(
             if args.skills:
                 from rl.evals.skills import measure_skills
 
-                ask = Asker.of(tokenizer, args.prompts)
+                ask = Asker.of(tokenizer, args.prompts, config.chat_template_args)
                 bar = partial(_bar, console)
                 skills = measure_skills(sampler, ask, sandbox, config.seed, bar, max_new_tokens=config.max_new_tokens)
     except (ModelError, SamplerError, SandboxError) as error:
         raise UserError(str(error), args.model) from None
+    except PromptSetError as error:
+        raise UserError(str(error), "--prompts", "see ucoder config --prompts") from None
     except ValueError as error:
         if "max_new_tokens" not in str(error):
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import typing
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,6 +45,11 @@ def parser() -> argparse.ArgumentParser:
         choices=typing.get_args(EvalsConfig.model_fields["prompt"].annotation),
         default=EvalsConfig().prompt,
         help="how HumanEval and MBPP are asked: as evalplus does, as Qwen's harness does, or plainly (default evalplus)",
+    )
+    top.add_argument(
+        "--chat_template_args",
+        metavar="JSON",
+        help="""arguments of the model's chat template: '{"enable_thinking": false}'""",
     )
     top.add_argument(
         "--dtype",
@@ -104,8 +110,21 @@ def sampling_from(args: argparse.Namespace, others: Sequence[str]) -> SamplingCo
 def config_from(args: argparse.Namespace) -> EvalsConfig:
     """What is measured, and how. Raises UserError for a value out of range."""
     keys = ("samples", "temperature", "top_p", "max_new_tokens", "limit", "seed", "prompt", "dtype")
+    values = {key: getattr(args, key) for key in keys} | {"chat_template_args": _json_object(args.chat_template_args)}
     try:
-        return EvalsConfig(**{key: getattr(args, key) for key in keys})
+        return EvalsConfig(**values)
     except ValidationError as error:
         first = error.errors()[0]
         raise UserError(f"--{first['loc'][0]} {first['input']}: {first['msg'].lower()}", "command line", "see ucoder eval --help") from None
+
+
+def _json_object(text: str | None) -> dict[str, Any] | None:
+    """--chat_template_args, read. Raises UserError."""
+    remedy = """write '{"enable_thinking": false}'"""
+    try:
+        value = None if text is None else json.loads(text)
+    except ValueError as error:
+        raise UserError(f"--chat_template_args is no JSON: {error}", "command line", remedy) from None
+    if not isinstance(value, dict | None):
+        raise UserError(f"--chat_template_args is no JSON object: {text}", "command line", remedy)
+    return value

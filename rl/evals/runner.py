@@ -102,7 +102,7 @@ def ask(
     from probing.asking import answers_to  # torch: not needed to score answers that are already there
 
     params = SamplingParams(config.temperature, config.top_p, config.max_new_tokens)
-    questions = [question_of(tokenizer, task.prompt, config.prompt) for task in benchmark.tasks]
+    questions = [question_of(tokenizer, task.prompt, config.prompt, config.chat_template_args) for task in benchmark.tasks]
     answers = answers_to(sampler, questions, config.draws, params, config.seed, progress)
     harness = [isinstance(task.prompt, CodePrompt) and bool(q.prefill) for task, q in zip(benchmark.tasks, questions, strict=True)]
     return [[replace(a, text=with_spaces(a.text)) for a in group] if h else group for h, group in zip(harness, answers, strict=True)]
