@@ -207,7 +207,7 @@ def main(argv: Sequence[str]) -> int:
     for module in ("wandb", "wandb_workspaces"):
         if importlib.util.find_spec(module) is None:
             raise UserError(f"{module} is not installed", "ucoder dashboard", "pip install 'ucoder[dashboard]'")
-    from rl.trackers import default_entity, logged_in_to_wandb
+    from rl.wandb_tracker import default_entity, logged_in_to_wandb
 
     if not logged_in_to_wandb():
         remedy = "wandb login; or look at a run's own figures with --preview FILE --run RUN"

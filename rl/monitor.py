@@ -7,7 +7,7 @@
 
 A line of metrics.jsonl is one flat JSON object: round, stage, step (optimizer steps in this round, or null), time (Unix seconds),
 then the figures. Missing is null, never 0. A stage that was killed and repeated writes its lines again: readers keep the last
-(`read_metrics`).
+(`read_metrics`), while the trackers got the first, and get no second. What a tracker lost in a kill is sent to it again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from typing import Any, Self
 from rewards.text import json_lines
 from rl.config import Config
 from rl.run_folder import flatten
-from rl.trackers import STEP_GROUPS, Tracker, make_trackers
+from rl.tracker import STEP_GROUPS, Point, Tracker
+from rl.trackers import make_trackers
 
 KEYS = ("round", "stage", "step", "time")
 TRAINING_STAGES = ("grpo", "sft")
@@ -56,11 +57,11 @@ class Monitor:
     ) -> None:
         self.main, self.config, self.clock, self.path = main, config, clock, folder / "metrics.jsonl"
         self.trackers: list[Tracker] = [] if not main else list(trackers) if trackers is not None else make_trackers(config, folder)
-        self._points = Points()
+        self._points, self._lines = Points(), 0
+        self._earlier: set[tuple[Any, ...]] = set()  # what earlier starts logged
         if main:
             _mend_last_line(self.path)
-            for row in read_metrics(self.path):
-                self._points.note(row)
+            self._catch_up()
 
     def __enter__(self) -> Self:
         return self
@@ -76,10 +77,25 @@ class Monitor:
         row = {"round": round, "stage": stage, "step": step, "time": self.clock(), **figures}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, allow_nan=False) + "\n")
+        self._lines += 1
+        if _key(row) not in self._earlier:
+            self._send(self._lines - 1, row)
+
+    def _send(self, line: int, row: Mapping[str, Any]) -> None:
         self._points.note(row)
         numbers, axis = self._points.of(row)
+        point = Point(line, row["time"], row["round"], axis, numbers)
         for tracker in self.trackers if numbers else ():
-            tracker.log(numbers, round, axis)
+            if line >= tracker.delivered:
+                tracker.log(point)
+
+    def _catch_up(self) -> None:
+        """Send each tracker the lines of earlier starts that it does not hold."""
+        for line, row in _numbered_rows(self.path):
+            self._lines = line + 1
+            if row is not None and _key(row) not in self._earlier:
+                self._earlier.add(_key(row))
+                self._send(line, row)
 
     def training_log(self, round: int, stage: str = "grpo") -> Callable[[Mapping[str, Any]], None]:
         """A log function for training: records carry their `step`; a guard's action goes to the stage `guards`."""
@@ -189,17 +205,25 @@ def _mend_last_line(path: Path) -> None:
                 file.write(b"\n")
 
 
+def _numbered_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
+    """(number from 0, row) of each line of a metrics.jsonl; None for one that was cut."""
+    for number, line in json_lines(path.read_text(encoding="utf-8")) if path.is_file() else ():
+        try:
+            yield number - 1, json.loads(line)
+        except json.JSONDecodeError:
+            yield number - 1, None
+
+
+def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What makes two lines the same: a stage that is repeated after a kill logs them again."""
+    return (row["round"], row["stage"], row["step"], row.get("guard"), frozenset(row) if row["step"] is None else None)
+
+
 def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
     """The lines of a metrics.jsonl, repeated ones (same round, stage, step and kind of figures) once, the last. Cut lines are left out."""
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-    if not path.is_file():
-        return
-    for _, line in json_lines(path.read_text(encoding="utf-8")):
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        key = (row["round"], row["stage"], row["step"], row.get("guard"), frozenset(row) if row["step"] is None else None)
-        rows.pop(key, None)
-        rows[key] = row
+    for _, row in _numbered_rows(path):
+        if row is not None:
+            rows.pop(_key(row), None)
+            rows[_key(row)] = row
     yield from rows.values()

@@ -12,7 +12,7 @@ from rl import dashboard
 from rl.publish import CLUSTER_COLUMNS, CLUSTERS_TABLE, ROLLOUT_COLUMNS, ROLLOUTS_TABLE
 from rl.report.panels import render
 from rl.report.screenshot import find_browser
-from rl.trackers import run_id
+from rl.tracker import run_id
 from tests.rl import wandb_file
 
 STEPS = [1, 2, 3]  # of the small run's one round
@@ -82,7 +82,9 @@ def test_tensorboard_holds_the_same_figures(whole: Path) -> None:
     assert [event.step for event in events.Scalars("grpo/loss")] == STEPS
     rows = [json.loads((whole / f"round_0{i}" / "metrics.json").read_text()) for i in (0, 1)]
     assert [event.value for event in events.Scalars("eval/pass@1")] == pytest.approx([row["pass@1"] for row in rows])
-    assert f"{CLUSTERS_TABLE}/text_summary" in events.Tags()["tensors"]
+    texts = accumulator.EventAccumulator(str(whole / "tensorboard" / "texts"))
+    texts.Reload()
+    assert f"{CLUSTERS_TABLE}/text_summary" in texts.Tags()["tensors"]
 
 
 def test_trackio_holds_the_same_figures(whole: Path) -> None:

@@ -8,7 +8,7 @@ import re
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +18,26 @@ import pytest
 from rl import dashboard
 from rl.config import Config, load_config
 from rl.monitor import Monitor, read_metrics, read_points
-from rl.trackers import run_id, wandb_mode
+from rl.tracker import Point, run_id
+from rl.wandb_tracker import wandb_mode
 from tests.rl import wandb_file
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 class Recorder:
-    """A tracker that remembers."""
+    """A tracker that remembers. delivered: lines of metrics.jsonl that it holds from earlier starts."""
 
-    def __init__(self) -> None:
+    def __init__(self, delivered: int = 0) -> None:
+        self.delivered = delivered
         self.points: list[tuple[dict[str, float], int, int | None]] = []
+        self.rows: list[int] = []
         self.tables: list[tuple[str, int]] = []
         self.closed = 0
 
-    def log(self, values: Mapping[str, float], round: int, step: int | None) -> None:
-        self.points.append((dict(values), round, step))
+    def log(self, point: Point) -> None:
+        self.points.append((dict(point.values), point.round, point.step))
+        self.rows.append(point.row)
 
     def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], round: int) -> None:
         self.tables.append((name, round))
@@ -134,7 +138,7 @@ def test_steps_go_on_over_rounds(tmp_path: Path) -> None:
 
 
 def test_a_resumed_run_continues_its_axes_and_its_id(tmp_path: Path) -> None:
-    first, second = Recorder(), Recorder()
+    first, second = Recorder(), Recorder(delivered=9)
     with Monitor(tmp_path, config(), trackers=[first]) as monitor:
         write_a_run(monitor)
     with Monitor(tmp_path, config(), trackers=[second]) as monitor:
@@ -155,6 +159,25 @@ def test_a_repeated_stage_counts_once_and_a_cut_line_is_left_out(tmp_path: Path)
         monitor.training_log(1)({"step": 2, "loss": 0.9})
         monitor.training_log(1)({"step": 3, "loss": 0.3})
     assert [(row["step"], row["loss"]) for row in read_metrics(path)] == [(1, 0.1), (2, 0.9), (3, 0.3)]
+
+
+def test_a_tracker_gets_each_point_once_whatever_was_killed_and_repeated(tmp_path: Path) -> None:
+    whole, lost_some, new = Recorder(), Recorder(delivered=1), Recorder()
+    with Monitor(tmp_path, config(), trackers=[whole]) as monitor:
+        monitor.log("problems", 1, {"kept": 4})
+        for step in (1, 2):
+            monitor.training_log(1)({"step": step, "loss": step / 10})
+        monitor.training_log(1)({**GUARD_ACTION, "step": 2})
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(path.read_text() + '{"round": 1, "stage": "grpo", "st')  # killed here; the training goes on after step 1
+    whole.delivered = 4
+    with Monitor(tmp_path, config(), trackers=[whole, lost_some, new]) as monitor:
+        monitor.training_log(1)({"step": 2, "loss": 0.2})
+        monitor.training_log(1)({**GUARD_ACTION, "step": 2})
+        monitor.training_log(1)({"step": 3, "loss": 0.3})
+    assert [values.get("grpo/loss") for values, _, _ in whole.points] == [None, 0.1, 0.2, None, 0.3]
+    assert (whole.rows, lost_some.rows, new.rows) == ([0, 1, 2, 3, 7], [1, 2, 3, 7], [0, 1, 2, 3, 7])
+    assert new.points == whole.points and whole.points[-1][0]["guards/fired"] == 1.0
 
 
 def test_other_ranks_write_nothing(tmp_path: Path) -> None:
