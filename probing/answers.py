@@ -26,19 +26,3 @@ def code_block(text: str) -> str | None:
     """The first fenced code block, also one that was cut off before its closing fence; None when there is none."""
     match = _FENCE.search(text)
     return match.group(1).rstrip() if match else None
-
-
-def extract_code(completion: str) -> str | None:
-    """The program in an answer: its longest fenced block with a `def`, else the whole answer when it starts like a program.
-
-    >>> extract_code("Sure!\\n```python\\ndef f(x):\\n    return x\\n```\\nDone.")
-    'def f(x):\\n    return x'
-    >>> extract_code("I cannot do that.") is None
-    True
-    """
-    blocks = [block.rstrip() for block in _FENCE.findall(completion) if "def " in block]
-    if blocks:
-        return max(blocks, key=len)
-    if "```" not in completion and re.match(r"\s*(def |import |from |@|class )", completion):
-        return completion.rstrip()
-    return None

@@ -42,7 +42,7 @@ def load(name: str, options: str = "", fetch: bool = False) -> Benchmark | Unava
             reference=row["complete_prompt"] + "\n" + row["canonical_solution"],
             statement=row["instruct_prompt"],
             row=row,
-            continued=row["complete_prompt"],
+            given=row["complete_prompt"],
         )
         for row in rows
     )

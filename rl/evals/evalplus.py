@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
+from probing.reading import read_program
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import Sandbox
 from rewards.text import json_lines
-from rl.evals.answers import solution_of
 from rl.evals.base import Benchmark, EvalTask, Unavailable, Verdict, find_data
 from rl.evals.mbpp_inputs import typed_inputs
 from rl.evals.prompts import CodePrompt
@@ -55,7 +55,7 @@ FILES = {
 class PlusTask(EvalTask):
     """`inputs` are the base inputs, then those that evalplus added."""
 
-    continued: str = ""  # the code that a bare continuation continues
+    given: str = ""  # the code that the prompt shows
     base: int = 0  # how many inputs are the original benchmark's
     atol: float = 0.0  # absolute tolerance; 0: exact, but for floats
     mbpp: bool = False
@@ -68,7 +68,7 @@ class PlusBenchmark(Benchmark):
 
     def program(self, task: EvalTask, completion: str) -> Program | None:
         assert isinstance(task, PlusTask)
-        code = solution_of(completion, task.entry, task.continued)
+        code = read_program(completion, task.entry, task.given)
         return None if code is None else Program(code, task.entry, task.inputs)
 
     def grade(self, runs: Sequence[tuple[EvalTask, Execution]], sandbox: Sandbox) -> list[bool | None]:
@@ -249,7 +249,7 @@ def task_of(row: dict[str, Any], mbpp: bool) -> PlusTask:
         inputs=tuple(literal(list(arguments)) for arguments in [*base, *plus]),
         reference=row["prompt"] + row["canonical_solution"],
         statement=docstring(row["prompt"]),
-        continued=row["prompt"],
+        given=row["prompt"],
         base=len(base),
         atol=row["atol"],
         mbpp=mbpp,

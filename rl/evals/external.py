@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from probing.reading import read_program
 from rl.console import UserError
-from rl.evals.answers import solution_of
 from rl.evals.base import Benchmark, EvalTask, Unavailable
 
 Answers = Sequence[tuple[EvalTask, Sequence[str]]]  # each task with its completions
@@ -31,7 +31,7 @@ class ExternalTask(EvalTask):
     """A task that something else scores."""
 
     row: dict[str, Any] = field(default_factory=dict, hash=False)  # the official row
-    continued: str | None = None  # the code that a bare continuation continues
+    given: str = ""  # the code that the prompt shows
 
 
 class ExternalBenchmark(Benchmark, ABC):
@@ -96,7 +96,7 @@ class BigCodeBenchmark(ExternalBenchmark):
 
 def bigcode_solution(task: EvalTask, answer: str) -> str:
     assert isinstance(task, ExternalTask)
-    return solution_of(answer, task.entry, task.continued) or ""
+    return read_program(answer, task.entry, task.given) or ""
 
 
 def _statuses(rows: Sequence[dict[str, Any]], n: int) -> list[bool | None]:

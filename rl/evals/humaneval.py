@@ -26,7 +26,7 @@ def load(name: str = "humaneval", options: str = "", fetch: bool = False) -> Ben
             reference=row["prompt"] + row["canonical_solution"],
             statement=docstring(row["prompt"]),
             tests=f"{row['test']}\ncheck({row['entry_point']})\n",
-            continued=row["prompt"],
+            given=row["prompt"],
         )
         for row in read_rows(path)
     )

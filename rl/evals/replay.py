@@ -17,10 +17,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from probing.reading import read_program
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import Sandbox
 from rl.evals import values
-from rl.evals.answers import solution_of
 from rl.evals.base import Benchmark, EvalTask
 
 SANDBOX = {
@@ -101,7 +101,7 @@ class TestedTask(EvalTask):
     __test__ = False  # not a pytest class
 
     tests: str = ""  # official test code that calls the entry
-    continued: str | None = None  # the code that a bare continuation continues; None where there is no such form
+    given: str = ""  # the code that the prompt shows
 
     def player(self) -> str:
         """The program whose `record` and `verdict` run the tests."""
@@ -137,7 +137,7 @@ class TestedBenchmark(Benchmark):
 
     def program(self, task: EvalTask, completion: str) -> Program | None:
         assert isinstance(task, TestedTask)
-        code = solution_of(completion, task.entry, task.continued)
+        code = read_program(completion, task.entry, task.given)
         return None if code is None else Program(code, task.entry, task.inputs)
 
     def grade(self, runs: Sequence[tuple[EvalTask, Execution]], sandbox: Sandbox) -> list[bool | None]:

@@ -30,7 +30,7 @@ BACK = TestedTask(
     reference=HELPER + "def back(s):\n    return s[-1:] + s[:-1]",
     statement="",
     tests=CHECK + "\ncheck(back)\n",
-    continued=HELPER + "def back(s):\n",
+    given=HELPER + "def back(s):\n",
 )
 ASSERTS = TestedTask(
     id="toy/asserts",

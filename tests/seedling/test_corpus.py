@@ -4,9 +4,10 @@ import ast
 import itertools
 import random
 
-from probing.answers import code_block, extract_code
+from probing.answers import code_block
 from probing.problems import parse_interface, parse_rating
 from probing.proposals import read_proposal
+from probing.reading import read_program
 from probing.suites import callable_with, calls_of
 from probing.templates import SKILLS
 from seedling.bench import choose_tasks, held_out
@@ -64,7 +65,8 @@ def test_every_skill_occurs_and_its_answer_is_what_the_loop_reads():
             calls, _, unread = calls_of(document.answer, signature.split("def ")[1].split("(")[0])
             assert calls and not unread and all(callable_with(signature, c) for c in calls)
         else:
-            assert extract_code(document.answer) == code_block(document.answer) is not None
+            entry = document.answer.split("def ")[1].split("(")[0]
+            assert read_program(document.answer, entry) == code_block(document.answer) is not None
     assert seen == set(SKILLS) - {"asserts"}
 
 

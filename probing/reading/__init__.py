@@ -1,0 +1,12 @@
+"""Reading the program in a model's answer: one reader for training, `ucoder judge` and evaluations. Texts only; nothing is executed.
+
+    read_program("Sure:\\n```python\\ndef f(x):\\n    return x\\n```", entry="f")
+
+An answer goes through these steps, one module each: `text` (thinking, newlines) → `blocks` (fences and the text between them) → `runs` (the
+lines that parse) → `choice` (which of them is meant) → `needs` (what the entry reaches, by the `facts` of each statement) → `assembly` (one
+program, with what it needs from elsewhere). `program` holds the whole.
+"""
+
+from probing.reading.program import read_program
+
+__all__ = ["read_program"]

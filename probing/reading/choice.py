@@ -1,0 +1,163 @@
+"""Which run of an answer is its program: the last that defines the entry, drafts before it and summaries after it aside."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from dataclasses import replace
+from enum import IntEnum
+
+from probing.reading.needs import KNOWN, Program, is_main_guard, is_stub
+from probing.reading.runs import Run
+
+_FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
+_READS = frozenset(("input", "stdin", "fileinput"))
+
+
+class Definition(IntEnum):
+    """How a run defines the entry; the higher, the better."""
+
+    NO = 0
+    STUB = 1  # by its signature alone, or by an import of it
+    CUT = 2  # it stops in the middle
+    WHOLE = 3
+
+
+def definition(run: Run, entry: str) -> Definition:
+    """How the run defines the entry at module level."""
+    best = Definition.NO
+    for place, statement in enumerate(run.body):
+        if not is_main_guard(statement) and binds(statement, entry):
+            cut = run.cut and place == len(run.body) - 1
+            weak = is_stub(statement) or isinstance(statement, ast.Import | ast.ImportFrom)
+            best = max(best, Definition.STUB if weak else Definition.CUT if cut else Definition.WHOLE)
+    return best
+
+
+def defining_run(runs: Sequence[Run], entry: str) -> Run | None:
+    """The last of the runs that define the entry best; None where none does. A cut definition behind a whole one is left out of it."""
+    ranked = [(definition(run, entry), run) for run in runs]
+    best = max((rank for rank, _ in ranked), default=Definition.NO)
+    if best is Definition.NO:
+        return None
+    run = next(run for rank, run in reversed(ranked) if rank is best)
+    if best is Definition.WHOLE and run.cut and binds(run.body[-1], entry):
+        return replace(run, body=run.body[:-1], cut=False)
+    return run
+
+
+def class_with(run: Run, entry: str) -> str | None:
+    """The last class of the run that has a method of that name and can be made without arguments."""
+    for statement in reversed(run.body):
+        if isinstance(statement, ast.ClassDef):
+            methods = {s.name: s for s in statement.body if isinstance(s, _FUNCTIONS)}
+            if entry in methods and not is_stub(methods[entry]) and _made_without_arguments(methods.get("__init__")):
+                return statement.name
+    return None
+
+
+def _made_without_arguments(init: ast.FunctionDef | ast.AsyncFunctionDef | None) -> bool:
+    if init is None:
+        return True
+    positional = len(init.args.posonlyargs) + len(init.args.args) - len(init.args.defaults)
+    return positional <= 1 and all(default is not None for default in init.args.kw_defaults)
+
+
+def whole_program(runs: Sequence[Run]) -> Run | None:
+    """The run that is the program of an answer without an entry: the last that reads standard input, else the last that leaves no name
+    unbound, else the last that does something.
+    """
+    candidates = [run for run in runs if _does_something(run)]
+    reading = [run for run in candidates if _reads_input(run)]
+    bound = [run for run in candidates if not unbound(run)]
+    return next((group[-1] for group in (reading, bound, candidates) if group), None)
+
+
+def defined_names(run: Run) -> list[str]:
+    return [s.name for s in run.body if isinstance(s, _FUNCTIONS | ast.ClassDef)]
+
+
+def ends_in_head(run: Run, entry: str) -> bool:
+    """Whether the run ends in the head of the entry: its signature, with a docstring or not."""
+    last = run.body[-1]
+    return is_stub(last) and isinstance(last, _FUNCTIONS) and last.name == entry
+
+
+def written_lines(run: Run, entry: str, must_return: bool) -> int:
+    """Lines of the run's first function of that name, 0 where its body says nothing, or returns nothing and has to."""
+    function = next((s for s in run.body if isinstance(s, _FUNCTIONS) and s.name == entry), None)
+    if function is None or not any(not isinstance(s, ast.Expr | ast.Pass) or _calls(s) for s in function.body):
+        return 0
+    if must_return and not any(map(_returns, function.body)):
+        return 0
+    return (function.end_lineno or 0) - function.lineno
+
+
+def _returns(statement: ast.stmt) -> bool:
+    """Whether a statement of a function's body returns or yields something."""
+    waiting: list[ast.AST] = [statement]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Return | ast.Yield | ast.YieldFrom):
+            return True
+        if not isinstance(node, _FUNCTIONS | ast.ClassDef | ast.Lambda):
+            waiting += ast.iter_child_nodes(node)
+    return False
+
+
+def unbound(run: Run) -> set[str]:
+    """Names that the run reads and nobody binds."""
+    try:
+        return Program(run.body).missing([True] * len(run.body)) - KNOWN
+    except RecursionError:
+        return set()
+
+
+def binds(statement: ast.stmt, entry: str) -> bool:
+    """Whether a statement at module level, or one inside it that is run with it, binds the name."""
+    if isinstance(statement, _FUNCTIONS | ast.ClassDef):
+        return statement.name == entry
+    if isinstance(statement, ast.Import | ast.ImportFrom):
+        return any((alias.asname or alias.name.partition(".")[0]) == entry for alias in statement.names)
+    if isinstance(statement, ast.Assign | ast.AnnAssign):
+        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target] if statement.value else []
+        names = [n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+        demonstrates = isinstance(statement.value, ast.Call) and getattr(statement.value.func, "id", None) == entry
+        return entry in names and not demonstrates
+    if isinstance(statement, ast.If | ast.Try | ast.With | ast.For | ast.While):
+        return any(binds(s, entry) for s in _inner(statement))
+    return False
+
+
+def _inner(statement: ast.If | ast.Try | ast.With | ast.For | ast.While) -> list[ast.stmt]:
+    inner = [*statement.body, *getattr(statement, "orelse", []), *getattr(statement, "finalbody", [])]
+    return inner + [s for handler in getattr(statement, "handlers", []) for s in handler.body]
+
+
+def _does_something(run: Run) -> bool:
+    """Whether the run is more than words and values, as prose and printed output are."""
+    return any(not isinstance(s, ast.Expr | ast.AnnAssign | ast.Pass) or _calls(s) for s in run.body)
+
+
+def _calls(statement: ast.stmt) -> bool:
+    return any(isinstance(node, ast.Call) for node in ast.walk(statement))
+
+
+def _reads_input(run: Run) -> bool:
+    for statement in run.body:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Name) and node.id in _READS:
+                return True
+            if isinstance(node, ast.Attribute) and (node.attr in _READS or (node.attr == "read" and _is_zero_call(node.value))):
+                return True
+            if isinstance(node, ast.Call) and _is_zero_call(node):
+                return True
+    return False
+
+
+def _is_zero_call(node: ast.expr) -> bool:
+    """`open(0)` or `os.read(0, ...)`."""
+    if not isinstance(node, ast.Call) or not node.args or not isinstance(node.args[0], ast.Constant):
+        return False
+    name = getattr(node.func, "id", None) or getattr(node.func, "attr", None)
+    return name in ("open", "read") and node.args[0].value == 0

@@ -1,0 +1,206 @@
+"""What a statement at module level binds, reads and changes, from its syntax tree alone.
+
+Functions' own variables are left out: only names of the module count. What a function does when it is called is told apart from what
+running the statement does at once.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field
+
+# Methods of builtin containers that change them.
+CHANGING = frozenset(
+    (
+        *("append", "add", "update", "extend", "insert", "pop", "remove", "sort", "reverse", "setdefault", "clear", "discard", "popitem"),
+        *("appendleft", "extendleft", "popleft", "rotate", "subtract"),
+        *("difference_update", "intersection_update", "symmetric_difference_update"),
+    )
+)
+# Functions of the standard library that change their argument.
+CHANGING_ARGUMENTS = frozenset(
+    ("heapify", "heappush", "heappop", "heapreplace", "heappushpop", "shuffle", "insort", "insort_left", "insort_right")
+)
+BY_NAME = frozenset(["globals", "exec", "eval", "vars", "locals", "__subclasses__", "modules"])
+_FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
+_COMPREHENSIONS = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+
+
+@dataclass
+class Facts:
+    """Facts of one statement, or of one scope inside it while it is being read."""
+
+    binds: set[str] = field(default_factory=set)
+    reads: set[str] = field(default_factory=set)  # at once or in a call
+    changes: set[str] = field(default_factory=set)  # names whose object is changed at once
+    method_calls: set[str] = field(default_factory=set)  # names a method of whose object is called at once
+    calls: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)  # functions called at once, with the names among the arguments
+    later_changes: set[str] = field(default_factory=set)  # names rebound or changed when a function of the statement is called
+    later_calls: set[str] = field(default_factory=set)
+    changes_arguments: bool = False  # a function of the statement changes what it is called with
+    star: bool = False  # an import of everything
+    by_name: bool = False  # it looks things up by their names
+    globals: set[str] = field(default_factory=set)
+
+
+def facts_of(statement: ast.stmt) -> Facts:
+    """The facts of a statement at module level. Raises RecursionError for one that is nested too deep."""
+    facts = Facts()
+    _visit(statement, facts, facts)
+    return facts
+
+
+def root_of(node: ast.AST) -> str | None:
+    """The name that an attribute, item or call chain starts with."""
+    while isinstance(node, ast.Attribute | ast.Subscript | ast.Call | ast.Starred):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else None
+
+
+def _visit(node: ast.AST, scope: Facts, binding: Facts) -> None:
+    """Add what the node does to its scope. binding: the scope that an assignment expression binds in."""
+    if isinstance(node, ast.Name):
+        (scope.reads if isinstance(node.ctx, ast.Load) else scope.binds).add(node.id)
+        scope.by_name |= node.id in BY_NAME
+        return
+    if isinstance(node, ast.Constant):
+        return
+    if isinstance(node, _FUNCTIONS):
+        _function(node, scope)
+        return
+    if isinstance(node, ast.Lambda):
+        _arguments(node.args, scope)
+        inner = Facts(binds=_parameters(node.args))
+        _visit(node.body, inner, inner)
+        _close_function(inner, _parameters(node.args), scope)
+        return
+    if isinstance(node, ast.ClassDef):
+        _class(node, scope)
+        return
+    if isinstance(node, _COMPREHENSIONS):
+        inner = Facts()
+        for child in ast.iter_child_nodes(node):
+            _visit(child, inner, binding)
+        _close_at_once(inner, scope)
+        return
+    _special(node, scope, binding)
+    for child in ast.iter_child_nodes(node):
+        _visit(child, scope, binding)
+
+
+def _special(node: ast.AST, scope: Facts, binding: Facts) -> None:
+    """What a node does beside what its children do."""
+    if isinstance(node, ast.Attribute | ast.Subscript):
+        scope.by_name |= isinstance(node, ast.Attribute) and node.attr in BY_NAME
+        if not isinstance(node.ctx, ast.Load) and (root := root_of(node)) is not None:
+            scope.changes.add(root)
+    elif isinstance(node, ast.Call):
+        _call(node, scope)
+    elif isinstance(node, ast.AugAssign):
+        if isinstance(node.target, ast.Name):
+            scope.reads.add(node.target.id)
+            scope.changes.add(node.target.id)
+    elif isinstance(node, ast.NamedExpr):
+        binding.binds.add(node.target.id)
+    elif isinstance(node, ast.Import | ast.ImportFrom):
+        for alias in node.names:
+            scope.star |= alias.name == "*"
+            scope.binds.add(alias.asname or alias.name.partition(".")[0])
+    elif isinstance(node, ast.Global):
+        scope.globals.update(node.names)
+    elif isinstance(node, ast.Nonlocal):
+        scope.reads.update(node.names)
+    elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar):
+        if node.name:
+            scope.binds.add(node.name)
+    elif isinstance(node, ast.MatchMapping) and node.rest:
+        scope.binds.add(node.rest)
+
+
+def _call(node: ast.Call, scope: Facts) -> None:
+    names = tuple(argument.id for argument in node.args if isinstance(argument, ast.Name))
+    function = node.func
+    if isinstance(function, ast.Name):
+        scope.calls.append((function.id, names))
+    elif isinstance(function, ast.Attribute) and (root := root_of(function)) is not None:
+        scope.method_calls.add(root)
+        if function.attr in CHANGING:
+            scope.changes.add(root)
+    name = function.id if isinstance(function, ast.Name) else function.attr if isinstance(function, ast.Attribute) else ""
+    if name in CHANGING_ARGUMENTS:
+        scope.changes.update(names)
+
+
+def _parameters(arguments: ast.arguments) -> set[str]:
+    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+    return {a.arg for a in every if a is not None}
+
+
+def _arguments(arguments: ast.arguments, scope: Facts) -> None:
+    """Defaults and annotations, which are computed where the function is defined."""
+    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+    for node in [*arguments.defaults, *arguments.kw_defaults, *(a.annotation for a in every if a is not None)]:
+        if node is not None:
+            _visit(node, scope, scope)
+
+
+def _decorators(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, scope: Facts) -> None:
+    for decorator in node.decorator_list:
+        _visit(decorator, scope, scope)
+        root = root_of(decorator)
+        if isinstance(decorator, ast.Name):
+            scope.calls.append((decorator.id, ()))
+        elif root is not None:
+            scope.method_calls.add(root)
+
+
+def _function(node: ast.FunctionDef | ast.AsyncFunctionDef, scope: Facts) -> None:
+    scope.binds.add(node.name)
+    _decorators(node, scope)
+    _arguments(node.args, scope)
+    if node.returns is not None:
+        _visit(node.returns, scope, scope)
+    parameters = _parameters(node.args)
+    inner = Facts(binds=set(parameters))
+    for statement in node.body:
+        _visit(statement, inner, inner)
+    _close_function(inner, parameters, scope)
+
+
+def _class(node: ast.ClassDef, scope: Facts) -> None:
+    scope.binds.add(node.name)
+    _decorators(node, scope)
+    for child in [*node.bases, *node.keywords]:
+        _visit(child, scope, scope)
+    inner = Facts()
+    for statement in node.body:
+        _visit(statement, inner, inner)
+    scope.reads |= inner.reads  # methods do not see the names of the class: what they read is the module's
+    inner.reads = set()
+    _close_at_once(inner, scope)
+
+
+def _close_function(inner: Facts, parameters: set[str], scope: Facts) -> None:
+    """What a function's body does happens when it is called."""
+    own = inner.binds - inner.globals
+    changed = inner.changes | inner.later_changes | (inner.binds & inner.globals)
+    scope.reads |= (inner.reads | inner.globals) - own
+    scope.later_changes |= changed - own
+    scope.later_calls |= ({name for name, _ in inner.calls} | inner.later_calls) - own
+    scope.changes_arguments |= bool(inner.changes & (parameters - {"self", "cls"}))
+    scope.star |= inner.star
+    scope.by_name |= inner.by_name
+
+
+def _close_at_once(inner: Facts, scope: Facts) -> None:
+    """What a comprehension or a class body does happens where it stands."""
+    own = inner.binds
+    scope.reads |= inner.reads - own
+    scope.changes |= inner.changes - own
+    scope.method_calls |= inner.method_calls - own
+    scope.calls += [call for call in inner.calls if call[0] not in own]
+    scope.later_changes |= inner.later_changes - own
+    scope.later_calls |= inner.later_calls - own
+    scope.changes_arguments |= inner.changes_arguments
+    scope.star |= inner.star
+    scope.by_name |= inner.by_name

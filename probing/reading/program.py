@@ -1,0 +1,191 @@
+"""The program in an answer, put together: see `probing.reading` for the steps."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from probing.reading import choice
+from probing.reading.assembly import join, kept_text
+from probing.reading.blocks import Block, blocks_of
+from probing.reading.needs import Program
+from probing.reading.parsing import Parser
+from probing.reading.runs import Run, indented_runs, runs_of
+from probing.reading.text import answer_text
+
+_ADOPTED = "\n\n\ndef {entry}(*args, **kwargs):\n    return {owner}().{entry}(*args, **kwargs)"
+_INDENTED = re.compile(r"\s*?^[ \t]+(?!(?:async |def |class |from |@))\S", re.MULTILINE)  # code that begins further right than a program
+_HELPERS = 20  # most parts that a program may need beside its own, and most blocks that are tried as the body of a given head
+
+
+def read_program(answer: str, entry: str | None = None, given: str = "") -> str | None:
+    """The program in an answer (its prefill included), or None when there is none.
+
+    entry: name of the function that is called; what it does not need is left out of the program. None: the answer is a program that reads
+    standard input, and nothing is left out of it. given: code that the prompt gave, such as imports and helper functions: what the program
+    needs of it stands before it, and where it ends in the head of the entry, the answer may go on with the entry's body.
+
+    What defines the entry counts, the last of several (drafts, corrections) unless it is a summary. A method of that name in a class is
+    called by a function of the same name behind the class. An answer that defines the entry and does not parse is given as it is; one with
+    functions of other names, with those: running it says what is wrong. Never raises, whatever the text.
+
+    >>> read_program("Sure:\\n```python\\ndef f(x):\\n    return x\\n\\nassert f(1) == 2\\n```\\nDone.", "f")
+    'def f(x):\\n    return x'
+    >>> read_program("    return x + 1", "f", "def f(x):")
+    'def f(x):\\n    return x + 1'
+    >>> read_program("I cannot do that.", "f") is None
+    True
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what is odd about the code is nobody's concern here
+        text = answer_text(answer)
+        return _Reading(text, given).program(entry) if text.strip() else None
+
+
+@dataclass(frozen=True)
+class _Helper:
+    """Statements that a program needs from another part of the answer, or from the prompt."""
+
+    text: str
+    binds: set[str]
+    misses: set[str]  # names that it needs in turn
+    given: bool  # from the prompt
+
+
+class _Reading:
+    """One answer being read."""
+
+    def __init__(self, text: str, given: str) -> None:
+        self.text = text
+        self.parser = Parser(len(text))
+        self.given = given.replace("\r\n", "\n").replace("\r", "\n")
+        self.blocks = blocks_of(text, self.parser)
+
+    @cached_property
+    def fenced(self) -> list[Run]:
+        return [run for block in self.blocks if block.fenced and block.python for run in runs_of(block, self.parser)]
+
+    @cached_property
+    def around(self) -> list[Run]:
+        """Runs of the text around the blocks, and of blocks in other languages."""
+        return [run for block in self.blocks if not (block.fenced and block.python) for run in runs_of(block, self.parser)]
+
+    @cached_property
+    def unfenced(self) -> list[Run]:
+        """Runs of the text as if it had no fences, and of its indented parts."""
+        whole = Block(self.text, False)
+        return [*(runs_of(whole, self.parser) if len(self.blocks) > 1 else ()), *indented_runs(whole, self.parser)]
+
+    @cached_property
+    def prompt(self) -> list[Run]:
+        """Runs of the code that the prompt gave."""
+        given = self.given.strip("\n")
+        head = f"{given}\n{_indent_behind(given)}pass"
+        text = given if self.parser.body(given) is not None else head
+        return runs_of(Block(text, True), self.parser) if given.strip() else []
+
+    def program(self, entry: str | None) -> str | None:
+        if entry is None:
+            run = choice.whole_program(self.fenced) or choice.whole_program(self.around) or choice.whole_program(self.unfenced)
+            return None if run is None else self.completed(run, None)
+        first = self.blocks[:1]
+        if first and not first[0].fenced and _INDENTED.match(first[0].text) and (continued := self.continued(entry, first)) is not None:
+            return continued
+        run = choice.defining_run(self.fenced, entry) or choice.defining_run(self.around, entry)
+        if run is None and (adopted := self.adopted(entry)) is not None:
+            return adopted
+        run = run or choice.defining_run(self.unfenced, entry)
+        if run is not None:
+            return self.completed(run, [entry])
+        blocks = sorted(self.blocks, key=lambda block: not block.fenced)
+        return self.continued(entry, blocks) or self.unparsed(entry) or self.other()
+
+    def completed(self, run: Run, entries: Sequence[str] | None) -> str:
+        """The run's text, less what the entries do not need, with what it needs from other parts of the answer and from the prompt."""
+        every = [True] * len(run.body)
+        try:
+            program = Program(run.body)
+            wanted, hopeless, helpers = list(entries or ()), set[str](), list[_Helper]()
+            while True:
+                kept = every if entries is None else program.needed(wanted)
+                bound = {name for helper in helpers for name in helper.binds} | program.bound(kept)
+                missing = program.missing(kept).union(*(helper.misses for helper in helpers)) - bound - hopeless
+                if not missing or len(helpers) == _HELPERS:
+                    break
+                name = min(missing)
+                if entries is not None and name in program.binders and name not in wanted:
+                    wanted.append(name)
+                elif (helper := self.helper(name, run)) is not None:
+                    helpers.insert(0, helper)
+                else:
+                    hopeless.add(name)
+        except RecursionError:  # nested too deep to be looked at: as it is
+            return kept_text(run.text, run.body, every)
+        given = [helper.text for helper in helpers if helper.given]
+        return join([*given, *(h.text for h in helpers if not h.given), kept_text(run.text, run.body, kept)])
+
+    def helper(self, name: str, run: Run) -> _Helper | None:
+        """What binds a name outside of the run: the last in front of it, else the first behind it, else the prompt's."""
+        place = next((i for i, other in enumerate(self.fenced) if other.text == run.text), len(self.fenced))
+        beside = [*reversed(self.fenced[:place]), *self.fenced[place + 1 :], *self.around]
+        for other in [*beside, *self.prompt]:
+            if other.text != run.text and any(choice.binds(statement, name) for statement in other.body):
+                program = Program(other.body)
+                kept = program.needed([name], harmless=False)
+                given = any(other is part for part in self.prompt)
+                return _Helper(kept_text(other.text, other.body, kept), program.bound(kept), program.missing(kept), given)
+        return None
+
+    def adopted(self, entry: str) -> str | None:
+        """A class with a method of the entry's name, and a function of that name that calls it."""
+        for run in [*reversed(self.fenced), *reversed(self.around)]:
+            owner = choice.class_with(run, entry)
+            if owner is not None:
+                return self.completed(run, [owner]) + _ADOPTED.format(entry=entry, owner=owner)
+        return None
+
+    def continued(self, entry: str, blocks: Sequence[Block]) -> str | None:
+        """The prompt's code with a block as the body of the entry, where it ends in the entry's head and the block can be one."""
+        if not self.prompt or not choice.ends_in_head(self.prompt[-1], entry):
+            return None
+        head = self.given.strip("\n").rstrip()
+        for block in blocks[:_HELPERS]:
+            body = block.text.strip("\n")
+            shapes = [body, _indent_behind(head) + body.lstrip(), textwrap.indent(textwrap.dedent(body), _indent_behind(head))]
+            best: Run | None = None
+            longest = 0
+            for place, shape in enumerate(shapes):
+                for run in runs_of(Block(f"{head}\n{shape}", True), self.parser)[:1]:
+                    length = choice.written_lines(run, entry, must_return=place > 0)
+                    if length > longest:
+                        best, longest = run, length
+            if best is not None:
+                return self.completed(choice.defining_run([best], entry) or best, [entry])
+        return None
+
+    def unparsed(self, entry: str) -> str | None:
+        """The text of the first block that defines the entry in words and does not parse."""
+        defines = re.compile(rf"^[ \t]*(?:async[ \t]+)?(?:def|class)[ \t]+{re.escape(entry)}\b", re.MULTILINE)
+        for block in sorted(self.blocks, key=lambda block: block.fenced, reverse=True):
+            found = defines.search(block.text)
+            if found is not None:
+                return (block.text if block.fenced else block.text[found.start() :]).strip("\n").rstrip()
+        return None
+
+    def other(self) -> str | None:
+        """The functions and classes of the last run that has any."""
+        for run in [*reversed(self.fenced), *reversed(self.around)]:
+            if names := choice.defined_names(run):
+                return self.completed(run, names)
+        return None
+
+
+def _indent_behind(head: str) -> str:
+    """The indentation of the body of the function that the text ends in."""
+    last = head.rstrip().rsplit("\n", 1)[-1]
+    margin = last[: len(last) - len(last.lstrip())]
+    return margin + "    " if last.endswith(":") else margin or "    "

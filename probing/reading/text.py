@@ -1,0 +1,51 @@
+"""The text of an answer before it is taken apart: no thinking, one kind of newline, no byte order mark."""
+
+from __future__ import annotations
+
+import re
+
+MAX_CHARACTERS = 1_000_000  # of an answer that are read
+# Quoted, a tag is a word that code or prose is about.
+_THINKING = re.compile(
+    r"(?<![\"'`])(?:(?P<open><(?:seed:)?(?:think|thinking|thought|reasoning)>|\[THINK\]|◁think▷)"
+    r"|</(?:seed:)?(?:think|thinking|thought|reasoning)>|\[/THINK\]|◁/think▷)(?![\"'`])",
+    re.IGNORECASE,
+)
+_END_OF_TEXT = re.compile(
+    r"(?<![\"'`])<(?:\|(?:endoftext|im_end|eot_id|end_of_text|end|EOT)\||eos|end_of_turn|｜end▁of▁sentence｜|/s)>(?![\"'`])"
+)
+
+
+def without_thinking(text: str) -> str:
+    """What is said outside of thinking: a section that is never closed runs to the end, one that is never opened starts at the start.
+
+    >>> without_thinking("<think>Perhaps 3?</think>It is 4."), without_thinking("Let me see")
+    ('It is 4.', 'Let me see')
+    """
+    said: list[str] = []
+    place, thinking = 0, False
+    for tag in _THINKING.finditer(text):
+        if tag["open"]:
+            if not thinking:
+                said.append(text[place : tag.start()])
+            thinking = True
+        else:
+            if not thinking:
+                said = []
+            place, thinking = tag.end(), False
+    return "".join(said if thinking else [*said, text[place:]])
+
+
+def answer_text(answer: str) -> str:
+    """The part of an answer that can hold its program, of its first `MAX_CHARACTERS`, with lines that end in a newline alone.
+
+    Python reads carriage returns as newlines too, in strings as well; other separators, such as U+2028, end no line.
+    """
+    text = answer[:MAX_CHARACTERS].replace("\r\n", "\n").replace("\r", "\n")
+    return without_thinking(text).removeprefix("\ufeff")
+
+
+def up_to_end_mark(text: str) -> str:
+    """The text in front of the first end-of-text token of a chat format, if there is one."""
+    mark = _END_OF_TEXT.search(text)
+    return text[: mark.start()] if mark else text
