@@ -172,7 +172,7 @@ class _Reading:
         defines = re.compile(rf"^[ \t]*(?:async[ \t]+)?(?:def|class)[ \t]+{re.escape(entry)}\b", re.MULTILINE)
         for block in sorted(self.blocks, key=lambda block: block.fenced, reverse=True):
             found = defines.search(block.text)
-            if found is not None:
+            if found is not None and self.parser.body(block.text) is None:
                 return (block.text if block.fenced else block.text[found.start() :]).strip("\n").rstrip()
         return None
 

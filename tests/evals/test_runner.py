@@ -45,7 +45,9 @@ def test_figures_of_a_hand_checked_benchmark(sandbox: Sandbox) -> None:
 
 
 def test_answers_that_miss_a_module_are_counted_by_its_name(sandbox: Sandbox) -> None:
-    numpy, inside = (fenced(code) for code in ("import numpy\ndef double(x):\n    return 2 * x", "def double(x):\n    import pandas.x"))
+    numpy, inside = (
+        fenced(code) for code in ("import numpy\ndef double(x):\n    return int(numpy.add(x, x))", "def double(x):\n    import pandas.x")
+    )
     metrics = run(sandbox, [numpy, numpy, inside, RIGHT], SQUARE_FIRST[:4]).metrics
     assert metrics["outcomes"] == {"module not offered: numpy": 2, "module not offered: pandas": 1, "passed": 5}
     assert metrics["missing"] == 0, "they count as wrong"
