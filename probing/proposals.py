@@ -9,6 +9,7 @@ import ast
 import copy
 import re
 
+from probing.calls import call_in, value_after
 from probing.records import Problem, short_hash
 from probing.typed_values import annotation_of, takes_literals
 
@@ -144,33 +145,16 @@ def read_signature(text: str, example: str = "") -> ast.FunctionDef:
 
 def _infer_types(function: ast.FunctionDef, text: str) -> None:
     """Annotate what is not annotated, from the first call of the function with literal arguments in a text."""
-    for match in re.finditer(rf"\b{re.escape(function.name)}\(", text):
-        call, value = _call_at(text[match.start() :].split("\n")[0])
-        if call is None or len(call) != len(function.args.args):
+    parameters = function.args.args
+    for line in text.split("\n"):
+        call = call_in(line, function.name, [parameter.arg for parameter in parameters])
+        if call is None or len(call.arguments) != len(parameters):
             continue
-        for argument, given in zip(function.args.args, call, strict=True):
-            argument.annotation = argument.annotation or annotation_of(given)
-        if function.returns is None and value is not None:
+        for parameter, given in zip(parameters, call.arguments, strict=True):
+            parameter.annotation = parameter.annotation or annotation_of(given)
+        if function.returns is None and (value := value_after(call.rest)) is not None:
             function.returns = annotation_of(value)
         return
-
-
-def _call_at(line: str) -> tuple[list[object] | None, object | None]:
-    """(literal arguments, value) of a call at the start of a line such as `f([1]) == 1` or `f([1])  # 1`."""
-    for end in (i + 1 for i, char in enumerate(line) if char == ")"):
-        try:
-            call = ast.parse(line[:end], mode="eval").body
-            assert isinstance(call, ast.Call) and not call.keywords
-            arguments = [ast.literal_eval(a) for a in call.args]
-        except (SyntaxError, ValueError, TypeError, AssertionError, RecursionError, MemoryError):
-            continue
-        said = re.match(r"\s*`?\s*(?:==|=>|->|→|#|returns?|should return|is|=)\s*`?(.+?)`?[.;]?\s*$", line[end:])
-        try:
-            value = ast.literal_eval(said[1].strip()) if said else None
-        except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
-            value = None
-        return arguments, value
-    return None, None
 
 
 def read_proposal(text: str, topic: str, prefix: str) -> Problem:

@@ -13,8 +13,10 @@ from typing import Any
 
 from probing.answers import code_block
 from probing.asking import Ask, answers_to
+from probing.calls import call_in
 from probing.config import SuitesConfig
 from probing.problems import Funnel
+from probing.prompt import Question
 from probing.proposals import parse_signature
 from probing.records import Problem, TestSuite
 from probing.samplers.base import Sampler, SamplingParams
@@ -24,34 +26,43 @@ _TRIES = 12  # mutations tried for each input wanted, before a small input space
 _LONGEST = 2_000  # characters of one input
 
 
-def calls_of(text: str, entry: str) -> tuple[list[list[Any]], list[str], int]:
-    """(argument lists of literal calls of `entry`, asserts about it, lines that could not be read) in an answer."""
-    code = code_block(text) or text
+def calls_of(text: str, entry: str, signature: str = "", finished: bool = True) -> tuple[list[list[Any]], list[str], int]:
+    """(argument lists of literal calls of `entry`, asserts about it, lines that could not be read) in an answer.
+
+    signature: for calls with keywords. finished: whether the answer came to its end; else its last line is cut, and not counted.
+    """
+    function = parse_signature(signature) if signature else None
+    names = [argument.arg for argument in function.args.args] if function else []
     calls: list[list[Any]] = []
     asserts: list[str] = []
     unread = 0
-    for line in code.split("\n"):
-        line = line.strip()
+    lines = [line.strip() for line in (code_block(text) or text).split("\n")]
+    for line in lines if finished else lines[:-1]:
         if not line or line.startswith("#"):
             continue
-        try:
-            statement = ast.parse(line).body[0]
-        except (SyntaxError, ValueError, IndexError, RecursionError, MemoryError):
+        call = call_in(line, entry, names)
+        if call is None:
             unread += 1
             continue
-        call = next(
-            (n for n in ast.walk(statement) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == entry), None
-        )
-        try:
-            if call is None or call.keywords:
-                raise ValueError("no plain call of the entry")
-            calls.append([ast.literal_eval(argument) for argument in call.args])
-        except (ValueError, TypeError, RecursionError, MemoryError):
-            unread += 1
-            continue
-        if isinstance(statement, ast.Assert):
+        calls.append(call.arguments)
+        if line.startswith("assert"):
             asserts.append(line)
     return calls, asserts, unread
+
+
+def example_call(problem: Problem) -> str:
+    """The call in a problem's example, where it fits the signature; empty where there is none."""
+    for line in problem.example.split("\n"):
+        call = call_in(line, problem.entry)
+        if call is not None and callable_with(problem.signature, call.arguments):
+            return f"{problem.entry}({', '.join(map(repr, call.arguments))})"
+    return ""
+
+
+def tests_question(ask: Ask, problem: Problem, with_asserts: bool = False) -> Question:
+    """The question for test inputs. with_asserts: for asserts, with the outputs that are expected."""
+    fields = {"description": problem.description, "interface": problem.interface or problem.signature, "entry": problem.entry}
+    return ask("asserts" if with_asserts else "tests", call=example_call(problem), **fields)
 
 
 def callable_with(signature: str, arguments: Sequence[Any]) -> bool:
@@ -103,15 +114,14 @@ def write_suites(
     with_asserts: ask for asserts instead of bare calls, and keep them.
     """
     params = SamplingParams(config.temperature, config.top_p, config.max_new_tokens)
-    skill = "asserts" if with_asserts else "tests"
-    questions = [ask(skill, description=p.description, interface=p.interface or p.signature, entry=p.entry) for p in problems]
+    questions = [tests_question(ask, p, with_asserts) for p in problems]
     answers = answers_to(sampler, questions, config.samples, params, seed, progress)
     suites = []
     for problem, group in zip(problems, answers, strict=True):
         written: dict[str, None] = {}
         asserts: list[str] = []  # repeated ones count
         for answer in group:
-            calls, claimed, _ = calls_of(answer.text, problem.entry)
+            calls, claimed, _ = calls_of(answer.text, problem.entry, problem.signature, answer.finished)
             asserts += claimed if with_asserts else []
             written.update((repr(c), None) for c in calls if callable_with(problem.signature, c) and len(repr(c)) <= _LONGEST)
         if not written:

@@ -22,7 +22,7 @@ from probing.problems import Funnel, parse_interface, proposals_asked, propose, 
 from probing.records import Problem, TestSuite
 from probing.samplers.base import Sampler, SamplingParams
 from probing.solutions import sample_solutions
-from probing.suites import callable_with, calls_of, extend_suite
+from probing.suites import callable_with, calls_of, extend_suite, tests_question
 from rewards.consensus import ConsensusConfig
 from rl.bank import distinct_programs, execute_bank, verdicts_of
 from rl.evals.seedling import rated_statements
@@ -105,7 +105,7 @@ def tests_figures(
     sampler: Sampler, ask: Ask, asked: Sequence[Problem], config: SuitesConfig, seed: int, progress: Callable[[int], None]
 ) -> tuple[dict[str, Any], list[TestSuite]]:
     """Share of written lines that are calls with as many arguments, and of such types, as the signature wants; and the inputs."""
-    questions = [ask("tests", description=p.description, interface=p.interface or p.signature, entry=p.entry) for p in asked]
+    questions = [tests_question(ask, p) for p in asked]
     params = SamplingParams(config.temperature, config.top_p, config.max_new_tokens)
     answers = answers_to(sampler, questions, config.samples, params, seed, progress)
     fitting = written = 0
@@ -113,7 +113,7 @@ def tests_figures(
     for problem, group in zip(asked, answers, strict=True):
         distinct: dict[str, None] = {}
         for answer in group:
-            calls, _, unread = calls_of(answer.text, problem.entry)
+            calls, _, unread = calls_of(answer.text, problem.entry, problem.signature, answer.finished)
             usable = [call for call in calls if callable_with(problem.signature, call)]
             fitting += len(usable)
             written += max(len(calls) + unread, 1)  # an empty answer is one input that cannot be called
