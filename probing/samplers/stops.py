@@ -73,7 +73,8 @@ class TokenBytes:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self.tokenizer = tokenizer
-        self.special = frozenset(tokenizer.all_special_ids)
+        added = getattr(tokenizer, "added_tokens_decoder", {})
+        self.special = {token for token, content in added.items() if content.special} | set(tokenizer.all_special_ids)
         self.alphabet = byte_alphabet() if _byte_level(tokenizer) else None
         self.anchor = next((token for token in range(len(tokenizer)) if decoded(tokenizer, [token]).strip()), None)
 
