@@ -158,6 +158,46 @@ def test_temperature_sharpens():
     assert abs(share - torch.sigmoid(torch.tensor(2.0))) < 0.01
 
 
+def plain_draw(logits: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+    """Inverse-CDF drawing over the whole vocabulary at once, in float64."""
+    cdf = torch.softmax(logits.double(), -1).cumsum(-1)
+    return torch.searchsorted(cdf, u[:, None] * cdf[:, -1:], right=True)[:, 0]
+
+
+@pytest.mark.parametrize("vocabulary", [40, 2048, 2049, 3072, 10_007])
+def test_a_large_vocabulary_is_drawn_from_as_a_small_one_is(vocabulary):
+    random = torch.Generator().manual_seed(vocabulary)
+    logits = torch.randn(300, vocabulary, generator=random) * 3
+    u = torch.rand(300, dtype=torch.float64, generator=random)
+    tokens, logprobs = choose_tokens(logits, u)
+    assert (tokens != plain_draw(logits, u)).sum() <= 1  # draws within rounding of a border may fall either way
+    expected = torch.log_softmax(logits.double(), -1).gather(1, tokens[:, None])[:, 0]
+    np.testing.assert_allclose(logprobs, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("vocabulary", [50, 5000])
+@pytest.mark.parametrize("u", [0.0, 0.5, 1 - 2**-53])
+def test_what_is_impossible_is_never_drawn(vocabulary, u):
+    logits = torch.full((40, vocabulary), -torch.inf)
+    possible = torch.randint(vocabulary, (40, 2), generator=torch.Generator().manual_seed(1))
+    logits.scatter_(1, possible, torch.tensor([[0.0, -20.0]]).expand(40, 2))
+    tokens, logprobs = choose_tokens(logits, torch.full((40,), u, dtype=torch.float64))
+    assert (tokens[:, None] == possible).any(dim=1).all() and torch.isfinite(logprobs).all()
+
+
+def test_a_nucleus_larger_than_what_is_sorted_at_first_is_whole():
+    logits = torch.zeros(2000, 3000)  # flat: half of the vocabulary is the nucleus
+    logits += torch.linspace(0.01, 0, 3000)
+    tokens, _ = choose_tokens(logits, torch.linspace(0, 0.9999, 2000, dtype=torch.float64), top_p=0.5)
+    assert 1480 < tokens.max() < 1500
+
+
+@pytest.mark.parametrize("vocabulary", [50, 5000])
+def test_logits_that_are_no_numbers_give_logprobs_that_are_none(vocabulary):
+    logits = torch.full((2, vocabulary), torch.nan)
+    assert torch.isnan(choose_tokens(logits, torch.tensor([0.1, 0.9], dtype=torch.float64))[1]).all()
+
+
 def test_uniforms_are_uniform_and_uncorrelated():
     keys = row_keys(7, *np.broadcast_arrays(np.arange(50)[:, None], np.arange(40)[None])).ravel()
     u = np.stack([uniforms(keys, np.full(2000, step)) for step in range(10)])
