@@ -11,6 +11,15 @@ from probing.reading import read_program
 from probing.records import Candidate, Problem
 from probing.samplers.base import Completion, Sampler, SamplingParams
 
+TYPING = "from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Optional, Sequence, Set, Tuple, Union\n"
+
+
+def given_code(problem: Problem) -> str:
+    """What a program may use without saying so: names of `typing`, which models write in annotations and forget to import, and the
+    interface.
+    """
+    return TYPING + (problem.interface or problem.signature)
+
 
 def solve_question(ask: Ask, problem: Problem) -> Question:
     """The question for a solution: the same in stage 5 and in training."""
@@ -38,7 +47,7 @@ def candidates_of(problem: Problem, answers: Sequence[Completion]) -> list[Candi
             problem_id=problem.id,
             index=index,
             completion=answer.text,
-            code=read_program(answer.text, problem.entry, problem.interface or problem.signature),
+            code=read_program(answer.text, problem.entry, given_code(problem)),
             token_ids=answer.token_ids,
             logprobs=tuple(round(p, 4) for p in answer.logprobs),
             finished=answer.finished,

@@ -101,7 +101,8 @@ def parse_value(raw: str, annotation: Any, untyped: bool = False) -> Any:
 
     untyped: pydantic does not know what it should be, as below a key that holds any JSON: YAML decides (`false` is no text).
     """
-    if raw.lower() in ("null", "none"):
+    names_none = any("none" in typing.get_args(option) for option in _options(annotation) if typing.get_origin(option) is typing.Literal)
+    if raw.lower() == "null" or (raw.lower() == "none" and not names_none):
         return None
     if untyped or (raw[:1] in "[{" and raw):
         try:

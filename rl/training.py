@@ -15,7 +15,7 @@ from probing.drift import DriftAudit
 from probing.memory import free_device_memory
 from probing.reading import read_program
 from probing.records import Candidate, Problem, TestSuite
-from probing.solutions import solve_question
+from probing.solutions import given_code, solve_question
 from rewards.consensus import get_rule
 from rl.audit import Audit, oracle_signal
 from rl.bank import ProblemBank
@@ -98,7 +98,7 @@ def make_tasks(
                 expected=voters.expected,
                 prefill=question.prefill,
                 stop=question.stop,
-                given=problem.interface or problem.signature,
+                given=given_code(problem),
                 weight=weight,
             )
         )

@@ -16,7 +16,7 @@ import torch
 
 from probing.models import end_token_ids
 from probing.samplers.base import Completion, SamplerError, SamplingParams, cut_at_stop
-from probing.samplers.decoding import Decoding, Drawn, evaluation_mode
+from probing.samplers.decoding import PREFILL_TOKENS, Decoding, Drawn, evaluation_mode
 from probing.samplers.randomness import row_keys
 from probing.samplers.stops import StopWatch
 
@@ -87,20 +87,28 @@ class TransformersSampler:
     def choose(
         self, prompts: Sequence[str], choices: Sequence[str], progress: Callable[[int], None] | None = None
     ) -> list[tuple[float, ...] | None]:
-        """See `ChoosingSampler.choose`: one forward pass over the prompts."""
+        """See `ChoosingSampler.choose`: forward passes over prompts of equal length, so that none is padded."""
         encoded = self.tokenizer(list(prompts), add_special_tokens=False)["input_ids"] if prompts else []
-        found: list[tuple[float, ...] | None] = []
+        found: list[tuple[float, ...] | None] = [None] * len(prompts)
+        of_length: dict[int, list[tuple[int, list[int]]]] = {}  # length -> (prompt, last tokens of its choices)
+        for place, (prompt, ids) in enumerate(zip(prompts, encoded, strict=True)):
+            longer = self.tokenizer([prompt + choice for choice in choices], add_special_tokens=False)["input_ids"]
+            if all(row[:-1] == ids for row in longer):
+                of_length.setdefault(len(ids), []).append((place, [row[-1] for row in longer]))
+            elif progress is not None:
+                progress(1)
         with torch.no_grad(), evaluation_mode(self.model):
-            for prompt, ids in zip(prompts, encoded, strict=True):
-                longer = self.tokenizer([prompt + choice for choice in choices], add_special_tokens=False)["input_ids"]
-                if any(row[:-1] != ids for row in longer):
-                    found.append(None)
-                else:
-                    logits_1V = self.model(input_ids=torch.tensor([ids], device=self.model.device), logits_to_keep=1).logits[:, -1].float()
-                    at = torch.tensor([row[-1] for row in longer], device=self.model.device)
-                    found.append(tuple(torch.softmax(logits_1V[0, at], dim=-1).tolist()))
-                if progress is not None:
-                    progress(1)
+            for length, asked in of_length.items():
+                most = max(1, PREFILL_TOKENS // length)
+                for chunk in (asked[i : i + most] for i in range(0, len(asked), most)):
+                    ids_GP = torch.tensor([encoded[place] for place, _ in chunk], device=self.model.device)
+                    logits_GV = self.model(input_ids=ids_GP, logits_to_keep=1).logits[:, -1].float()
+                    ends_GC = torch.tensor([ends for _, ends in chunk], device=self.model.device)
+                    shares_GC = torch.softmax(logits_GV.gather(1, ends_GC), dim=-1).tolist()
+                    for (place, _), shares in zip(chunk, shares_GC, strict=True):
+                        found[place] = tuple(shares)
+                    if progress is not None:
+                        progress(len(chunk))
         return found
 
     def close(self) -> None:

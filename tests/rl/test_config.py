@@ -155,3 +155,8 @@ def test_weights_by_margin_that_scaling_would_undo_are_refused() -> None:
     with pytest.raises(UserError, match="set grpo\\.scale_rewards to batch or none"):
         load_config(None, ["--reward.by_margin", "1"])
     assert load_config(None, ["--reward.by_margin", "1", "--grpo.scale_rewards", "batch"]).reward.by_margin == 1
+
+
+def test_none_is_a_value_where_a_key_has_one_of_that_name() -> None:
+    assert load_config(None, ["--grpo.scale_rewards", "none"]).grpo.scale_rewards == "none"
+    assert load_config(None, ["--grpo.epsilon_high", "none"]).grpo.epsilon_high is None
