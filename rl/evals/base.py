@@ -37,7 +37,10 @@ BENCHMARKS: dict[str, tuple[str, str]] = {
     "humaneval_plus": ("rl.evals.evalplus", "HumanEval+, judged like evalplus"),
     "mbpp": ("rl.evals.mbpp", "MBPP, sanitized, with its own asserts"),
     "mbpp_plus": ("rl.evals.evalplus", "MBPP+, judged like evalplus"),
-    "livecodebench": ("rl.evals.livecodebench", "LiveCodeBench; livecodebench:v6:2024-08-01:2025-05-01 names release and window"),
+    "livecodebench": (
+        "rl.evals.livecodebench",
+        "LiveCodeBench; livecodebench:v6:2024-08-01:2025-05-01[:lenient] names release and window",
+    ),
     "bigcodebench_complete": ("rl.evals.bigcodebench", "BigCodeBench-Complete, scored by bigcodebench.evaluate"),
     "bigcodebench_complete_hard": ("rl.evals.bigcodebench", "its hard subset"),
     "bigcodebench_instruct": ("rl.evals.bigcodebench", "BigCodeBench-Instruct, scored by bigcodebench.evaluate"),

@@ -1,16 +1,17 @@
 """LiveCodeBench, code generation (Jain et al., 2024): stdin programs and functions, run in our sandbox and compared in the parent.
 
-Follows github.com/LiveCodeBench/LiveCodeBench at 15808c7: `lcb_runner/evaluation/testing_util.py` (imports put in front, how a program is
-wrapped, how outputs are compared), `lcb_runner/prompts/code_generation.py` (the generic prompt), `lcb_runner/utils/extraction_utils.py`.
-One difference: standard input is a real text stream with a `buffer`, where the original patches four of its methods.
+Follows github.com/LiveCodeBench/LiveCodeBench at 15808c7: `lcb_runner/evaluation/testing_util.py` (imports put in front, how outputs are
+compared), `lcb_runner/prompts/code_generation.py` (the generic prompt), `lcb_runner/utils/extraction_utils.py` (where code is looked for).
+One difference: a program that reads standard input runs as in a judge's process (`rl.evals.stdin_programs`), where the original makes a
+function of it and patches methods of `sys.stdin`.
 
-Name: `livecodebench[:RELEASE[:FROM[:TO]]]`, for example `livecodebench:v6:2024-08-01:2025-05-01` (contest dates, both ends included).
+Name: `livecodebench[:RELEASE[:FROM[:TO]]][:lenient]`, for example `livecodebench:v6:2024-08-01:2025-05-01` (contest dates, both ends
+included). `lenient` judges kinder than the original where docs/benchmarks.md says so.
 Data: `test.jsonl` … `test6.jsonl` of the dataset livecodebench/code_generation_lite, in a folder `livecodebench/` or on the Hub.
 """
 
 from __future__ import annotations
 
-import ast
 import base64
 import datetime
 import functools
@@ -18,7 +19,6 @@ import io
 import json
 import pickle
 import re
-import sys
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,14 +26,17 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
+from probing.reading import read_program
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import Sandbox
 from rl.console import UserError
 from rl.evals.base import Benchmark, EvalTask, Unavailable, find_data, hub_file
 from rl.evals.evalplus import literal, read_rows, value_of
+from rl.evals.stdin_programs import ENTRY, as_function
 
 HUB = "livecodebench/code_generation_lite"
 RELEASES = {f"v{n}": tuple("test.jsonl" if i == 1 else f"test{i}.jsonl" for i in range(1, n + 1)) for n in range(1, 7)}
+LENIENT = "lenient"
 SANDBOX = {
     "significant_digits": 17,
     "digest_over": 1 << 30,
@@ -55,21 +58,6 @@ IMPORTS = "\n".join(
         "exit = quit = sys.exit",
     ]
 )
-STDIN_DRIVER = """
-
-def lcb_run(text):
-    import io, sys
-    kept = sys.stdin, sys.stdout
-    sys.stdin, sys.stdout = io.TextIOWrapper(io.BytesIO(text.encode()), newline=""), io.StringIO()
-    try:
-        wrapped_function()
-    except SystemExit:
-        pass
-    finally:
-        printed = sys.stdout
-        sys.stdin, sys.stdout = kept
-    return printed.getvalue()
-"""
 
 
 @dataclass(frozen=True)
@@ -81,31 +69,46 @@ class LiveTask(EvalTask):
     date: str = ""  # contest date, ISO
 
 
+@dataclass(frozen=True)
 class LiveBenchmark(Benchmark):
     """Verdicts by LiveCodeBench's comparison."""
 
+    lenient: bool = False  # the program is looked for in the whole answer, and tuples inside a value count as lists
+
+    def digest(self) -> str:
+        return super().digest() + ("-lenient" if self.lenient else "")
+
+    def code(self, task: LiveTask, completion: str) -> str | None:
+        """The program as the model wrote it."""
+        if self.lenient:
+            return read_program(completion, task.function)
+        return read_program(official_part(completion))
+
     def program(self, task: EvalTask, completion: str) -> Program | None:
         assert isinstance(task, LiveTask)
-        code = last_block(completion)
+        code = self.code(task, completion)
         if code is None:
             return None
-        return Program(functional(code, task.function) if task.function else standard_input(code), task.entry, task.inputs)
+        return Program(functional(code, task.function) if task.function else as_function(code, IMPORTS), task.entry, task.inputs)
 
     def grade(self, runs: Sequence[tuple[EvalTask, Execution]], sandbox: Sandbox) -> list[bool | None]:
-        return [None if e.missing else verdict(t, e.outcomes) for t, e in runs if isinstance(t, LiveTask)]
+        return [None if e.missing else verdict(t, e.outcomes, self.lenient) for t, e in runs if isinstance(t, LiveTask)]
 
     def export(self, answers: Sequence[tuple[EvalTask, Sequence[tuple[str, str | None]]]]) -> str:
         """The custom evaluator's format: one JSON list of {question_id, code_list}."""
-        return json.dumps(
-            [{"question_id": t.id, "code_list": [last_block(text) or "" for text, _ in group]} for t, group in answers], indent=1
-        )
+        rows = [
+            {"question_id": t.id, "code_list": [self.code(t, text) or "" for text, _ in group]}
+            for t, group in answers
+            if isinstance(t, LiveTask)
+        ]
+        return json.dumps(rows, indent=1)
 
 
-def last_block(answer: str) -> str | None:
-    """The lines between the last two fences (`extract_code` for chat models); None where there are no two."""
+def official_part(answer: str) -> str:
+    """What the original looks at: a block of the lines between the last two lines with a fence; nothing where there are no two."""
     lines = answer.split("\n")
     fences = [i for i, line in enumerate(lines) if "```" in line]
-    return "\n".join(lines[fences[-2] + 1 : fences[-1]]) if len(fences) >= 2 else None
+    return "\n".join(["```", *lines[fences[-2] + 1 : fences[-1]], "```"]) if len(fences) >= 2 else ""
 
 
 def functional(code: str, name: str) -> str:
@@ -114,36 +117,30 @@ def functional(code: str, name: str) -> str:
     return f"{IMPORTS}\n\n{code}\n\nlcb_run = {target}\n"
 
 
-def standard_input(code: str) -> str:
-    """The program as a function without arguments (imports stay outside), with `lcb_run` feeding it a text and giving what it prints."""
-    try:
-        body = ast.parse(code).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return code  # refused by the sandbox for what it is
-    if body and isinstance(body[-1], ast.If) and ast.unparse(body[-1].test) == "__name__ == '__main__'":
-        body = [*body[:-1], *body[-1].body]
-    imports = [ast.unparse(s) for s in body if isinstance(s, ast.Import | ast.ImportFrom)]
-    rest: list[ast.stmt] = [s for s in body if not isinstance(s, ast.Import | ast.ImportFrom)] or [ast.Pass()]
-    empty = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
-    wrapped = ast.FunctionDef(name="wrapped_function", args=empty, body=rest, decorator_list=[], lineno=1, col_offset=0)
-    if sys.version_info >= (3, 12):
-        wrapped.type_params = []
-    return "\n".join([IMPORTS, *imports, ast.unparse(ast.fix_missing_locations(wrapped))]) + STDIN_DRIVER
-
-
-def verdict(task: LiveTask, outcomes: Sequence[Outcome]) -> bool:
+def verdict(task: LiveTask, outcomes: Sequence[Outcome], lenient: bool = False) -> bool:
     """Whether every test passes."""
-    check = same_value if task.function else same_print
-    return all(o.kind is Kind.VALUE and check(o, e) for o, e in zip(outcomes, task.expected, strict=True))
+
+    def passes(outcome: Outcome, expected: str) -> bool:
+        return same_value(outcome, expected, lenient) if task.function else same_print(outcome, expected)
+
+    return all(o.kind is Kind.VALUE and passes(o, e) for o, e in zip(outcomes, task.expected, strict=True))
 
 
-def same_value(outcome: Outcome, expected: str) -> bool:
-    """A returned value against JSON; a tuple counts as the list that it could be."""
+def same_value(outcome: Outcome, expected: str, lenient: bool = False) -> bool:
+    """A returned value against JSON; a tuple counts as the list that it could be, one inside another value where `lenient` says so."""
     try:
         value = value_of(outcome)
-        return bool((list(value) if isinstance(value, tuple) else value) == json.loads(expected))
+        value = as_lists(value) if lenient else list(value) if isinstance(value, tuple) else value
+        return bool(value == json.loads(expected))
     except (ValueError, TypeError, RecursionError):
         return False
+
+
+def as_lists(value: Any) -> Any:
+    """The value with lists in the place of its tuples, inside lists and dict values too."""
+    if isinstance(value, list | tuple):
+        return [as_lists(item) for item in value]
+    return {key: as_lists(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def same_print(outcome: Outcome, expected: str) -> bool:
@@ -210,7 +207,7 @@ def task_of(row: dict[str, Any]) -> LiveTask:
     return LiveTask(
         id=row["question_id"],
         prompt=prompt_of(row),
-        entry="lcb_run",
+        entry="lcb_run" if function else ENTRY,
         inputs=tuple(inputs),
         reference="",
         statement=row["question_content"],
@@ -244,7 +241,8 @@ def _iso_date(text: str) -> str:
 @functools.cache
 def load(name: str = "livecodebench", options: str = "", fetch: bool = False) -> Benchmark | Unavailable:
     """The problems of a release whose contest lies in the window."""
-    release, first, last = window(options)
+    words = [word for word in options.split(":") if word != LENIENT]
+    release, first, last = window(":".join(words))
     paths: list[Path] = []
     for file in RELEASES[release]:
         path = find_data(f"livecodebench/{file}") or hub_file(HUB, file, fetch)
@@ -256,4 +254,6 @@ def load(name: str = "livecodebench", options: str = "", fetch: bool = False) ->
     tasks = [task_of(row) for path in paths for row in read_rows(path) if first <= re.sub("T.*", "", row["contest_date"]) <= last]
     if not tasks:
         raise UserError(f"LiveCodeBench {release} has no problem from {first} to {last}", "benchmarks", "choose another window")
-    return LiveBenchmark(name, tuple(tasks), f"{release} {first}..{last} {paths[0].parent}", SANDBOX)
+    lenient = LENIENT in options.split(":")
+    source = f"{release} {first}..{last}{' lenient' if lenient else ''} {paths[0].parent}"
+    return LiveBenchmark(name, tuple(tasks), source, SANDBOX, lenient)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from probing.samplers.base import Completion
+from rewards.records import Kind, Outcome
 from rewards.sandbox import Sandbox
 from rl.config import EvalsConfig
 from rl.console import UserError
@@ -102,6 +103,21 @@ def test_programs_that_read_standard_input(data: Path, sandbox: Sandbox) -> None
     assert found == [[True, True, True, False, False]], "the last has no code block, which the official extraction asks for"
 
 
+def test_the_official_part_of_an_answer_counts_unless_lenient(data: Path, sandbox: Sandbox) -> None:
+    with_tests = f"{fenced(READS)}\nIt prints\n```\n3.5\n```"
+    draft = f"<think>\n{fenced(WRONG)}\n</think>\n```\npython\n{READS}\n```"
+    assert verdicts(sandbox, loaded("livecodebench:v1"), [READS, with_tests, draft]) == [[False, False, True]]
+    assert verdicts(sandbox, loaded("livecodebench:v1:lenient"), [READS, with_tests, draft]) == [[True, True, True]]
+    assert loaded("livecodebench:v1").digest() != loaded("livecodebench:v1:lenient").digest()
+
+
+def test_tuples_inside_a_value_count_as_lists_where_that_is_asked_for() -> None:
+    nested = Outcome(Kind.VALUE, "[(0, 0), {'a': (1,)}]")
+    assert not livecodebench.same_value(nested, '[[0, 0], {"a": [1]}]')
+    assert livecodebench.same_value(nested, '[[0, 0], {"a": [1]}]', lenient=True)
+    assert livecodebench.same_value(Outcome(Kind.VALUE, "(0, 1)"), "[0, 1]")
+
+
 def test_functions_and_private_tests_that_are_pickled(data: Path, sandbox: Sandbox) -> None:
     benchmark = loaded("livecodebench:v2:2024-08-01")
     method = "class Solution:\n    def order(self, xs: List[int], s: str) -> List[int]:\n        return {}"
@@ -160,12 +176,10 @@ def test_a_pickle_of_tests_may_hold_nothing_but_text() -> None:
     [("3.5", "3.50", True), (" 1 2 \n", "1 2", True), ("a", "b", False), ("1\n2", "1 2", False), ("nan", "1", False), ("", "", True)],
 )
 def test_printed_lines_are_equal_as_text_or_as_numbers(printed: str, wanted: str, same: bool) -> None:
-    from rewards.records import Kind, Outcome
-
     assert livecodebench.same_print(Outcome(Kind.VALUE, repr(printed)), wanted) is same
 
 
 def test_export_is_the_custom_evaluators_format(data: Path) -> None:
     benchmark = loaded("livecodebench:v1")
-    rows = json.loads(benchmark.export([(benchmark.tasks[0], [(fenced("a"), "wrapped"), ("none", None)])]))
-    assert rows == [{"question_id": "sum", "code_list": ["a", ""]}]
+    rows = json.loads(benchmark.export([(benchmark.tasks[0], [(fenced("a()"), "wrapped"), ("none", None)])]))
+    assert rows == [{"question_id": "sum", "code_list": ["a()", ""]}]

@@ -1,0 +1,139 @@
+"""Programs that read standard input behave in the sandbox as in a judge's process."""
+
+from __future__ import annotations
+
+import pytest
+
+from rewards.records import Kind, Program
+from rewards.sandbox import Sandbox
+from rl.evals.evalplus import value_of
+from rl.evals.livecodebench import IMPORTS
+from rl.evals.stdin_programs import ENTRY, as_function
+
+# Each prints the sum of the numbers in the second line; the first line says how many there are.
+PROGRAMS = {
+    "input": "n = int(input())\nprint(sum(map(int, input().split())))",
+    "bytes": "import sys\nrows = sys.stdin.buffer.read().split()\nsys.stdout.buffer.write(b'%d\\n' % sum(map(int, rows[1:])))",
+    "open(0)": "print(sum(map(int, open(0).read().split()[1:])))",
+    "open(0) closed": "with open(0, 'rb') as file:\n    rows = file.read().split()\nprint(sum(map(int, rows[1:])), file=open(1, 'w'))",
+    "os.read": "import os\nos.write(1, str(sum(map(int, os.read(0, 10**6).split()[1:]))).encode())",
+    "os.fdopen": "import os\nprint(sum(map(int, os.fdopen(0).readlines()[1].split())))",
+    "/dev/stdin": "print(sum(map(int, open('/dev/stdin').read().split()[1:])))",
+    "fileinput": "import fileinput\nprint(sum(map(int, [line for line in fileinput.input()][1].split())))",
+    "readline": """
+import sys
+input = sys.stdin.readline
+n = int(input()[:-1])
+print(sum(map(int, input().split())))
+assert input() == ""
+""",
+    "global": """
+total = 0
+def add(x):
+    global total
+    total += int(x)
+for x in open(0).read().split()[1:]:
+    add(x)
+print(total)
+""",
+    "global at module level": """
+global total
+total = 0
+n, *xs = map(int, open(0).read().split())
+for x in xs:
+    total += x
+print(total)
+""",
+    "code behind the guard": """
+def main():
+    input()
+    print(sum(map(int, input().split())))
+if __name__ == "__main__":
+    main()
+done = True
+""",
+    "reversed guard": """
+def main():
+    input()
+    print(sum(map(int, input().split())))
+if "__main__" == __name__:
+    main()
+""",
+    "return": """
+n = int(input())
+if not n:
+    print(0)
+    return
+print(sum(map(int, input().split())))
+""",
+    "exit": """
+import sys
+n = int(input())
+print(sum(map(int, input().split())))
+sys.exit()
+print("not reached")
+""",
+    "thread": """
+import sys, threading
+def main():
+    input()
+    print(sum(map(int, input().split())))
+sys.setrecursionlimit(10**6)
+threading.Thread(target=main).start()
+""",
+    "at exit": """
+import atexit, io, os, sys
+kept = io.StringIO()
+sys.stdout = kept
+atexit.register(lambda: os.write(1, kept.getvalue().encode()))
+input()
+print(sum(map(int, input().split())))
+""",
+    "wrapper that is flushed at exit": """
+import os, sys
+from io import BytesIO, IOBase
+class Fast(IOBase):
+    def __init__(self, file):
+        self._fd, self.buffer = file.fileno(), BytesIO()
+        self.writable = "x" in file.mode or "r" not in file.mode
+        self.write = self.buffer.write if self.writable else None
+    def read(self):
+        return os.read(self._fd, max(os.fstat(self._fd).st_size, 8192))
+    def flush(self):
+        if self.writable:
+            os.write(self._fd, self.buffer.getvalue())
+class Wrapper(IOBase):
+    def __init__(self, file):
+        self.buffer = Fast(file)
+        self.flush, self.writable = self.buffer.flush, self.buffer.writable
+        self.write = lambda s: self.buffer.write(s.encode("ascii"))
+        self.read = lambda: self.buffer.read().decode("ascii")
+sys.stdin, sys.stdout = Wrapper(sys.stdin), Wrapper(sys.stdout)
+print(sum(map(int, sys.stdin.read().split()[1:])))
+""",
+    "afresh each time": """
+try:
+    seen += 1
+except NameError:
+    seen = 0
+print(sum(map(int, open(0).read().split()[1:])) + seen)
+""",
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_it_prints_what_it_prints_in_a_process_of_its_own(name: str, sandbox: Sandbox) -> None:
+    program = Program(as_function(PROGRAMS[name], IMPORTS), ENTRY, ("['2\\n3 4\\n']", "['0\\n\\n']"))
+    [execution] = sandbox.run([program])
+    assert [o.kind for o in execution.outcomes] == [Kind.VALUE] * 2, execution.outcomes
+    assert [value_of(o).strip() for o in execution.outcomes] == ["7", "0"]
+
+
+def test_an_exception_behind_the_output_is_a_failure(sandbox: Sandbox) -> None:
+    [execution] = sandbox.run([Program(as_function("print(1)\n1 / 0", IMPORTS), ENTRY, ("['']",))])
+    assert execution.outcomes[0].kind is Kind.EXCEPTION and execution.outcomes[0].payload == "ZeroDivisionError"
+
+
+def test_what_does_not_parse_is_refused(sandbox: Sandbox) -> None:
+    [execution] = sandbox.run([Program(as_function("print(", IMPORTS), ENTRY, ("['']",))])
+    assert execution.outcomes[0].kind is Kind.REFUSED
