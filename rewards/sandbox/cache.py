@@ -16,6 +16,8 @@ from rewards.sandbox.packages import Offer
 
 VERSION = 3  # of the canonical text and of the kinds; a change makes old entries unreachable
 UNSETTLED = frozenset({Kind.INFRASTRUCTURE, Kind.TIMEOUT, Kind.MEMORY, Kind.KILLED})  # may differ on another day: not kept
+# settings that an outcome depends on
+DECIDING = ("memory_mb", "output_kb", "significant_digits", "whole_floats", "digest_over", "isolation", "clock", "file_modes")
 COMMIT_EVERY = 256  # executions
 
 
@@ -23,8 +25,8 @@ class Cache:
     """Executions by the hash of everything that they depend on."""
 
     def __init__(self, folder: Path, config: SandboxConfig, offer: Offer, hash_seed: int) -> None:
-        limits = (config.memory_mb, config.output_kb, config.significant_digits, config.whole_floats, config.digest_over, config.isolation)
-        self.prefix = repr((VERSION, offer.identity(), hash_seed, limits)).encode()
+        settings = [getattr(config, name) for name in DECIDING]
+        self.prefix = repr((VERSION, offer.identity(), hash_seed, settings)).encode()
         self.waiting = 0
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -48,12 +48,16 @@ class Chance:
 chance = Chance()
 
 
-def install(seed: int) -> None:
-    """Replace what Python offers of clocks and of the system's entropy. The same seed gives the same readings and the same chance."""
+def install(seed: int, real_clock: bool = False) -> None:
+    """Replace what Python offers of clocks (unless they are to be real) and of the system's entropy.
+
+    The same seed gives the same readings and the same chance.
+    """
     chance.seed = seed
     chance.start()
-    _install_clocks()
-    _install_dates()
+    if not real_clock:
+        _install_clocks()
+        _install_dates()
     _install_entropy()
 
 

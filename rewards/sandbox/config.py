@@ -34,6 +34,8 @@ class SandboxConfig(BaseModel):
     scratch_mb: int = Field(
         16, ge=1, le=4096, description="private scratch folder (only inside bubblewrap; elsewhere nothing can be written)"
     )
+    file_modes: bool = Field(False, description="let programs change the modes of files in the scratch folder, as shutil.copy does")
+    clock: Literal["fixed", "real"] = Field("fixed", description="the date and time that programs read: the same for all, or the machine's")
     significant_digits: int = Field(10, ge=1, le=17, description="digits at which floats are compared")
     whole_floats: bool = Field(True, description="whether an outcome 1.0 is another one than 1")
     digest_over: int = Field(1000, ge=100, description="characters above which a digest stands for a result's canonical text")

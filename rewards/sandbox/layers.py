@@ -40,6 +40,7 @@ _MODULES = (  # in the order in which they import each other
     "child.py",
     "zygote.py",
 )
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
 _FOR_PACKAGES = ("../array_outcomes.py", "offered.py")  # in front of the zygote, where packages are offered
 _THREADS = ("OPENBLAS", "OMP", "MKL", "NUMEXPR", "BLIS", "VECLIB_MAXIMUM")  # one thread each: a program's cores are counted by its workers
 
@@ -85,7 +86,7 @@ def choose(config: SandboxConfig) -> Layers:
             f"{hidden[0]} lies under {SCRATCH}, where programs have their scratch folder: put the environment elsewhere, or use "
             "sandbox.isolation: nobwrap"
         )
-    seccomp = syscalls.compile_filter(writable=bwrap is not None) if syscalls.available() else b""
+    seccomp = syscalls.compile_filter(bwrap is not None, config.file_modes) if syscalls.available() else b""
     if bwrap is None and not seccomp and not config.unsafe:
         raise SandboxError(
             f"neither namespaces ({reason}) nor seccomp work here, so model-written code would run unconfined: install bubblewrap or "
@@ -105,14 +106,14 @@ def mounts(offer: Offer) -> list[str]:
     arguments = []
     shown = ["/usr", "/bin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime"]
     prefixes = [offer.prefix, os.path.realpath(offer.prefix)]
-    above = {parent for path in [*prefixes, str(_HERE), *offer.paths] for parent in Path(path).parents}
+    above = {parent for path in [*shown, *_DEVICES, *prefixes, str(_HERE), *offer.paths] for parent in Path(path).parents}
     for parent in sorted(map(str, above)):
         arguments += ["--dir", parent]  # bubblewrap would make them for itself alone
     for path in dict.fromkeys([*shown, *prefixes, *offer.paths]):
         arguments += ["--ro-bind-try", path, path]
     for _, file in inside(offer):
         arguments += ["--ro-bind", file, file]
-    for device in ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"):
+    for device in _DEVICES:
         arguments += ["--dev-bind", device, device]
     return [*arguments, "--dir", SCRATCH, "--remount-ro", "/", "--chdir", SCRATCH]
 
@@ -128,7 +129,7 @@ def start_zygote(layers: Layers, control: int, **options: Any) -> subprocess.Pop
 def readable_paths(offer: Offer) -> list[str]:
     """What a program may read: the standard library, shared libraries, time zones, harmless devices, the offered packages."""
     system = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo", "/etc/ld.so.cache", "/etc/localtime"]
-    return [*system, os.path.realpath(offer.prefix), *offer.paths, "/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"]
+    return [*system, os.path.realpath(offer.prefix), *offer.paths, *_DEVICES]
 
 
 def environment(hash_seed: int, offer: Offer) -> dict[str, str]:

@@ -36,6 +36,8 @@ WRITING = """
 creat mkdir mkdirat rmdir unlink unlinkat rename renameat renameat2 truncate ftruncate fallocate utimensat
 """
 
+MODES = "chmod fchmod fchmodat fchmodat2 "  # a scratch folder's files alone are the program's own and not mounted read-only
+
 
 def available() -> bool:
     """True when libseccomp and the kernel can filter."""
@@ -46,8 +48,11 @@ def available() -> bool:
     return os.path.exists("/proc/sys/kernel/seccomp/actions_avail") and platform.machine() in ("x86_64", "aarch64")
 
 
-def compile_filter(writable: bool) -> bytes:
-    """BPF bytes. writable: files may be created and written (where Landlock or a mount decides), otherwise only opened for reading."""
+def compile_filter(writable: bool, file_modes: bool = False) -> bytes:
+    """BPF bytes. writable: files may be created and written (where Landlock or a mount decides), otherwise only opened for reading.
+
+    file_modes: where they may be written, their modes may be changed too.
+    """
     import pyseccomp as seccomp
 
     refuse = seccomp.ERRNO(1)  # EPERM
@@ -60,7 +65,7 @@ def compile_filter(writable: bool) -> bytes:
         if number >= 0:  # an old kernel's or another machine's name is simply absent
             rules.add_rule(seccomp.ALLOW, number, *arguments)
 
-    for name in (ALLOWED + (WRITING if writable else "")).split():
+    for name in (ALLOWED + (WRITING if writable else "") + (MODES if writable and file_modes else "")).split():
         allow(name)
     if writable:
         allow("open")
@@ -70,6 +75,8 @@ def compile_filter(writable: bool) -> bytes:
         allow("open", seccomp.Arg(1, seccomp.MASKED_EQ, unwanted, 0))
         allow("openat", seccomp.Arg(2, seccomp.MASKED_EQ, unwanted, 0))
     allow("clone", seccomp.Arg(0, seccomp.MASKED_EQ, CLONE_THREAD | CLONE_NAMESPACES, CLONE_THREAD))  # threads, no processes
+    for name in ("listxattr", "llistxattr", "flistxattr"):  # ENOTSUP, so that shutil does not ask for more
+        rules.add_rule(seccomp.ERRNO(95), name)
     rules.add_rule(seccomp.ERRNO(38), "clone3")  # ENOSYS: libc falls back to clone, whose flags a filter can see
     for name in ("kill", "tkill", "tgkill"):
         allow(name, seccomp.Arg(0, seccomp.MASKED_EQ, MASK_32, PID_PLACEHOLDER))  # its own process

@@ -84,8 +84,10 @@ class Worker:
                 cwd="/",
                 start_new_session=True,
             )
-            settings = self._settings(config, layers)
-            socket.send_fds(self.control, [json.dumps(settings).encode()], descriptors)
+            with os.fdopen(os.memfd_create("settings", os.MFD_CLOEXEC), "w+") as file:  # with many packages, too much for a message
+                json.dump(self._settings(config, layers), file)
+                file.seek(0)
+                socket.send_fds(self.control, [b"s"], [file.fileno(), *descriptors])
         except OSError as error:
             raise SandboxError(f"a sandbox worker does not start: {error}") from error
         finally:
@@ -117,6 +119,7 @@ class Worker:
             "most_processor": walls.within_our_own({resource.RLIMIT_CPU: 1 << 30})[0][1],
             "memory_bytes": config.memory_mb << 20,
             "address_space": (config.memory_mb << 20) + walls.OVERHEAD_BYTES,
+            "real_clock": config.clock == "real",
             "digits": config.significant_digits,
             "whole_floats": config.whole_floats,
             "output_bytes": config.output_kb << 10,

@@ -281,9 +281,10 @@ def main(control_descriptor: int) -> None:
     """Take settings and slots from the parent, prepare, say so, serve."""
     control = _socket.socket(fileno=os.dup(control_descriptor))  # the lowest free number
     confine.close_from(control.fileno() + 1)  # whatever number the parent gave it, and what bubblewrap left open
-    message, ancillary, _, _ = control.recvmsg(1 << 16, _socket.CMSG_SPACE(4 * wire.SLOTS))
-    descriptors = array.array("i", b"".join(data for _, _, data in ancillary))
-    settings = json.loads(message)
+    _, ancillary, _, _ = control.recvmsg(1, _socket.CMSG_SPACE(4 * (1 + wire.SLOTS)))
+    described, *descriptors = array.array("i", b"".join(data for _, _, data in ancillary))
+    with open(described, "rb") as file:
+        settings = json.load(file)
     del os.environ["LD_BIND_NOW"]
     warnings.simplefilter("ignore")
     confine.prctl(confine.PR_SET_DUMPABLE, 0)
@@ -299,7 +300,7 @@ def main(control_descriptor: int) -> None:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     zygote = Zygote(control, [Slot(d) for d in descriptors], settings)
-    clock.install(int(os.environ["PYTHONHASHSEED"]))  # a second run differs in all three: hash order, clock, chance
+    clock.install(int(os.environ["PYTHONHASHSEED"]), settings["real_clock"])  # a second run differs in all three: hash order, clock, chance
     sys.setrecursionlimit(RECURSION_LIMIT)
     imported = import_packages(zygote, settings) if settings["wanted"] else 0
     confine.limit_address_space(settings["address_space"] + imported)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -39,6 +41,16 @@ def test_the_same_at_every_time(sandbox: Sandbox, other: Sandbox, name: str) -> 
     assert len(set(outcomes)) == 1
     [execution] = other.run(programs[:1])
     assert execution.outcomes[0] == outcomes[0]
+
+
+def test_a_real_clock_is_the_machines() -> None:
+    code = "import time, datetime, random\ndef f():\n    return time.time(), datetime.datetime.now().timestamp(), random.random()"
+    with Sandbox(SandboxConfig(workers=1, clock="real")) as opened:
+        started = time.time()
+        [execution] = opened.run([Program(code, "f", ("[]",))])
+    seconds, also, chance = ast.literal_eval(execution.outcomes[0].payload)
+    assert started - 1 <= seconds <= time.time() + 1 and abs(also - seconds) < 1
+    assert chance == 0.8444218515, "chance stays the same for every program"
 
 
 def test_time_passes(first) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from rewards.records import Kind, Program
 from rewards.sandbox import Sandbox, SandboxConfig, SandboxError, namespaces
+from rewards.sandbox.layers import choose
 
 
 @pytest.fixture
@@ -68,6 +69,33 @@ def test_zygotes_live_in_namespaces_of_their_own(sandbox: Sandbox) -> None:
     for zygote in zygotes:
         shared = [kind for kind in kinds if os.readlink(f"/proc/{zygote.pid}/ns/{kind}") == os.readlink(f"/proc/self/ns/{kind}")]
         assert not shared
+
+
+def test_harmless_devices_can_be_read(run) -> None:
+    [outcome] = run("import os\ndef f():\n    return [len(open(f'/dev/{name}', 'rb').read(4)) for name in ('zero', 'urandom')]").outcomes
+    assert outcome.payload == "[4, 4]"
+
+
+def test_file_modes_can_be_changed_only_where_that_is_wanted_and_in_the_scratch_folder() -> None:
+    code = f"""
+import os, shutil, stat
+def f():
+    open("one", "w").close()
+    os.chmod("one", 0o640)
+    shutil.copy2("one", "two")
+    shutil.move("two", "three")
+    try: os.chmod({os.__file__!r}, 0o777)
+    except OSError: return oct(stat.S_IMODE(os.stat("three").st_mode))
+"""
+    before = os.stat(os.__file__).st_mode
+    for wanted, kind in ((True, Kind.VALUE), (False, Kind.EXCEPTION)):
+        config = SandboxConfig(workers=1, file_modes=wanted)
+        if choose(config).bwrap is None:
+            pytest.skip("nothing can be written without bubblewrap")
+        with Sandbox(config) as sandbox:
+            [execution] = sandbox.run([Program(code, "f", ("[]",))])
+        assert execution.outcomes[0].kind is kind
+    assert os.stat(os.__file__).st_mode == before
 
 
 def test_a_child_is_behind_every_layer(run) -> None:
