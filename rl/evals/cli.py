@@ -189,7 +189,7 @@ def _measure(
 
                 ask = Asker.of(tokenizer, args.prompts, config.chat_template_args)
                 bar = partial(_bar, console)
-                skills = measure_skills(sampler, ask, sandbox, config.seed, bar, max_new_tokens=config.max_new_tokens)
+                skills = measure_skills(sampler, ask, sandbox, config.seed, bar, config.limit, config.max_new_tokens)
     except (ModelError, SamplerError, SandboxError) as error:
         raise UserError(str(error), args.model) from None
     except PromptSetError as error:

@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--temperature", type=float, default=1.0, help="0 is greedy: one sample a task (default 1)")
     top.add_argument("--top_p", type=float, default=1.0, help="nucleus mass (default 1)")
     top.add_argument("--max_new_tokens", type=int, default=512, help="tokens that a completion may take (default 512; evalplus: 768)")
-    top.add_argument("--limit", type=int, help="only the first so many tasks of each benchmark")
+    top.add_argument("--limit", type=int, help="only the first so many tasks of each benchmark; with --skills, so many proposals")
     top.add_argument("--seed", type=int, default=EvalsConfig().seed, help="sampling seed")
     top.add_argument("--batch_size", type=int, default=256, help="most sequences decoded at once (default 256)")
     top.add_argument(

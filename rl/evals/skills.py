@@ -43,15 +43,17 @@ def measure_skills(
     executor: Executor,
     seed: int,
     bar: Bar,
-    proposals: int = PROPOSALS,
-    problems: int = PROBLEMS,
-    answers: int = ANSWERS,
+    proposals: int | None = None,
     max_new_tokens: int = 512,
+    answers: int = ANSWERS,
 ) -> dict[str, Any]:
     """Figures by the names of `rl.evals.tables.SKILLS`, each with NAME_of, the answers it is a share of, and what was dropped and why.
 
-    None where nothing could be measured. Temperatures are the defaults of the loop. executor: runs the programs, in the sandbox.
+    None where nothing could be measured. Temperatures are the defaults of the loop. proposals: how many are asked for
+    (default: PROPOSALS); the later stages shrink with them. executor: runs the programs, in the sandbox.
     """
+    proposals = proposals or PROPOSALS
+    problems = max(1, proposals * PROBLEMS // PROPOSALS)
     config = ProblemsConfig(count=proposals, max_new_tokens=max_new_tokens, near_duplicate=0.8)
     funnel = Funnel()
     with bar("skill invent", proposals_asked(config, ask.variants), "proposals") as advance:
