@@ -1,7 +1,43 @@
 """TRL's GRPOTrainer with what a round adds: batch-wide rewards, a reference on demand, no work done twice.
 
-Not a trainer of its own: sampling, loss, optimizer and distribution are TRL's. Our parts enter through its
-`rollout_func`, reward functions, `log_metric` and callbacks, and one override that runs between steps.
+Sampling, loss, optimizer and distribution stay TRL's. Where our parts enter TRL's public interface:
+`rollout_func` (`rl.rollouts`), reward functions with `log_metric` and `trainer_state` (`BatchRewards`),
+`reward_weights`, callbacks, `ref_model` and `beta`. What goes beyond that interface is listed here, for TRL
+1.16; `tests/rl/test_trl_seams.py` fails when a name is gone, takes other arguments or is no longer called.
+
+Overridden methods of GRPOTrainer and its bases:
+
+- `_generate_and_score_completions`: once a batch of rollouts. Puts the reward weights and the KL weight
+  (beta) of the moment in place before TRL reads them, and measures the KL from the round's start after it. If
+  TRL moves it: any method that runs once before the rewards of a batch are weighed, and returns prompt_ids,
+  prompt_mask, completion_ids, completion_mask and advantages.
+- `_compute_loss`: notes which rows have an advantage, so that the others run without a gradient. If TRL moves
+  it: whatever calls `_get_per_token_logps_and_entropies` with the batch at hand. Without this override
+  training is slower, and the same.
+- `_get_per_token_logps_and_entropies`: runs each prompt once a group (`rl.shared_prefix`). Returns logprobs
+  float[B, T], entropies float[B, T] and an auxiliary loss, here None. If TRL moves it: delete the override,
+  check the speed, then find the new place of the forward pass. `tests/rl/test_shared_prefix.py` holds it
+  against the plain pass.
+- `create_optimizer` (of transformers' Trainer): gives the output norm's gain a learning rate of its own.
+- `_send_telemetry`: does nothing here. If TRL moves it: look for what reports usage at the start of a
+  trainer.
+- `create_model_card`: does nothing here. TRL calls it for every checkpoint inside a round.
+
+Private names that are read or written:
+
+- `_metrics["train"]`: lists of figures, averaged into the next line of the log. Here for the KL, in
+  `rl.guard_callback` for the agreement on held-out problems; both are measured where no reward function, and
+  so no `log_metric`, is at hand.
+- `_entropy_bonus_enabled`: whether the loss has an entropy bonus; then rows without an advantage have a
+  gradient too.
+- `_last_loaded_step` (`rl.rollouts`, with TRL's vLLM only): the step whose weights vLLM holds. Before the
+  guards sample, the weights are synchronised by `vllm_generation.sync_weights` as TRL does it, and the step
+  is noted, so that TRL does not do it again.
+
+Helpers: `prepare_deepspeed`, `prepare_fsdp` and `unwrap_model_for_generation` of `trl.models`;
+`add_fused_lm_head` of `trl.trainer.utils`, whose head gives `log_probs` and `entropy` when a forward pass has
+`fused_lm_head=True`. The SFT trainer (`rl.sft`) overrides `_send_telemetry` and `create_model_card` for the
+same reasons.
 """
 
 from __future__ import annotations
