@@ -20,6 +20,7 @@ from rl.console import UserError
 KeyPath = tuple[str, ...]
 Model = TypeVar("Model", bound=BaseModel)
 COMMAND_LINE = "command line"
+EXTENDS = "extends"  # the key that names the file which a config starts from
 MOST_ERRORS_SHOWN = 8
 
 
@@ -39,8 +40,41 @@ def load(model: type[Model], path: Path | None, overrides: Sequence[str] = ()) -
         raise explain(error, model, places, str(path) if path else COMMAND_LINE) from None
 
 
-def read_yaml(path: Path) -> tuple[dict[str, Any], dict[KeyPath, str]]:
-    """The mapping in a YAML file, and "FILE, line N" for each of its keys. Duplicate keys are errors."""
+def read_yaml(path: Path, below: tuple[Path, ...] = ()) -> tuple[dict[str, Any], dict[KeyPath, str]]:
+    """The mapping in a YAML file, and "FILE, line N" for each of its keys. Duplicate keys are errors.
+
+    `extends: OTHER.yaml` (a path from the file's own folder) starts from another file's mapping: sections are merged key by key, and what
+    the file itself says wins. below: the files that extend this one.
+    """
+    values, places = _read_one(path)
+    if EXTENDS not in values:
+        return values, places
+    base, where = values.pop(EXTENDS), places.pop((EXTENDS,))
+    if not isinstance(base, str) or not base:
+        raise UserError(f"extends names one file, not {base!r}", where, "write extends: OTHER.yaml")
+    other = path.parent / base
+    chain = (*below, path)
+    if any(other.resolve() == seen.resolve() for seen in chain):
+        raise UserError(f"{other} extends itself, by way of this file", where, "remove one of the extends lines")
+    values_below, places_below = read_yaml(other, chain)
+    return merged(values_below, values), places_below | places
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """One mapping laid over another; mappings inside both are merged alike.
+
+    >>> merged({"a": {"x": 1, "y": 2}}, {"a": {"y": 3}, "b": 4})
+    {'a': {'x': 1, 'y': 3}, 'b': 4}
+    """
+    found = dict(below)
+    for key, value in above.items():
+        before = found.get(key)
+        found[key] = merged(before, value) if isinstance(before, Mapping) and isinstance(value, Mapping) else value
+    return found
+
+
+def _read_one(path: Path) -> tuple[dict[str, Any], dict[KeyPath, str]]:
+    """`read_yaml` without what the file extends."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:

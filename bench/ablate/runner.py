@@ -16,8 +16,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import yaml
+
 from bench.ablate.plan import Job, Stage, differ_in_guards_alone, lead_of, shared_stages
 from rl.config import Config
+from rl.config_loader import read_yaml
 from rl.console import UserError, duration
 from rl.evals.base import Benchmark, load_benchmark
 from rl.model_source import resolve_model
@@ -44,11 +47,16 @@ def identity(base: Path, config: Config) -> dict[str, str]:
     weights = hashlib.sha256()
     for path in sorted(folder.glob("*.safetensors")):
         weights.update(path.read_bytes())
-    found = {"config": hashlib.sha256(base.read_bytes()).hexdigest()[:16], "weights": weights.hexdigest()[:16]}
+    found = {"config": hashlib.sha256(whole_text(base).encode()).hexdigest()[:16], "weights": weights.hexdigest()[:16]}
     for name in config.evals.benchmarks:
         benchmark = load_benchmark(name)
         found[name] = benchmark.digest()[:16] if isinstance(benchmark, Benchmark) else "absent"
     return found
+
+
+def whole_text(base: Path) -> str:
+    """A config as YAML that needs no other file: what it extends is merged in."""
+    return yaml.safe_dump(read_yaml(base)[0], sort_keys=False, width=120)
 
 
 def check_identity(out: Path, base: Path, config: Config) -> dict[str, str]:
@@ -59,7 +67,7 @@ def check_identity(out: Path, base: Path, config: Config) -> dict[str, str]:
         raise UserError(f"the runs there were made with other {', '.join(changed)}", str(out), "delete the folder, or choose another --out")
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps(now, indent=1))
-    write_atomically(frozen_base(out), base.read_text())
+    write_atomically(frozen_base(out), whole_text(base))
     return now
 
 

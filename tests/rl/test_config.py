@@ -160,3 +160,28 @@ def test_weights_by_margin_that_scaling_would_undo_are_refused() -> None:
 def test_none_is_a_value_where_a_key_has_one_of_that_name() -> None:
     assert load_config(None, ["--grpo.scale_rewards", "none"]).grpo.scale_rewards == "none"
     assert load_config(None, ["--grpo.epsilon_high", "none"]).grpo.epsilon_high is None
+
+
+def test_a_config_may_extend_another(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "base.yaml").write_text("rounds: 5\ngrpo:\n  steps: 7\n  beta: 0.1\n")
+    (tmp_path / "mine.yaml").write_text("extends: below/base.yaml\ngrpo:\n  steps: 9\n")
+    config = load_config(tmp_path / "mine.yaml", ["--grpo.beta", "0.2"])
+    assert (config.rounds, config.grpo.steps, config.grpo.beta) == (5, 9, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("extends: nowhere.yaml\n", "does not exist"),
+        ("extends: mine.yaml\n", "extends itself"),
+        ("extends: [a, b]\n", "extends names one file"),
+        ("extends: base.yaml\n", "unknown key rownds"),
+    ],
+)
+def test_what_is_wrong_with_an_extended_config_is_said_with_its_place(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "base.yaml").write_text("rownds: 3\n")
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(UserError, match=said) as caught:
+        load_config(tmp_path / "mine.yaml")
+    assert ".yaml" in caught.value.where
