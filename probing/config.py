@@ -53,7 +53,7 @@ class SuitesConfig(Section):
 
     inputs: int = Field(100, ge=1, description="inputs wanted for each problem")
     samples: int = Field(4, ge=1, description="answers sampled for each problem, each with several inputs")
-    temperature: float = Field(0.8, gt=0, description="sampling temperature of an answer: below 1, as unreadable inputs are wasted")
+    temperature: float = Field(0.6, gt=0, description="sampling temperature of an answer: below 1, as unreadable inputs are wasted")
     top_p: float = Field(1.0, gt=0, le=1, description="nucleus mass of an answer")
     max_new_tokens: int = Field(512, ge=1, description="tokens an answer may take")
     pool: int = Field(200, ge=1, description="inputs considered (model-written, then mutated) before the most telling `inputs` are kept")

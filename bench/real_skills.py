@@ -1,0 +1,97 @@
+"""What share of a real model's answers the loop can use, stage by stage (bench/results/real_skills.json).
+
+    python -m bench.real_skills --models PATH [PATH ...] --proposals 96
+
+The figures are those of `ucoder eval --skills`; here several models are measured with one setting, on a CPU with 8-bit weights
+(`probing.samplers.int8`), and the rows are kept together. A model that has a row already is measured again and replaces it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from probing.asking import Asker
+from probing.memory import keep_freed_memory
+from probing.models import load_model
+from probing.samplers.int8 import has_int8, int8_copy
+from probing.samplers.transformers import TransformersSampler
+from rewards.sandbox import Sandbox, SandboxConfig
+from rl.console import error_screen, make_console, stage
+from rl.evals.skills import measure_skills
+from rl.evals.tables import SKILLS
+from rl.model_source import resolve_model
+from rl.run_folder import git_commit, versions, write_atomically
+
+RESULT = Path(__file__).resolve().parent / "results" / "real_skills.json"
+
+
+def measure(name: str, proposals: int, batch: int, max_new_tokens: int, seed: int) -> dict[str, Any]:
+    """One model's row."""
+    console, started = make_console(), time.monotonic()
+
+    @contextmanager
+    def bar(title: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+        with stage(f"{Path(name).name} · {title}", total, unit, console) as advance:
+            yield advance
+
+    model, tokenizer = load_model(resolve_model(name), dtype="auto")
+    eight_bits = has_int8(model.device)
+    sampler = TransformersSampler(int8_copy(model) if eight_bits else model, tokenizer, batch)
+    with Sandbox(SandboxConfig()) as sandbox:
+        figures = measure_skills(sampler, Asker.of(tokenizer), sandbox, seed, bar, proposals, max_new_tokens, answers=8)
+    kept = {key: value for key, value in figures.items() if key != "problems"}
+    return {
+        "model": Path(name).name,
+        **kept,
+        "weights": "int8" if eight_bits else str(model.dtype),
+        "device": str(model.device),
+        "seed": seed,
+        "proposals": proposals,
+        "max_new_tokens": max_new_tokens,
+        "minutes": round((time.monotonic() - started) / 60, 1),
+        "commit": git_commit(),
+        "versions": versions(),
+    }
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Markdown: a line a skill, a column a model."""
+    lines = [f"| skill | wanted | {' | '.join(row['model'] for row in rows)} |", "|---|---|" + "---|" * len(rows)]
+    for key, (title, floor) in SKILLS.items():
+        cells = ["–" if row.get(key) is None else f"{row[key]:.3f} (of {row.get(f'{key}_of', '')})" for row in rows]
+        lines.append(f"| {title} | {'' if floor is None else f'≥ {floor}'} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", required=True, help="`seedling`, checkpoint folders, .gguf files or Hub ids")
+    parser.add_argument("--proposals", type=int, default=96, help="problems asked for; later stages shrink with them (default 96)")
+    parser.add_argument("--batch", type=int, default=96, help="sequences decoded at once (default 96)")
+    parser.add_argument("--max_new_tokens", type=int, default=300, help="tokens that an answer may take (default 300)")
+    parser.add_argument("--seed", type=int, default=1234)
+    parser.add_argument("--json", type=Path, default=RESULT)
+    args = parser.parse_args()
+    keep_freed_memory()
+    with error_screen():
+        rows = json.loads(args.json.read_text())["rows"] if args.json.is_file() else []
+        for name in args.models:
+            row = measure(name, args.proposals, args.batch, args.max_new_tokens, args.seed)
+            row["command"] = shlex.join(
+                ["python", "-m", "bench.real_skills", *(word if "/" not in word else Path(word).name for word in sys.argv[1:])]
+            )
+            rows = [other for other in rows if other["model"] != row["model"]] + [row]
+            write_atomically(args.json, json.dumps({"rows": rows}, indent=1) + "\n")
+        print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
