@@ -116,7 +116,7 @@ def row_of(arm: Arm) -> dict[str, Any]:
     pairs = {name: pairs_of(arm.folder, name) for name in evals.benchmarks}
     together = paired_gain([pair for found in pairs.values() for pair in found], evals.bootstrap, evals.seed)
     times = json.loads((arm.folder / "times.json").read_text())["stages"]
-    logged = [json.loads(line) for line in (arm.folder / "metrics.jsonl").read_text().splitlines()]
+    logged = read_rows(arm.folder / "metrics.jsonl")
     steps = [row for row in logged if row["round"] == 1 and row["step"] is not None]
     verdicts = read_rows(arm.folder / "round_01" / "clusters.jsonl")
     return {

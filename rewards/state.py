@@ -20,7 +20,8 @@ statistics string typing unicodedata
 """
 _BUILTINS = "__import__ breakpoint compile delattr eval exec getattr globals input locals open setattr vars"
 _HELD = "attrgetter get_overloads methodcaller no_type_check update_wrapper wraps"  # by those modules
-SETTING_METHODS = ("register", "samples")  # of abstract base classes, which keep a list; of NormalDist, which draws from `random`
+# Attributes that reach far: abstract base classes keep a list, NormalDist draws from `random`, frames lead to the globals.
+FAR_REACHING = ("register", "samples", "gi_frame", "cr_frame", "ag_frame", "tb_frame")
 _CONSTRUCTORS = "abs bool bytes chr complex float frozenset int len ord pow range round str"
 STATELESS_MODULES = frozenset(_STATELESS.split())
 HELD = frozenset(_HELD.split())  # by these, attributes are reached unseen
@@ -82,7 +83,9 @@ def _reaches_out(node: ast.AST, modules: dict[str, str]) -> bool:
             known = modules[base] in STATELESS_MODULES and f"{modules[base]}.{name}" in STATELESS_MODULES
             return name in HELD or (not known and _is_open(modules[base], name))
         case ast.Attribute(attr=name, ctx=context):
-            return not isinstance(context, ast.Load) or name in SETTING_METHODS or name.startswith("_")
+            return not isinstance(context, ast.Load) or name in FAR_REACHING or name.startswith("_")
+        case ast.MatchClass(kwd_attrs=names):  # `case object(__dict__=d)` reads an attribute too
+            return any(name in FAR_REACHING or name.startswith("_") for name in names)
         case ast.Import(names=names):
             return any(alias.name not in STATELESS_MODULES for alias in names)
         case ast.ImportFrom(module=module, names=names, level=level):
@@ -137,8 +140,9 @@ def _bindings(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr | None]]:
             case ast.Try(handlers=handlers) | ast.TryStar(handlers=handlers):
                 for handler in handlers:
                     yield from ((handler.name, None) for _ in [0] if handler.name)
+                    yield from _walrus([handler.type] if handler.type else [])
                     yield from _bindings(handler.body)
-        yield from _walrus([node for node in ast.iter_child_nodes(statement) if isinstance(node, ast.expr)])
+        yield from _walrus([n for n in ast.iter_child_nodes(statement) if not isinstance(n, ast.stmt | ast.ExceptHandler)])
         for field in ("body", "orelse", "finalbody"):
             yield from _bindings(getattr(statement, field, []))
 

@@ -57,6 +57,10 @@ CARRYING = [
     "import statistics as s\nt = s\ndef f(x):\n    return t.random.random()",
     "from statistics import NormalDist\ndef f(x):\n    return NormalDist().samples(1)",
     "from operator import attrgetter\ndef f(x):\n    d = attrgetter('__dict__')(f)\n    d['n'] = d.get('n', 0) + x\n    return d['n']",
+    "def g():\n    yield\ndef f(x):\n    d = g().gi_frame.f_globals\n    d['n'] = d.get('n', 0) + x\n    return d['n']",
+    "def f(x):\n    match f:\n        case object(__dict__=d):\n            d['n'] = d.get('n', 0) + x\n            return d['n']",
+    "with memoryview(s := bytearray(b'a')): pass\ndef f(x):\n    s.append(x)\n    return sum(s)",
+    "try:\n    1 // 0\nexcept (s := [], ZeroDivisionError)[1]: pass\ndef f(x):\n    s.append(x)\n    return sum(s)",
     "import json\nd = json.encoder.ESCAPE_DCT\ndef f(x):\n    d['n'] = d.get('n', 0) + x\n    return d['n']",
 ]
 # These could keep state, as far as the check sees, and their outcomes do not depend on it.
