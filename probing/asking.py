@@ -29,6 +29,11 @@ class Ask(Protocol):
         ...
 
     @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics that the set's models know; empty: any."""
+        ...
+
+    @property
     def examples(self) -> list[str]:
         """The statements of the worked examples that the prompts show."""
         ...
@@ -54,6 +59,10 @@ class Asker:
     @property
     def variants(self) -> int:
         return self.prompts.variants
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        return self.prompts.topics
 
     @property
     def examples(self) -> list[str]:

@@ -3,8 +3,8 @@
 A set holds a template a skill (`invent.jinja`, `rate.jinja`, ...), which gives the user's turn, and optionally `set.yaml`:
 
 - for each skill, how the answer starts (`prefill`), what ends it (`stop`) and the system turn (`system`);
-- for `invent` also in how many ways its template words it (`variants`; the template gets the field `variant`), and worked `examples`,
-  which the template gets and proposals may not repeat;
+- for `invent` also in how many ways its template words it (`variants`; the template gets the field `variant`), worked `examples`,
+  which the template gets and proposals may not repeat, and the `topics` that its models know, where they know few;
 - for `rate` the digits to choose among (`choices`): a sampler that can gives their probabilities, where others draw an answer;
 - `form: document` where the templates are texts for a base model to continue. `chat`, the default: turns in a model's chat format.
 
@@ -56,6 +56,11 @@ class PromptSet:
     def variants(self) -> int:
         """In how many ways `invent` is worded."""
         return int(self.settings.get("invent", {}).get("variants", 1))
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics that the set's models know, where they know few; empty: any."""
+        return tuple(self.settings.get("invent", {}).get("topics", ()))
 
     @property
     def examples(self) -> list[dict[str, str]]:
@@ -130,6 +135,7 @@ class RateSettings(Settings):
 
 class InventSettings(Settings):
     variants: int = Field(1, ge=1)
+    topics: list[Annotated[str, Field(min_length=1)]] = []
     examples: list[Worked] = []
 
 

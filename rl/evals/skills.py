@@ -17,7 +17,7 @@ import numpy as np
 
 from probing.asking import Ask, answers_to
 from probing.auroc import auroc
-from probing.config import ProblemsConfig, SolutionsConfig, SuitesConfig
+from probing.config import TOPICS, ProblemsConfig, SolutionsConfig, SuitesConfig
 from probing.problems import Funnel, parse_interface, proposals_asked, propose, ratings_asked, ratings_of, select_proposals
 from probing.records import Problem, TestSuite
 from probing.samplers.base import Sampler, SamplingParams
@@ -54,7 +54,7 @@ def measure_skills(
     """
     proposals = proposals or PROPOSALS
     problems = max(1, proposals * PROBLEMS // PROPOSALS)
-    config = ProblemsConfig(count=proposals, max_new_tokens=max_new_tokens, near_duplicate=0.8)
+    config = ProblemsConfig(count=proposals, topics=ask.topics or TOPICS, max_new_tokens=max_new_tokens)
     funnel = Funnel()
     with bar("skill invent", proposals_asked(config, ask.variants), "proposals") as advance:
         drawn = propose(sampler, ask, config, seed, advance)

@@ -13,7 +13,7 @@ class Wording:
 
     def __init__(self, name: str = "seedling") -> None:
         self.prompts = load_prompt_set(name)
-        self.variants = self.prompts.variants
+        self.variants, self.topics = self.prompts.variants, self.prompts.topics
         self.examples = [example["problem"] for example in self.prompts.examples]
 
     def __call__(self, skill: str, **fields: Any) -> Question:
