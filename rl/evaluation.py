@@ -19,7 +19,7 @@ from rl.evals.base import Unavailable, load_benchmark
 from rl.evals.engine import sampling_of
 from rl.evals.external import scorable
 from rl.evals.passk import bootstrap_interval
-from rl.evals.runner import ask, modules_not_offered, score
+from rl.evals.runner import ask, modules_not_offered, score, tasks_left_out
 from rl.monitor import clean, read_metrics
 from rl.publish import publish_result, publish_round
 from rl.round_files import read_rows, write_rows
@@ -65,8 +65,9 @@ def evaluate_policy(run: Run, index: int, policy: str) -> dict[str, Any]:
                 result = score(benchmark, answers, run.sandbox, run.config.evals)
                 write_rows(folder / f"eval_{name}.jsonl", result.tasks)
                 benchmarks[name] = result.metrics
-                if lost := modules_not_offered(result.metrics):
-                    run.console.print(f"{name}: {lost}", markup=False, soft_wrap=True)
+                for said in (tasks_left_out(result.tasks), modules_not_offered(result.metrics)):
+                    if said:
+                        run.console.print(f"{name}: {said}", markup=False, soft_wrap=True)
         run.log("spent", index, {"eval/samples": sampler.samples, "eval/tokens": sampler.tokens})
         sampler.close()
         return benchmarks

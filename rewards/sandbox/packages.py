@@ -134,11 +134,19 @@ def _chosen(name: str) -> tuple[Distribution, frozenset[str], str]:
         return distribution(plain), extras, ""
     except (PackageNotFoundError, ValueError):
         pass
-    top = plain.partition(".")[0]
-    for found in distributions():
-        if top in _public(found):
-            return found, extras, plain
+    if (found := _by_module().get(plain.partition(".")[0])) is not None:
+        return found, extras, plain
     raise PackagesError(f"{name} is not installed in {sys.prefix}, so it cannot be offered to programs")
+
+
+@functools.lru_cache(maxsize=1)
+def _by_module() -> dict[str, Distribution]:
+    """Each top-level module's distribution, the first on the search path."""
+    found: dict[str, Distribution] = {}
+    for one in distributions():
+        for name in _public(one):
+            found.setdefault(name, one)
+    return found
 
 
 def _listed(extras: str | None) -> frozenset[str]:

@@ -41,9 +41,9 @@ BENCHMARKS: dict[str, tuple[str, str]] = {
         "rl.evals.livecodebench",
         "LiveCodeBench; livecodebench:v6:2024-08-01:2025-05-01[:lenient] names release and window",
     ),
-    "bigcodebench_complete": ("rl.evals.bigcodebench", "BigCodeBench-Complete, scored by bigcodebench.evaluate"),
+    "bigcodebench_complete": ("rl.evals.bigcodebench", "BigCodeBench-Complete, a function to complete; its unit tests run in our sandbox"),
     "bigcodebench_complete_hard": ("rl.evals.bigcodebench", "its hard subset"),
-    "bigcodebench_instruct": ("rl.evals.bigcodebench", "BigCodeBench-Instruct, scored by bigcodebench.evaluate"),
+    "bigcodebench_instruct": ("rl.evals.bigcodebench", "BigCodeBench-Instruct, the same from a description"),
     "bigcodebench_instruct_hard": ("rl.evals.bigcodebench", "its hard subset"),
     "fullstackbench": ("rl.evals.fullstackbench", "FullStackBench, scored by a SandboxFusion server"),
 }
@@ -90,6 +90,8 @@ class Benchmark:
     tasks: Sequence[EvalTask]
     source: str  # where the data came from
     sandbox: Mapping[str, Any] = field(default_factory=dict)  # settings of the sandbox that this benchmark needs
+    without: Mapping[str, str] = field(default_factory=dict)  # ids of tasks that cannot be scored here, with the reason; they are left out
+    has_behaviours: ClassVar[bool] = True  # whether outcomes say what a program does (else only whether it passes): majorities need it
     has_base: ClassVar[bool] = False  # whether its tests are an older benchmark's and more (`Verdict.base`)
 
     def digest(self) -> str:
@@ -97,14 +99,22 @@ class Benchmark:
         parts = [repr(sorted(self.sandbox.items())), *(repr(asdict(task)) for task in self.tasks)]
         return hashlib.sha256("\0".join([self.name, *parts]).encode("utf-8", "surrogatepass")).hexdigest()
 
+    def unavailable(self) -> Unavailable | None:
+        """What is missing for scoring; None when nothing is. Asked before anything is sampled."""
+        return None
+
     def prepared(self, sandbox: Sandbox) -> Benchmark:
         """The same benchmark with whatever of its tasks only running something can tell. Called once, before the first program."""
         return self
 
     def program(self, task: EvalTask, completion: str) -> Program | None:
-        """The program in a completion, as it is to be run; None when there is none."""
+        """The program in a completion; None when there is none."""
         code = read_program(completion, task.entry)
         return None if code is None else Program(code, task.entry, task.inputs)
+
+    def wrapped(self, task: EvalTask, program: Program) -> Program:
+        """The program as it is run."""
+        return program
 
     def export(self, answers: Sequence[tuple[EvalTask, Sequence[tuple[str, str | None]]]]) -> str:
         """A samples file for the public tool. answers: each task with its (completion, program) pairs; here, evalplus's JSON lines."""

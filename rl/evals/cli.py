@@ -33,7 +33,7 @@ from rl.evals.engine import check_engine, precision, sampling_of
 from rl.evals.external import scorable
 from rl.evals.options import STDOUT, config_from, offered_from, parser, sampling_from
 from rl.evals.prompts import CodePrompt
-from rl.evals.runner import EvalResult, evaluate, modules_not_offered
+from rl.evals.runner import EvalResult, evaluate, modules_not_offered, tasks_left_out
 from rl.evals.samples_file import write_samples_file
 from rl.evals.tables import FIGURES, cell, how_asked, results_table, skills_card
 from rl.model_source import resolve_model
@@ -128,8 +128,9 @@ def _print_figures(
         how = how_asked(config.model_dump(mode="json"), dtype, styled)
         console.print(results_table({name: result.metrics for name, result in scored.items()}, how))
     for name, result in scored.items():
-        if lost := modules_not_offered(result.metrics, "--packages"):
-            console.print(f"{name}: {lost}", markup=False, soft_wrap=True)
+        for said in (tasks_left_out(result.tasks), modules_not_offered(result.metrics, "--packages")):
+            if said:
+                console.print(f"{name}: {said}", markup=False, soft_wrap=True)
     plus = {name: result.tasks for name, result in scored.items() if normal_name(name) in POOLED}
     together = pooled(plus, config) if len(plus) > 1 else None
     if together:

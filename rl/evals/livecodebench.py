@@ -256,4 +256,4 @@ def load(name: str = "livecodebench", options: str = "", fetch: bool = False) ->
         raise UserError(f"LiveCodeBench {release} has no problem from {first} to {last}", "benchmarks", "choose another window")
     lenient = LENIENT in options.split(":")
     source = f"{release} {first}..{last}{' lenient' if lenient else ''} {paths[0].parent}"
-    return LiveBenchmark(name, tuple(tasks), source, SANDBOX, lenient)
+    return LiveBenchmark(name, tuple(tasks), source, SANDBOX, lenient=lenient)

@@ -31,6 +31,7 @@ EVALPLUS_STOPS = ("<|endoftext|>", "<|endofmask|>", "</s>", "\nif __name__", "\n
 CONTINUATION_STOPS = {
     "humaneval": ("\ndef ", "\nclass ", "\nimport ", "\nfrom ", "\nassert "),
     "mbpp": ('\n"""', "\nassert"),
+    "bigcodebench": ("\ndef ", "\nclass ", "\nimport ", "\nfrom ", "\nassert "),
 }
 QWEN_SYSTEM = "You are an intelligent programming assistant to produce Python algorithmic solutions"
 
@@ -44,7 +45,7 @@ class CodePrompt:
     """
 
     code: str  # the field `prompt` of evalplus's data: a function to be completed, or a docstring with an assert
-    dataset: Literal["humaneval", "mbpp"]
+    dataset: Literal["humaneval", "mbpp", "bigcodebench"]
     plain: str  # the user's turn of the style `plain`
 
     def styled(self, style: Style) -> Prompt:

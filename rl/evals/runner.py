@@ -36,6 +36,7 @@ KS = (1, 4, 16, 64)  # pass@k for those k that the samples allow
 MAJORITY_OF = 16  # majority@16; of fewer samples, of all of them
 PART_CHARACTERS = 3_000_000  # input text of one program in the sandbox
 UNKNOWN = Verdict(None)
+UNAVAILABLE = "unavailable"  # outcome of the samples of a task that cannot be scored here
 NOT_OFFERED = "module not offered: "  # in front of a module's name
 VALID_SHARE = 0.8  # ρ: least share of inputs that must give a value for a program to have a vote
 
@@ -52,7 +53,8 @@ class Sample:
     passed: bool | None  # None: our infrastructure failed
     label: int  # behaviour cluster within the task, the largest first; -1: no vote
     base: bool | None  # passed the original benchmark's tests; None where there are no others, or our infrastructure failed
-    outcome: str  # "passed", "wrong", "no program", "does not compile", "missing", `NOT_OFFERED` and a module, or the first failure's kind
+    # "passed", "wrong", "no program", "does not compile", "missing", UNAVAILABLE, `NOT_OFFERED` and a module, or the first failure's kind
+    outcome: str
 
 
 @dataclass(frozen=True)
@@ -109,14 +111,18 @@ def ask(
 
 
 def score(benchmark: Benchmark, answers: Sequence[Sequence[Completion]], sandbox: Sandbox, config: EvalsConfig) -> EvalResult:
-    """Executes and grades answers that are already there, `answers[i]` to task i."""
+    """Executes and grades answers that are already there, `answers[i]` to task i; `unavailable` where nothing here can score them."""
+    if (absent := benchmark.unavailable()) is not None:
+        figures = {"unavailable": absent.reason, "remedy": absent.remedy, "samples": sum(map(len, answers))}
+        return EvalResult(benchmark.name, figures, [{"id": task.id, "n": 0} for task in benchmark.tasks])
     if isinstance(benchmark, ExternalBenchmark):
         return _score_externally(benchmark, answers, config)
     with _fitting(sandbox, benchmark.sandbox) as fitting:
         benchmark = benchmark.prepared(fitting)
-        groups = [_distinct_programs(benchmark, task, group) for task, group in zip(benchmark.tasks, answers, strict=True)]
+        asked = [[] if task.id in benchmark.without else group for task, group in zip(benchmark.tasks, answers, strict=True)]
+        groups = [_distinct_programs(benchmark, task, group) for task, group in zip(benchmark.tasks, asked, strict=True)]
         programs = [program for group in groups for program in group]
-        for program, execution in zip(programs, execute([p.program for p in programs], fitting), strict=True):
+        for program, execution in zip(programs, execute([benchmark.wrapped(p.task, p.program) for p in programs], fitting), strict=True):
             program.execution = execution
         verdicts = benchmark.verdicts([(p.task, p.execution) for p in programs if p.execution is not None], fitting)
         for program, verdict in zip(programs, verdicts, strict=True):
@@ -124,17 +130,21 @@ def score(benchmark: Benchmark, answers: Sequence[Sequence[Completion]], sandbox
     samples: list[Sample] = []
     rows: list[dict[str, Any]] = []
     for task, completions, distinct in zip(benchmark.tasks, answers, groups, strict=True):
+        if (reason := benchmark.without.get(task.id)) is not None:
+            left_out = [Sample(task.id, i, c.text, None, len(c.token_ids), None, -1, None, UNAVAILABLE) for i, c in enumerate(completions)]
+            samples += left_out
+            rows.append({"id": task.id, "n": 0, "correct": 0, "missing": 0, "unavailable": reason})
+            continue
         found, entropy, top_share = _samples(task, completions, distinct, benchmark.has_base)
         samples += found
-        rows.append(_row(task, found, entropy, top_share))
+        rows.append(_row(task, found, entropy, top_share, benchmark.has_behaviours))
     return EvalResult(benchmark.name, _metrics(rows, samples, config), rows, samples)
 
 
 def _score_externally(benchmark: ExternalBenchmark, answers: Sequence[Sequence[Completion]], config: EvalsConfig) -> EvalResult:
-    """By the official scorer; `unavailable` where that is not here. Nothing is known of behaviours then."""
-    absent = benchmark.unavailable()
+    """By the official scorer. Nothing is known of behaviours then."""
     texts = [(task, [c.text for c in group]) for task, group in zip(benchmark.tasks, answers, strict=True)]
-    verdicts: Sequence[Sequence[bool | None]] = [[None] * len(group) for _, group in texts] if absent else benchmark.judge(texts)
+    verdicts = benchmark.judge(texts)
     samples, rows = [], []
     for task, group, judged in zip(benchmark.tasks, answers, verdicts, strict=True):
         found = [
@@ -145,8 +155,6 @@ def _score_externally(benchmark: ExternalBenchmark, answers: Sequence[Sequence[C
         row: dict[str, Any] = {"id": task.id, "n": n, "correct": correct, "missing": len(found) - n}
         rows.append(row | {f"pass@{k}": pass_at_k(n, correct, k) for k in KS if k <= n})
         samples += found
-    if absent:
-        return EvalResult(benchmark.name, {"unavailable": absent.reason, "remedy": absent.remedy, "samples": len(samples)}, rows, samples)
     metrics = _metrics(rows, samples, config)
     for key in ("compile_rate", "no_program"):
         metrics.pop(key, None)  # the scorer does not say
@@ -232,7 +240,7 @@ def _samples(
     return samples, clusters.entropy, top / max(known, 1)
 
 
-def _row(task: EvalTask, samples: Sequence[Sample], entropy: float, top_share: float) -> dict[str, Any]:
+def _row(task: EvalTask, samples: Sequence[Sample], entropy: float, top_share: float, has_behaviours: bool = True) -> dict[str, Any]:
     known = [s for s in samples if s.passed is not None]
     correct = [bool(s.passed) for s in known]
     labels = [s.label for s in known]
@@ -241,7 +249,7 @@ def _row(task: EvalTask, samples: Sequence[Sample], entropy: float, top_share: f
     if known and known[0].base is not None:
         row["correct_base"] = sum(s.base is True for s in known)
         row["pass@1_base"] = row["correct_base"] / len(known)
-    if known:
+    if known and has_behaviours:
         of = min(MAJORITY_OF, len(samples))
         if of <= len(known):
             row[f"majority@{of}"] = majority_at_k(labels, correct, of, seed=zlib.crc32(task.id.encode()))
@@ -264,6 +272,12 @@ def modules_not_offered(metrics: Mapping[str, Any], remedy: str = "sandbox.packa
     return absence(dict(sorted(counts.items(), key=lambda item: -item[1])), metrics.get("samples", 0), remedy=remedy)
 
 
+def tasks_left_out(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A sentence on the tasks that cannot be scored here, with their reasons; empty where all can."""
+    reasons = [f"{row['id']} ({row['unavailable']})" for row in rows if "unavailable" in row]
+    return f"{len(reasons)} of {len(rows)} tasks are unavailable here and left out: {'; '.join(reasons)}" if reasons else ""
+
+
 def _metrics(rows: Sequence[Mapping[str, Any]], samples: Sequence[Sample], config: EvalsConfig) -> dict[str, Any]:
     """Means over tasks; a figure is left out where no task has it."""
     metrics: dict[str, Any] = {}
@@ -284,13 +298,17 @@ def _metrics(rows: Sequence[Mapping[str, Any]], samples: Sequence[Sample], confi
         metrics["majority_wrong"] = float(np.mean(wrong))
     mean_of("entropy", "entropy")
     mean_of("top_share", "top_share")
-    known = [s for s in samples if s.passed is not None]
+    asked = [s for s in samples if s.outcome != UNAVAILABLE]
+    known = [s for s in asked if s.passed is not None]
     if samples:
         metrics["mean_length"] = float(np.mean([s.n_tokens for s in samples]))
     if known:
         metrics["no_program"] = sum(s.outcome == "no program" for s in known) / len(known)
         metrics["compile_rate"] = 1.0 - sum(s.outcome in ("no program", "does not compile") for s in known) / len(known)
     metrics["outcomes"] = dict(sorted(Counter(s.outcome for s in samples).items()))
-    metrics["tasks"], metrics["tasks_missing"] = len(rows), sum(row["n"] == 0 for row in rows)
-    metrics["samples"], metrics["missing"] = len(samples), len(samples) - len(known)
+    unavailable = sum("unavailable" in row for row in rows)
+    metrics["tasks"], metrics["tasks_missing"] = len(rows), sum(row["n"] == 0 for row in rows) - unavailable
+    metrics["samples"], metrics["missing"] = len(samples), len(asked) - len(known)
+    if unavailable:
+        metrics["tasks_unavailable"] = unavailable
     return metrics
