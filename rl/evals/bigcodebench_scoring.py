@@ -77,7 +77,7 @@ class _Result(unittest.TestResult):
         self.said, self.absent = {}, None
 
     def _keep(self, test, error):
-        self.said.setdefault(test.id().split(".")[-1], f"{error[0].__name__}: {error[1]}"[-_CHARACTERS:])
+        self.said.setdefault(test.id().split(".")[-1], " ".join(f"{error[0].__name__}: {error[1]}".split())[:_CHARACTERS])
         if error[0] is ModuleNotFoundError:
             self.absent = error[1]
 
@@ -182,7 +182,7 @@ def fault_of(outcome: Outcome) -> str:
     if said == {}:
         return ""
     test, words = next(iter(said.items())) if isinstance(said, dict) else ("", "a result that is no verdict")
-    return f"{test}: {' '.join(str(words).split())}"
+    return f"{test}: {words}"
 
 
 def settings() -> dict[str, Any]:
