@@ -68,7 +68,7 @@ class SuitesConfig(Section):
 class SolutionsConfig(Section):
     """Stage 5: the bank of sampled solutions, and which problems are worth training on."""
 
-    samples: int = Field(128, ge=2, description="solutions sampled for each problem (n in METHOD)")
+    samples: int = Field(128, ge=2, description="solutions sampled for each problem (n in docs/method.md)")
     temperature: float = Field(1.0, gt=0, description="sampling temperature of a solution")
     top_p: float = Field(1.0, gt=0, le=1, description="nucleus mass of a solution")
     max_new_tokens: int = Field(512, ge=1, description="tokens a solution may take")

@@ -2,7 +2,7 @@
 
 Three sources, all from execution consensus:
 - margin: member of the winning cluster or not, on problems with a clear winner;
-- soft: leave-one-out agreement, input by input, on every problem (METHOD's a(r));
+- soft: leave-one-out agreement, input by input, on every problem (a(r) in docs/method.md);
 - pairs: the share of a sample's own cluster. The fit sums contrasts inside a problem, so this is learning from every pair of samples, each
   weighted by how much more of the vote one has than the other.
 

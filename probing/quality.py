@@ -42,7 +42,7 @@ class ProbeReport:
     positive_share: float = NAN  # of the labels
     source: str = "margin"  # what it learnt from, see `label_sources`
     sources: dict[str, float] = field(default_factory=dict)  # AUROC within of each source that was tried, see `compare_targets`
-    earned_weight: float = 0.0  # g in METHOD, in [0, 1]
+    earned_weight: float = 0.0  # g in docs/method.md, in [0, 1]
     within: dict[str, float] = field(default_factory=dict)  # controlled, raw, states, length, mean_logprob, min_logprob
     within_se: float = NAN  # standard error of within["controlled"] over problems
     pooled: dict[str, float] = field(default_factory=dict)  # controlled, raw, length, mean_logprob: of a probe that is not centred

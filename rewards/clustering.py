@@ -1,4 +1,4 @@
-"""Clusters of equal signatures, their shares, margin and behavioural entropy (METHOD, "The quantities"; the paper's stage 5)."""
+"""Clusters of equal signatures, their shares, margin and behavioural entropy (the paper's stage 5; docs/method.md, "The quantities")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Which inputs tell candidates apart, and how good a set of inputs is (METHOD, on SemanticVote: inputs matter more than the voting rule).
+"""Which inputs tell candidates apart, and how good a set of inputs is.
+
+Inputs matter more than the voting rule (SemanticVote, arXiv 2605.08680; docs/method.md, "Neighbours").
 
 Selection is greedy on split entropy: take the input that most refines the partition of the candidates by their outcomes so far, until no
 input refines it; then begin a new pass over the inputs that are left, so that every distinction is made more than once (the bound of

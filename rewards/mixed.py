@@ -1,4 +1,6 @@
-"""The mixed reward: R(r) = w_c · consensus(r) + w_q · g · probe(r), each part normalised within its group (METHOD, "The quantities").
+"""The mixed reward: R(r) = w_c · consensus(r) + w_q · g · probe(r), each part normalised within its group.
+
+The symbols are those of docs/method.md, "The quantities".
 
 Normalisation is TRL's for `multi_objective_aggregation="normalize_then_sum"`: (x − mean) / (std + 1e-4), std with n − 1, missing left out.
 It is done here and not there because of two rules that TRL has no place for: a part whose scores are all equal gives 0 and not noise, and

@@ -1,4 +1,4 @@
-"""Canonical outcomes: one text for one value, so that comparing behaviours is comparing strings (METHOD: o(r, x)).
+"""Canonical outcomes: one text for one value, so that comparing behaviours is comparing strings (o(r, x) in docs/method.md).
 
 Runs inside the sandboxed child on values that hostile code made, so it trusts nothing of theirs: it decides by `type(x) is T`, reads
 contents through the base types' own C methods, and calls no method that the program could have defined. Standard library only; nothing of

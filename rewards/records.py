@@ -28,7 +28,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """o(r, x) in METHOD: a canonical value, or an error kind.
+    """o(r, x) in docs/method.md: a canonical value, or an error kind.
 
     >>> Outcome(Kind.VALUE, "int:3").agrees(Outcome(Kind.VALUE, "int:3"))
     True
@@ -54,7 +54,7 @@ class Program:
 
 @dataclass(frozen=True)
 class Execution:
-    """σ(r) in METHOD: one outcome for each input of the program, in order."""
+    """σ(r) in docs/method.md: one outcome for each input of the program, in order."""
 
     outcomes: tuple[Outcome, ...]
     seconds: float = 0.0  # wall time in the child, for statistics only

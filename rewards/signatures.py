@@ -1,6 +1,7 @@
 """Outcome matrices: what every candidate of one problem gave on every input, as integers that can be compared in bulk.
 
-METHOD, "The quantities": σ(r) = (o(r, x_1), …, o(r, x_m)); errors and timeouts never agree with anything, not even with each other.
+In the symbols of docs/method.md, "The quantities", σ(r) = (o(r, x_1), …, o(r, x_m)); errors and timeouts never agree
+with anything, not even with each other.
 What that means for a program that errs on a few inputs:
 
 - on one input, two programs *agree* only if both gave a value and the values are canonically equal;

@@ -1,7 +1,7 @@
 """The only part of training that reads reference outcomes: the audit (log only) and the oracle arm (an ablation).
 
 A label-free run never holds an `OracleSignal`, and an `Audit` returns figures for the log after the rewards are final.
-Label accuracy and reward accuracy are those of TTRL (METHOD, "Neighbours").
+Label accuracy and reward accuracy are those of TTRL (docs/method.md, "Neighbours").
 """
 
 from __future__ import annotations

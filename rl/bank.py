@@ -153,7 +153,7 @@ class CandidateVotes:
 
     in_top: np.ndarray  # 1 in the winning cluster, else 0; NaN where nobody won
     margin: np.ndarray  # of the problem
-    agreement: np.ndarray  # leave-one-out, mean over inputs (METHOD's a(r)); 0 without a valid program
+    agreement: np.ndarray  # leave-one-out, mean over inputs (a(r) in docs/method.md); 0 without a valid program
     cluster_share: np.ndarray  # of the candidate's own cluster; 0 without one
 
 

@@ -13,7 +13,7 @@ Overridden methods of GRPOTrainer and its bases:
   prompt_mask, completion_ids, completion_mask and advantages.
 - `_compute_loss`: notes which rows have an advantage, so that the others run without a gradient. If TRL moves
   it: whatever calls `_get_per_token_logps_and_entropies` with the batch at hand. Without this override
-  training is slower, and the same.
+  training gives the same result, slower.
 - `_get_per_token_logps_and_entropies`: runs each prompt once a group (`rl.shared_prefix`). Returns logprobs
   float[B, T], entropies float[B, T] and an auxiliary loss, here None. If TRL moves it: delete the override,
   check the speed, then find the new place of the forward pass. `tests/rl/test_shared_prefix.py` holds it

@@ -37,7 +37,7 @@ class BankProgram:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What consensus says about one problem (METHOD, "The quantities")."""
+    """What consensus says about one problem (docs/method.md, "The quantities")."""
 
     problem_id: str
     inputs: tuple[int, ...]  # inputs of the suite's pool that were kept, the most telling first

@@ -1,4 +1,4 @@
-"""From rollouts to rewards: extract, execute, let the electorate vote, ask the frozen probe, mix (METHOD, "The quantities").
+"""From rollouts to rewards: extract, execute, let the bank vote, ask the frozen probe, mix (docs/method.md, "The quantities").
 
 Each rank executes and probes its own rollouts; their outcomes are then gathered and every rank scores the whole batch,
 because a group may straddle ranks (trl issue 3896) and consensus over a slice would be silently wrong.

@@ -4,6 +4,9 @@
 
     accelerate launch --quiet rl/train.py --config configs/seedling.yaml [--rounds 1 --grpo.learning_rate 1e-5 ...]
 
+Under GRPO the candidates are voters: what `train` updates on are new rollouts of the policy, scored by how far the candidates agree with
+them (docs/method.md, "Voters and rollouts").
+
 Without --config it reads configs/seedling.yaml, the laptop's run.
 Killed anywhere, the same command goes on at the first unfinished stage, to the same result.
 """

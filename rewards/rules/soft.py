@@ -1,4 +1,4 @@
-"""`soft`: leave-one-out agreement, input by input (METHOD's a(r); Functional Majority Voting, arXiv 2604.15618)."""
+"""`soft`: leave-one-out agreement, input by input (a(r) in docs/method.md; Functional Majority Voting, arXiv 2604.15618)."""
 
 from __future__ import annotations
 

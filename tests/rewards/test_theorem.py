@@ -1,4 +1,4 @@
-"""The theorem calculator against METHOD's figures and brute force."""
+"""The theorem calculator against the figures of docs/method.md and brute force."""
 
 import itertools
 import math

@@ -1,0 +1,141 @@
+"""What the documentation names exists: files, functions, config keys, commands, links and sections."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+from pathlib import Path
+
+import pytest
+
+from rl.cli import COMMANDS
+from rl.config import Config
+from rl.config_loader import known_keys
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(path for pattern in ("*.md", "docs/**/*.md") for path in ROOT.glob(pattern))
+HISTORY = ROOT / "docs" / "log"  # measured at older commits, under the names of then
+PACKAGES = ("probing", "rewards", "rl", "seedling", "bench", "tests")
+FOLDERS = (*PACKAGES, "configs", "docs")
+CODE = re.compile(r"`([^`\n]+)`")
+PATH = re.compile(rf"(?<![\w/.-])(?:{'|'.join(FOLDERS)})/[\w./*-]+")
+DOTTED = re.compile(rf"(?:{'|'.join(PACKAGES)})(?:\.[A-Za-z_]\w*)+")
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def current_pages() -> list[Path]:
+    return [page for page in PAGES if not page.is_relative_to(HISTORY)]
+
+
+def by_page(pages: list[Path]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("page", pages, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+def codes(page: Path) -> list[str]:
+    """What stands between backticks, outside of blocks of code."""
+    return CODE.findall(re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL))
+
+
+@functools.cache
+def names_in(path: Path) -> set[str]:
+    """Dotted names that a module defines, imports or assigns: functions, classes and what classes hold."""
+
+    def walk(body: list[ast.stmt], prefix: str) -> set[str]:
+        found: set[str] = set()
+        for node in body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                found.add(prefix + node.name)
+                found |= walk(node.body, f"{prefix}{node.name}.") if isinstance(node, ast.ClassDef) else set()
+            elif isinstance(node, ast.AnnAssign | ast.Assign):
+                targets = [node.target] if isinstance(node, ast.AnnAssign) else node.targets
+                found |= {prefix + target.id for target in targets if isinstance(target, ast.Name)}
+            elif isinstance(node, ast.Import | ast.ImportFrom):
+                found |= {prefix + (alias.asname or alias.name) for alias in node.names}
+        return found
+
+    return walk(ast.parse(path.read_text()).body, "")
+
+
+def module_file(parts: list[str]) -> tuple[Path, str] | None:
+    """The file of the longest prefix that is a module, and what is left of the name."""
+    for n in range(len(parts), 0, -1):
+        base = ROOT.joinpath(*parts[:n])
+        for file in (base.with_suffix(".py"), base / "__init__.py"):
+            if file.is_file():
+                return file, ".".join(parts[n:])
+    return None
+
+
+def exists(dotted: str) -> bool:
+    found = module_file(dotted.split("."))
+    return found is not None and (not found[1] or found[1] in names_in(found[0]))
+
+
+def headings(page: Path) -> dict[str, str]:
+    """Heading -> its anchor on GitHub."""
+    found = re.findall(r"^#+ (.+)$", page.read_text(), flags=re.MULTILINE)
+    return {heading: re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+@by_page(current_pages())
+def test_files_that_are_named_exist(page: Path) -> None:
+    named = {word for code in codes(page) for word in PATH.findall(code)}
+    missing = {name for name in named if not any(ROOT.glob(name.rstrip("/.")))}
+    assert not missing
+
+
+@by_page(current_pages())
+def test_modules_and_functions_that_are_named_exist(page: Path) -> None:
+    words = (re.match(r"(?:python -m )?([\w.]+)", code) for code in codes(page))
+    named = {word[1] for word in words if word is not None and DOTTED.fullmatch(word[1])}
+    assert not {name for name in named if not exists(name)}
+
+
+@by_page(current_pages())
+def test_functions_are_where_the_page_says(page: Path) -> None:
+    wrong = []
+    for names, path in re.findall(r"((?:`[\w.]+`(?:, | and )?)+) in `([\w/]+\.py)`", page.read_text()):
+        wrong += [(name, path) for name in CODE.findall(names) if name not in names_in(ROOT / path)]
+    assert not wrong
+
+
+@by_page(current_pages())
+def test_config_keys_that_are_named_exist(page: Path) -> None:
+    keys = {".".join(key) for key in known_keys(Config)}
+    sections = {key.split(".")[0] for key in keys if "." in key}
+    words = {word for code in codes(page) for word in re.findall(r"(?<![\w./])[a-z_]+(?:\.[a-z_]+)+(?![\w/])", code)}
+    named = {word for word in words if word.split(".")[0] in sections and not word.endswith((".json", ".jsonl", ".npz"))}
+    assert not named - keys
+
+
+@by_page(current_pages())
+def test_commands_that_are_named_exist(page: Path) -> None:
+    blocks = re.findall(r"^```.*?\n(.*?)^```", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    lines = [line for code in (*codes(page), *blocks) for line in code.splitlines()]
+    subcommands = {word[1] for line in lines if (word := re.match(r"ucoder ([a-z]+)", line))}
+    assert not subcommands - set(COMMANDS)
+    targets = set(re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    made = {word[1] for line in lines if (word := re.match(r"make ([a-z][\w-]*)", line))}
+    assert not made - targets
+
+
+@by_page(PAGES)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in LINK.findall(page.read_text()):
+        if link.startswith(("http://", "https://")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in headings(target).values(), link
+
+
+def test_sections_that_the_code_cites_exist() -> None:
+    cited = []
+    for path in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
+        cited += [(path, *found) for found in re.findall(r"(?<!ggml, )(docs/[\w/]+\.md)(?:,\s+\"([\w ]+)\")?", path.read_text())]
+    assert any(section for _, _, section in cited)
+    for path, page, section in cited:
+        assert (ROOT / page).is_file(), (path, page)
+        assert not section or section in headings(ROOT / page), (path, page, section)
