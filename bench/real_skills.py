@@ -45,14 +45,16 @@ def measure(name: str, proposals: int, batch: int, max_new_tokens: int, seed: in
     model, tokenizer = load_model(resolve_model(name), dtype="auto")
     eight_bits = has_int8(model.device)
     sampler = TransformersSampler(int8_copy(model) if eight_bits else model, tokenizer, batch)
+    device = str(model.device)
+    del model  # of the whole weights only what the copy shares is kept
     with Sandbox(SandboxConfig()) as sandbox:
         figures = measure_skills(sampler, Asker.of(tokenizer), sandbox, seed, bar, proposals, max_new_tokens, answers=8)
     kept = {key: value for key, value in figures.items() if key != "problems"}
     return {
         "model": Path(name).name,
         **kept,
-        "weights": "int8" if eight_bits else str(model.dtype),
-        "device": str(model.device),
+        "weights": "int8" if eight_bits else str(sampler.model.dtype),
+        "device": device,
         "seed": seed,
         "proposals": proposals,
         "max_new_tokens": max_new_tokens,
