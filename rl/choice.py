@@ -127,7 +127,8 @@ def _measure(run: Run, index: int, policy: str) -> None:
         if not tasks:
             return {"problems": 0, "agreement": None}
         params = SamplingParams(config.grpo.temperature, 1.0, config.solutions.max_new_tokens, tasks[0].stop)
-        sampler = shared_sampler(run, folder, policy, lambda: load_model(policy, config.sampling.device, config.sampling.dtype))
+        sampling = config.sampling.model_copy(update={"weights": "full"})  # checkpoints may differ by less than 8 bits show
+        sampler = shared_sampler(run, folder, policy, lambda: load_model(policy, sampling.device, sampling.dtype), sampling)
         seed = derive_seed(config.seed, "choice")  # the same draws for every checkpoint: less noise between them
         with run.bar(index, "held-out problems", len(tasks) * config.choice.samples, "samples") as advance:
             answers = sampler.sample([task.prompt for task in tasks], config.choice.samples, params, seed, advance)

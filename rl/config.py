@@ -47,8 +47,10 @@ class EvalsConfig(Section):
         "evalplus",
         description="how HumanEval and MBPP are asked: as evalplus or Qwen's harness does, or plainly; others have their own prompts",
     )
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "float32", description="precision of the evaluated weights, whatever sampling.dtype is; auto: bfloat16 where the hardware has it"
+    dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
+        "float32",
+        description="precision of the evaluated weights, whatever sampling says; auto: bfloat16 where the hardware has it; "
+        "int8: 8-bit weights, on x86 CPUs",
     )
     chat_template_args: TemplateArgs | None = Field(None, description="arguments of the chat template in evaluations; null: the run's")
     samples: int = Field(16, ge=1, description="completions sampled for each task; pass@k needs k <= samples")

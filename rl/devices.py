@@ -9,8 +9,10 @@ import torch
 from accelerate.utils import DistributedType
 from trl.import_utils import is_vllm_available
 
+from probing.samplers.int8 import why_not_int8
 from rl.config import Config
 from rl.console import UserError, warn
+from rl.evals.engine import sampling_of
 from rl.ranks import deepspeed_launched, distributed_state
 
 
@@ -28,6 +30,10 @@ def check_devices(config: Config) -> None:
     for library, needed, where in wanted.values():
         if needed and importlib.util.find_spec(library) is None:
             raise UserError(f"{library} is not installed", where, f"pip install 'ucoder[{library}]', or choose another backend")
+    evaluated = sampling_of(config.evals, config.sampling)
+    for where, sampling in (("sampling.weights", config.sampling), ("evals.dtype", evaluated)):
+        if sampling.weights == "int8" and (reason := why_not_int8(sampling.backend, sampling.device)) is not None:
+            raise UserError(reason, where, "leave it at its default")
     if config.grpo.rollouts == "vllm_colocate" and not torch.cuda.is_available():
         raise UserError(
             "vLLM cannot be given new weights on a CPU: its weights there have no weight_loader, which TRL's colocate mode needs, and an "

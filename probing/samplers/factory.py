@@ -17,7 +17,8 @@ Loaded = tuple["PreTrainedModel", "PreTrainedTokenizerBase"]
 def open_sampler(config: SamplingConfig, model_path: str, load: Callable[[], Loaded] | None = None) -> Sampler:
     """The sampler of `config.backend` on the checkpoint at `model_path` (a folder or a Hub id).
 
-    load: gives the loaded checkpoint to the backend `transformers`, where the caller keeps one (default: it is loaded here).
+    load: gives the loaded checkpoint to the backend `transformers`, where the caller keeps one (default: it is loaded here, and where
+    8-bit weights are sampled from only they are kept).
     Raises ModelError when there is no such checkpoint, SamplerError when the engine does not start.
     """
     match config.backend:
@@ -35,7 +36,8 @@ def open_sampler(config: SamplingConfig, model_path: str, load: Callable[[], Loa
             return RaySampler(config, model_path)
         case "transformers":
             from probing.models import load_model
+            from probing.samplers.int8 import sampling_model
             from probing.samplers.transformers import TransformersSampler
 
             model, tokenizer = load() if load is not None else load_model(model_path, device=config.device, dtype=config.dtype)
-            return TransformersSampler(model, tokenizer, batch_size=config.batch_size)
+            return TransformersSampler(sampling_model(model, config.weights), tokenizer, batch_size=config.batch_size)

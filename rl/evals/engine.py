@@ -25,7 +25,8 @@ EXTRAS = {"vllm": "pip install 'ucoder[vllm]'", "ray": "pip install 'ucoder[ray]
 
 def sampling_of(evals: EvalsConfig, sampling: SamplingConfig) -> SamplingConfig:
     """The settings of the sampler that an evaluation draws from: those given, in the precision of the evaluation."""
-    return sampling.model_copy(update={"dtype": evals.dtype})
+    rounded = evals.dtype == "int8"
+    return sampling.model_copy(update={"dtype": "float32" if rounded else evals.dtype, "weights": "int8" if rounded else "full"})
 
 
 def precision(sampling: SamplingConfig) -> str:
@@ -34,17 +35,22 @@ def precision(sampling: SamplingConfig) -> str:
 
     if sampling.backend == "http":
         return "the server's"
+    if sampling.weights == "int8":
+        return "int8 weights"
     return str(pick_dtype(sampling.dtype, pick_device(sampling.device))).removeprefix("torch.")
 
 
 def check_engine(sampling: SamplingConfig, model_path: str) -> None:
-    """Raises UserError for a device, a package or a server that is not there."""
+    """Raises UserError for a device, a package or a server that is not there, and for 8-bit weights where there are none."""
     from probing.models import pick_device
+    from probing.samplers.int8 import why_not_int8
 
     try:
         pick_device(sampling.device)
     except (ValueError, RuntimeError) as error:
         raise UserError(str(error), "--device", "use auto, cpu, cuda or cuda:N") from None
+    if sampling.weights == "int8" and (reason := why_not_int8(sampling.backend, sampling.device)) is not None:
+        raise UserError(reason, "--dtype", "leave it at float32")
     if sampling.backend in EXTRAS and importlib.util.find_spec(sampling.backend) is None:
         remedy = EXTRAS[sampling.backend]
         raise UserError(f"the backend {sampling.backend} needs the package of that name, which is not installed", "--backend", remedy)

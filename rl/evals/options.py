@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
         "--dtype",
         choices=typing.get_args(EvalsConfig.model_fields["dtype"].annotation),
         default=EvalsConfig().dtype,
-        help="precision of the weights; auto: bfloat16 where the hardware has it (default float32)",
+        help="precision of the weights; auto: bfloat16 where the hardware has it; int8: on x86 CPUs (default float32)",
     )
     top.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
     top.add_argument("--backend", choices=BACKENDS, help="engine that draws the samples (default transformers; with --url, http)")

@@ -89,7 +89,9 @@ def test_a_package_that_is_not_there_is_named(checkpoint: str, monkeypatch: pyte
 
 def test_evaluation_has_its_own_precision() -> None:
     training = SamplingConfig(dtype="bfloat16", batch_size=7, device="cpu")
-    assert sampling_of(EvalsConfig(), training) == training.model_copy(update={"dtype": "float32"})
+    assert sampling_of(EvalsConfig(), training) == training.model_copy(update={"dtype": "float32", "weights": "full"})
     assert precision(sampling_of(EvalsConfig(dtype="bfloat16"), training)) == "bfloat16"
+    rounded = sampling_of(EvalsConfig(dtype="int8"), training)
+    assert (rounded.dtype, rounded.weights, precision(rounded)) == ("float32", "int8", "int8 weights")
     assert precision(SamplingConfig(dtype="auto", device="cpu")) == "float32"
     assert precision(SamplingConfig(backend="http")) == "the server's"

@@ -56,7 +56,7 @@ def test_a_checkpoint_is_evaluated_in_the_precision_of_the_evaluation(
         once=lambda index, name, path, compute, write, read: compute(),
     )
     metrics = evaluation.evaluate_policy(run, 0, "policy")["toy"]  # type: ignore[arg-type]
-    assert opened == [config.sampling.model_copy(update={"dtype": "float32"})]
+    assert opened == [config.sampling.model_copy(update={"dtype": "float32", "weights": "full"})]
     assert loaded == [("policy", "cpu", "float32")]
     assert metrics["pass@1"] == 1.0
     assert totals == [2], "greedy draws one sample of each task"

@@ -7,8 +7,11 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
+from probing.samplers import int8
 from probing.samplers.base import SamplerError, SamplingParams
-from probing.samplers.int8 import Int8Linear, has_int8, input_levels, int8_copy
+from probing.samplers.config import SamplingConfig
+from probing.samplers.factory import open_sampler
+from probing.samplers.int8 import Int8Linear, has_int8, input_levels, int8_copy, sampling_model
 from probing.samplers.transformers import TransformersSampler
 from tests.probing.tiny_models import model, tokenizer
 
@@ -107,3 +110,26 @@ def test_weights_that_diverged_are_an_error():
         int8_copy(broken)
     with pytest.raises(SamplerError, match="x86 CPUs"):
         int8_copy(model("qwen2").to("meta"))
+
+
+def test_auto_rounds_large_float32_models_on_a_cpu_alone(monkeypatch):
+    small = model("qwen2")
+    assert sampling_model(small, "auto") is small and sampling_model(small, "full") is small
+    monkeypatch.setattr(int8, "WORTH_PARAMETERS", 1000)
+    assert isinstance(sampling_model(small, "auto").lm_head, Int8Linear)
+    assert sampling_model(small, "full") is small
+    half = model("qwen2").bfloat16()
+    assert sampling_model(half, "auto") is half
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    assert sampling_model(small, "auto") is small
+
+
+def test_the_config_decides_and_says_what_cannot_be(tmp_path):
+    model("qwen2").save_pretrained(tmp_path)
+    tokenizer().save_pretrained(tmp_path)
+    sampler = open_sampler(SamplingConfig(device="cpu", weights="int8"), str(tmp_path))
+    assert isinstance(sampler.model.lm_head, Int8Linear)
+    assert not isinstance(open_sampler(SamplingConfig(device="cpu"), str(tmp_path)).model.lm_head, Int8Linear)
+    for wrong in ({"backend": "vllm"}, {"device": "cuda"}, {"dtype": "bfloat16"}):
+        with pytest.raises(ValueError, match=r"sampling\.weights: int8"):
+            SamplingConfig(weights="int8", **wrong)

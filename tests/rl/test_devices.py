@@ -55,6 +55,16 @@ def test_a_library_that_is_not_there_is_named_with_its_extra(key: str, value: st
     assert f"ucoder[{library}]" in caught.value.remedy
 
 
+@pytest.mark.parametrize(("key", "where"), [("sampling.weights", "sampling.weights"), ("evals.dtype", "evals.dtype")])
+def test_8_bit_weights_are_refused_where_there_are_none(key: str, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = load_config(None, [f"--{key}", "int8", "--sampling.device", "cpu"])
+    check_devices(config)
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    with pytest.raises(UserError, match="for x86 CPUs, and the device is cpu on aarch64") as caught:
+        check_devices(config)
+    assert caught.value.where == where
+
+
 def test_deepspeed_is_looked_for_when_the_launcher_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
     monkeypatch.setattr(devices.importlib.util, "find_spec", lambda name: None)
