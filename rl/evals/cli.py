@@ -3,6 +3,7 @@
     ucoder eval --model seedling --benchmarks seedling --samples 16 --json eval.json
     ucoder eval --model Qwen/Qwen2.5-Coder-7B-Instruct --benchmarks humaneval_plus,mbpp_plus --temperature 0
     ucoder eval --model Qwen/Qwen2.5-Coder-7B-Instruct --benchmarks humaneval_plus --url http://localhost:8000/v1
+    ucoder eval --answers samples.jsonl.gz --model Qwen2.5-Coder-7B-Instruct --temperature 0     # of --samples_out: graded, nothing asked
 
 The JSON holds every figure with what is needed to repeat it: model hash, data hash, versions, seed and command.
 """
@@ -21,19 +22,21 @@ from pathlib import Path
 from typing import Any
 
 from probing.memory import keep_freed_memory
+from probing.samplers.base import Completion
 from probing.samplers.config import SamplingConfig
 from rewards.sandbox import Sandbox, SandboxConfig, SandboxError
 from rewards.sandbox.packages import make_offer
 from rl.config import EvalsConfig
 from rl.console import UserError, make_console, stage
+from rl.evals.answers_file import AnswersFile
 from rl.evals.base import Benchmark, Unavailable, load_benchmark, normal_name
 from rl.evals.cache import Cache, model_hash
 from rl.evals.compare import pooled
-from rl.evals.engine import check_engine, precision, sampling_of
+from rl.evals.engine import check_engine, how_sampled, sampling_of
 from rl.evals.external import scorable
-from rl.evals.options import STDOUT, config_from, offered_from, parser, sampling_from
+from rl.evals.options import STDOUT, config_from, offered_from, parser, sampling_from, settle
 from rl.evals.prompts import CodePrompt
-from rl.evals.runner import EvalResult, evaluate, modules_not_offered, tasks_left_out
+from rl.evals.runner import EvalResult, evaluate, modules_not_offered, score, tasks_left_out
 from rl.evals.samples_file import write_samples_file
 from rl.evals.tables import FIGURES, cell, how_asked, results_table, skills_card
 from rl.model_source import resolve_model
@@ -48,6 +51,7 @@ def main(argv: Sequence[str]) -> int:
     """Run the command; returns its exit status. Raises UserError for what the user has to put right."""
     keep_freed_memory()
     args, others = parser().parse_known_args(argv)
+    answers = settle(args)
     config, names = config_from(args), [n.strip() for n in args.benchmarks.split(",") if n.strip()]
     sampling = sampling_of(config, sampling_from(args, others))
     if args.skills is None:
@@ -57,24 +61,27 @@ def main(argv: Sequence[str]) -> int:
             "no benchmark is named, and no skills are asked for", "command line", "name some with --benchmarks, or add --skills"
         )
     benchmarks = {name: load_benchmark(name, config.limit, fetch=True) for name in names}
+    given = given_answers(answers, benchmarks, config) if answers is not None else None
     if args.export == "evalplus" and not all(normal_name(name) in EVALPLUS for name in names):
         raise UserError(f"evalplus knows only {', '.join(EVALPLUS)}", "--export", "use --export official for the others")
     offered = offered_from(args)
-    path = resolve_model(args.model)
+    path = resolve_model(args.model) if answers is None else None
     if args.json not in (None, STDOUT):
         check_writable(args.json, "--json")
     if args.samples_out is not None:
         check_writable(args.samples_out, "--samples_out")
     if args.export:
         check_writable(args.export_dir / "samples", "--export_dir")
-    check_engine(sampling, path)
+    if path is not None:
+        check_engine(sampling, path)
     record: dict[str, Any] = {
         "model": args.model,
-        "model_hash": model_hash(path),
+        "model_hash": None if path is None else model_hash(path),
+        "answers": None if answers is None else answers.record(),
         "command": shlex.join(["ucoder", "eval", *argv]),
         "seed": config.seed,
         "config": config.model_dump(mode="json"),
-        "sampling": sampling.model_dump(mode="json", include={"backend", "device", "batch_size"}) | {"dtype": precision(sampling)},
+        "sampling": how_sampled(sampling, asked=path is not None),
         "packages": make_offer(**offered).versions,
         "versions": versions(),
     }
@@ -83,7 +90,11 @@ def main(argv: Sequence[str]) -> int:
     for name, benchmark in benchmarks.items():
         if isinstance(benchmark, Unavailable):
             _say_unavailable(console, name, benchmark.reason, benchmark.remedy)
-    results, skills = _measure(args, path, config, sampling, offered, benchmarks, record["model_hash"], console)
+    skills: dict[str, Any] = {}
+    if path is None:
+        results = _grade(given or {}, benchmarks, config, offered, console)
+    else:
+        results, skills = _measure(args, path, config, sampling, offered, benchmarks, record["model_hash"], console)
     for name, result in results.items():
         if "unavailable" in result.metrics:
             _say_unavailable(console, name, result.metrics["unavailable"], result.metrics["remedy"])
@@ -94,7 +105,7 @@ def main(argv: Sequence[str]) -> int:
             short = "; evalplus wants every task, and --limit left some out" if args.export == "evalplus" and config.limit else ""
             console.print(f"samples of {name} written to {file}{short}", markup=False, soft_wrap=True)
     scored = {name: result for name, result in results.items() if "unavailable" not in result.metrics}
-    together = _print_figures(console, scored, benchmarks, config, precision(sampling))
+    together = _print_figures(console, scored, benchmarks, config, record["sampling"]["dtype"])
     if args.samples_out is not None:
         count = write_samples_file(args.samples_out, results)
         console.print(f"{count:,} samples written to {args.samples_out}", markup=False, soft_wrap=True)
@@ -141,6 +152,39 @@ def _print_figures(
 
 def _say_unavailable(console: Any, name: str, reason: str, remedy: str) -> None:
     console.print(f"{name}: unavailable. {reason}; {remedy}", markup=False, soft_wrap=True)
+
+
+def given_answers(
+    answers: AnswersFile, benchmarks: Mapping[str, Benchmark | Unavailable], config: EvalsConfig
+) -> dict[str, list[list[Completion]]]:
+    """The file's answers to the tasks of each benchmark that is here. Raises UserError for tasks without answers, and unknown ones."""
+    found = {}
+    for name, benchmark in benchmarks.items():
+        if isinstance(benchmark, Benchmark):
+            whole = load_benchmark(name, fetch=True)
+            assert isinstance(whole, Benchmark)
+            known = {task.id for task in whole.tasks}
+            found[name] = answers.to(name, benchmark, known, config.prompt != "plain")
+    return found
+
+
+def _grade(
+    answers: Mapping[str, list[list[Completion]]],
+    benchmarks: Mapping[str, Benchmark | Unavailable],
+    config: EvalsConfig,
+    offered: dict[str, Any],
+    console: Any,
+) -> dict[str, EvalResult]:
+    results = {}
+    try:
+        with Sandbox(SandboxConfig(**offered)) as sandbox:
+            for name, benchmark in benchmarks.items():
+                if isinstance(benchmark, Benchmark):
+                    console.print(f"{name}: grading {sum(map(len, answers[name])):,} answers", markup=False)
+                    results[name] = score(benchmark, answers[name], sandbox, config)
+    except SandboxError as error:
+        raise UserError(str(error), "sandbox") from None
+    return results
 
 
 def _measure(

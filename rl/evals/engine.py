@@ -14,6 +14,7 @@ import os
 import urllib.error
 import urllib.request
 from http.client import HTTPException
+from typing import Any
 
 from probing.samplers.config import HttpConfig, SamplingConfig
 from rl.config import EvalsConfig
@@ -38,6 +39,26 @@ def precision(sampling: SamplingConfig) -> str:
     if sampling.weights == "int8":
         return "int8 weights"
     return str(pick_dtype(sampling.dtype, pick_device(sampling.device))).removeprefix("torch.")
+
+
+def how_sampled(sampling: SamplingConfig, asked: bool) -> dict[str, Any]:
+    """What an evaluation's JSON says of the sampler. asked: whether the model is asked here; else nobody knows where it was."""
+    if not asked:
+        return {"backend": sampling.backend, "device": None, "hardware": None, "batch_size": None, "dtype": sampling.dtype}
+    kept = sampling.model_dump(mode="json", include={"backend", "device", "batch_size"})
+    return kept | {"hardware": hardware(sampling), "dtype": precision(sampling)}
+
+
+def hardware(sampling: SamplingConfig) -> str:
+    """The card, or the CPU, that the samples are drawn on, in words."""
+    import torch
+
+    from probing.models import pick_device
+
+    if sampling.backend == "http":
+        return "the server's"
+    device = pick_device(sampling.device)
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
 
 
 def check_engine(sampling: SamplingConfig, model_path: str) -> None:

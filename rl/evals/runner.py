@@ -50,6 +50,7 @@ class Sample:
     completion: str
     code: str | None  # the program as it was run; None when there is none
     n_tokens: int
+    finished: bool  # not cut off by the length limit
     passed: bool | None  # None: our infrastructure failed
     label: int  # behaviour cluster within the task, the largest first; -1: no vote
     base: bool | None  # passed the original benchmark's tests; None where there are no others, or our infrastructure failed
@@ -131,8 +132,7 @@ def score(benchmark: Benchmark, answers: Sequence[Sequence[Completion]], sandbox
     rows: list[dict[str, Any]] = []
     for task, completions, distinct in zip(benchmark.tasks, answers, groups, strict=True):
         if (reason := benchmark.without.get(task.id)) is not None:
-            left_out = [Sample(task.id, i, c.text, None, len(c.token_ids), None, -1, None, UNAVAILABLE) for i, c in enumerate(completions)]
-            samples += left_out
+            samples += [_without_program(task, i, c, None, UNAVAILABLE) for i, c in enumerate(completions)]
             rows.append({"id": task.id, "n": 0, "correct": 0, "missing": 0, "unavailable": reason})
             continue
         found, entropy, top_share = _samples(task, completions, distinct, benchmark.has_base)
@@ -148,8 +148,8 @@ def _score_externally(benchmark: ExternalBenchmark, answers: Sequence[Sequence[C
     samples, rows = [], []
     for task, group, judged in zip(benchmark.tasks, answers, verdicts, strict=True):
         found = [
-            Sample(task.id, i, c.text, None, len(c.token_ids), v, -1, None, "missing" if v is None else "passed" if v else "failed")
-            for i, (c, v) in enumerate(zip(group, judged, strict=True))
+            _without_program(task, i, c, passed, "missing" if passed is None else "passed" if passed else "failed")
+            for i, (c, passed) in enumerate(zip(group, judged, strict=True))
         ]
         correct, n = sum(s.passed is True for s in found), sum(s.passed is not None for s in found)
         row: dict[str, Any] = {"id": task.id, "n": n, "correct": correct, "missing": len(found) - n}
@@ -159,6 +159,11 @@ def _score_externally(benchmark: ExternalBenchmark, answers: Sequence[Sequence[C
     for key in ("compile_rate", "no_program"):
         metrics.pop(key, None)  # the scorer does not say
     return EvalResult(benchmark.name, metrics, rows, samples)
+
+
+def _without_program(task: EvalTask, index: int, answer: Completion, passed: bool | None, outcome: str) -> Sample:
+    """A sample of which no program was run here."""
+    return Sample(task.id, index, answer.text, None, len(answer.token_ids), answer.finished, passed, -1, None, outcome)
 
 
 def execute(programs: Sequence[Program], sandbox: Sandbox) -> list[Execution]:
@@ -232,10 +237,9 @@ def _samples(
             verdicts[i], code[i], outcome[i], label[i] = program.verdict, program.program.code, _outcome(program), int(its_label)
     known = sum(v.passed is not None for v in verdicts)
     top = max((label.count(c) for c in set(label) - {-1}), default=0)
-    lengths = [len(c.token_ids) for c in completions]
     samples = [
-        Sample(task.id, i, c.text, code[i], lengths[i], v.passed, label[i] if v.passed is not None else -1, v.base, outcome[i])
-        for i, (c, v) in enumerate(zip(completions, verdicts, strict=True))
+        Sample(task.id, i, c.text, code[i], len(c.token_ids), c.finished, v.passed, its if v.passed is not None else -1, v.base, outcome[i])
+        for i, (c, v, its) in enumerate(zip(completions, verdicts, label, strict=True))
     ]
     return samples, clusters.entropy, top / max(known, 1)
 
@@ -302,6 +306,7 @@ def _metrics(rows: Sequence[Mapping[str, Any]], samples: Sequence[Sample], confi
     known = [s for s in asked if s.passed is not None]
     if samples:
         metrics["mean_length"] = float(np.mean([s.n_tokens for s in samples]))
+        metrics["cut_off"] = sum(not s.finished for s in samples) / len(samples)
     if known:
         metrics["no_program"] = sum(s.outcome == "no program" for s in known) / len(known)
         metrics["compile_rate"] = 1.0 - sum(s.outcome in ("no program", "does not compile") for s in known) / len(known)

@@ -1,10 +1,10 @@
 """Every sample of an evaluation in a file, one JSON object a line, to be looked at later (`ucoder eval --samples_out FILE.jsonl.gz`).
 
     {"benchmark": "humaneval_plus", "task": "HumanEval/0", "index": 0, "completion": "…", "program": "…", "passed": true, "base": true,
-     "outcome": "passed", "tokens": 87}
+     "outcome": "passed", "tokens": 87, "finished": true}
 
-`completion` has the prefill of its prompt in front; `program` is null where the answer has none; `passed` is null where our infrastructure
-failed; `base` is null where a benchmark has no older tests.
+`ucoder eval --answers FILE` grades it again. `completion` has the prefill of its prompt in front; `program` is null where the answer has
+none; `passed` is null where our infrastructure failed; `base` is null where a benchmark has no older tests.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ def write_samples_file(path: Path, results: Mapping[str, EvalResult]) -> int:
                     "base": s.base,
                     "outcome": s.outcome,
                     "tokens": s.n_tokens,
+                    "finished": s.finished,
                 }
                 file.write(json.dumps(row) + "\n")
                 count += 1

@@ -20,6 +20,7 @@ FIGURES = (
     ("majority wrong", "majority_wrong", True),
     ("compile", "compile_rate", True),
     ("no program", "no_program", True),
+    ("cut off", "cut_off", True),
     ("entropy", "entropy", False),
     ("tokens", "mean_length", False),
     ("missing", "missing", False),
