@@ -14,6 +14,7 @@ Needs the `gguf` package (`pip install 'ucoder[gguf]'`); only this module import
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -126,7 +127,7 @@ def load_gguf(header: GgufHeader, advance: Callable[[int], None] | None = None) 
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     unpacked = {"quantization_config": transformers.GgufConfig(dequantize=True)} if hasattr(transformers, "GgufConfig") else {}
-    with TemporaryDirectory() as folder, whole_weights(), _progress(advance or (lambda _: None)):
+    with TemporaryDirectory() as folder, whole_weights(), _read_once(), _progress(advance or (lambda _: None)):
         (Path(folder) / "model.gguf").symlink_to(header.path.resolve())  # alone: beside it nothing else may be read
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file="model.gguf")
@@ -207,6 +208,22 @@ def _end_tokens(tokenizer: PreTrainedTokenizerBase, config: Any) -> int | list[i
     special = {token.content: number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
     ids += [special[name] for name in END_TOKENS if name in special and special[name] not in ids]
     return ids[0] if len(ids) == 1 else ids
+
+
+@contextmanager
+def _read_once() -> Iterator[None]:
+    """transformers parses a file's header three times, and lists the names of all tensors for every module: once each, in the block."""
+    import gguf
+
+    names = ("GGUFReader", "get_tensor_name_map")
+    originals = {name: getattr(gguf, name) for name in names}
+    for name, original in originals.items():
+        setattr(gguf, name, functools.cache(original))
+    try:
+        yield
+    finally:
+        for name, original in originals.items():
+            setattr(gguf, name, original)
 
 
 @contextmanager
