@@ -13,7 +13,7 @@ from probing import gguf_model
 from probing.gguf_header import GgufError, read_header
 from probing.gguf_model import FromGguf, check_gguf, load_gguf
 from probing.models import end_token_ids, load_model, render_chat
-from tests.probing.tiny_gguf import END, END_OF_TEXT, TOKENS, WIDTH, tiny_model, write_gguf
+from tests.probing.tiny_gguf import END, END_OF_TEXT, TOKENS, WIDTH, gguf, tiny_model, write_gguf
 
 IDS = torch.tensor([[5, 70, 256, 9, 33, 120, 7]])
 
@@ -169,3 +169,16 @@ def test_the_header_alone_tells_the_shape(tmp_path: Path) -> None:
     embeddings = header.named("token_embd.weight")
     assert embeddings is not None and embeddings.shape == (len(TOKENS), WIDTH)
     assert header.metadata["tokenizer.ggml.tokens"] == len(TOKENS)
+
+
+def test_the_header_is_parsed_by_the_gguf_package_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[str] = []
+
+    class Counting(gguf.GGUFReader):
+        def __init__(self, path: str) -> None:
+            parsed.append(path)
+            super().__init__(path)
+
+    monkeypatch.setattr(gguf, "GGUFReader", Counting)
+    read(write_gguf(tmp_path / "m.gguf", tiny_model()))
+    assert len(parsed) == 1 and gguf.GGUFReader is Counting
