@@ -76,6 +76,8 @@ def offer(modules: Iterable[Sequence[str]], records: Iterable[str], wanted: Sequ
                 _import(group)
             later += grown
             groups = groups[done + 1 :]  # the one between them starts threads: each child imports it for itself
+    if hasattr(threadpools := sys.modules.get("threadpoolctl"), "_HAS_PROCFS"):
+        threadpools._HAS_PROCFS = False  # type: ignore[union-attr]  # scikit-learn's threads are counted without /proc, which is closed
     return max(0, confine.address_space() - before) + later
 
 

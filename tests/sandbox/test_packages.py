@@ -122,9 +122,10 @@ def test_chance_is_the_same_for_every_program(run: Callable[..., Execution]) -> 
     assert run(code).outcomes == run(code + "  # again").outcomes
 
 
-def test_one_thread_computes() -> None:
+@pytest.mark.parametrize("isolation", ISOLATIONS)
+def test_one_thread_computes(isolation: str) -> None:
     code = "import numpy, threadpoolctl\ndef f():\n    return [pool['num_threads'] for pool in threadpoolctl.threadpool_info()]"
-    [outcome] = once(SandboxConfig(packages=("numpy", "threadpoolctl"), **QUICK), code).outcomes
+    [outcome] = once(SandboxConfig(packages=("numpy", "threadpoolctl"), isolation=isolation, **QUICK), code).outcomes
     assert outcome.kind is V and set(ast.literal_eval(outcome.payload)) <= {1}
 
 
