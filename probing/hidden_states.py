@@ -11,6 +11,7 @@ Shapes: N answers, K layers, 2 poolings, D width, G answers in one forward pass,
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -66,6 +67,18 @@ def candidate_layers(n_layers: int, k: int) -> tuple[int, ...]:
     return tuple(dict.fromkeys(round(float(layer)) for layer in spread))
 
 
+def _end_of(text: str, code: str) -> int:
+    """Where the code ends in the text, or the last of its lines that is there; the text's length where none is."""
+    place = text.rfind(code) if code else -1
+    if place >= 0:
+        return place + len(code)
+    for line in filter(None, map(str.strip, reversed(code.split("\n")))):
+        found = list(re.finditer(rf"^[ \t>]*{re.escape(line)}", text, re.MULTILINE))
+        if found:
+            return found[-1].end()
+    return len(text)
+
+
 class HiddenStates:
     """Reads a frozen causal LM. The model is put in evaluation mode and its gradients are switched off."""
 
@@ -80,20 +93,21 @@ class HiddenStates:
 
     def end_of_code(self, token_ids: Sequence[int], code: str | None) -> int:
         """How many tokens of an answer lead up to the end of its program: all but the end token where the program ends the answer (or there
-        is none); up to the last token of the program where a fence or prose follows it. At least 1.
+        is none); up to the last token of the program where a fence, prose or tests follow it. At least 1.
+
+        Of a program that is not in the answer as it stands (parts were left out, or stand elsewhere), the last line that is there counts.
         """
         ids = list(token_ids)
         while len(ids) > 1 and ids[-1] in self.end_ids:
             ids.pop()
-        wanted = (code or "").rstrip()
         text = str(self.tokenizer.decode(ids, skip_special_tokens=True))
-        start = text.rfind(wanted)
-        if not wanted or start < 0 or text.rstrip().endswith(wanted):
+        end = _end_of(text, (code or "").rstrip())
+        if not text[end:].strip():
             return len(ids)
         low, high = 1, len(ids)  # the shortest head that decodes to at least the end of the program
         while low < high:
             middle = (low + high) // 2
-            if len(self.tokenizer.decode(ids[:middle], skip_special_tokens=True)) >= start + len(wanted):
+            if len(self.tokenizer.decode(ids[:middle], skip_special_tokens=True)) >= end:
                 high = middle
             else:
                 low = middle + 1

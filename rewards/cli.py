@@ -1,6 +1,7 @@
 """`ucoder judge FILE.jsonl --entry NAME --inputs FILE.json`: cluster and rank a file of candidate solutions, without any expected output.
 
-FILE.jsonl: one JSON object a line with "code" (and "logprob", a mean token logprob in nats, which breaks ties).
+FILE.jsonl: one JSON object a line with "code", a program or a model's answer that holds one (and "logprob", a mean token logprob in nats,
+which breaks ties).
 FILE.json: a JSON list with one entry an input: a list of positional arguments, or a text with a Python literal of such a list.
 """
 
@@ -23,7 +24,7 @@ from rich.table import Table
 from rewards.consensus import ConsensusConfig
 from rewards.determinism import Steady
 from rewards.inputs import InputsConfig
-from rewards.judge_files import JudgeInputError, read_asserts, read_candidates, read_inputs
+from rewards.judge_files import JudgeInputError, read_asserts, read_candidates, read_inputs, read_text
 from rewards.ranking import NO_VOTE, Ranking, rank
 from rewards.records import Outcome, absence
 from rewards.sandbox import Sandbox, SandboxConfig, SandboxError
@@ -41,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("file", type=Path, help="candidates, JSON lines")
     parser.add_argument("--entry", required=True, help="name of the function that the candidates define")
     parser.add_argument("--inputs", type=Path, required=True, help="inputs, a JSON list")
+    parser.add_argument("--given", type=Path, help="code that the prompt gave, such as imports: put in front where a candidate needs it")
     parser.add_argument("--asserts", type=Path, help="model-written asserts, a JSON list of texts (rules codet and passfail)")
     defaults = ConsensusConfig()
     parser.add_argument("--rule", default=defaults.rule, help=f"hard, soft, sharp, codet, passfail (default {defaults.rule})")
@@ -182,6 +184,7 @@ def run(args: argparse.Namespace) -> int:
         _check_writable(args.json)
     codes, logprobs = read_candidates(args.file)
     inputs: list[str] = read_inputs(args.inputs)
+    given = "" if args.given is None else read_text(args.given)
     expected: list[Outcome | None] = [None] * len(inputs)
     if args.asserts is not None:
         more, outcomes = read_asserts(args.asserts, args.entry)
@@ -194,6 +197,7 @@ def run(args: argparse.Namespace) -> int:
             executor,
             consensus,
             selection,
+            given=given,
             expected=expected,
             logprobs=logprobs,
             n_mutants=args.mutants,

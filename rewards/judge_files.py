@@ -22,7 +22,8 @@ class JudgeInputError(ValueError):
         self.what, self.where, self.remedy = what, where, remedy
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """A UTF-8 text file, without its byte order mark. Raises JudgeInputError."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -45,7 +46,7 @@ def _parse(text: str, where: str, remedy: str) -> Any:
 def read_candidates(path: Path) -> tuple[list[str], list[float] | None]:
     """Codes, and mean logprobs if every line has one. Raises JudgeInputError with the line's number."""
     codes, logprobs = [], []
-    for number, line in json_lines(_read(path)):
+    for number, line in json_lines(read_text(path)):
         where = f"{path}, line {number}"
         row = _parse(line, where, ONE_A_LINE)
         if not isinstance(row, dict) or not isinstance(row.get("code"), str):
@@ -75,7 +76,7 @@ def _number(value: Any, where: str) -> float:
 
 def read_list(path: Path, what: str) -> list[Any]:
     """A JSON list that is not empty."""
-    rows = _parse(_read(path), str(path), f"a JSON list of {what}")
+    rows = _parse(read_text(path), str(path), f"a JSON list of {what}")
     if not isinstance(rows, list) or not rows:
         raise JudgeInputError(f"not a list of {what}" if rows else f"no {what} in it", str(path), f"a JSON list of {what}")
     return rows

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from probing.reading import read_program
 from rewards.consensus import ConsensusConfig, get_rule
 from rewards.determinism import ORDER_OF_CALLS
 from rewards.inputs import InputQuality, InputsConfig, quality_report
@@ -16,13 +17,14 @@ from rewards.literals import argument_outcomes
 from rewards.mutants import mutants
 from rewards.programs import normal_form
 from rewards.records import Execution, Kind, Outcome, Program, absent_modules
-from rewards.signatures import OutcomeMatrix, concatenate
+from rewards.signatures import OutcomeMatrix, concatenate, no_program
 from rewards.theorem import BoundReport, bound_report
 
 # why a sample has no vote -> in words
 NO_VOTE = {
     "lost": "lost by the sandbox",
-    "refused": "no program with that entry, or one that does not compile",
+    "no_program": "no program was found in them",
+    "refused": "they do not define the entry, or do not compile",
     "not_offered": "they need a module that is not offered (--packages)",
     "order_of_calls": "outcomes depend on the order of calls (state is kept between them)",
     "varying": "outcomes differ under another hash seed, clock or chance",
@@ -58,23 +60,29 @@ def rank(
     consensus: ConsensusConfig,
     selection: InputsConfig,
     *,
+    given: str = "",
     expected: Sequence[Outcome | None] | None = None,
     logprobs: Sequence[float] | None = None,
     n_mutants: int = 0,
     error: float = 0.05,
 ) -> Ranking:
-    """Rank candidates (n programs that define `entry`) by what they do on inputs (Python literals, lists of arguments).
+    """Rank candidates (n programs that define `entry`, or answers that hold one) by what they do on inputs (Python literals, lists of
+    arguments).
 
+    given: code that the prompt gave (see `probing.reading`).
     expected: outputs claimed by asserts, for the rules that compare with them. logprobs: mean token logprobs in nats, break ties.
     n_mutants: mutants of the winner that the report on the inputs is measured with. error: for the theorem. Programs that are the same
     but for layout are executed once. ValueError without candidates or inputs.
     """
     if not codes or not inputs:
         raise ValueError(f"nothing to judge: {len(codes)} candidates, {len(inputs)} inputs")
-    rows: dict[str, int] = {}
-    row_of = np.array([rows.setdefault(normal_form(code), len(rows)) for code in codes])
+    programs = [read_program(code, entry, given) for code in codes]
+    rows: dict[str | None, int] = {}
+    row_of = np.array([rows.setdefault(None if code is None else normal_form(code), len(rows)) for code in programs])
     first, weights = np.unique(row_of, return_index=True)[1], np.bincount(row_of)
-    executions = list(executor.run([Program(codes[i], entry, tuple(inputs)) for i in first]))
+    distinct = [programs[i] for i in first]
+    ran = iter(list(executor.run([Program(code, entry, tuple(inputs)) for code in distinct if code is not None])))
+    executions = [no_program(len(inputs)) if code is None else next(ran) for code in distinct]
     everything = OutcomeMatrix.from_executions(executions, weights, argument_outcomes(inputs), expected)
 
     logprob = np.zeros(len(codes)) if logprobs is None else np.nan_to_num(np.asarray(logprobs, dtype=np.float64), nan=-np.inf)
@@ -91,7 +99,8 @@ def rank(
     reasons = [why_no_vote(e) if label < 0 else None for e, label in zip(executions, clustering.labels, strict=True)]
     mutated = None
     if n_mutants and clustering.top >= 0:
-        winner = codes[first[clustering.representatives[clustering.top]]]
+        winner = distinct[clustering.representatives[clustering.top]]
+        assert winner is not None, "what has no program has no vote"
         kept = tuple(inputs[j] for j in judgement.kept)
         if made := [Program(mutant.code, entry, kept) for mutant in mutants(winner, n_mutants)]:
             stacked = concatenate(matrix, OutcomeMatrix.from_executions(list(executor.run(made))))
@@ -110,7 +119,7 @@ def why_no_vote(execution: Execution) -> str:
     if execution.missing:
         return "lost"
     if kinds == {Kind.REFUSED}:
-        return "refused"
+        return "no_program" if execution == no_program(len(execution.outcomes)) else "refused"
     if execution.absent_module is not None:
         return "not_offered"
     if ORDER_OF_CALLS in execution.outcomes:

@@ -51,7 +51,18 @@ def join(parts: Sequence[str]) -> str:
         lines = part.split("\n")
         future += [line for line in lines if line.startswith("from __future__ import")]
         rest.append("\n".join(line for line in lines if not line.startswith("from __future__ import")).strip("\n"))
-    return "\n\n\n".join([*(["\n".join(dict.fromkeys(future))] if future else []), *rest])
+    joined = "\n".join(dict.fromkeys(future))
+    for part in filter(None, rest):
+        imports = part.startswith(("import ", "from ")) and "\n" not in part
+        last = joined.rpartition("\n")[2]
+        joined += ("" if not joined else "\n" if imports and last.startswith(("import ", "from ")) else "\n\n\n") + part
+    return joined
+
+
+def import_of(statement: ast.ImportFrom, name: str) -> str:
+    """An import of one of the names that the statement imports."""
+    aliases = [alias for alias in statement.names if (alias.asname or alias.name) == name]
+    return ast.unparse(ast.ImportFrom(statement.module, aliases, statement.level))
 
 
 def first_line(statement: ast.stmt) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import textwrap
 import warnings
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from probing.reading import choice
-from probing.reading.assembly import join, kept_text
+from probing.reading.assembly import import_of, join, kept_text
 from probing.reading.blocks import Block, blocks_of
 from probing.reading.needs import Program
 from probing.reading.parsing import Parser
@@ -134,9 +135,12 @@ class _Reading:
         beside = [*reversed(self.fenced[:place]), *self.fenced[place + 1 :], *self.around]
         for other in [*beside, *self.prompt]:
             if other.text != run.text and any(choice.binds(statement, name) for statement in other.body):
+                given = any(other is part for part in self.prompt)
                 program = Program(other.body)
                 kept = program.needed([name], harmless=False)
-                given = any(other is part for part in self.prompt)
+                statements = [statement for statement, keep in zip(other.body, kept, strict=True) if keep]
+                if len(statements) == 1 and isinstance(statements[0], ast.ImportFrom) and not program.facts[kept.index(True)].star:
+                    return _Helper(import_of(statements[0], name), {name}, set(), given)
                 return _Helper(kept_text(other.text, other.body, kept), program.bound(kept), program.missing(kept), given)
         return None
 

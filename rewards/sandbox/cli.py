@@ -1,4 +1,8 @@
-"""`ucoder sandbox run FILE --entry NAME --inputs FILE.json`: one JSON line an input, for a person to debug with."""
+"""`ucoder sandbox run FILE --entry NAME --inputs FILE.json`: one JSON line an input, for a person to debug with.
+
+FILE: a Python file, or a model's answer that holds a program. It is read as the loop reads answers (`probing.reading`); where that changes
+the program, a line on stderr says so.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from probing.reading import read_program
 from rewards.records import Program
 from rewards.sandbox.config import SandboxConfig, SandboxError
 from rewards.sandbox.packages import make_offer
@@ -25,6 +30,17 @@ def read_text(path: Path) -> str:
         raise ValueError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 (byte {error.start})") from error
+
+
+def read_file(path: Path, entry: str) -> tuple[str, str | None]:
+    """The program of a file, and what is worth saying about how it was read. A file in which no program is found is the program itself."""
+    text = read_text(path).removeprefix("\ufeff")
+    code = read_program(text, entry)
+    if code is None or code.strip() == text.strip():
+        return text, None
+    if (adopted := f"\ndef {entry}(*args, **kwargs):") in code and adopted not in text:
+        return code, f"{entry} is a method of a class: a function of that name makes an object and calls it"
+    return code, f"running what {entry} needs of {path.name}; the rest of its module level is left out"
 
 
 def read_inputs(path: Path) -> tuple[str, ...]:
@@ -85,7 +101,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 2
     try:
-        program = Program(read_text(arguments.file), arguments.entry, read_inputs(arguments.inputs))
+        code, said = read_file(arguments.file, arguments.entry)
+        program = Program(code, arguments.entry, read_inputs(arguments.inputs))
         config = SandboxConfig(
             workers=1,
             seconds_per_input=arguments.seconds_per_input,
@@ -108,6 +125,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with Sandbox(config) as sandbox:
             print(sandbox.describe(), file=sys.stderr)
+            if said is not None:
+                print(said, file=sys.stderr)
             [execution] = sandbox.run([program])
     except ValueError as error:
         print(f"ucoder sandbox: {error}", file=sys.stderr)

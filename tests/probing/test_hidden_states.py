@@ -49,6 +49,14 @@ def test_the_end_of_code_is_before_the_fence():
     assert reader.end_of_code([END], None) == 1
 
 
+def test_the_end_of_a_program_with_parts_left_out_is_its_last_line_that_is_there():
+    made = tokenizer()
+    reader = HiddenStates(model("qwen2"), made)
+    ids = made("```\na = 1\nx\nb``` done", add_special_tokens=False)["input_ids"] + [END]
+    assert made.decode(ids[: reader.end_of_code(ids, "c = 2\na = 1\nb\n\nd")]) == "```\na = 1\nx\nb"
+    assert reader.end_of_code(ids, "c = 2") == len(ids) - 1
+
+
 def test_the_frozen_model_has_no_gradients():
     frozen = model("qwen2").train()
     HiddenStates(frozen, tokenizer())

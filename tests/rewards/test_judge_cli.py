@@ -141,12 +141,26 @@ def test_who_has_no_vote_is_counted_by_the_reason(tmp_path, capsys):
         "def g(x):\n    return x",
         "def f(x):\n    return 1 // 0",
         "def f(x):\n    return x",
+        "I cannot do that.",
     ]
     report, table = report_on(tmp_path, capsys, codes, [[1], [2]])
-    assert report["no_vote"] == {"lost": 0, "refused": 2, "not_offered": 0, "order_of_calls": 1, "varying": 2, "few_values": 1}
+    counts = {"lost": 0, "no_program": 1, "refused": 2, "not_offered": 0, "order_of_calls": 1, "varying": 2, "few_values": 1}
+    assert report["no_vote"] == counts
     by_candidate = {row["candidate"]: row["no_vote"] for row in report["ranking"]}
     assert (by_candidate[0], by_candidate[2], by_candidate[6]) == ("order_of_calls", "varying", None)
-    assert "6 of them have no vote" in table
+    assert "7 of them have no vote" in table
+
+
+def test_candidates_may_be_answers_as_the_loop_reads_them(tmp_path, capsys):
+    (tmp_path / "given.py").write_text("from typing import List\n\n\ndef _one():\n    return 1\n\n\ndef f(x: int) -> int:\n")
+    codes = [
+        "```\npython\ndef f(x):\n    return x + 1\n```\nIt adds one.",
+        "\ufeffdef f(x: int) -> int:\n    return x + 1\n\nassert f(1) == 3\nprint(input())",
+        "class Solution:\n    def f(self, x: List[int]) -> int:\n        return x + _one()",
+        "    return x + 1",
+    ]
+    report, _ = report_on(tmp_path, capsys, codes, [[1], [2]], "--given", str(tmp_path / "given.py"))
+    assert [(c["share"], c["outcomes"]) for c in report["clusters"]] == [(1.0, ["2", "3"])]
 
 
 def test_programs_that_the_sandbox_lost_are_missing_and_not_last(tmp_path):

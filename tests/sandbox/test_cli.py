@@ -40,6 +40,32 @@ def test_packages_are_offered_by_name(files, capsys) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("\ufeffdef f(x):\n    return x + 1\n", ""),
+        ("class Solution:\n    def f(self, x: int) -> int:\n        return x + 1\n", "f is a method of a class"),
+        ("def f(x):\n    return x + 1\n\nassert f(1) == 3\n", "running what f needs of program.py"),
+        ("It adds one:\n```python\ndef f(x):\n    return x + 1\n```\n", "running what f needs of program.py"),
+    ],
+)
+def test_a_file_is_read_like_an_answer_and_says_so(files, capsys, text: str, said: str) -> None:
+    program, inputs = files
+    program.write_text(text, encoding="utf-8")
+    inputs.write_text("[[1]]")
+    assert main(["run", str(program), "--entry", "f", "--inputs", str(inputs)]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == {"input": "[1]", "kind": "value", "outcome": "2"}
+    assert (said in captured.err) if said else captured.err.count("\n") == 1
+
+
+def test_a_file_without_a_program_is_run_as_it_is(files, capsys) -> None:
+    program, inputs = files
+    program.write_text("x = (\n")
+    assert main(["run", str(program), "--entry", "f", "--inputs", str(inputs)]) == 0
+    assert {json.loads(line)["kind"] for line in capsys.readouterr().out.splitlines()} == {"refused"}
+
+
+@pytest.mark.parametrize(
     ("name", "content"),
     [
         ("inputs.json", b"{"),
