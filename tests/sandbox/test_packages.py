@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import Sandbox, SandboxConfig, SandboxError
 from rewards.sandbox.packages import PackagesError, make_offer
 from tests.sandbox import test_attacks, test_more_attacks
-from tests.sandbox.conftest import ISOLATIONS, QUICK
+from tests.sandbox.conftest import HEADER, HONEST, ISOLATIONS, QUICK, RIGHT, processes
 from tests.sandbox.environments import install, make_environment
 
 V, X = Kind.VALUE, Kind.EXCEPTION
@@ -168,10 +170,17 @@ def test_the_folder_of_packages_does_not_show_what_else_is_there(run: Callable[.
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*test_attacks.ATTACKS, *test_more_attacks.ATTACKS])
-def test_the_attacks_are_survived_with_packages_too(survive: Callable[..., Outcome], name: str) -> None:
-    kinds, body = (test_attacks.ATTACKS | test_more_attacks.ATTACKS)[name]
-    survive(kinds, "import numpy\n" + body)
+def test_the_attacks_are_survived_with_packages_too(sandbox: Sandbox) -> None:
+    attacks = test_attacks.ATTACKS | test_more_attacks.ATTACKS
+    bodies = [f"import numpy\n{body}".splitlines() for _, body in attacks.values()]
+    hostile = [Program(HEADER + "\n".join(f"    {line}" for line in body), "f", ("[]",)) for body in bodies]
+    before = processes()
+    honest = [replace(HONEST, code=f"{HONEST.code}\n# {n}") for n in range(len(hostile))]  # equal ones would run once
+    executions = list(sandbox.run([program for pair in zip(hostile, honest, strict=True) for program in pair]))
+    assert {execution.outcomes for execution in executions[1::2]} == {RIGHT}
+    kinds = {name: execution.outcomes[0].kind for name, execution in zip(attacks, executions[::2], strict=True)}
+    assert {name: kind for name, kind in kinds.items() if kind not in attacks[name][0] | {Kind.TIMEOUT}} == {}  # a busy machine
+    assert processes() == before and "owned" not in os.listdir("/tmp")
 
 
 def test_requirements_come_along_and_nothing_else(environment: Path) -> None:
