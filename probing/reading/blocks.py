@@ -11,14 +11,17 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from probing.reading.lexing import fences
+from probing.reading.lexing import NEUTRAL, fences, scan
 from probing.reading.parsing import Parser
 
 PYTHON_WORD = r"(?:python|py|pypy|ipython|sage)[ \t]*[\d.]*"
-_CODE = r"(?:(?:async[ \t]+)?def[ \t]+\w+[ \t]*\(|class[ \t]+\w+[ \t]*[:(]|import[ \t]+\w|from[ \t]+[\w.]+[ \t]+import\b|@\w+)"
+_CODE = (
+    r"(?:(?:async[ \t]+)?def[ \t]+\w+[ \t]*\(|class[ \t]+\w+[ \t]*[:(]|import[ \t]+\w|from[ \t]+[\w.]+[ \t]+import\b|@\w+|\w+[ \t]+=[ \t])"
+)
 _OPENING = re.compile(r"^[ \t]*(?:(?:>|[-*+]|\d{1,3}[.)])[ \t]+)*(?P<tilde>~{3,})(?=[^\n~]*$)|(?P<tick>`{3,})", re.MULTILINE)
 _CLOSING_LINE = re.compile(r"^[ \t>]*(`{3,}|~{3,})[ \t]*$", re.MULTILINE)
 _PREFIX = re.compile(r"[ \t]*(?:(?:>|[-*+]|\d{1,3}[.)])[ \t]*)*")
+_QUOTED = re.compile(r"""(?<!\w)[fFrRbBuU]{0,2}("|')(?:\\.|(?!\1)[^\\\n])*\1""")  # a string of one line; no apostrophe in a word
 _STARTS_WITH_CODE = re.compile(rf"[ \t]*(?:{PYTHON_WORD}[ \t]+)?(?={_CODE})", re.IGNORECASE)
 _LANGUAGE_LINE = re.compile(rf"\s*(?:{PYTHON_WORD})[ \t]*\n", re.IGNORECASE)
 _LANGUAGE_WORD = re.compile(rf"[ \t]*(?:{PYTHON_WORD})[ \t]+", re.IGNORECASE)
@@ -67,7 +70,9 @@ def blocks_of(text: str, parser: Parser, nesting: int = _NESTING) -> list[Block]
 
 def _holds_fences(block: Block, parser: Parser) -> bool:
     """Whether the block is Markdown with blocks of its own."""
-    return ("```" in block.text or "~~~" in block.text) and (block.tag in _MARKDOWN or parser.body(block.text) is None)
+    if "```" not in block.text and "~~~" not in block.text:
+        return False
+    return block.tag in _MARKDOWN or (next(fences(block.text, 0), None) is not None and parser.body(block.text) is None)
 
 
 def without_language_line(text: str) -> str:
@@ -78,40 +83,52 @@ def without_language_line(text: str) -> str:
 
 def _fenced(text: str, parser: Parser) -> list[Block]:
     closing_lines = _CLOSING_LINE.finditer(text)
-    blocks: list[Block] = []
     closing = next(closing_lines, None)
-    place = seen = 0
+    blocks: list[Block] = []
+    behind = place = seen = 0  # where the last block ended; where to look for the next
     while (opening := _OPENING.search(text, place)) is not None:
         fence = opening["tilde"] or opening["tick"]
         at = opening.end() - len(fence)
-        end_of_line = _line_end(text, at)
-        info = text[opening.end() : end_of_line]
-        blocks.append(Block(text[place:at], False))
-        one_line = info.find(fence)
-        if one_line >= 0 and opening["tick"]:
-            inside = info[:one_line]
+        line, end_of_line = text.rfind("\n", 0, at) + 1, _line_end(text, at)
+        quoted = [found.span() for found in _QUOTED.finditer(text, line, end_of_line)]
+        place = opening.end()
+        if any(start < at < end for start, end in quoted):
+            continue
+        blocks.append(Block(text[behind:at], False))
+        if opening["tick"] and (one_line := _fence_behind(text, place, end_of_line, fence, quoted)) is not None:
+            inside = text[place:one_line]
             word = _LANGUAGE_WORD.match(inside)
             blocks.append(Block(inside[word.end() :] if word else inside, True))
-            place = opening.end() + one_line + len(fence)
+            behind = place = one_line + len(fence)
             continue
-        code = _STARTS_WITH_CODE.match(info)
-        start = opening.end() + code.end() if code else min(end_of_line + 1, len(text))
-        found = _TAG.match(info)
+        info = text[place:end_of_line]
+        code, found = _STARTS_WITH_CODE.match(info), _TAG.match(info)
+        start = place + code.end() if code else min(end_of_line + 1, len(text))
         tag = "" if code or found is None else found[1].lower()
         while closing is not None and (closing.start() < start or not closing[1].startswith(fence)):
             closing = next(closing_lines, None)
         seen += 1
-        end, place = _end_of_block(text, start, fence, closing, parser if seen <= _LOOKS_AHEAD else None)
-        prefix = _PREFIX.fullmatch(text, text.rfind("\n", 0, at) + 1, at)
-        inside = _unprefixed(text[start:end], prefix.group() if prefix else "")
-        blocks.append(Block(inside, True, tag, tag not in _NOT_PYTHON))
-    return [*blocks, Block(text[place:], False)] if blocks else [Block(text, False)]
+        prefix = _PREFIX.fullmatch(text, line, at)
+        margin = prefix.group() if prefix else ""
+        end, place = _end_of_block(text, start, fence, margin, closing, parser if seen <= _LOOKS_AHEAD else None)
+        behind = place
+        blocks.append(Block(_unprefixed(text[start:end], margin), True, tag, tag not in _NOT_PYTHON))
+    return [*blocks, Block(text[behind:], False)] if blocks else [Block(text, False)]
 
 
-def _end_of_block(text: str, start: int, fence: str, line: re.Match[str] | None, parser: Parser | None) -> tuple[int, int]:
+def _fence_behind(text: str, start: int, end: int, fence: str, quoted: list[tuple[int, int]]) -> int | None:
+    """Where on a line, from `start` on, a fence stands that is in no string."""
+    while (found := text.find(fence, start, end)) >= 0:
+        if not any(first < found < last for first, last in quoted):
+            return found
+        start = found + len(fence)
+    return None
+
+
+def _end_of_block(text: str, start: int, fence: str, margin: str, line: re.Match[str] | None, parser: Parser | None) -> tuple[int, int]:
     """(end of the block that starts at `start`, where to go on): at the end of the text for a block that was cut off.
 
-    line: the first line that is a closing fence, in a string or not.
+    margin: what stands in front of the opening fence. line: the first line that is a closing fence, in a string or not.
     """
     first = None if line is None else (line.start(), line.end())
     if fence[0] == "~" or parser is None:
@@ -120,9 +137,11 @@ def _end_of_block(text: str, start: int, fence: str, line: re.Match[str] | None,
     parser.spend(((found[0] if found else len(text)) - start) // 4)
     if first is None or found == first:
         return found or (len(text), len(text))
-    if found is None or (found[0] > first[0] and parser.body(unindented(text[start : found[0]])) is None):
-        return first  # a string that is never closed must not swallow what follows
-    return found
+    if found is None:
+        return (len(text), len(text)) if scan(text[start:]) == NEUTRAL else first
+    # A string that is never closed must not swallow what follows.
+    inside = unindented(_unprefixed(text[start : found[0]], margin))
+    return first if found[0] > first[0] and parser.body(inside) is None else found
 
 
 def _closing_fence(text: str, start: int, length: int) -> tuple[int, int] | None:
@@ -175,7 +194,8 @@ def _tagged_parts(text: str) -> Iterator[Block]:
         yield Block(text[place : opening.start()], False)
         name = opening["square"] or opening["angle"]
         closing = rf"\[(?:/{name}|DONE|END)\]" if opening["square"] else rf"</{name}>"
-        found = re.compile(closing, re.IGNORECASE).search(text, opening.end())
+        own_line = re.compile(rf"^[ \t]*{closing}", re.IGNORECASE | re.MULTILINE).search(text, opening.end())
+        found = own_line or re.compile(closing, re.IGNORECASE).search(text, opening.end())
         end, place = (found.start(), found.end()) if found else (len(text), len(text))
         yield Block(text[opening.end() : end], True)
     yield Block(text[place:], False)

@@ -18,8 +18,8 @@ from collections.abc import Iterable, Sequence
 from probing.reading.facts import Facts, facts_of, root_of
 
 _FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
-_DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-_NEVER = ast.Assert | ast.Return | ast.Raise | ast.Pass | ast.Global
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_NEVER = (ast.Assert, ast.Return, ast.Raise, ast.Pass, ast.Global)
 # Settings of the interpreter that a function may count on without a name of its own for them.
 _SETTINGS = frozenset(["setrecursionlimit", "set_int_max_str_digits", "stack_size", "seed", "getcontext", "setcontext"])
 _SAYS = frozenset(["print", "pprint", "pp", "display", "input", "exit", "quit"])  # what is called to say or ask something
@@ -76,6 +76,9 @@ class Program:
                 changers[name].append(place)
         kept = self._reach(entries, changers)
         names = self._names_read(kept)
+        if names - self.binders.keys() - KNOWN:  # bound by text, if at all
+            by_text = {p for p in every if self.facts[p].by_name and not isinstance(self.body[p], (*_NEVER, *_DEFINITIONS))}
+            kept |= by_text | self._reach([*entries, *self._names_read(by_text)], changers)
         return [place in kept or (harmless and self._harmless(place, names)) for place in every]
 
     def bound(self, kept: Sequence[bool]) -> set[str]:
@@ -181,7 +184,7 @@ class Program:
     def _kept_by_name(self, place: int, reached: set[int]) -> bool:
         """Whether a statement stays that is not reached, in a program that looks names up by text."""
         statement, facts = self.body[place], self.facts[place]
-        if isinstance(statement, _DEFINITIONS | ast.Import | ast.ImportFrom):
+        if isinstance(statement, (*_DEFINITIONS, ast.Import, ast.ImportFrom)):
             return True
         if isinstance(statement, _NEVER) or is_main_guard(statement):
             return False

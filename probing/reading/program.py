@@ -99,7 +99,8 @@ class _Reading:
         run = choice.defining_run(self.fenced, entry) or choice.defining_run(self.around, entry)
         if run is None and (adopted := self.adopted(entry)) is not None:
             return adopted
-        run = run or choice.defining_run(self.unfenced, entry)
+        if run is None or choice.definition(run, entry) < choice.Definition.WHOLE:  # what looked like a fence may have been in a string
+            run = choice.defining_run([*([run] if run else []), *self.unfenced], entry)
         if run is not None:
             return self.completed(run, [entry])
         blocks = sorted(self.blocks, key=lambda block: not block.fenced)
@@ -132,7 +133,7 @@ class _Reading:
     def helper(self, name: str, run: Run) -> _Helper | None:
         """What binds a name outside of the run: the last in front of it, else the first behind it, else the prompt's."""
         place = next((i for i, other in enumerate(self.fenced) if other.text == run.text), len(self.fenced))
-        beside = [*reversed(self.fenced[:place]), *self.fenced[place + 1 :], *self.around]
+        beside = [*reversed(self.fenced[:place]), *self.fenced[place + 1 :], *self.around, *self.unfenced]
         for other in [*beside, *self.prompt]:
             if other.text != run.text and any(choice.binds(statement, name) for statement in other.body):
                 given = any(other is part for part in self.prompt)

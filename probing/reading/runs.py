@@ -21,7 +21,7 @@ _STARTS = re.compile(r"[^\s#)\]}]")  # a line at the left margin that may begin 
 _GOES_ON = re.compile(r"(?:else|elif|except|finally)\b")
 _MAY_BE_CODE = re.compile(r"[=(\[@'\":]|(?:import|from|pass|global|del|return|raise)\b")
 _LONGEST_STATEMENT = 400  # statements at the left margin that one bracket may span
-_INDENTED = re.compile(r"^([ \t]+)(?:(?:async[ \t]+def|def|class|import|from)\b|@)", re.MULTILINE)
+_INDENTED = re.compile(r"([ \t]+)(?:(?:async[ \t]+def|def|class|import|from)\b|@)")
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,20 @@ def runs_of(block: Block, parser: Parser) -> list[Run]:
 
 def indented_runs(block: Block, parser: Parser) -> list[Run]:
     """Runs of code that stands further right than the text around it."""
+    lines = block.text.split("\n")
     found: list[Run] = []
     place = 0
-    while (line := _INDENTED.search(block.text, place)) is not None:
-        lines = block.text[line.start() :].split("\n")
-        end = next((i for i, text in enumerate(lines) if text.strip() and not text.startswith(line[1])), len(lines))
-        part = "\n".join(lines[:end])
-        found += [run for run in runs_of(Block(unindented(part), block.fenced), parser) if not any(map(_is_method, run.body))]
-        place = line.start() + max(len(part), 1)
+    while place < len(lines):
+        code = _INDENTED.match(lines[place])
+        if code is None:
+            place += 1
+            continue
+        start = place
+        while start and (not lines[start - 1].strip() or lines[start - 1].startswith(code[1])):
+            start -= 1
+        place = next((i for i in range(place, len(lines)) if lines[i].strip() and not lines[i].startswith(code[1])), len(lines))
+        part = Block(unindented("\n".join(lines[start:place])), block.fenced)
+        found += [run for run in runs_of(part, parser) if not any(map(_is_method, run.body))]
     return found
 
 

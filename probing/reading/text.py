@@ -6,13 +6,14 @@ import re
 
 MAX_CHARACTERS = 1_000_000  # of an answer that are read
 # Quoted, a tag is a word that code or prose is about.
+_UNQUOTED, _UNQUOTED_BEHIND = r"(?<![\"'])(?<!(?<!`)`)", r"(?![\"']|`(?!`))"
 _THINKING = re.compile(
-    r"(?<![\"'`])(?:(?P<open><(?:seed:)?(?:think|thinking|thought|reasoning)>|\[THINK\]|◁think▷)"
-    r"|</(?:seed:)?(?:think|thinking|thought|reasoning)>|\[/THINK\]|◁/think▷)(?![\"'`])",
+    rf"{_UNQUOTED}(?:(?P<open><(?:seed:)?(?:think|thinking|thought|reasoning)>|\[THINK\]|◁think▷)"
+    rf"|</(?:seed:)?(?:think|thinking|thought|reasoning)>|\[/THINK\]|◁/think▷){_UNQUOTED_BEHIND}",
     re.IGNORECASE,
 )
 _END_OF_TEXT = re.compile(
-    r"(?<![\"'`])<(?:\|(?:endoftext|im_end|eot_id|end_of_text|end|EOT)\||eos|end_of_turn|｜end▁of▁sentence｜|/s)>(?![\"'`])"
+    rf"{_UNQUOTED}<(?:\|(?:endoftext|im_end|eot_id|end_of_text|end|EOT)\||eos|end_of_turn|｜end▁of▁sentence｜|/s)>{_UNQUOTED_BEHIND}"
 )
 
 

@@ -1,14 +1,18 @@
-"""Sections and blocks in answers."""
+"""Code blocks in answers."""
 
-from probing.answers import code_block, headed_sections
-
-
-def test_sections_end_at_the_next_heading():
-    assert headed_sections("### Title\na\nb\n### Problem\nc") == {"Title": "a\nb", "Problem": "c"}
+from probing.answers import code_block
 
 
-def test_the_first_of_equal_headings_counts():
-    assert headed_sections("### Title\na\n### Title\nb")["Title"] == "a"
+def test_the_first_block_counts_whatever_its_tag():
+    forms = [
+        "```py\na\n```\n```\nb\n```",
+        "Calls:\n```\npython\na\n```",
+        "```python3\r\na\r\n",
+        "~~~\na\n~~~",
+        "<think>```\nb\n```</think>```\na```",
+    ]
+    for answer in forms:
+        assert code_block(answer) == "a"
 
 
 def test_no_code_block_is_none():
