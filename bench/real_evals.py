@@ -46,7 +46,7 @@ def rows_of(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         "dtype": record["sampling"]["dtype"],
         "backend": record["sampling"]["backend"],
         "limit": config["limit"],
-        "model_hash": record["model_hash"][:16],
+        "model_hash": record["model_hash"] and record["model_hash"][:16],  # none where answers were graded that were already there
         "commit": record["versions"].get("commit"),
         "command": record["command"],
     }
