@@ -64,6 +64,8 @@ def task(**changes: Any) -> BigCodeTask:
 
 
 def run(sandbox: Sandbox, tasks: list[BigCodeTask], *answers: list[str], **changes: Any) -> EvalResult:
+    if "private scratch" not in sandbox.describe():
+        pytest.skip("official tests write files, and only bubblewrap gives programs a folder of their own for that")
     own = SANDBOX | {"packages": (), "environment": None} | changes
     benchmark = BigCodeBenchmark("bigcodebench_complete_hard", tuple(tasks), "tests", own)
     completions = [[Completion(text, (0,), (0.0,), True) for text in group] for group in answers]
