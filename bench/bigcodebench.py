@@ -55,8 +55,8 @@ def measure(benchmark: BigCodeBenchmark, rows: list[dict[str, Any]], sandbox: Sa
 
 
 def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
-    """Counts over all tasks, and over those that can be scored here."""
-    available = [row for row in found if row["unavailable"] is None]
+    """Counts over all tasks, and over those that were scored here."""
+    available = [row for row in found if row["unavailable"] is None and row["ours"] != "missing"]
     differing = [row for row in available if (row["official"] == "pass") != (row["ours"] == "pass")]
     return {
         "tasks": len(found),
