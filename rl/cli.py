@@ -19,7 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("rl.report.cli", "write a run's report as one HTML file"),
     "push": ("rl.sharing.cli", "share a run's checkpoint and problems on the Hugging Face Hub"),
     "plan": ("rl.plan", "what a config would cost, without running it"),
-    "config": ("rl.config_cli", "check a config and print it resolved, or list every key"),
+    "config": ("rl.config_cli", "check a config and print it resolved, list every key, or show its prompts"),
     "dashboard": ("rl.dashboard", "make the Weights & Biases dashboard"),
 }
 
