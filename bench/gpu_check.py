@@ -58,7 +58,10 @@ def steps(out: Path) -> list[Step]:
             ("-m", "seedling.pretrain", "--width", "512", "--layers", "8", "--documents", "60000", "--out", str(model)),
         ),
         Step(
-            "throughput", "tokens/s, and model FLOPs utilisation", (), ("-m", "bench.throughput", "--device", "cuda", "--model", str(model))
+            "throughput",
+            "tokens/s, and model FLOPs utilisation",
+            (),
+            ("-m", "bench.speed.throughput", "--device", "cuda", "--model", str(model)),
         ),
     ]
 
@@ -87,7 +90,7 @@ def real_steps(model: str, out: Path) -> list[Step]:
         *sampled,
         Step("real_run", "one round with its controls", TRAINING, ("-m", "bench.real_run", "--model", model, "--jobs", "4",
              "--out", str(out / "real"), "--json", str(out / "real_run.json"))),
-        Step("real_throughput", "tokens/s on that model", (), ("-m", "bench.throughput", "--device", "cuda", "--model", model,
+        Step("real_throughput", "tokens/s on that model", (), ("-m", "bench.speed.throughput", "--device", "cuda", "--model", model,
              "--micro-batch", "32"), after="real_run"),
     ]  # fmt: skip
 

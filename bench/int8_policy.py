@@ -26,12 +26,12 @@ from transformers import PreTrainedModel
 
 from bench.real_sampling import questions
 from probing.memory import keep_freed_memory
-from probing.models import load_model
+from probing.models.loading import load_model
 from probing.samplers.base import Completion, SamplingParams
-from probing.samplers.int8 import input_levels, int8_copy
-from probing.samplers.transformers import TransformersSampler
-from rl.model_source import resolve_model
-from rl.run_folder import git_commit
+from probing.samplers.engines.int8 import input_levels, int8_copy
+from probing.samplers.engines.transformers import TransformersSampler
+from rl.config.run_folder import git_commit
+from rl.models.source import resolve_model
 
 OUT = Path(__file__).parent / "results" / "int8_policy.json"
 

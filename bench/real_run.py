@@ -26,11 +26,11 @@ import numpy as np
 
 from bench.ablate.plan import shared_stages
 from bench.ablate.runner import POLL_SECONDS, ROOT, take_over
-from rl.config import Config, load_config
+from rl.config.run_folder import git_commit, versions, write_atomically
+from rl.config.schema import Config, load_config
 from rl.console import UserError, duration, error_screen
 from rl.evals.compare import paired_gain
 from rl.round_files import read_rows
-from rl.run_folder import git_commit, versions, write_atomically
 
 CONFIG = Path("configs/qwen2.5-coder-0.5b-short.yaml")
 RESULT = ROOT / "bench" / "results" / "real_run.json"

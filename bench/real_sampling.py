@@ -25,16 +25,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from probing.asking import Asker
 from probing.memory import keep_freed_memory
-from probing.models import end_token_ids, load_model, load_tokenizer
+from probing.models.loading import end_token_ids, load_model, load_tokenizer
+from probing.prompts.asking import Asker
 from probing.samplers.base import Sampler, SamplingParams
 from probing.samplers.config import SamplingConfig, VllmConfig
-from probing.samplers.int8 import int8_copy
-from probing.samplers.transformers import TransformersSampler
+from probing.samplers.engines.int8 import int8_copy
+from probing.samplers.engines.transformers import TransformersSampler
+from rl.config.run_folder import git_commit
 from rl.console import make_console
-from rl.model_source import resolve_model
-from rl.run_folder import git_commit
+from rl.models.source import resolve_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -203,7 +203,7 @@ def generate(
 
 
 def open_vllm(path: str, rows: int, device: str, dtype: str) -> Sampler:
-    from probing.samplers.factory import open_sampler
+    from probing.samplers.engines.factory import open_sampler
 
     vllm = VllmConfig(max_length=2048, cpu_cache_gb=4, parity_prompts=1)
     return open_sampler(SamplingConfig(backend="vllm", batch_size=rows, device=device, dtype=dtype, vllm=vllm), path)

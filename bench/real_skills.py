@@ -3,7 +3,7 @@
     python -m bench.real_skills --models PATH [PATH ...] --proposals 96
 
 The figures are those of `ucoder eval --skills`; here several models are measured with one setting, on a CPU with 8-bit weights
-(`probing.samplers.int8`), and the rows are kept together. A model that has a row already is measured again and replaces it.
+(`probing.samplers.engines.int8`), and the rows are kept together. A model that has a row already is measured again and replaces it.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from probing.asking import Asker
 from probing.memory import keep_freed_memory
-from probing.models import load_model
-from probing.samplers.int8 import has_int8, int8_copy
-from probing.samplers.transformers import TransformersSampler
+from probing.models.loading import load_model
+from probing.prompts.asking import Asker
+from probing.samplers.engines.int8 import has_int8, int8_copy
+from probing.samplers.engines.transformers import TransformersSampler
 from rewards.sandbox import Sandbox, SandboxConfig
+from rl.config.run_folder import git_commit, versions, write_atomically
 from rl.console import error_screen, make_console, stage
 from rl.evals.skills import measure_skills
 from rl.evals.tables import SKILLS
-from rl.model_source import resolve_model
-from rl.run_folder import git_commit, versions, write_atomically
+from rl.models.source import resolve_model
 
 RESULT = Path(__file__).resolve().parent / "results" / "real_skills.json"
 

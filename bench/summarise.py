@@ -169,7 +169,7 @@ def main() -> None:
     parser.add_argument("--card", type=Path, help="the JSON of `ucoder eval`")
     parser.add_argument("--parity", type=Path, help="the JSON of bench.parity")
     parser.add_argument("--probe", type=Path, help="the JSON of bench.probe")
-    parser.add_argument("--sandbox", type=Path, help="the JSON of bench.sandbox")
+    parser.add_argument("--sandbox", type=Path, help="the JSON of bench.speed.sandbox")
     parser.add_argument("--ablation", type=Path, help="the JSON of `make ablate`")
     arguments = parser.parse_args()
     if arguments.folders:

@@ -14,13 +14,13 @@ from rl.console import error_screen
 COMMANDS: dict[str, tuple[str, str]] = {
     "eval": ("rl.evals.cli", "measure a model on benchmarks: pass@k with intervals"),
     "compare": ("rl.evals.compare", "what one evaluation gains over another, with intervals"),
-    "judge": ("rewards.cli", "cluster and rank a file of candidate solutions"),
+    "judge": ("rewards.judge.cli", "cluster and rank a file of candidate solutions"),
     "sandbox": ("rewards.sandbox.cli", "run one program on inputs, in isolation"),
     "report": ("rl.report.cli", "write a run's report as one HTML file"),
     "push": ("rl.sharing.cli", "share a run's checkpoint and problems on the Hugging Face Hub"),
-    "plan": ("rl.plan", "what a config would cost, without running it"),
-    "config": ("rl.config_cli", "check a config and print it resolved, list every key, or show its prompts"),
-    "dashboard": ("rl.dashboard", "make the Weights & Biases dashboard"),
+    "plan": ("rl.planning.plan", "what a config would cost, without running it"),
+    "config": ("rl.config.cli", "check a config and print it resolved, list every key, or show its prompts"),
+    "dashboard": ("rl.report.dashboard", "make the Weights & Biases dashboard"),
 }
 
 

@@ -9,11 +9,11 @@ import torch
 from accelerate.utils import DistributedType
 from trl.import_utils import is_vllm_available
 
-from probing.samplers.int8 import why_not_int8
-from rl.config import Config
+from probing.samplers.engines.int8 import why_not_int8
+from rl.config.schema import Config
 from rl.console import UserError, warn
 from rl.evals.engine import sampling_of
-from rl.ranks import deepspeed_launched, distributed_state
+from rl.ranks.ranks import deepspeed_launched, distributed_state
 
 
 def check_devices(config: Config) -> None:

@@ -1,6 +1,6 @@
 """A run: what every stage needs (config, folder, ranks, sandbox, monitor, console), and what has been spent.
 
-How the ranks share the work is said in `rl.ranks` and `rl.shards`.
+How the ranks share the work is said in `rl.ranks.ranks` and `rl.ranks.shards`.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from typing import Any, Self, TypeVar
 
 import psutil
 
-from probing.models import load_tokenizer
-from rewards.determinism import Steady
+from probing.models.loading import load_tokenizer
+from rewards.judge.determinism import Steady
 from rewards.sandbox.config import SandboxConfig
 from rewards.sandbox.execution import make_sandbox
 from rewards.sandbox.packages import PackagesError, make_offer
-from rl.chat_check import check_chat
-from rl.config import Config
+from rl.config.chat_check import check_chat
+from rl.config.run_folder import open_run, write_atomically
+from rl.config.schema import Config
 from rl.console import UserError, make_console, stage
 from rl.devices import check_devices
-from rl.model_source import KEPT, check_model, resolve_model
-from rl.monitor import Monitor
-from rl.oracle import Oracle, load_oracle
-from rl.ranks import Ranks, distributed_state
-from rl.run_folder import open_run, write_atomically
-from rl.shards import wait_for
+from rl.labels.oracle import Oracle, load_oracle
+from rl.models.source import KEPT, check_model, resolve_model
+from rl.ranks.ranks import Ranks, distributed_state
+from rl.ranks.shards import wait_for
+from rl.tracking.monitor import Monitor
 
 Computed = TypeVar("Computed")
 Result = TypeVar("Result")

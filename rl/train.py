@@ -17,9 +17,9 @@ import sys
 
 from probing.memory import keep_freed_memory
 from rewards.text import print_utf8
-from rl.config import config_from_argv
+from rl.config.schema import config_from_argv
 from rl.console import error_screen
-from rl.trackers import place_trackio
+from rl.tracking.trackers import place_trackio
 
 
 def main(argv: list[str]) -> int:
@@ -28,12 +28,12 @@ def main(argv: list[str]) -> int:
     with error_screen():
         config = config_from_argv(argv)
         place_trackio(config)
-        from rl.choice import measure_agreement, start_policy
-        from rl.evaluation import evaluate_policy, finish
-        from rl.failures import failure_screen
-        from rl.rounds import Round
+        from rl.loop.choice import measure_agreement, start_policy
+        from rl.loop.evaluation import evaluate_policy, finish
+        from rl.loop.failures import failure_screen
+        from rl.loop.round import Round
+        from rl.loop.update import train
         from rl.run import Run
-        from rl.training import train
 
         with failure_screen(), Run(config) as run:
             evaluate_policy(run, 0, run.model)

@@ -15,7 +15,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from probing.templates import render
+from probing.prompts.templates import render
 from seedling.grammar import Step, Task, behaviour, is_trivial, sample_task, state, write_program
 from seedling.inputs import random_inputs
 from seedling.operations import TYPES, Writing

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from probing.templates import CHECKPOINT_KEY
+from probing.prompts.templates import CHECKPOINT_KEY
 
 VOCABULARY = 1024
 PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from rl.cli import COMMANDS
-from rl.config import Config
-from rl.config_loader import known_keys
+from rl.config.loader import known_keys
+from rl.config.schema import Config
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path for pattern in ("*.md", "docs/**/*.md") for path in ROOT.glob(pattern))
 HISTORY = ROOT / "docs" / "log"  # measured at older commits, under the names of then
-PACKAGES = ("probing", "rewards", "rl", "seedling", "bench", "tests")
+PACKAGES = ("remote", "probing", "rewards", "rl", "seedling", "bench", "tests")
 FOLDERS = (*PACKAGES, "configs", "docs")
 CODE = re.compile(r"`([^`\n]+)`")
 PATH = re.compile(rf"(?<![\w/.-])(?:{'|'.join(FOLDERS)})/[\w./*-]+")

@@ -28,8 +28,8 @@ from bench.ablate.plot import draw
 from bench.ablate.runner import check_identity, finished, frozen_base, run_plan
 from bench.ablate.tables import tables
 from rewards.sandbox.config import available_cores
+from rl.config.run_folder import git_commit, versions, write_atomically
 from rl.console import UserError, duration, error_screen
-from rl.run_folder import git_commit, versions, write_atomically
 
 BASE = Path("configs/seedling.yaml")
 RESULTS = Path(__file__).resolve().parents[1] / "results"

@@ -12,8 +12,8 @@ import numpy as np
 
 from bench.ablate.plan import LONG_ARMS, Job
 from bench.ablate.stats import Estimate, Floats, Resampler, align
-from rl.monitor import read_metrics
 from rl.round_files import read_rows
+from rl.tracking.monitor import read_metrics
 
 SCORES = ("pass@1", "pass@16", "majority@16")
 # figure of the training log -> name here; each is a mean over the groups of a step

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from rl.config import Config, load_config
-from rl.run_folder import flatten
+from rl.config.run_folder import flatten
+from rl.config.schema import Config, load_config
 
 CONSENSUS_ONLY = ("--reward.w_quality", "0")
 SIGNALS = ("entropy", "distinct", "majority", "length", "probe", "kl", "held_out", "between_rounds")

@@ -19,13 +19,13 @@ from pathlib import Path
 import yaml
 
 from bench.ablate.plan import Job, Stage, differ_in_guards_alone, lead_of, shared_stages
-from rl.config import Config
-from rl.config_loader import read_yaml
+from rl.benchmarks.base import Benchmark, load_benchmark
+from rl.config.loader import read_yaml
+from rl.config.run_folder import check_same_config, config_text, write_atomically
+from rl.config.schema import Config
 from rl.console import UserError, duration
-from rl.evals.base import Benchmark, load_benchmark
-from rl.model_source import resolve_model
-from rl.monitor import read_metrics
-from rl.run_folder import check_same_config, config_text, write_atomically
+from rl.models.source import resolve_model
+from rl.tracking.monitor import read_metrics
 
 ROOT = Path(__file__).resolve().parents[2]
 POLL_SECONDS = 0.5

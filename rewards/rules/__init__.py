@@ -1,1 +1,1 @@
-"""Consensus rules: one small file each, behind one interface (`rewards.consensus.Rule`)."""
+"""Consensus rules: one small file each, behind one interface (`rewards.rules.consensus.Rule`)."""

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from rewards.signatures import OutcomeMatrix, concatenate
+from rewards.clusters.signatures import OutcomeMatrix, concatenate
 
 Anchor = Literal["bank", "group", "both"]
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rewards.clustering import group_rows
+from rewards.clusters.clustering import group_rows
+from rewards.clusters.signatures import OutcomeMatrix, pass_bits
 from rewards.rules.base import Anchor, electorate
-from rewards.signatures import OutcomeMatrix, pass_bits
 
 
 @dataclass(frozen=True)

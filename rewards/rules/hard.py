@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rewards.clustering import group_rows
+from rewards.clusters.clustering import group_rows
+from rewards.clusters.signatures import OutcomeMatrix
 from rewards.rules.base import Anchor, electorate, plurality
-from rewards.signatures import OutcomeMatrix
 
 
 @dataclass(frozen=True)

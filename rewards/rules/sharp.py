@@ -3,7 +3,7 @@
     score(r) = Σ over other voters r' of agree(r, r')^γ / voters,   agree(r, r') = share of inputs on which both gave the same value
 
 γ = 1 is `soft`, γ → ∞ is `hard` (only equal signatures count). In between, near-twins of a program support it and strangers that agree on
-the easy inputs hardly do, which `soft` counts in full. `bench/judge.py` has the measurements.
+the easy inputs hardly do, which `soft` counts in full. `bench/judging/judge.py` has the measurements.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rewards.clustering import group_rows
+from rewards.clusters.clustering import group_rows
+from rewards.clusters.signatures import OutcomeMatrix
 from rewards.rules.base import Anchor, Electorate, electorate
-from rewards.signatures import OutcomeMatrix
 
 MAX_BEHAVIOURS = 256  # distinct signatures whose votes are heard, the largest ones: keeps the work linear in candidates × inputs
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rewards.clusters.signatures import OutcomeMatrix
 from rewards.rules.base import Anchor, Electorate, electorate
-from rewards.signatures import OutcomeMatrix
 
 
 def agreement(voters: Electorate) -> np.ndarray:

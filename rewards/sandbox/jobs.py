@@ -8,8 +8,8 @@ import zlib
 from collections.abc import Sequence
 
 from rewards.records import Execution, Kind, Outcome, Program
-from rewards.sandbox import wire
 from rewards.sandbox.config import SandboxConfig
+from rewards.sandbox.inside import wire
 from rewards.sandbox.worker import Reply
 
 INPUT_BYTES = 16 << 20  # all input texts of one program, at most four bytes a character

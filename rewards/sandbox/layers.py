@@ -12,7 +12,7 @@ from typing import Any
 
 from rewards.sandbox import syscalls
 from rewards.sandbox.config import SandboxConfig, SandboxError
-from rewards.sandbox.confine import landlock_version
+from rewards.sandbox.inside.confine import landlock_version
 from rewards.sandbox.namespaces import Bubblewrap, can_drop_uid, working_bwrap
 from rewards.sandbox.packages import Offer, PackagesError, make_offer
 
@@ -21,27 +21,29 @@ OVERHEAD_BYTES = 192 << 20  # address space of the interpreter and the mapped sl
 BOOTSTRAP = (
     "import builtins, os, sys, types\n"
     "os.register_at_fork = lambda **hooks: None\n"  # random would seed itself anew in every child
-    "sys.modules['rewards'] = sys.modules['rewards.sandbox'] = types.ModuleType('rewards')\n"
+    "package = types.ModuleType('rewards')\n"
+    "for name in ('rewards', 'rewards.outcomes', 'rewards.sandbox', 'rewards.sandbox.inside'):\n"
+    "    sys.modules[name] = package\n"
     "for name, path in {0!r}:\n"
     "    module = types.ModuleType(name)\n"
     "    module.__dict__['__builtins__'] = dict(vars(builtins))\n"  # a program that patches builtins patches its own
     "    sys.modules[name] = module\n"
     "    exec(compile(open(path).read(), path, 'exec'), module.__dict__)\n"
-    "    setattr(sys.modules['rewards.sandbox'], name.rpartition('.')[2], module)\n"
+    "    setattr(package, name.rpartition('.')[2], module)\n"
     "module.main({1})\n"
 )
-_HERE = Path(__file__).resolve().parent
+_ROOT = Path(__file__).resolve().parents[2]
 _MODULES = (  # in the order in which they import each other
-    "../outcomes.py",
-    "wire.py",
-    "clock.py",
-    "tame.py",
-    "confine.py",
-    "child.py",
-    "zygote.py",
+    "rewards.outcomes.typed",
+    "rewards.sandbox.inside.wire",
+    "rewards.sandbox.inside.clock",
+    "rewards.sandbox.inside.tame",
+    "rewards.sandbox.inside.confine",
+    "rewards.sandbox.inside.child",
+    "rewards.sandbox.inside.zygote",
 )
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
-_FOR_PACKAGES = ("../array_outcomes.py", "offered.py")  # in front of the zygote, where packages are offered
+_FOR_PACKAGES = ("rewards.outcomes.arrays", "rewards.sandbox.inside.offered")  # in front of the zygote, where packages are offered
 _THREADS = ("OPENBLAS", "OMP", "MKL", "NUMEXPR", "BLIS", "VECLIB_MAXIMUM")  # one thread each: a program's cores are counted by its workers
 
 
@@ -97,8 +99,8 @@ def choose(config: SandboxConfig) -> Layers:
 
 def inside(offer: Offer) -> list[tuple[str, str]]:
     """(name, path) of our own modules that a zygote runs, in the order in which they import each other."""
-    files = [*_MODULES[:-1], *(_FOR_PACKAGES if offer.wanted else ()), _MODULES[-1]]
-    return [("rewards." + ("" if "/" in file else "sandbox.") + Path(file).stem, str((_HERE / file).resolve())) for file in files]
+    names = [*_MODULES[:-1], *(_FOR_PACKAGES if offer.wanted else ()), _MODULES[-1]]
+    return [(name, str(_ROOT.joinpath(*name.split(".")).with_suffix(".py"))) for name in names]
 
 
 def mounts(offer: Offer) -> list[str]:
@@ -106,12 +108,13 @@ def mounts(offer: Offer) -> list[str]:
     arguments = []
     shown = ["/usr", "/bin", "/lib", "/lib32", "/lib64", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime"]
     prefixes = [offer.prefix, os.path.realpath(offer.prefix)]
-    above = {parent for path in [*shown, *_DEVICES, *prefixes, str(_HERE), *offer.paths] for parent in Path(path).parents}
+    ours = [file for _, file in inside(offer)]
+    above = {parent for path in [*shown, *_DEVICES, *prefixes, *ours, *offer.paths] for parent in Path(path).parents}
     for parent in sorted(map(str, above)):
         arguments += ["--dir", parent]  # bubblewrap would make them for itself alone
     for path in dict.fromkeys([*shown, *prefixes, *offer.paths]):
         arguments += ["--ro-bind-try", path, path]
-    for _, file in inside(offer):
+    for file in ours:
         arguments += ["--ro-bind", file, file]
     for device in _DEVICES:
         arguments += ["--dev-bind", device, device]

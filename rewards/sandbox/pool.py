@@ -16,9 +16,9 @@ from types import TracebackType
 
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import layers as walls
-from rewards.sandbox import wire
 from rewards.sandbox.cache import Cache
 from rewards.sandbox.config import SandboxConfig, SandboxError
+from rewards.sandbox.inside import wire
 from rewards.sandbox.jobs import Job, differ, settle
 from rewards.sandbox.worker import Reply, Unit, Worker
 

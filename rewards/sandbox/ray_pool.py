@@ -1,5 +1,5 @@
 """Sandboxes on a Ray cluster behind the interface of one. Each node confines programs with the layers that it has, as a machine of its
-own would; a sandbox or node that dies costs time, and no outcome (`probing.cluster`).
+own would; a sandbox or node that dies costs time, and no outcome (`remote.replicas`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from types import TracebackType
 
-from probing.cluster import ClusterError, Replicas
+from remote.replicas import ClusterError, Replicas
 from rewards.records import Execution, Program
 from rewards.sandbox.config import SandboxConfig, SandboxError
 from rewards.sandbox.execution import RayExecutionConfig

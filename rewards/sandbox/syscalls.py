@@ -11,7 +11,7 @@ import os
 import platform
 import tempfile
 
-from rewards.sandbox.confine import PID_PLACEHOLDER
+from rewards.sandbox.inside.confine import PID_PLACEHOLDER
 
 CLONE_THREAD = 0x00010000
 CLONE_NAMESPACES = 0x7E020080

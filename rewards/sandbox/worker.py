@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rewards.sandbox import layers as walls
-from rewards.sandbox import wire
 from rewards.sandbox.config import SandboxConfig, SandboxError
+from rewards.sandbox.inside import wire
 from rewards.sandbox.namespaces import FIRST_UID, UIDS
 
 START_SECONDS = 120.0

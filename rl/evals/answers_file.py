@@ -20,9 +20,9 @@ from typing import Any
 
 from probing.samplers.base import Completion
 from rewards.text import json_lines
+from rl.benchmarks.base import Benchmark, EvalTask, normal_name
+from rl.benchmarks.prompts import CodePrompt, with_spaces
 from rl.console import UserError
-from rl.evals.base import Benchmark, EvalTask, normal_name
-from rl.evals.prompts import CodePrompt, with_spaces
 
 FIELDS = {"task": "task_id", "completion": "text", "tokens": "n"}  # each with the other name under which it is read
 TYPES: dict[str, type] = {"benchmark": str, "task": str, "index": int, "completion": str, "tokens": int}

@@ -14,10 +14,10 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from rl.config import EvalsConfig
-from rl.evals.base import REPOSITORY, Benchmark
+from rl.benchmarks.base import REPOSITORY, Benchmark
+from rl.config.run_folder import write_atomically
+from rl.config.schema import EvalsConfig
 from rl.evals.runner import EvalResult, Sample
-from rl.run_folder import write_atomically
 
 HASHED = ("*.safetensors", "pytorch_model*.bin", "*.json", "*.jinja", "*.model", "merges.txt")
 LIBRARIES = ("torch", "transformers", "tokenizers")
@@ -44,7 +44,7 @@ def model_hash(path: str) -> str:
 def scoring_hash() -> str:
     """Hash of the code that decides: a verdict of other adapters, or of another sandbox, is not this one's."""
     digest = hashlib.sha256()
-    for folder in (REPOSITORY / "rl" / "evals", REPOSITORY / "rewards"):
+    for folder in (REPOSITORY / "rl" / "benchmarks", REPOSITORY / "rl" / "evals", REPOSITORY / "rewards"):
         for file in sorted(folder.rglob("*.py")):
             digest.update(file.read_bytes())
     return digest.hexdigest()

@@ -26,22 +26,22 @@ from probing.samplers.base import Completion
 from probing.samplers.config import SamplingConfig
 from rewards.sandbox import Sandbox, SandboxConfig, SandboxError
 from rewards.sandbox.packages import make_offer
-from rl.config import EvalsConfig
+from rl.benchmarks.base import Benchmark, Unavailable, load_benchmark, normal_name
+from rl.benchmarks.external import scorable
+from rl.benchmarks.prompts import CodePrompt
+from rl.config.run_folder import check_writable, versions, write_atomically
+from rl.config.schema import EvalsConfig
 from rl.console import UserError, make_console, stage
 from rl.evals.answers_file import AnswersFile
-from rl.evals.base import Benchmark, Unavailable, load_benchmark, normal_name
 from rl.evals.cache import Cache, model_hash
 from rl.evals.compare import pooled
 from rl.evals.engine import check_engine, how_sampled, sampling_of
-from rl.evals.external import scorable
 from rl.evals.options import STDOUT, config_from, offered_from, parser, sampling_from, settle
-from rl.evals.prompts import CodePrompt
 from rl.evals.runner import EvalResult, evaluate, modules_not_offered, score, tasks_left_out
 from rl.evals.samples_file import write_samples_file
 from rl.evals.tables import FIGURES, cell, how_asked, results_table, skills_card
-from rl.model_source import resolve_model
-from rl.monitor import clean
-from rl.run_folder import check_writable, versions, write_atomically
+from rl.models.source import resolve_model
+from rl.tracking.monitor import clean
 
 EVALPLUS = ("humaneval", "humaneval_plus", "mbpp", "mbpp_plus")
 POOLED = ("humaneval_plus", "mbpp_plus")  # their tasks are also counted together
@@ -212,12 +212,12 @@ def _measure(
     if not wanted and not args.skills:
         return results, {}
 
-    from probing.asking import Asker
-    from probing.models import ModelError, load_tokenizer
+    from probing.models.loading import ModelError, load_tokenizer
+    from probing.prompts.asking import Asker
+    from probing.prompts.templates import PromptSetError
     from probing.samplers.base import SamplerError
-    from probing.samplers.factory import open_sampler
-    from probing.templates import PromptSetError
-    from rl.chat_check import check_template_args
+    from probing.samplers.engines.factory import open_sampler
+    from rl.config.chat_check import check_template_args
 
     try:
         tokenizer = load_tokenizer(path)

@@ -20,14 +20,14 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from rl.config import EvalsConfig
+from rl.benchmarks.base import normal_name
+from rl.config.run_folder import check_writable, write_atomically
+from rl.config.schema import EvalsConfig
 from rl.console import UserError, make_console
-from rl.evals.base import normal_name
 from rl.evals.passk import bootstrap_interval
 from rl.evals.runner import interval_over_tasks
 from rl.evals.tables import cell, how_asked
-from rl.monitor import clean
-from rl.run_folder import check_writable, write_atomically
+from rl.tracking.monitor import clean
 
 Record = Mapping[str, Any]  # what `ucoder eval --json` writes
 POOLED = "pooled"

@@ -17,7 +17,7 @@ from http.client import HTTPException
 from typing import Any
 
 from probing.samplers.config import HttpConfig, SamplingConfig
-from rl.config import EvalsConfig
+from rl.config.schema import EvalsConfig
 from rl.console import UserError
 
 GREETING_SECONDS = 10.0
@@ -32,7 +32,7 @@ def sampling_of(evals: EvalsConfig, sampling: SamplingConfig) -> SamplingConfig:
 
 def precision(sampling: SamplingConfig) -> str:
     """The dtype that the weights are evaluated in, in words."""
-    from probing.models import pick_device, pick_dtype
+    from probing.models.loading import pick_device, pick_dtype
 
     if sampling.backend == "http":
         return "the server's"
@@ -53,7 +53,7 @@ def hardware(sampling: SamplingConfig) -> str:
     """The card, or the CPU, that the samples are drawn on, in words."""
     import torch
 
-    from probing.models import pick_device
+    from probing.models.loading import pick_device
 
     if sampling.backend == "http":
         return "the server's"
@@ -63,8 +63,8 @@ def hardware(sampling: SamplingConfig) -> str:
 
 def check_engine(sampling: SamplingConfig, model_path: str) -> None:
     """Raises UserError for a device, a package or a server that is not there, and for 8-bit weights where there are none."""
-    from probing.models import pick_device
-    from probing.samplers.int8 import why_not_int8
+    from probing.models.loading import pick_device
+    from probing.samplers.engines.int8 import why_not_int8
 
     try:
         pick_device(sampling.device)

@@ -14,11 +14,11 @@ from pydantic import ValidationError
 from probing.samplers.config import SamplingConfig
 from rewards.sandbox.cli import add_package_options, package_settings
 from rewards.sandbox.packages import PackagesError
-from rl.config import EvalsConfig
-from rl.config_loader import load
+from rl.benchmarks.base import BENCHMARKS
+from rl.config.loader import load
+from rl.config.schema import EvalsConfig
 from rl.console import UserError
 from rl.evals.answers_file import AnswersFile, read_answers
-from rl.evals.base import BENCHMARKS
 
 BACKENDS = typing.get_args(SamplingConfig.model_fields["backend"].annotation)
 HTTP_PATIENCE = 30.0  # seconds for a server to come back: somebody is watching, unlike a run

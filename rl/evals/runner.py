@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from probing.samplers.base import Completion, Sampler, SamplingParams
-from rewards.clustering import cluster
-from rewards.programs import normal_form
+from rewards.clusters.clustering import cluster
+from rewards.clusters.signatures import OutcomeMatrix
+from rewards.programs.normal_form import normal_form
 from rewards.records import Execution, Kind, Program, absence
 from rewards.sandbox import Sandbox
-from rewards.signatures import OutcomeMatrix
-from rl.config import EvalsConfig
-from rl.evals.base import Benchmark, EvalTask, Verdict
-from rl.evals.external import ExternalBenchmark
+from rl.benchmarks.base import Benchmark, EvalTask, Verdict
+from rl.benchmarks.external import ExternalBenchmark
+from rl.benchmarks.prompts import CodePrompt, question_of, with_spaces
+from rl.config.schema import EvalsConfig
 from rl.evals.passk import bootstrap_interval, majority_at_k, pass_at_k, wilson_interval
-from rl.evals.prompts import CodePrompt, question_of, with_spaces
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -102,7 +102,7 @@ def ask(
     progress: Callable[[int], None] | None = None,
 ) -> list[list[Completion]]:
     """The model's answers to every task, each with the prefill of its prompt in front; not yet scored."""
-    from probing.asking import answers_to  # torch: not needed to score answers that are already there
+    from probing.prompts.asking import answers_to  # torch: not needed to score answers that are already there
 
     params = SamplingParams(config.temperature, config.top_p, config.max_new_tokens)
     questions = [question_of(tokenizer, task.prompt, config.prompt, config.chat_template_args) for task in benchmark.tasks]

@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from probing.asking import Ask, answers_to
-from probing.auroc import auroc
-from probing.config import TOPICS, ProblemsConfig, SolutionsConfig, SuitesConfig
-from probing.problems import Funnel, parse_interface, proposals_asked, propose, ratings_asked, ratings_of, select_proposals
+from probing.probe.auroc import auroc
+from probing.prompts.asking import Ask, answers_to
 from probing.records import Problem, TestSuite
 from probing.samplers.base import Sampler, SamplingParams
-from probing.solutions import sample_solutions
-from probing.suites import callable_with, calls_of, extend_suite, tests_question
-from rewards.consensus import ConsensusConfig
-from rl.bank import distinct_programs, execute_bank, verdicts_of
-from rl.evals.seedling import rated_statements
+from probing.stages.config import TOPICS, ProblemsConfig, SolutionsConfig, SuitesConfig
+from probing.stages.problems import Funnel, parse_interface, proposals_asked, propose, ratings_asked, ratings_of, select_proposals
+from probing.stages.solutions import sample_solutions
+from probing.stages.suites import callable_with, calls_of, extend_suite, tests_question
+from rewards.rules.consensus import ConsensusConfig
+from rl.benchmarks.seedling import rated_statements
+from rl.labels.bank import distinct_programs, execute_bank, verdicts_of
 
 if TYPE_CHECKING:
-    from rl.scoring import Executor
+    from rl.scoring.scoring import Executor
 
 PROPOSALS = 192
 PROBLEMS = 60  # of the model's own, that the later stages are asked about

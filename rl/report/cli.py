@@ -17,8 +17,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--height", type=int, default=1600, help="of the picture, in pixels (default 1600)")
     parser.add_argument("--dark", action="store_true", help="take the picture in the dark theme")
     args = parser.parse_args(argv)
+    from rl.config.run_folder import check_writable
     from rl.report import write_report
-    from rl.run_folder import check_writable
 
     for path, option in ((args.out, "--out"), (args.screenshot, "--screenshot")):
         if path is not None:

@@ -1,7 +1,7 @@
 """Reads a run's folder for the report. What a run did not write is absent here, never made up.
 
-Files (see `rl.rounds`, `rl.round_files`): summary.json, metrics.jsonl, config.yaml, versions.json and, in each round_XX/, problems.jsonl,
-suites.jsonl, candidates.jsonl, executions.jsonl, clusters.jsonl, scores.jsonl, probe.json, metrics.json.
+Files (see `rl.loop.round`, `rl.round_files`): summary.json, metrics.jsonl, config.yaml, versions.json and, in each round_XX/,
+problems.jsonl, suites.jsonl, candidates.jsonl, executions.jsonl, clusters.jsonl, scores.jsonl, probe.json, metrics.json.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from rl.console import UserError
-from rl.monitor import read_metrics
+from rl.tracking.monitor import read_metrics
 
 Row = dict[str, Any]
 CUT = "was it cut by hand? remove it and start the run again"

@@ -15,6 +15,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from rewards.records import Kind
+from rl.config.run_folder import check_writable, flatten, write_atomically
 from rl.console import duration
 from rl.report import plots
 from rl.report.browser import problems_of
@@ -22,7 +23,6 @@ from rl.report.data import Row, RunData, known, read_run
 from rl.report.reliability import judge_record
 from rl.report.verdict import how_measured, judge, percent, points
 from rl.round_files import BOUND_ERROR
-from rl.run_folder import check_writable, flatten, write_atomically
 
 HERE = Path(__file__).parent
 # Pygments' token classes in the page's own colours, so that code follows the theme

@@ -1,6 +1,6 @@
 """The panels of the Weights & Biases dashboard, drawn here from a run's own metrics.jsonl: for a look without an account.
 
-It shows what `rl.dashboard.SECTIONS` names, under the same names and on the same axes; it is not W&B's page.
+It shows what `rl.report.dashboard.SECTIONS` names, under the same names and on the same axes; it is not W&B's page.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import matplotlib
 from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator
 
+from rl.config.run_folder import check_writable, write_atomically
 from rl.console import UserError
-from rl.dashboard import SECTIONS, Panel, shown
-from rl.monitor import read_points
+from rl.report.dashboard import SECTIONS, Panel, shown
 from rl.report.screenshot import screenshot
 from rl.report.theme import SERIES, STYLE, legend_above, new_figure, to_svg, whole_ticks
-from rl.run_folder import check_writable, write_atomically
+from rl.tracking.monitor import read_points
 
 HERE = Path(__file__).parent
 PICTURE_HEIGHT = 1380  # pixels: the first section

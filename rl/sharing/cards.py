@@ -10,7 +10,7 @@ import jinja2
 import yaml
 from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
 
-from probing.gguf_header import is_gguf
+from probing.models.gguf_header import is_gguf
 from rl.console import with_interval
 from rl.report.data import Row, RunData, known
 from rl.sharing.problems import COLUMNS

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rl.config import Config, config_from_argv
-from rl.run_folder import config_text
+from rl.config.run_folder import config_text
+from rl.config.schema import Config, config_from_argv
 
 GAINS = {"mixed": 0.12, "oracle": 0.15, "consensus_unguarded": -0.02}
 TASKS = 40

@@ -6,10 +6,10 @@ import pytest
 
 from bench.ablate.__main__ import tried_arms
 from bench.ablate.plan import ARMS, FULL, LEAD, QUICK, SIGNALS, STAGES, Job, differing_keys, lead_of, make_plan, shared_stages
-from rl.config import load_config
+from rl.config.run_folder import flatten
+from rl.config.schema import load_config
+from rl.config.training import GuardRule, GuardsConfig
 from rl.console import UserError
-from rl.run_folder import flatten
-from rl.training_config import GuardRule, GuardsConfig
 
 BASE = Path(__file__).parents[2] / "configs" / "seedling.yaml"
 ALL = [stage.name for stage in STAGES]

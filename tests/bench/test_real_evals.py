@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.real_evals import collect, markdown, rows_of
-from rl.config import EvalsConfig
+from rl.config.schema import EvalsConfig
 from rl.console import UserError
 
 

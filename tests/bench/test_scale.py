@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bench.scale import BASE, DIALS, STAGES, exponents, missing, table
+from bench.speed.scale import BASE, DIALS, STAGES, exponents, missing, table
 
 
 def run(setting: dict[str, int], kept_share: float = 0.5) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from rl.benchmarks.evalplus import PlusBenchmark, task_of
 from rl.cli import main
-from rl.evals.evalplus import PlusBenchmark, task_of
 from tests.evals.toys import DOUBLE, FIRST, TOY, fenced
 
 MORE = ["--model", "somebody", "--temperature", "0.8"]
@@ -22,7 +22,7 @@ PLUS |= {"base_input": [[1]], "plus_input": [[2]], "atol": 0}
 
 @pytest.fixture(autouse=True)
 def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    for loader in ("probing.models.load_model", "probing.models.load_tokenizer", "rl.evals.cli.resolve_model"):
+    for loader in ("probing.models.loading.load_model", "probing.models.loading.load_tokenizer", "rl.evals.cli.resolve_model"):
         monkeypatch.setattr(loader, lambda *_, **__: pytest.fail("a model was loaded"))
     toys = {"toy": TOY, "plus": PlusBenchmark("plus", (task_of(PLUS, False),), "tests")}
 

@@ -8,9 +8,9 @@ import pytest
 
 from rewards.records import Kind
 from rewards.sandbox import Sandbox
+from rl.benchmarks import seedling
+from rl.benchmarks.base import Benchmark, Unavailable, benchmark_texts, load_benchmark, reference_outcomes
 from rl.console import UserError
-from rl.evals import seedling
-from rl.evals.base import Benchmark, Unavailable, benchmark_texts, load_benchmark, reference_outcomes
 
 
 def test_unknown_benchmark_names_the_nearest() -> None:

@@ -15,12 +15,12 @@ from probing.prompt import Prompt
 from probing.samplers.base import Completion
 from rewards.sandbox import Sandbox, SandboxConfig
 from rewards.sandbox.layers import choose
-from rl.config import EvalsConfig
-from rl.evals import bigcodebench
-from rl.evals.base import Benchmark, Unavailable, load_benchmark
-from rl.evals.bigcodebench import BigCodePrompt
-from rl.evals.bigcodebench_scoring import INSTALL, LIBRARIES, SANDBOX, VARIABLE, BigCodeBenchmark, BigCodeTask, settings
-from rl.evals.external import scorable
+from rl.benchmarks import bigcodebench
+from rl.benchmarks.base import Benchmark, Unavailable, load_benchmark
+from rl.benchmarks.bigcodebench import BigCodePrompt
+from rl.benchmarks.bigcodebench_scoring import INSTALL, LIBRARIES, SANDBOX, VARIABLE, BigCodeBenchmark, BigCodeTask, settings
+from rl.benchmarks.external import scorable
+from rl.config.schema import EvalsConfig
 from rl.evals.runner import EvalResult, score, tasks_left_out
 from tests.evals.toys import fenced
 

@@ -13,13 +13,14 @@ import pytest
 from probing.records import Problem
 from probing.samplers.base import Completion
 from rewards.sandbox import Sandbox
+from rl.benchmarks import fullstackbench
+from rl.benchmarks.base import load_benchmark
+from rl.benchmarks.seedling import rated_statements
 from rl.cli import main
-from rl.config import EvalsConfig
-from rl.evals import fullstackbench, skills
-from rl.evals.base import load_benchmark
+from rl.config.schema import EvalsConfig
+from rl.evals import skills
 from rl.evals.cache import Cache, model_hash
 from rl.evals.runner import EvalResult, score
-from rl.evals.seedling import rated_statements
 from rl.evals.tables import SKILLS
 from tests.evals.toys import TOY, fenced
 from tests.probing.asking import ask
@@ -58,7 +59,7 @@ def test_what_cannot_be_scored_is_said_and_not_sampled(
     (tmp_path / "fsb_en.jsonl").write_text(json.dumps(row) + "\n")
     monkeypatch.setenv("UCODER_DATA", str(tmp_path))
     monkeypatch.delenv("SANDBOX_FUSION_URL", raising=False)
-    monkeypatch.setattr("probing.models.load_model", lambda *_: pytest.fail("a model was loaded for nothing"))
+    monkeypatch.setattr("probing.models.loading.load_model", lambda *_: pytest.fail("a model was loaded for nothing"))
     fullstackbench.load.cache_clear()
     out = tmp_path / "out.json"
     words = ["--benchmarks", "fullstackbench,bigcodebench_complete", "--json", str(out), "--cache", str(tmp_path / "cache")]

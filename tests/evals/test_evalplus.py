@@ -8,9 +8,9 @@ import pytest
 
 from probing.samplers.base import Completion
 from rewards.sandbox import Sandbox
-from rl.config import EvalsConfig
-from rl.evals.base import Benchmark, Unavailable, load_benchmark
-from rl.evals.evalplus import SANDBOX, PlusBenchmark, literal, task_of, tolerance
+from rl.benchmarks.base import Benchmark, Unavailable, load_benchmark
+from rl.benchmarks.evalplus import SANDBOX, PlusBenchmark, literal, task_of, tolerance
+from rl.config.schema import EvalsConfig
 from rl.evals.runner import score
 from tests.evals.toys import fenced
 

@@ -14,9 +14,9 @@ import pytest
 
 from probing.samplers.base import Completion
 from rewards.sandbox import Sandbox
-from rl.config import EvalsConfig
+from rl.benchmarks.evalplus import SANDBOX, PlusBenchmark, task_of
+from rl.config.schema import EvalsConfig
 from rl.evals.cli import write_samples
-from rl.evals.evalplus import SANDBOX, PlusBenchmark, task_of
 from rl.evals.runner import score
 from tests.evals.toys import fenced
 

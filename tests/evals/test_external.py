@@ -13,9 +13,9 @@ import pytest
 
 from probing.samplers.base import Completion
 from rewards.sandbox import Sandbox
-from rl.config import EvalsConfig
-from rl.evals import fullstackbench
-from rl.evals.base import Benchmark, load_benchmark
+from rl.benchmarks import fullstackbench
+from rl.benchmarks.base import Benchmark, load_benchmark
+from rl.config.schema import EvalsConfig
 from rl.evals.runner import EvalResult, score
 
 FULL = [

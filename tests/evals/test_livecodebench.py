@@ -15,10 +15,10 @@ import pytest
 from probing.samplers.base import Completion
 from rewards.records import Kind, Outcome
 from rewards.sandbox import Sandbox
-from rl.config import EvalsConfig
+from rl.benchmarks import livecodebench
+from rl.benchmarks.base import Benchmark, Unavailable, load_benchmark
+from rl.config.schema import EvalsConfig
 from rl.console import UserError
-from rl.evals import livecodebench
-from rl.evals.base import Benchmark, Unavailable, load_benchmark
 from rl.evals.runner import score
 from tests.evals.toys import fenced
 

@@ -12,8 +12,8 @@ import pytest
 
 from probing.samplers.config import SamplingConfig
 from rewards.sandbox import Sandbox
-from rl import evaluation
-from rl.config import Config, EvalsConfig
+from rl.config.schema import Config, EvalsConfig
+from rl.loop import evaluation
 from tests.evals.toys import TOKENIZER, TOY, ListSampler, fenced
 
 

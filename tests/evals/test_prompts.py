@@ -9,12 +9,12 @@ import pytest
 from probing.prompt import Prompt
 from probing.samplers.base import SamplingParams
 from rewards.sandbox import Sandbox
-from rl.config import EvalsConfig
+from rl.benchmarks.evalplus import SANDBOX, PlusBenchmark, task_of
+from rl.benchmarks.humaneval import load as load_humaneval
+from rl.benchmarks.mbpp import load as load_mbpp
+from rl.benchmarks.prompts import CodePrompt, question_of
+from rl.config.schema import EvalsConfig
 from rl.console import UserError
-from rl.evals.evalplus import SANDBOX, PlusBenchmark, task_of
-from rl.evals.humaneval import load as load_humaneval
-from rl.evals.mbpp import load as load_mbpp
-from rl.evals.prompts import CodePrompt, question_of
 from rl.evals.runner import evaluate
 from tests.evals.toys import ListSampler
 from tests.probing.tiny_models import tokenizer

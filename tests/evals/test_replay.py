@@ -6,9 +6,9 @@ import pytest
 
 from probing.samplers.base import Completion
 from rewards.sandbox import Sandbox
-from rl.config import EvalsConfig
-from rl.evals.base import Unavailable, load_benchmark
-from rl.evals.replay import SANDBOX, TestedBenchmark, TestedTask
+from rl.benchmarks.base import Unavailable, load_benchmark
+from rl.benchmarks.replay import SANDBOX, TestedBenchmark, TestedTask
+from rl.config.schema import EvalsConfig
 from rl.evals.runner import score
 from tests.evals.toys import fenced
 

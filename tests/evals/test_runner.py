@@ -11,8 +11,8 @@ import pytest
 
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import Sandbox
-from rl.config import EvalsConfig
-from rl.evals.base import Benchmark
+from rl.benchmarks.base import Benchmark
+from rl.config.schema import EvalsConfig
 from rl.evals.runner import EvalResult, evaluate, modules_not_offered
 from tests.evals.toys import DOUBLE, TOKENIZER, TOY, ListSampler, fenced
 

@@ -6,9 +6,9 @@ import pytest
 
 from rewards.records import Kind, Program
 from rewards.sandbox import Sandbox
-from rl.evals.evalplus import value_of
-from rl.evals.livecodebench import IMPORTS
-from rl.evals.stdin_programs import ENTRY, as_function
+from rl.benchmarks.evalplus import value_of
+from rl.benchmarks.livecodebench import IMPORTS
+from rl.grading.stdin_programs import ENTRY, as_function
 
 # Each prints the sum of the numbers in the second line; the first line says how many there are.
 PROGRAMS = {

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from rewards.outcomes import Canonicaliser
-from rl.evals.values import LEFT_AS, Undecodable, decode
+from rewards.outcomes.typed import Canonicaliser
+from rl.grading.values import LEFT_AS, Undecodable, decode
 
 
 @pytest.mark.parametrize(

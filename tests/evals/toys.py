@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from probing.samplers.base import Completion, SamplingParams
-from rl.evals.base import Benchmark, EvalTask
+from rl.benchmarks.base import Benchmark, EvalTask
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from probing.hidden_states import HiddenStates
-from probing.models import load_model, pick_dtype
+from probing.models.loading import load_model, pick_dtype
+from probing.probe.hidden_states import HiddenStates
 from probing.samplers.base import SamplingParams
 from probing.samplers.config import SamplingConfig
+from probing.samplers.engines.transformers import TransformersSampler
 from probing.samplers.parity import check_parity, greedy_trace
-from probing.samplers.transformers import TransformersSampler
 
 SEEDLING = str(Path(__file__).resolve().parents[2] / "seedling" / "weights")
 PROMPT = "### Instruction:\nWrite a function\n\n### Response:\n"
@@ -55,7 +55,7 @@ def test_hidden_states_agree_with_the_cpu_s() -> None:
 @pytest.mark.skipif(torch.cuda.device_count() > 1, reason="TRL trains in a process that sees one GPU: CUDA_VISIBLE_DEVICES=0")
 def test_a_grpo_step_on_the_gpu(tmp_path: Path) -> None:
     pytest.importorskip("trl")
-    from rl.grpo import GrpoConfig, train_grpo
+    from rl.training.grpo import GrpoConfig, train_grpo
     from tests.rl.grpo_case import RecordingScorer, make_tasks
     from tests.rl.tiny import save_tiny_policy
 
@@ -68,7 +68,7 @@ def test_a_grpo_step_on_the_gpu(tmp_path: Path) -> None:
 
 def test_vllm_on_the_gpu_is_greedy_as_transformers_is() -> None:
     pytest.importorskip("vllm")
-    from probing.samplers.vllm import VllmSampler
+    from probing.samplers.engines.vllm import VllmSampler
 
     sampler = VllmSampler(SamplingConfig(backend="vllm"), SEEDLING)  # the check is made at its start
     assert len(sampler.sample([PROMPT], 4, SamplingParams(max_new_tokens=8), 0)[0]) == 4

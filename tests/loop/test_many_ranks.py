@@ -15,7 +15,7 @@ import pytest
 from safetensors.torch import load_file
 from torch.testing import assert_close
 
-from rl.monitor import read_metrics
+from rl.tracking.monitor import read_metrics
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 400

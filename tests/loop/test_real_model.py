@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 
 from bench.fetch_model import models_folder
-from probing.models import load_model
+from probing.models.loading import load_model
 from probing.records import Problem
 from probing.samplers.base import SamplingParams
-from probing.samplers.transformers import TransformersSampler
-from rl.monitor import read_metrics
+from probing.samplers.engines.transformers import TransformersSampler
 from rl.round_files import read_rows
+from rl.tracking.monitor import read_metrics
 from tests.loop.runs import PATIENCE, start
 
 NAME = "smollm2-135m-instruct.gguf"

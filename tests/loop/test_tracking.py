@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from rl import dashboard
-from rl.publish import CLUSTER_COLUMNS, CLUSTERS_TABLE, ROLLOUT_COLUMNS, ROLLOUTS_TABLE
+from rl.report import dashboard
 from rl.report.panels import render
+from rl.report.publish import CLUSTER_COLUMNS, CLUSTERS_TABLE, ROLLOUT_COLUMNS, ROLLOUTS_TABLE
 from rl.report.screenshot import find_browser
-from rl.tracker import run_id
+from rl.tracking.tracker import run_id
 from tests.rl import wandb_file
 
 STEPS = [1, 2, 3]  # of the small run's one round

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from probing.prompt import Question
-from probing.templates import load_prompt_set
+from probing.prompts.templates import load_prompt_set
 
 
 class Wording:

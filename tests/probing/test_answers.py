@@ -1,6 +1,6 @@
 """Code blocks in answers."""
 
-from probing.answers import code_block
+from probing.parsing.answers import code_block
 
 
 def test_the_first_block_counts_whatever_its_tag():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from probing.calls import LiteralCall, call_in, value_after
+from probing.parsing.calls import LiteralCall, call_in, value_after
 
 
 @pytest.mark.parametrize(

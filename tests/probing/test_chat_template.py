@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from probing.asking import Asker
-from probing.chat_template import turn_end, unknown_arguments
-from probing.models import ModelError, end_token_ids, load_model, render_chat
+from probing.models.chat_template import turn_end, unknown_arguments
+from probing.models.loading import ModelError, end_token_ids, load_model, render_chat
 from probing.prompt import Prompt
+from probing.prompts.asking import Asker
 from probing.samplers.base import SamplingParams
-from probing.samplers.transformers import TransformersSampler
+from probing.samplers.engines.transformers import TransformersSampler
 from tests.probing.tiny_models import END, model, tokenizer
 
 TURN = 2  # the character tokenizer's third special token

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from probing.config import ProblemsConfig
-from probing.problems import ratings_asked, ratings_of
 from probing.prompt import Question
-from probing.samplers.transformers import TransformersSampler
+from probing.samplers.engines.transformers import TransformersSampler
+from probing.stages.config import ProblemsConfig
+from probing.stages.problems import ratings_asked, ratings_of
 from tests.probing.tiny_models import model, tokenizer
 
 

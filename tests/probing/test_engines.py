@@ -19,13 +19,13 @@ import psutil
 import pytest
 import torch
 
-from probing.models import load_model
+from probing.models.loading import load_model
 from probing.samplers.base import Completion, SamplerError, SamplingParams
 from probing.samplers.config import HttpConfig, SamplingConfig, VllmConfig
-from probing.samplers.http import HttpSampler
+from probing.samplers.engines.http import HttpSampler
+from probing.samplers.engines.transformers import TransformersSampler
+from probing.samplers.engines.vllm import VllmSampler
 from probing.samplers.parity import GreedyTrace, check_parity, greedy_trace
-from probing.samplers.transformers import TransformersSampler
-from probing.samplers.vllm import VllmSampler
 from tests.probing.doubles.server import Server
 from tests.probing.tiny_models import END, model, tokenizer
 
@@ -185,7 +185,7 @@ def test_what_this_process_is_done_with_is_given_back_before_an_engine_starts(ch
         assert there() is None
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("probing.samplers.vllm.subprocess.Popen", start_process)
+    monkeypatch.setattr("probing.samplers.engines.vllm.subprocess.Popen", start_process)
     gc.disable()
     try:
         with pytest.raises(KeyboardInterrupt):
@@ -206,7 +206,7 @@ def gone(pids: list[int]) -> bool:
 
 def test_the_engine_and_its_own_processes_die_with_the_run(checkpoint: str, tmp_path: Path) -> None:
     script = (
-        "import sys; from probing.samplers.vllm import VllmSampler; from probing.samplers.config import SamplingConfig\n"
+        "import sys; from probing.samplers.engines.vllm import VllmSampler; from probing.samplers.config import SamplingConfig\n"
         f"s = VllmSampler(SamplingConfig(backend='vllm', device='cpu'), {checkpoint!r}); print(s.process.pid, flush=True); sys.stdin.read()"
     )
     env = os.environ | {"PYTHONPATH": f"{DOUBLES}:{Path(__file__).parents[2]}", "UCODER_TEST_VLLM": "core"}
@@ -236,7 +236,7 @@ def test_an_engine_whose_run_died_while_it_was_starting_does_not_start(checkpoin
     """Too early for its death to be signalled: the engine sees that it was left to another parent."""
     ours, theirs = socket.socketpair()
     env = os.environ | {"PYTHONPATH": f"{DOUBLES}:{Path(__file__).parents[2]}"}
-    words = [sys.executable, "-m", "probing.samplers.vllm_engine", str(theirs.fileno())]
+    words = [sys.executable, "-m", "probing.samplers.engines.vllm_engine", str(theirs.fileno())]
     with theirs:
         engine = subprocess.Popen(words, pass_fds=[theirs.fileno()], env=env, start_new_session=True)
     pipe = Connection(ours.detach())

@@ -9,10 +9,10 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from probing import gguf_model
-from probing.gguf_header import GgufError, read_header
-from probing.gguf_model import FromGguf, check_gguf, load_gguf
-from probing.models import end_token_ids, load_model, render_chat
+from probing.models import gguf_model
+from probing.models.gguf_header import GgufError, read_header
+from probing.models.gguf_model import FromGguf, check_gguf, load_gguf
+from probing.models.loading import end_token_ids, load_model, render_chat
 from tests.probing.tiny_gguf import END, END_OF_TEXT, TOKENS, WIDTH, gguf, tiny_model, write_gguf
 
 IDS = torch.tensor([[5, 70, 256, 9, 33, 120, 7]])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from probing.hidden_states import HiddenStates, candidate_layers
+from probing.probe.hidden_states import HiddenStates, candidate_layers
 from tests.probing.tiny_models import END, model, tokenizer
 
 PROMPTS = [[3, 4, 5], [6, 7, 8, 9, 10, 11], [3, 4, 5], [3, 4, 5], [6, 7, 8, 9, 10, 11], [3, 4, 5]]
@@ -33,7 +33,7 @@ def test_states_and_logprobs_equal_a_plain_forward(kind):
 def test_small_passes_give_the_same_states(monkeypatch):
     reader = HiddenStates(model("qwen2"), tokenizer())
     whole = reader.extract(PROMPTS, ANSWERS)
-    monkeypatch.setattr("probing.hidden_states.MAX_TOKENS", 4)
+    monkeypatch.setattr("probing.probe.hidden_states.MAX_TOKENS", 4)
     counts: list[int] = []
     np.testing.assert_allclose(reader.extract(PROMPTS, ANSWERS, progress=counts.append).states, whole.states, atol=1e-4)
     assert sum(counts) == 6 and len(counts) > 3

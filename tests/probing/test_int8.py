@@ -7,12 +7,12 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
-from probing.samplers import int8
 from probing.samplers.base import SamplerError, SamplingParams
 from probing.samplers.config import SamplingConfig
-from probing.samplers.factory import open_sampler
-from probing.samplers.int8 import Int8Linear, has_int8, input_levels, int8_copy, sampling_model
-from probing.samplers.transformers import TransformersSampler
+from probing.samplers.engines import int8
+from probing.samplers.engines.factory import open_sampler
+from probing.samplers.engines.int8 import Int8Linear, has_int8, input_levels, int8_copy, sampling_model
+from probing.samplers.engines.transformers import TransformersSampler
 from tests.probing.tiny_models import model, tokenizer
 
 pytestmark = pytest.mark.skipif(not has_int8(torch.device("cpu")), reason="8-bit weights are for x86 CPUs")

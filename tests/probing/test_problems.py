@@ -2,8 +2,10 @@
 
 import pytest
 
-from probing.config import ProblemsConfig
-from probing.problems import (
+from probing.records import Problem
+from probing.samplers.base import Completion
+from probing.stages.config import ProblemsConfig
+from probing.stages.problems import (
     Funnel,
     lexical_entropy,
     parse_interface,
@@ -14,8 +16,6 @@ from probing.problems import (
     topic_shares,
     write_interfaces,
 )
-from probing.records import Problem
-from probing.samplers.base import Completion
 from tests.probing.asking import ask
 
 GOOD = "### Title\n{title}\n### Problem\n{problem}\n### Signature\ndef f(xs: list[int]) -> int:\n### Example\nf([1]) == 1\n### End"

@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from probing.proposals import Unreadable, header_of, parse_signature, read_proposal, read_signature, sections_of
+from probing.parsing.proposals import Unreadable, header_of, parse_signature, read_proposal, read_signature, sections_of
 
 STATEMENT = "Given a list of integers, return the sum of the even ones."
 SIGNATURE = "def even_sum(numbers: list[int]) -> int:"

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from probing.auroc import auroc, auroc_within
-from probing.drift import DriftAudit
-from probing.hidden_states import StateFeatures
-from probing.label_sources import fit_best_probe, label_sources
-from probing.probe_config import ProbeConfig
-from probing.quality import Probe, earned_weight, fit_probe
+from probing.probe.auroc import auroc, auroc_within
+from probing.probe.config import ProbeConfig
+from probing.probe.drift import DriftAudit
+from probing.probe.hidden_states import StateFeatures
+from probing.probe.label_sources import fit_best_probe, label_sources
+from probing.probe.quality import Probe, earned_weight, fit_probe
 
 CONFIG = ProbeConfig(null_shuffles=5, c_grid=(1e-3, 1e-1))
 

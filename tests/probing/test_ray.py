@@ -14,12 +14,12 @@ ray = pytest.importorskip("ray")
 
 from ray.cluster_utils import Cluster  # noqa: E402
 
-from probing.cluster import ClusterError, Replicas  # noqa: E402
-from probing.models import load_model  # noqa: E402
+from probing.models.loading import load_model  # noqa: E402
 from probing.samplers.base import SamplingParams  # noqa: E402
 from probing.samplers.config import RaySamplingConfig, SamplingConfig  # noqa: E402
-from probing.samplers.ray import RaySampler  # noqa: E402
-from probing.samplers.transformers import TransformersSampler  # noqa: E402
+from probing.samplers.engines.ray import RaySampler  # noqa: E402
+from probing.samplers.engines.transformers import TransformersSampler  # noqa: E402
+from remote.replicas import ClusterError, Replicas  # noqa: E402
 from rewards.records import Program  # noqa: E402
 from rewards.sandbox import Sandbox, SandboxConfig  # noqa: E402
 from rewards.sandbox.execution import ExecutionConfig, RayExecutionConfig, make_sandbox  # noqa: E402

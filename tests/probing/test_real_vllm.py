@@ -21,11 +21,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from probing.models import load_model
+from probing.models.loading import load_model
 from probing.samplers.base import Completion, SamplingParams
 from probing.samplers.config import HttpConfig, SamplingConfig, VllmConfig
-from probing.samplers.http import HttpSampler
-from probing.samplers.vllm import VllmSampler, engine_environment
+from probing.samplers.engines.http import HttpSampler
+from probing.samplers.engines.vllm import VllmSampler, engine_environment
 from tests.loop.runs import start
 
 pytest.importorskip("vllm", reason="vLLM is not installed (make .venv/.installed-vllm)")

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from probing.samplers.base import SamplerError, SamplingParams
-from probing.samplers.choice import choose_tokens
 from probing.samplers.config import SamplingConfig
-from probing.samplers.factory import open_sampler
+from probing.samplers.engines.choice import choose_tokens
+from probing.samplers.engines.factory import open_sampler
+from probing.samplers.engines.transformers import TransformersSampler
 from probing.samplers.randomness import row_keys, uniforms
-from probing.samplers.transformers import TransformersSampler
 from tests.probing.tiny_models import END, PAD, VOCABULARY, model, tokenizer
 
 KINDS = ("qwen2", "llama", "gpt2")

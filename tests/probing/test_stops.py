@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from probing.models import load_tokenizer
+from probing.models.loading import load_tokenizer
 from probing.samplers.base import Completion, SamplingParams, cut_at_stop, first_stop
 from probing.samplers.config import HttpConfig, SamplingConfig, VllmConfig
-from probing.samplers.http import HttpSampler
+from probing.samplers.engines.http import HttpSampler
+from probing.samplers.engines.transformers import TransformersSampler
+from probing.samplers.engines.vllm import VllmSampler
 from probing.samplers.stops import START, StopWatch, TokenBytes
-from probing.samplers.transformers import TransformersSampler
-from probing.samplers.vllm import VllmSampler
 from tests.probing.doubles.server import Server
 from tests.probing.tiny_models import model, tokenizer
 

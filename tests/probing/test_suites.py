@@ -5,13 +5,13 @@ import random
 
 import pytest
 
-from probing.config import SuitesConfig
-from probing.problems import Funnel
-from probing.proposals import parse_signature
+from probing.parsing.proposals import parse_signature
+from probing.parsing.typed_values import fits, mutate
 from probing.records import Problem
 from probing.samplers.base import Completion
-from probing.suites import callable_with, calls_of, extend, write_suites
-from probing.typed_values import fits, mutate
+from probing.stages.config import SuitesConfig
+from probing.stages.problems import Funnel
+from probing.stages.suites import callable_with, calls_of, extend, write_suites
 from tests.probing.asking import ask
 
 SIGNATURE = "def f(xs: list[int], k: int) -> int:"

@@ -9,7 +9,7 @@ import jinja2
 import pytest
 
 from probing.prompt import Prompt
-from probing.templates import FOLDER, SKILLS, PromptSetError, find_prompt_set, load_prompt_set
+from probing.prompts.templates import FOLDER, SKILLS, PromptSetError, find_prompt_set, load_prompt_set
 
 FIELDS = {
     "topic": "graphs",

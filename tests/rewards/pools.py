@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rewards.clusters.signatures import OutcomeMatrix
 from rewards.records import Execution, Kind, Outcome
-from rewards.signatures import OutcomeMatrix
 
 SPECIAL = {"!": Outcome(Kind.EXCEPTION, "ValueError"), "T": Outcome(Kind.TIMEOUT), "?": Outcome(Kind.INFRASTRUCTURE)}
 

@@ -6,8 +6,8 @@ import time
 import numpy as np
 import pytest
 
-from rewards.clustering import cluster
-from rewards.signatures import OutcomeMatrix
+from rewards.clusters.clustering import cluster
+from rewards.clusters.signatures import OutcomeMatrix
 from tests.rewards.pools import matrix
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rewards.determinism import Steady, may_vary
+from rewards.judge.determinism import Steady, may_vary
 from rewards.records import Kind, Program
 from rewards.sandbox import Sandbox, SandboxConfig
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewards.clustering import cluster
-from rewards.inputs import InputsConfig, agreement_rank, dead_inputs, killed_share, quality_report, select_inputs
-from rewards.signatures import OutcomeMatrix
+from rewards.clusters.clustering import cluster
+from rewards.clusters.inputs import InputsConfig, agreement_rank, dead_inputs, killed_share, quality_report, select_inputs
+from rewards.clusters.signatures import OutcomeMatrix
 from tests.rewards.pools import matrix
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from rewards import cli
-from rewards.consensus import ConsensusConfig
-from rewards.inputs import InputsConfig
-from rewards.judge_files import read_inputs
-from rewards.ranking import rank
+from rewards.clusters.inputs import InputsConfig
+from rewards.judge import cli
+from rewards.judge.files import read_inputs
+from rewards.judge.ranking import rank
 from rewards.records import Execution, Kind, Outcome
+from rewards.rules.consensus import ConsensusConfig
 from rewards.sandbox import Sandbox, SandboxConfig
 
 RIGHT = ["def f(xs):\n    return sum(xs)", "def f(ys):\n    t = 0\n    for y in ys:\n        t += y\n    return t"]

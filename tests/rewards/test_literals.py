@@ -2,7 +2,7 @@
 
 import pytest
 
-from rewards.literals import argument_outcomes, parse_assert
+from rewards.outcomes.literals import argument_outcomes, parse_assert
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import difflib
 
 import pytest
 
-from rewards.mutants import OPERATORS, mutants
-from rewards.programs import normal_form
+from rewards.programs.mutants import OPERATORS, mutants
+from rewards.programs.normal_form import normal_form
 
 SOURCE = '''
 def total(xs, low):

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from bench.judge import auroc, expected_right
-from bench.pools import Task, draw, make_population, pool_matrix, programs_of, with_asserts
-from bench.rewrites import rewrites
+from bench.judging.judge import auroc, expected_right
+from bench.judging.pools import Task, draw, make_population, pool_matrix, programs_of, with_asserts
+from bench.judging.rewrites import rewrites
+from rewards.clusters.signatures import MISSING
 from rewards.records import Execution, Kind, Outcome
-from rewards.signatures import MISSING
 from tests.rewards.pools import execution
 
 SOURCE = """

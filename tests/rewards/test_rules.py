@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rewards.consensus import ConsensusConfig, get_rule
 from rewards.rules.codet import CodeT
+from rewards.rules.consensus import ConsensusConfig, get_rule
 from rewards.rules.hard import Hard
 from rewards.rules.passfail import PassFail
 from rewards.rules.sharp import Sharp

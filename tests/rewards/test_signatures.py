@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rewards.signatures import ERROR, MISSING, OutcomeMatrix, concatenate, no_program
+from rewards.clusters.signatures import ERROR, MISSING, OutcomeMatrix, concatenate, no_program
 from tests.rewards.pools import execution, matrix
 
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewards.determinism import ORDER_OF_CALLS, Steady, second_order, without_state
+from rewards.judge.determinism import ORDER_OF_CALLS, Steady, second_order, without_state
+from rewards.programs.state import may_keep_state
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import Sandbox, SandboxConfig
-from rewards.state import may_keep_state
 
 # What each of these gives for an input depends on the calls before it.
 CARRYING = [

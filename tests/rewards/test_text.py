@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from rewards.judge_files import JudgeInputError, read_candidates, read_inputs
+from rewards.judge.files import JudgeInputError, read_candidates, read_inputs
 from rewards.text import json_lines
-from rl.monitor import read_metrics
 from rl.round_files import read_rows
+from rl.tracking.monitor import read_metrics
 
 ROOT = Path(__file__).parents[2]
 SEPARATORS = ["\u2028", "\u2029", "\x85", "\x0c", "\x0b", "\x1c", "\x1e", "\t"]

@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from rewards.clustering import cluster
-from rewards.theorem import bound_report, estimate_agreement, inputs_needed, inputs_of_the_paper, lower_bound, main
+from rewards.clusters.clustering import cluster
+from rewards.clusters.theorem import bound_report, estimate_agreement, inputs_needed, inputs_of_the_paper, lower_bound, main
 from tests.rewards.pools import matrix
 
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from probing.records import Candidate, Problem, TestSuite
 from rewards.records import Execution, Kind, Outcome
-from rl.config import Config, load_config
-from rl.consensus_figures import consensus_figures
-from rl.monitor import Monitor
+from rl.config.run_folder import config_text, versions
+from rl.config.schema import Config, load_config
+from rl.labels.consensus_figures import consensus_figures
 from rl.round_files import BankProgram, Verdict, write_bank, write_records, write_rows
-from rl.run_folder import config_text, versions
+from rl.tracking.monitor import Monitor
 
 SAMPLES = 16
 PROBLEMS = 14
@@ -208,7 +208,7 @@ def _write_round(folder: Path, number: int, chance: random.Random, audited: bool
 
 
 def _probe_report() -> dict[str, Any]:
-    from probing.quality import ProbeReport
+    from probing.probe.quality import ProbeReport
 
     report = ProbeReport(available=True, reason="", samples=400, problems=40, informative=30, positive_share=0.6, earned_weight=0.25)
     figures = {"within": {"controlled": 0.65, "raw": 0.67}, "within_se": 0.02, "null_mean": 0.5, "calibration_error": 0.04}

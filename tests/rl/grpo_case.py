@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from rewards.consensus import ConsensusConfig, get_rule
+from rewards.clusters.signatures import OutcomeMatrix
 from rewards.mixed import MixedConfig
 from rewards.records import Execution
-from rewards.signatures import OutcomeMatrix
-from rl import grpo, shared_prefix
-from rl.grpo import GrpoConfig
-from rl.grpo_trainer import PolicyTrainer
-from rl.scoring import BatchScores, RolloutScorer
-from rl.signals import ConsensusSignal
-from rl.tasks import GrpoTask
+from rewards.rules.consensus import ConsensusConfig, get_rule
+from rl.scoring.scoring import BatchScores, RolloutScorer
+from rl.scoring.signals import ConsensusSignal
+from rl.scoring.tasks import GrpoTask
+from rl.training import grpo, shared_prefix
+from rl.training.grpo import GrpoConfig
+from rl.training.trainer import PolicyTrainer
 from tests.rl.fakes import LetterExecutor, value
 from tests.rl.tiny import PlainSampler
 

@@ -8,8 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from rl.config import load_config
-from rl.monitor import Monitor
+from rl.config.schema import load_config
+from rl.tracking.monitor import Monitor
 from tests.rl.test_monitor import GRPO_FIGURES, GUARD_ACTION, summary_row
 
 REPEATED = 2  # steps since the last checkpoint when the kill comes

@@ -10,9 +10,9 @@ import torch
 from torch.distributed.fsdp import fully_shard
 
 from probing.samplers.base import SamplingParams
-from probing.samplers.transformers import TransformersSampler
-from rl.checkpoints import load_policy
-from rl.rollouts import whole_parameters
+from probing.samplers.engines.transformers import TransformersSampler
+from rl.models.checkpoints import load_policy
+from rl.training.rollouts import whole_parameters
 
 
 def main(policy: Path, out: Path) -> None:

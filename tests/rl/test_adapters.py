@@ -10,12 +10,12 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from probing.models import ModelError, is_adapter, load_model
-from rl.adapters import copy_policy, load_for_training
-from rl.checkpoints import damage, load_policy
-from rl.grpo import GrpoConfig, GrpoResult, train_grpo
-from rl.sft import SftPair, train_sft
-from rl.training_config import LoraSection, SftConfig
+from probing.models.loading import ModelError, is_adapter, load_model
+from rl.config.training import LoraSection, SftConfig
+from rl.models.checkpoints import damage, load_policy
+from rl.training.adapters import copy_policy, load_for_training
+from rl.training.grpo import GrpoConfig, GrpoResult, train_grpo
+from rl.training.sft import SftPair, train_sft
 from tests.rl.grpo_case import RecordingScorer, make_tasks
 from tests.rl.tiny import PlainSampler, save_tiny_policy
 
@@ -127,7 +127,7 @@ def test_only_what_is_trained_may_be_loaded_in_shards(policy: Path, tmp_path: Pa
         asked.append(sharded)
         return load_policy(path, *args)
 
-    for module in ("rl.adapters", "rl.grpo_trainer"):
+    for module in ("rl.training.adapters", "rl.training.trainer"):
         monkeypatch.setattr(f"{module}.load_policy", load)
     for start, lora in ((policy, ADAPTER), (adapter, ADAPTER), (policy, None)):
         load_for_training(start, CONFIG.model_copy(update={"lora": lora}))

@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 
 from probing.records import TestSuite
-from rewards.consensus import ConsensusConfig, get_rule
+from rewards.clusters.signatures import OutcomeMatrix
 from rewards.mixed import MixedConfig
 from rewards.records import Execution
-from rewards.signatures import OutcomeMatrix
-from rl.audit import Audit, OracleSignal, aurocs_against_references, oracle_signal
-from rl.bank import ProblemBank
-from rl.candidate_scores import score_candidates
+from rewards.rules.consensus import ConsensusConfig, get_rule
+from rl.config.training import GrpoConfig
+from rl.labels.audit import Audit, OracleSignal, aurocs_against_references, oracle_signal
+from rl.labels.bank import ProblemBank
+from rl.labels.candidate_scores import score_candidates
 from rl.round_files import BankProgram, Verdict
-from rl.scoring import BatchScores, RolloutScorer
-from rl.signals import ConsensusSignal, RandomSignal, make_signal
-from rl.tasks import GrpoTask
-from rl.training_config import GrpoConfig
+from rl.scoring.scoring import BatchScores, RolloutScorer
+from rl.scoring.signals import ConsensusSignal, RandomSignal, make_signal
+from rl.scoring.tasks import GrpoTask
 from tests.rl.fakes import TableExecutor, completion, error, missing, value
 
 ROOT = Path(__file__).parents[2]
@@ -58,10 +58,17 @@ def test_nothing_of_a_label_free_run_has_room_for_a_reference() -> None:
 
 
 def test_modules_that_make_the_reward_know_no_reference() -> None:
-    for name in ("rl/scoring.py", "rl/signals.py", "rl/tasks.py", "rewards/judging.py", "rewards/ranking.py", "rewards/mixed.py"):
+    for name in (
+        "rl/scoring/scoring.py",
+        "rl/scoring/signals.py",
+        "rl/scoring/tasks.py",
+        "rewards/judge/judging.py",
+        "rewards/judge/ranking.py",
+        "rewards/mixed.py",
+    ):
         tree = ast.parse((ROOT / name).read_text(encoding="utf-8"))
         imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-        assert not imported & {"rl.audit", "rl.oracle", "rewards.references"}, name
+        assert not imported & {"rl.labels.audit", "rl.labels.oracle", "rewards.clusters.references"}, name
 
 
 def test_audit_tells_a_wrong_majority() -> None:

@@ -6,17 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probing.records import Candidate, Problem, TestSuite
-from rewards.consensus import ConsensusConfig, get_rule
-from rewards.inputs import InputsConfig
-from rewards.literals import claimed_outputs
-from rewards.ranking import rank
+from rewards.clusters.inputs import InputsConfig
+from rewards.judge.ranking import rank
+from rewards.outcomes.literals import claimed_outputs
 from rewards.records import Execution, Kind, Outcome
-from rl.audit import label_is_correct
-from rl.bank import CandidateVotes, ProblemBank, candidate_votes, distinct_programs, verdicts_of
-from rl.config import Config
+from rewards.rules.consensus import ConsensusConfig, get_rule
+from rl.config.schema import Config
+from rl.labels.audit import label_is_correct
+from rl.labels.bank import CandidateVotes, ProblemBank, candidate_votes, distinct_programs, verdicts_of
+from rl.loop.update import kept_apart, make_tasks, margin_weights, training_split, without
 from rl.round_files import BankProgram, Verdict, read_bank, read_records, write_bank, write_records
-from rl.signals import ConsensusSignal
-from rl.training import kept_apart, make_tasks, margin_weights, training_split, without
+from rl.scoring.signals import ConsensusSignal
 from tests.probing.asking import ask
 from tests.rewards.pools import execution
 from tests.rl.fakes import TableExecutor

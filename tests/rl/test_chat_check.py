@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from probing.templates import FOLDER, SKILLS
-from rl.chat_check import check_chat
-from rl.config import Config, config_from_argv, load_config
+from probing.prompts.templates import FOLDER, SKILLS
+from rl.benchmarks.base import Benchmark, EvalTask
+from rl.config.chat_check import check_chat
+from rl.config.schema import Config, config_from_argv, load_config
 from rl.console import UserError
-from rl.evals.base import Benchmark, EvalTask
 from rl.evals.options import config_from, parser
 from rl.evals.runner import ask
-from rl.rounds import asker_of
+from rl.loop.round import asker_of
 from tests.probing.test_chat_template import THINKING, with_template
 
 OFF = {"enable_thinking": False}
@@ -92,7 +92,7 @@ def test_a_prompt_set_that_the_template_refuses_is_refused_before_any_work(tmp_p
 
 
 def test_the_bundled_model_passes() -> None:
-    from probing.models import load_tokenizer
-    from rl.model_source import resolve_model
+    from probing.models.loading import load_tokenizer
+    from rl.models.source import resolve_model
 
     check_chat(load_tokenizer(resolve_model("seedling")), config_from_argv([]))

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rl.checkpoints import atomic_folder, damage, latest_complete, mark_complete, read_result, write_result
-from rl.failures import EXIT_FAILED, failure_screen, is_full
-from rl.ranks import EXIT_LOST, RankError
+from rl.loop.failures import EXIT_FAILED, failure_screen, is_full
+from rl.models.checkpoints import atomic_folder, damage, latest_complete, mark_complete, read_result, write_result
+from rl.ranks.ranks import EXIT_LOST, RankError
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from rl.choice import choose, choose_checkpoint, fell_back, held_out_agreement, point_to_best, start_policy, started_from
-from rl.rounds import RoundError
-from rl.training_config import GuardsConfig
+from rl.config.training import GuardsConfig
+from rl.loop.choice import choose, choose_checkpoint, fell_back, held_out_agreement, point_to_best, start_policy, started_from
+from rl.loop.round import RoundError
 
 
 def run_with(folder: Path, agreement: list[float | None], scores: list[float]) -> SimpleNamespace:

@@ -8,9 +8,9 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from rl import config
-from rl.config import Config, config_from_argv, load_config
-from rl.config_loader import known_keys, nearest
+from rl.config import schema as config
+from rl.config.loader import known_keys, nearest
+from rl.config.schema import Config, config_from_argv, load_config
 from rl.console import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,7 +74,7 @@ def test_a_missing_config_of_the_laptops_is_an_error_not_built_in_defaults(tmp_p
 
 
 def test_the_resolved_config_reads_back_equal(tmp_path: Path) -> None:
-    from rl.run_folder import config_text
+    from rl.config.run_folder import config_text
 
     config = config_from_argv(["--config", str(ROOT / "configs" / "seedling.yaml"), "--grpo.learning_rate", "3e-6"])
     path = tmp_path / "config.yaml"

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rl import run_folder
-from rl.config import Config, config_from_argv, load_config
+from rl.config import run_folder
+from rl.config.run_folder import open_run
+from rl.config.schema import Config, config_from_argv, load_config
 from rl.console import UserError
-from rl.run_folder import open_run
 
 
 @pytest.fixture

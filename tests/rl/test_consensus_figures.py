@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import pytest
 
 from probing.records import Candidate, TestSuite
-from rewards.consensus import ConsensusConfig
 from rewards.records import Execution, Kind, Outcome
-from rl import dashboard
-from rl.bank import verdicts_of
-from rl.consensus_figures import consensus_figures
+from rewards.rules.consensus import ConsensusConfig
+from rl.labels.bank import verdicts_of
+from rl.labels.consensus_figures import consensus_figures
+from rl.report import dashboard
 from rl.report.page import INPUT_COLUMNS
 from rl.round_files import BankProgram, Verdict, read_records, write_records
 from tests.rewards.pools import execution

@@ -17,13 +17,13 @@ from accelerate.utils import DistributedType
 from trl import import_utils
 
 from probing.samplers.base import SamplingParams
-from probing.samplers.transformers import TransformersSampler
+from probing.samplers.engines.transformers import TransformersSampler
 from rl import devices, train
-from rl.checkpoints import load_policy
-from rl.config import load_config
+from rl.config.schema import load_config
 from rl.console import UserError
 from rl.devices import check_devices
-from rl.grpo_trainer import PolicyTrainer
+from rl.models.checkpoints import load_policy
+from rl.training.trainer import PolicyTrainer
 from tests.rl.tiny import save_tiny_policy
 
 ROOT = Path(__file__).parents[2]
@@ -126,9 +126,9 @@ def test_the_reference_comes_as_its_backend_takes_it(backend: str, tmp_path: Pat
         asked.append(sharded)
         return load_policy(path, dtype)
 
-    monkeypatch.setattr("rl.grpo_trainer.load_policy", load)
+    monkeypatch.setattr("rl.training.trainer.load_policy", load)
     for prepare in ("prepare_deepspeed", "prepare_fsdp"):
-        monkeypatch.setattr(f"rl.grpo_trainer.{prepare}", lambda model, accelerator: model)
+        monkeypatch.setattr(f"rl.training.trainer.{prepare}", lambda model, accelerator: model)
     accelerator = SimpleNamespace(prepare_model=lambda model, evaluation_mode: model)
     policy = load_policy(save_tiny_policy(tmp_path))[0]
     trainer: Any = SimpleNamespace(ref_model=None, _reference=None, start=tmp_path, policy=policy, temperature=1.0, accelerator=accelerator)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from probing.probe_config import ProbeConfig
+from probing.probe.config import ProbeConfig
 from probing.records import Candidate
-from rl.frozen_probe import fit_frozen_probe, read_answers
+from rl.labels.frozen_probe import fit_frozen_probe, read_answers
 
 
 def pool(problems: int, answers: int) -> dict[str, Sequence[Candidate]]:

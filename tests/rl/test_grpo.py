@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rewards.records import Execution
-from rl.grpo import GrpoConfig, GrpoResult, GuardsConfig, schedule, train_grpo
-from rl.tasks import GrpoTask
-from rl.training_config import GuardRule
+from rl.config.training import GuardRule
+from rl.scoring.tasks import GrpoTask
+from rl.training.grpo import GrpoConfig, GrpoResult, GuardsConfig, schedule, train_grpo
 from tests.rl.grpo_case import RecordingScorer, make_tasks
 from tests.rl.tiny import PlainSampler, save_tiny_policy
 
@@ -177,7 +177,7 @@ def test_a_roll_back_is_not_forgotten_by_a_kill_before_the_result(policy: Path, 
         raise Kill
 
     with monkeypatch.context() as patch:
-        patch.setattr("rl.grpo._finish", die)
+        patch.setattr("rl.training.grpo._finish", die)
         with pytest.raises(Kill):
             again(0)
     assert (tmp_path / "trainer" / "checkpoint-2").exists() and not (tmp_path / "trainer" / "checkpoint-4").exists()

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rl.guards import Guards, GuardsConfig, Signals
-from rl.training_config import GuardRule
+from rl.config.training import GuardRule
+from rl.training.guards import Guards, GuardsConfig, Signals
 
 SHARP = GuardsConfig(warmup=2, smoothing=1.0, cooldown=2)
 HEALTHY = {"entropy": 1.0, "distinct": 4.0, "majority": 0.5, "length": 40.0, "probe": 0.8, "kl": 0.01, "held_out": 0.6}

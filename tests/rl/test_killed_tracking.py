@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from rl.tracker import run_id
-from rl.wandb_tracker import steps_of
+from rl.tracking.tracker import run_id
+from rl.tracking.wandb_tracker import steps_of
 from tests.rl import wandb_file
 from tests.rl.wandb_server import WandbServer
 

@@ -15,12 +15,12 @@ import torch
 from trl import SFTTrainer
 
 from probing.memory import free_device_memory
-from rl import training
-from rl.grpo_trainer import PolicyTrainer
-from rl.sft import SftPair, train_sft
-from rl.tasks import GrpoTask
-from rl.trainer_parts import let_go_after
-from rl.training_config import GrpoConfig, GuardRule, GuardsConfig, LoraSection, SftConfig
+from rl.config.training import GrpoConfig, GuardRule, GuardsConfig, LoraSection, SftConfig
+from rl.loop import update as training
+from rl.scoring.tasks import GrpoTask
+from rl.training.sft import SftPair, train_sft
+from rl.training.trainer import PolicyTrainer
+from rl.training.trainer_parts import let_go_after
 from tests.rl.grpo_case import make_tasks
 from tests.rl.test_grpo import Kill, train
 from tests.rl.tiny import save_tiny_policy
@@ -142,7 +142,7 @@ def test_a_round_s_models_are_let_go_after_training(tmp_path: Path, monkeypatch:
 
 
 def test_a_training_on_a_cpu_adds_gradients_up_in_one_order_and_leaves_the_setting_as_it_was():
-    from rl.trainer_parts import repeatable_sums
+    from rl.training.trainer_parts import repeatable_sums
 
     before = torch.are_deterministic_algorithms_enabled()
     with repeatable_sums():

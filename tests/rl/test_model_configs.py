@@ -9,20 +9,20 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from probing.asking import Asker
-from probing.models import load_tokenizer
-from probing.problems import Funnel, propose, select_proposals
+from probing.models.loading import load_tokenizer
 from probing.prompt import Question
+from probing.prompts.asking import Asker
 from probing.records import Problem
-from probing.samplers.transformers import TransformersSampler
-from probing.solutions import sample_solutions, solve_question
-from rl.checkpoints import load_policy
-from rl.config import Config, load_config
-from rl.costs import DEVICES
-from rl.grpo import train_grpo
-from rl.model_size import QWEN_SHAPES, read_model_size
-from rl.plan import make_plan
-from rl.tasks import GrpoTask
+from probing.samplers.engines.transformers import TransformersSampler
+from probing.stages.problems import Funnel, propose, select_proposals
+from probing.stages.solutions import sample_solutions, solve_question
+from rl.config.schema import Config, load_config
+from rl.models.checkpoints import load_policy
+from rl.planning.costs import DEVICES
+from rl.planning.model_size import QWEN_SHAPES, read_model_size
+from rl.planning.plan import make_plan
+from rl.scoring.tasks import GrpoTask
+from rl.training.grpo import train_grpo
 from tests.rl.grpo_case import RecordingScorer, make_tasks
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("qwen*.yaml"))

@@ -11,14 +11,15 @@ import pytest
 import torch
 from rich.console import Console
 
-from probing import gguf_model
-from probing.models import load_model
-from rl import cli, model_source
-from rl.config import load_config
+from probing.models import gguf_model
+from probing.models.loading import load_model
+from rl import cli
+from rl.config.run_folder import open_run
+from rl.config.schema import load_config
 from rl.console import UserError
-from rl.model_size import read_model_size
-from rl.model_source import check_model, resolve_model
-from rl.run_folder import open_run
+from rl.models import source as model_source
+from rl.models.source import check_model, resolve_model
+from rl.planning.model_size import read_model_size
 from tests.probing.tiny_gguf import TOKENS, tiny_model, write_gguf
 
 

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rl import dashboard
-from rl.config import Config, load_config
-from rl.monitor import Monitor, read_metrics, read_points
-from rl.tracker import Point, run_id
-from rl.wandb_tracker import wandb_mode
+from rl.config.schema import Config, load_config
+from rl.report import dashboard
+from rl.tracking.monitor import Monitor, read_metrics, read_points
+from rl.tracking.tracker import Point, run_id
+from rl.tracking.wandb_tracker import wandb_mode
 from tests.rl import wandb_file
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -215,7 +215,8 @@ def test_tensorboard_receives_scalars(tmp_path: Path) -> None:
 def test_trackio_receives_scalars(tmp_path: Path) -> None:
     pytest.importorskip("trackio")
     script = (
-        "import sys; from pathlib import Path; from rl.monitor import Monitor; from tests.rl.test_monitor import config, write_a_run\n"
+        "import sys; from pathlib import Path; from rl.tracking.monitor import Monitor\n"
+        "from tests.rl.test_monitor import config, write_a_run\n"
         "run = Path(sys.argv[1]); with_trackio = config('trackio').model_copy(update={'run_dir': str(run)})\n"
         "with Monitor(run, with_trackio) as monitor: write_a_run(monitor)\n"
     )

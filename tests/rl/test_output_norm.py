@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from rl.grpo_trainer import give_own_rate, output_norm_gain
+from rl.training.trainer import give_own_rate, output_norm_gain
 from tests.rl.test_grpo import CONFIG, train, weights
 from tests.rl.tiny import save_tiny_policy
 

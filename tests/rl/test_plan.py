@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from rl import plan
-from rl.config import load_config
+from rl.config.run_folder import config_text
+from rl.config.schema import load_config
+from rl.config.training import LoraSection
 from rl.console import UserError
-from rl.measured_shares import shares_of
-from rl.model_size import ModelSize, read_model_size
-from rl.run_folder import config_text
-from rl.training_config import LoraSection
+from rl.planning import plan
+from rl.planning.measured_shares import shares_of
+from rl.planning.model_size import ModelSize, read_model_size
 
 SIZE = ModelSize(5e6, 4, 256, 1000, 1024, "test")
 ROOT = Path(__file__).resolve().parents[2]

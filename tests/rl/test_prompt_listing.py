@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from probing.templates import FOLDER, SKILLS, load_prompt_set
-from rl.config import Config
-from rl.config_cli import main
+from probing.prompts.templates import FOLDER, SKILLS, load_prompt_set
+from rl.config.cli import main
+from rl.config.prompts import EXAMPLE, listing, parts_of, prompt_set_of
+from rl.config.schema import Config
 from rl.console import UserError
-from rl.prompt_listing import EXAMPLE, listing, parts_of, prompt_set_of
 from tests.rl.tiny import save_tiny_policy
 
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from rl.ranks import RankError, Ranks
+from rl.ranks.ranks import RankError, Ranks
 
 
 class Store:
@@ -75,7 +75,7 @@ def test_silence_is_death_and_says_whose_and_where() -> None:
 def test_a_machine_that_was_paused_does_not_take_the_others_for_dead(monkeypatch: pytest.MonkeyPatch) -> None:
     """All ranks are paused for an hour and go on; the clock goes on all the while."""
     clock = Clock()
-    monkeypatch.setattr("rl.ranks.time.monotonic", clock)
+    monkeypatch.setattr("rl.ranks.ranks.time.monotonic", clock)
     store = Store()
     first, second = ranks(0, store), ranks(1, store)
     threading.Event().wait(0.1)

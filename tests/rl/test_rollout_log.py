@@ -8,9 +8,9 @@ from typing import Any, cast
 
 from rewards.mixed import RewardBreakdown
 from rewards.records import Execution
-from rl.rollout_log import REWARDS, RolloutLog, extremes
 from rl.round_files import ROLLOUTS, read_rows
-from rl.scoring import RolloutScore
+from rl.scoring.scoring import RolloutScore
+from rl.training.rollout_log import REWARDS, RolloutLog, extremes
 from tests.rl.fakes import completion, error, value
 
 

@@ -8,17 +8,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from probing.drift import DriftAudit
-from probing.probe_config import ProbeConfig
-from probing.quality import ProbeReport
+from probing.probe.config import ProbeConfig
+from probing.probe.drift import DriftAudit
+from probing.probe.quality import ProbeReport
 from probing.samplers.base import Completion
-from rewards.consensus import ConsensusConfig, get_rule
+from rewards.clusters.signatures import OutcomeMatrix
 from rewards.mixed import MixedConfig
 from rewards.records import Execution, Outcome
-from rewards.signatures import OutcomeMatrix
-from rl.scoring import BatchScores, RolloutScorer, ScoringError
-from rl.signals import ConsensusSignal, RandomSignal
-from rl.tasks import GrpoTask
+from rewards.rules.consensus import ConsensusConfig, get_rule
+from rl.scoring.scoring import BatchScores, RolloutScorer, ScoringError
+from rl.scoring.signals import ConsensusSignal, RandomSignal
+from rl.scoring.tasks import GrpoTask
 from tests.rl.fakes import TableExecutor, completion, error, missing, value
 
 GOOD, BAD, OTHER = (value(1), value(2)), (value(1), value(9)), (value(7), value(8))

@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from probing.records import Candidate, Problem
 from rewards.records import Execution
 from rl.round_files import BankProgram, Verdict
-from rl.sft import SftConfig, SftPair, draw_unexecuted, select_for_sft, sft_steps, tokenised, train_sft
+from rl.training.sft import SftConfig, SftPair, draw_unexecuted, select_for_sft, sft_steps, tokenised, train_sft
 from tests.rl.fakes import error, value
 from tests.rl.tiny import save_tiny_policy
 

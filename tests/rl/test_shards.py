@@ -14,14 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probing.hidden_states import StateFeatures
+from probing.probe.hidden_states import StateFeatures
 from probing.samplers.base import Completion, SamplingParams
 from rewards.records import Execution, Kind, Outcome
-from rl.ranks import RankError, Ranks
-from rl.shards import Shards, cut
-from rl.shared_executor import read_part, write_part
-from rl.shared_sampler import SharedSampler, read_groups, write_groups
-from rl.shared_states import read_features, write_features
+from rl.ranks.executor import read_part, write_part
+from rl.ranks.ranks import RankError, Ranks
+from rl.ranks.sampler import SharedSampler, read_groups, write_groups
+from rl.ranks.shards import Shards, cut
+from rl.ranks.states import read_features, write_features
 
 
 def on_ranks(count: int, work: Callable[[Ranks], Any]) -> list[Any]:

@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM
 from trl.trainer.utils import add_fused_lm_head
 
-from rl.shared_prefix import shared_prefix_logps
+from rl.training.shared_prefix import shared_prefix_logps
 from tests.rl.tiny import save_tiny_policy
 
 N_PROMPT, N_COMPLETION = 5, 7

@@ -13,8 +13,8 @@ from trl import GRPOTrainer, SFTTrainer
 from trl.trainer.utils import add_fused_lm_head
 
 import rl
-from rl.grpo_trainer import PolicyTrainer
-from rl.sft import PairTrainer
+from rl.training.sft import PairTrainer
+from rl.training.trainer import PolicyTrainer
 
 OURS = {PolicyTrainer: GRPOTrainer, PairTrainer: SFTTrainer}
 

@@ -12,12 +12,12 @@ from accelerate import Accelerator
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from probing.samplers.base import SamplingParams
-from rl import grpo, rollouts
-from rl.checkpoints import load_policy
-from rl.grpo_trainer import PolicyTrainer
-from rl.rollouts import PolicyRollouts, VllmRollouts
-from rl.tasks import GrpoTask
-from rl.training_config import GrpoConfig, GuardRule, GuardsConfig
+from rl.config.training import GrpoConfig, GuardRule, GuardsConfig
+from rl.models.checkpoints import load_policy
+from rl.scoring.tasks import GrpoTask
+from rl.training import grpo, rollouts
+from rl.training.rollouts import PolicyRollouts, VllmRollouts
+from rl.training.trainer import PolicyTrainer
 from tests.rl.grpo_case import RecordingScorer, make_tasks
 from tests.rl.tiny import PlainSampler, save_tiny_policy
 

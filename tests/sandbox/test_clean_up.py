@@ -14,7 +14,8 @@ import psutil
 import pytest
 
 from rewards.records import Execution, Kind, Outcome, Program
-from rewards.sandbox import Sandbox, SandboxConfig, wire
+from rewards.sandbox import Sandbox, SandboxConfig
+from rewards.sandbox.inside import wire
 from rewards.sandbox.jobs import Job
 
 SLEEPER = "import os, sys, time\ndef f(x):\n    time.sleep(60)\n"

@@ -81,7 +81,7 @@ def test_outcomes_stand_beside_their_inputs(run) -> None:
 def test_inputs_mean_what_python_literals_mean(run, text: str) -> None:
     import ast
 
-    from rewards.outcomes import Canonicaliser, Unserialisable
+    from rewards.outcomes.typed import Canonicaliser, Unserialisable
 
     try:
         wanted = Canonicaliser().text(list(ast.literal_eval(text)))

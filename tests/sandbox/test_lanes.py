@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from bench.lanes import distinct_mutants, references
-from bench.pools import data_folder
+from bench.judging.pools import data_folder
+from bench.speed.lanes import distinct_mutants, references
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import Sandbox, SandboxConfig
+from rewards.sandbox.inside.tame import is_tame
 from rewards.sandbox.jobs import LOAD_DEPENDENT
-from rewards.sandbox.tame import is_tame
 
 WILD = [
     "import os",
@@ -126,7 +126,7 @@ def test_lanes_agree_on_benchmark_references(lanes, benchmark: list[Program]) ->
 
 
 def test_lanes_agree_on_mutants(lanes, benchmark: list[Program]) -> None:
-    """A part of `python -m bench.lanes`, which takes all inputs and 10,000 mutants."""
+    """A part of `python -m bench.speed.lanes`, which takes all inputs and 10,000 mutants."""
     assert_lanes_agree(lanes, distinct_mutants(benchmark, 250, 4))
 
 

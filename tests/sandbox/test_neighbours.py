@@ -8,7 +8,7 @@ import pytest
 
 from rewards.records import Kind, Outcome, Program
 from rewards.sandbox import Sandbox, SandboxConfig
-from rewards.sandbox.tame import is_tame
+from rewards.sandbox.inside.tame import is_tame
 
 END = "\ndef f(x):\n    return 1"
 LEAVE = "\ndef f(x):\n    it = g()\n    next(it)\n    cycle = [it]\n    cycle.append(cycle)\n    return 1"

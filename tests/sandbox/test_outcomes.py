@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewards.outcomes import Canonicaliser, TooLarge, Unserialisable
+from rewards.outcomes.typed import Canonicaliser, TooLarge, Unserialisable
 
 text = Canonicaliser().text
 SCALARS = st.one_of(
@@ -101,7 +101,7 @@ def test_the_order_in_which_a_set_or_dict_was_filled_does_not_show(items: list[A
 
 
 def test_texts_do_not_depend_on_the_hash_seed() -> None:
-    script = "import random; from rewards.outcomes import Canonicaliser\nwords = [str(i) for i in range(50)]\n"
+    script = "import random; from rewards.outcomes.typed import Canonicaliser\nwords = [str(i) for i in range(50)]\n"
     script += "print(Canonicaliser(digest_over=10**6).text([set(words), frozenset(words), {w: {w, 'x'} for w in words}]))"
     found = [
         subprocess.run([sys.executable, "-c", script], env={"PYTHONHASHSEED": seed, "PYTHONPATH": "."}, capture_output=True, check=True)

@@ -4,12 +4,12 @@ import ast
 import itertools
 import random
 
-from probing.answers import code_block
-from probing.problems import parse_interface, parse_rating
-from probing.proposals import read_proposal
+from probing.parsing.answers import code_block
+from probing.parsing.proposals import read_proposal
+from probing.prompts.templates import SKILLS
 from probing.reading import read_program
-from probing.suites import callable_with, calls_of
-from probing.templates import SKILLS
+from probing.stages.problems import parse_interface, parse_rating
+from probing.stages.suites import callable_with, calls_of
 from seedling.bench import choose_tasks, held_out
 from seedling.corpus import HeldOut, corrupt, documents, write_solution
 from seedling.grammar import behaviour, parse, sample_task, state

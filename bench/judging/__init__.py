@@ -1,0 +1,1 @@
+"""How often each consensus rule is right, on pools of solutions with references."""

@@ -1,0 +1,1 @@
+"""How fast the sandbox, the sampler and the loop are, and how that grows."""

@@ -1,0 +1,1 @@
+"""Checkpoints and GGUF files: loading them, and their chat templates."""

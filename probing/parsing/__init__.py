@@ -1,0 +1,1 @@
+"""What a model wrote beside programs: problems, signatures, calls with literal arguments."""

@@ -1,0 +1,1 @@
+"""The quality probe on frozen hidden states, and what it is measured by."""

@@ -1,0 +1,1 @@
+"""Prompt sets, and asking a model with them."""

@@ -1,0 +1,175 @@
+"""Prompt sets: the wording of what stages 1 to 5 ask, one folder each (`probing/prompts/sets/NAME`, or a folder of the user's).
+
+A set holds a template a skill (`invent.jinja`, `rate.jinja`, ...), which gives the user's turn, and optionally `set.yaml`:
+
+- for each skill, how the answer starts (`prefill`), what ends it (`stop`) and the system turn (`system`);
+- for `invent` also in how many ways its template words it (`variants`; the template gets the field `variant`), worked `examples`,
+  which the template gets and proposals may not repeat, and the `topics` that its models know, where they know few;
+- for `rate` the digits to choose among (`choices`): a sampler that can gives their probabilities, where others draw an answer;
+- `form: document` where the templates are texts for a base model to continue. `chat`, the default: turns in a model's chat format.
+
+`probing.prompts.asking` makes questions of them.
+
+A checkpoint may name its set (`ucoder_prompts` in its tokenizer_config.json), as the bundled one does, which was pretrained on its own.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import jinja2
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from probing.prompt import Prompt
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+SKILLS = ("invent", "rate", "interface", "tests", "asserts", "solve")
+FOLDER = Path(__file__).parent / "sets"
+CHECKPOINT_KEY = "ucoder_prompts"
+INSTRUCT, COMPLETION = "instruct", "completion"  # the sets of models with and without a chat template
+
+
+class PromptSetError(ValueError):
+    """A prompt set that is not there, or is not whole. The message says where it was looked for and what is missing."""
+
+
+@dataclass(frozen=True)
+class PromptSet:
+    """The prompts of all skills."""
+
+    name: str
+    folder: Path
+    settings: dict[str, Any]  # what set.yaml says
+
+    @property
+    def document(self) -> bool:
+        """Whether prompts are texts that a base model continues, and not turns of a chat."""
+        return bool(self.settings.get("form", "chat") == "document")
+
+    @property
+    def variants(self) -> int:
+        """In how many ways `invent` is worded."""
+        return int(self.settings.get("invent", {}).get("variants", 1))
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics that the set's models know, where they know few; empty: any."""
+        return tuple(self.settings.get("invent", {}).get("topics", ()))
+
+    @property
+    def examples(self) -> list[dict[str, str]]:
+        """Worked examples of `invent`: title, problem, signature, example."""
+        return list(self.settings.get("invent", {}).get("examples", []))
+
+    def render(self, skill: str, **fields: Any) -> Prompt:
+        """The prompt of one of `SKILLS`. Raises `jinja2.UndefinedError` when a field is missing."""
+        settings = self.settings.get(skill, {})
+        if skill == "invent":
+            fields = {"examples": self.examples, **fields}
+        prefill, system = settings.get("prefill", ""), settings.get("system")
+        text = _environment(self.folder).get_template(f"{skill}.jinja").render(**fields)
+        return Prompt(
+            user=text.lstrip() if self.document else text.strip(),
+            system=system,
+            prefill=_environment(self.folder).from_string(prefill).render(**fields) if prefill else "",
+            stop=tuple(settings.get("stop", ())),
+            choices=tuple(settings.get("choices", ())),
+        )
+
+
+@functools.cache
+def _environment(folder: Path) -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder), undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True
+    )
+
+
+@functools.cache
+def load_prompt_set(name: str) -> PromptSet:
+    """A set by its name in `probing/prompts/sets`, or by the path of a folder. Raises PromptSetError."""
+    folder = FOLDER / name if name.isidentifier() else Path(name).expanduser()
+    if not folder.is_dir():
+        known = ", ".join(sorted(path.name for path in FOLDER.iterdir() if path.is_dir()))
+        raise PromptSetError(f"there is no prompt set {name!r}: give one of {known}, or a folder")
+    missing = [f"{skill}.jinja" for skill in SKILLS if not (folder / f"{skill}.jinja").is_file()]
+    if missing:
+        raise PromptSetError(f"the prompt set in {folder} lacks {', '.join(missing)}")
+    try:
+        settings = yaml.safe_load((folder / "set.yaml").read_text(encoding="utf-8")) if (folder / "set.yaml").is_file() else {}
+        for skill in SKILLS:
+            _environment(folder).get_template(f"{skill}.jinja")
+    except (yaml.YAMLError, UnicodeDecodeError, jinja2.TemplateError) as error:
+        raise PromptSetError(f"the prompt set in {folder} cannot be read: {error}") from None
+    _check_settings(folder, settings)
+    return PromptSet(name, folder, settings)
+
+
+class Worked(BaseModel):
+    """A worked example of `invent`."""
+
+    model_config = ConfigDict(extra="forbid")
+    title: str = Field(min_length=1)
+    problem: str = Field(min_length=1)
+    signature: str = Field(min_length=1)
+    example: str = Field(min_length=1)
+
+
+class Settings(BaseModel):
+    """What `set.yaml` may say of a skill."""
+
+    model_config = ConfigDict(extra="forbid")
+    prefill: str = ""
+    system: str | None = None
+    stop: list[Annotated[str, Field(min_length=1)]] = []
+
+
+class RateSettings(Settings):
+    choices: list[Annotated[str, Field(pattern=r"^\d$")]] = []
+
+
+class InventSettings(Settings):
+    variants: int = Field(1, ge=1)
+    topics: list[Annotated[str, Field(min_length=1)]] = []
+    examples: list[Worked] = []
+
+
+SETTINGS: dict[str, type[Settings]] = {"invent": InventSettings, "rate": RateSettings}
+
+
+def _check_settings(folder: Path, settings: Any) -> None:
+    if not isinstance(settings, dict):
+        raise PromptSetError(f"{folder / 'set.yaml'} must map skills to settings")
+    for skill, values in settings.items():
+        if skill == "form":
+            if values not in ("chat", "document"):
+                raise PromptSetError(f"{folder / 'set.yaml'}: form must be chat or document, not {values!r}")
+            continue
+        if skill not in SKILLS:
+            raise PromptSetError(f"{folder / 'set.yaml'}: {skill!r} is neither form nor one of {', '.join(SKILLS)}")
+        try:
+            SETTINGS.get(skill, Settings).model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, (skill, *first["loc"])))
+            raise PromptSetError(f"{folder / 'set.yaml'}: {place}: {first['msg'][:1].lower()}{first['msg'][1:]}") from None
+
+
+def find_prompt_set(name: str | None, tokenizer: PreTrainedTokenizerBase) -> PromptSet:
+    """The set that is asked for by name or folder; None: the one that the checkpoint names, else the default for its kind of model."""
+    default = INSTRUCT if tokenizer.chat_template else COMPLETION
+    return load_prompt_set(name or tokenizer.init_kwargs.get(CHECKPOINT_KEY) or default)
+
+
+def render(skill: str, **fields: str) -> str:
+    """The user's turn in the set of the bundled model.
+
+    >>> render("rate", description="Add one.").splitlines()[-1]
+    'Add one.'
+    """
+    return load_prompt_set("seedling").render(skill, **fields).user

@@ -1,0 +1,116 @@
+"""The default sampler: our own decoding loop over any transformers causal LM, on a CPU or a GPU.
+
+Each prompt is computed once for all its samples; a bounded batch of rows decodes one token a step; a row that ends leaves the batch at once
+and a waiting one takes its place. Also takes a loaded model, such as the live policy of a GRPO step, and leaves it as it was.
+
+Measured against `generate` by `python -m bench.speed.sampling`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from probing.models.loading import end_token_ids
+from probing.samplers.base import Completion, SamplerError, SamplingParams, cut_at_stop
+from probing.samplers.engines.decoding import PREFILL_TOKENS, Decoding, Drawn, evaluation_mode
+from probing.samplers.randomness import row_keys
+from probing.samplers.stops import StopWatch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+class TransformersSampler:
+    """A `Sampler` over a loaded causal LM. `batch_size` is the most rows decoded at once; the memory for keys and values follows it."""
+
+    can_choose = True
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch_size: int = 256) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+        if not getattr(model, "_supports_attention_backend", False):
+            raise SamplerError(f"{type(model).__name__} does not support transformers' attention interface, which this sampler needs")
+        self.model, self.tokenizer, self.batch_size = model, tokenizer, batch_size
+
+    def sample(
+        self,
+        prompts: Sequence[str],
+        n: int,
+        params: SamplingParams,
+        seed: int,
+        progress: Callable[[int], None] | None = None,
+        indices: Sequence[int] | None = None,
+    ) -> list[list[Completion]]:
+        """See `Sampler.sample`. Raises ValueError on an empty or too long prompt, SamplerError when logits stop being finite."""
+        prompt_ids = self.tokenizer(list(prompts), add_special_tokens=False)["input_ids"] if prompts else []
+        drawn = self.sample_ids(prompt_ids, n, params, seed, progress, indices)
+        texts = iter(self.tokenizer.batch_decode([list(ids) for rows in drawn for ids, _, _ in rows], skip_special_tokens=True))
+        return [[Completion(cut_at_stop(next(texts), params.stop), *row) for row in rows] for rows in drawn]
+
+    def sample_ids(
+        self,
+        prompts: Sequence[Sequence[int]],
+        n: int,
+        params: SamplingParams,
+        seed: int,
+        progress: Callable[[int], None] | None = None,
+        indices: Sequence[int] | None = None,
+    ) -> list[list[Drawn]]:
+        """As `sample`, from token ids to (token ids, logprobs, finished) triples."""
+        if n < 1:
+            raise ValueError(f"n must be at least 1, not {n}")
+        names_N = np.arange(len(prompts)) if indices is None else np.asarray(indices, dtype=np.int64)
+        if len(names_N) != len(prompts):
+            raise ValueError(f"{len(prompts)} prompts with {len(names_N)} indices")
+        if not len(prompts):
+            return []
+        limit = getattr(self.model.config, "max_position_embeddings", None)
+        for place, ids in enumerate(prompts):
+            if not len(ids):
+                raise ValueError(f"prompt {place} has no tokens")
+            if limit is not None and len(ids) + params.max_new_tokens > limit:
+                raise ValueError(
+                    f"prompt {place} has {len(ids)} tokens, which with max_new_tokens={params.max_new_tokens} passes the model's {limit}"
+                )
+        prompts_Nn, samples_Nn = np.broadcast_arrays(names_N[:, None], np.arange(n)[None])
+        keys_Nn = row_keys(seed, prompts_Nn, samples_Nn)
+        rows = min(self.batch_size, len(prompts) * n)
+        ends = end_token_ids(self.model, self.tokenizer)
+        watch = StopWatch(params.stop, self.tokenizer) if params.stop else None
+        with torch.no_grad(), evaluation_mode(self.model):
+            return Decoding(self.model, prompts, keys_Nn, params, ends, rows, progress, watch).run()
+
+    def choose(
+        self, prompts: Sequence[str], choices: Sequence[str], progress: Callable[[int], None] | None = None
+    ) -> list[tuple[float, ...] | None]:
+        """See `ChoosingSampler.choose`: forward passes over prompts of equal length, so that none is padded."""
+        encoded = self.tokenizer(list(prompts), add_special_tokens=False)["input_ids"] if prompts else []
+        found: list[tuple[float, ...] | None] = [None] * len(prompts)
+        of_length: dict[int, list[tuple[int, list[int]]]] = {}  # length -> (prompt, last tokens of its choices)
+        for place, (prompt, ids) in enumerate(zip(prompts, encoded, strict=True)):
+            longer = self.tokenizer([prompt + choice for choice in choices], add_special_tokens=False)["input_ids"]
+            if all(row[:-1] == ids for row in longer):
+                of_length.setdefault(len(ids), []).append((place, [row[-1] for row in longer]))
+            elif progress is not None:
+                progress(1)
+        with torch.no_grad(), evaluation_mode(self.model):
+            for length, asked in of_length.items():
+                most = max(1, PREFILL_TOKENS // length)
+                for chunk in (asked[i : i + most] for i in range(0, len(asked), most)):
+                    ids_GP = torch.tensor([encoded[place] for place, _ in chunk], device=self.model.device)
+                    logits_GV = self.model(input_ids=ids_GP, logits_to_keep=1).logits[:, -1].float()
+                    ends_GC = torch.tensor([ends for _, ends in chunk], device=self.model.device)
+                    shares_GC = torch.softmax(logits_GV.gather(1, ends_GC), dim=-1).tolist()
+                    for (place, _), shares in zip(chunk, shares_GC, strict=True):
+                        found[place] = tuple(shares)
+                    if progress is not None:
+                        progress(len(chunk))
+        return found
+
+    def close(self) -> None:
+        """Let go of the model."""
+        self.__dict__.pop("model", None)

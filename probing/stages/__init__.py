@@ -1,0 +1,1 @@
+"""Stages 1 to 5: problems, ratings, interfaces, test inputs and solutions, asked of the model."""

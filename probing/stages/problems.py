@@ -1,0 +1,260 @@
+"""Stages 1 to 3: the model invents problems, rates them and writes their interfaces (paper, section 2: problem space probing).
+
+Every answer is parsed, never trusted: what is malformed, too like another, known from a benchmark, badly rated or without a
+valid interface is dropped, and the reason is counted in the `Funnel`.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from datasketch import MinHash, MinHashLSH
+
+from probing.parsing.answers import code_block
+from probing.parsing.proposals import Unreadable, header_line, read_proposal
+from probing.prompts.asking import Ask, answers_to
+from probing.records import Problem
+from probing.samplers.base import Completion, Sampler, SamplingParams, chooses
+from probing.stages.config import ProblemsConfig
+
+TOP_RATING = 9  # ratings are digits from 0 to 9
+PROPOSALS_PER_PROMPT = 128  # samples of one topic's prompt that are drawn together, at most
+LEAST_PER_PROMPT = 6  # and at least, where a set words its prompt in several ways
+_PERMUTATIONS = 64  # hash functions of a MinHash sketch
+
+
+@dataclass
+class Funnel:
+    """How many problems were proposed and kept, and why the others were dropped."""
+
+    proposed: int = 0
+    kept: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    def drop(self, reason: str) -> None:
+        self.dropped[reason] += 1
+
+    def as_dict(self) -> dict[str, object]:
+        return {"proposed": self.proposed, "kept": self.kept, "dropped": dict(sorted(self.dropped.items()))}
+
+
+def propose(
+    sampler: Sampler, ask: Ask, config: ProblemsConfig, seed: int, progress: Callable[[int], None] | None = None
+) -> list[tuple[str, Completion]]:
+    """Stage 1: `config.count` proposals as (topic, answer), topics in turn."""
+    topics = [config.topics[i % len(config.topics)] for i in range(config.count)]
+    params = SamplingParams(config.temperature, config.top_p, config.max_new_tokens)
+    blocks, each = _blocks(config, ask.variants)
+    first = seed % 9973  # other rounds meet other variants
+    questions = [
+        ask("invent", topic=t, variant=first + i + b * len(config.topics)) for i, t in enumerate(config.topics) for b in range(blocks)
+    ]
+    answers = answers_to(sampler, questions, each, params, seed, progress)
+    drawn = {t: [a for group in answers[i * blocks : (i + 1) * blocks] for a in group] for i, t in enumerate(config.topics)}
+    taken: Counter[str] = Counter()
+    proposals = []
+    for topic in topics:
+        proposals.append((topic, drawn[topic][taken[topic]]))
+        taken[topic] += 1
+    return proposals
+
+
+def _blocks(config: ProblemsConfig, variants: int) -> tuple[int, int]:
+    """(prompts of each topic, samples of each): many samples of one prompt, which is computed once for all of them, but as many prompts
+    as the set has variants, and no more samples together than ranks can share.
+    """
+    each = math.ceil(config.count / len(config.topics))
+    blocks = max(math.ceil(each / PROPOSALS_PER_PROMPT), min(variants, math.ceil(each / LEAST_PER_PROMPT)))
+    return blocks, math.ceil(each / blocks)
+
+
+def proposals_asked(config: ProblemsConfig, variants: int) -> int:
+    """Samples that `propose` draws: a few more than `config.count` where topics and blocks do not divide it."""
+    blocks, each = _blocks(config, variants)
+    return len(config.topics) * blocks * each
+
+
+def words_of(text: str) -> list[str]:
+    return re.findall(r"[a-z]+|\d+|[^\sa-z\d]", text.lower())
+
+
+def ngrams(text: str, n: int) -> set[str]:
+    """Runs of n words (or all of a shorter text)."""
+    words = words_of(text)
+    return {" ".join(words[i : i + n]) for i in range(max(len(words) - n + 1, 1))}
+
+
+def _sketch(text: str) -> MinHash:
+    sketch = MinHash(num_perm=_PERMUTATIONS, seed=1)
+    sketch.update_batch([gram.encode() for gram in ngrams(text, 3)])
+    return sketch
+
+
+def select_proposals(
+    proposals: Iterable[tuple[str, Completion]],
+    config: ProblemsConfig,
+    prefix: str,
+    funnel: Funnel,
+    known: Iterable[str] = (),
+    benchmark_texts: Iterable[str] = (),
+) -> list[Problem]:
+    """Well-formed proposals that are like no earlier one (nor any of `known`) and share no long run of words with a benchmark."""
+    forbidden: set[str] = set()
+    for text in benchmark_texts:
+        forbidden |= ngrams(text, config.decontamination_ngram)
+    index = MinHashLSH(threshold=config.near_duplicate, num_perm=_PERMUTATIONS)
+    for i, text in enumerate(known):
+        index.insert(f"known-{i}", _sketch(text))
+    kept: list[Problem] = []
+    for topic, answer in proposals:
+        funnel.proposed += 1
+        try:
+            problem = read_proposal(answer.text, topic, prefix)
+        except Unreadable as reason:
+            funnel.drop(str(reason) if answer.finished else "cut off")
+            continue
+        sketch = _sketch(problem.description)
+        if index.query(sketch):
+            funnel.drop("near duplicate")
+        elif ngrams(problem.description, config.decontamination_ngram) & forbidden:
+            funnel.drop("benchmark overlap")
+        else:
+            index.insert(f"new-{len(kept)}", sketch)
+            kept.append(problem)
+    return kept
+
+
+_RATING = re.compile(r"^\s*\**(?:Clarity|Completeness|Quality|Rating)\**\s*:\s*\**(\d)\b", re.MULTILINE | re.IGNORECASE)
+
+
+def parse_rating(text: str) -> float | None:
+    """Mean of the scores of an answer such as `Clarity: 8`, in [0, 1]; None when there is none."""
+    scores = [int(digit) for digit in _RATING.findall(text)]
+    return sum(scores) / len(scores) / TOP_RATING if scores else None
+
+
+def ratings_of(
+    sampler: Sampler,
+    ask: Ask,
+    descriptions: Sequence[str],
+    config: ProblemsConfig,
+    seed: int,
+    progress: Callable[[int], None] | None = None,
+) -> list[float | None]:
+    """Stage 2's question: the model's mean rating of each statement in [0, 1], None where no answer could be read.
+
+    Where the prompt set names the digits to choose among and the sampler can read their probabilities, the rating is their mean; else
+    `config.ratings_per_problem` answers are drawn.
+    """
+    questions = [ask("rate", description=d) for d in descriptions]
+    choices = questions[0].choices if questions else ()
+    if choices and chooses(sampler):
+        ratings = []
+        for shares in sampler.choose([question.text for question in questions], choices, progress):
+            mean = None if shares is None else sum(int(digit) * share for digit, share in zip(choices, shares, strict=True))
+            ratings.append(None if mean is None else mean / TOP_RATING)
+        return ratings
+    params = SamplingParams(1.0, 1.0, config.rating_max_new_tokens)
+    answers = answers_to(sampler, questions, config.ratings_per_problem, params, seed, progress)
+    ratings = []
+    for group in answers:
+        read = [score for score in (parse_rating(answer.text) for answer in group) if score is not None]
+        ratings.append(sum(read) / len(read) if read else None)
+    return ratings
+
+
+def ratings_asked(sampler: Sampler, ask: Ask, problems: int, config: ProblemsConfig) -> int:
+    """Answers, or choices, that `ratings_of` asks for."""
+    choosing = chooses(sampler) and bool(ask("rate", description="").choices)
+    return problems * (1 if choosing else config.ratings_per_problem)
+
+
+def rate(
+    sampler: Sampler,
+    ask: Ask,
+    problems: Sequence[Problem],
+    config: ProblemsConfig,
+    seed: int,
+    funnel: Funnel,
+    progress: Callable[[int], None] | None = None,
+) -> list[Problem]:
+    """Stage 2: the problems whose own rating reaches the cut-off."""
+    ratings = ratings_of(sampler, ask, [p.description for p in problems], config, seed, progress)
+    kept = []
+    for problem, rating in zip(problems, ratings, strict=True):
+        if rating is None:
+            funnel.drop("unrated")
+        elif rating < config.rating_cutoff:
+            funnel.drop("low rating")
+        else:
+            kept.append(replace(problem, rating=rating))
+    return kept
+
+
+def parse_interface(text: str, entry: str) -> str | None:
+    """Signature and docstring of `entry` from an answer, or None when they are not valid Python with typed arguments.
+
+    A body after the docstring is dropped; a docstring that a stop string left open is closed.
+    """
+    code = code_block(text) or text
+    function = _function(code) or _function(code.rstrip() + '"""') or _function(code.rstrip() + '\n    """')
+    if function is None or function.name != entry or not all(a.annotation for a in function.args.args):
+        return None
+    words = ast.get_docstring(function)
+    if not words or not words.strip():
+        return None
+    lines = words.replace("\\", "\\\\").replace('"""', "'''").split("\n")
+    return f'{header_line(function)}\n    """' + "\n    ".join(lines).rstrip() + '"""'
+
+
+def _function(code: str) -> ast.FunctionDef | None:
+    """The only function of a program without anything else but imports; None when there is no such thing."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            body = [node for node in ast.parse(code).body if not isinstance(node, ast.Import | ast.ImportFrom)]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    return body[0] if len(body) == 1 and isinstance(body[0], ast.FunctionDef) else None
+
+
+def write_interfaces(
+    sampler: Sampler,
+    ask: Ask,
+    problems: Sequence[Problem],
+    config: ProblemsConfig,
+    seed: int,
+    funnel: Funnel,
+    progress: Callable[[int], None] | None = None,
+) -> list[Problem]:
+    """Stage 3: the problems with the interface that the model wrote for them; those without a valid one are dropped."""
+    params = SamplingParams(0.0, 1.0, config.interface_max_new_tokens)
+    questions = [ask("interface", description=p.description, entry=p.entry, signature=p.signature) for p in problems]
+    answers = answers_to(sampler, questions, 1, params, seed, progress)
+    kept = []
+    for problem, (answer,) in zip(problems, answers, strict=True):
+        interface = parse_interface(answer.text, problem.entry)
+        if interface is None:
+            funnel.drop("no interface")
+        else:
+            kept.append(replace(problem, interface=interface))
+    funnel.kept = len(kept)
+    return kept
+
+
+def lexical_entropy(texts: Iterable[str]) -> float:
+    """Entropy in bits of the distribution of words over all texts (the paper reports 3.64 bits of token entropy)."""
+    counts = Counter(word for text in texts for word in words_of(text))
+    total = sum(counts.values())
+    return -sum(c / total * math.log2(c / total) for c in counts.values()) if total else 0.0
+
+
+def topic_shares(problems: Sequence[Problem]) -> dict[str, float]:
+    counts = Counter(p.topic for p in problems)
+    return {topic: count / len(problems) for topic, count in sorted(counts.items())}

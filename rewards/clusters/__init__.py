@@ -1,0 +1,1 @@
+"""Signatures of executions, the clusters that they make, and how well inputs tell programs apart."""

@@ -1,0 +1,1 @@
+"""Judging the candidates of one problem: stable execution, ranking, and `ucoder judge`."""

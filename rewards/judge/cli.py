@@ -1,0 +1,239 @@
+"""`ucoder judge FILE.jsonl --entry NAME --inputs FILE.json`: cluster and rank a file of candidate solutions, without any expected output.
+
+FILE.jsonl: one JSON object a line with "code", a program or a model's answer that holds one (and "logprob", a mean token logprob in nats,
+which breaks ties).
+FILE.json: a JSON list with one entry an input: a list of positional arguments, or a text with a Python literal of such a list.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from rewards.clusters.inputs import InputsConfig
+from rewards.judge.determinism import Steady
+from rewards.judge.files import JudgeInputError, read_asserts, read_candidates, read_inputs, read_text
+from rewards.judge.ranking import NO_VOTE, Ranking, rank
+from rewards.records import Outcome, absence
+from rewards.rules.consensus import ConsensusConfig
+from rewards.sandbox import Sandbox, SandboxConfig, SandboxError
+from rewards.sandbox.cli import add_package_options, package_settings
+from rewards.sandbox.packages import PackagesError
+from rewards.text import print_utf8
+
+EXIT_USER_ERROR = 2
+SHOWN_OUTCOMES = 3  # outcomes printed of each cluster's representative
+STDOUT = Path("-")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="ucoder judge", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", type=Path, help="candidates, JSON lines")
+    parser.add_argument("--entry", required=True, help="name of the function that the candidates define")
+    parser.add_argument("--inputs", type=Path, required=True, help="inputs, a JSON list")
+    parser.add_argument("--given", type=Path, help="code that the prompt gave, such as imports: put in front where a candidate needs it")
+    parser.add_argument("--asserts", type=Path, help="model-written asserts, a JSON list of texts (rules codet and passfail)")
+    defaults = ConsensusConfig()
+    parser.add_argument("--rule", default=defaults.rule, help=f"hard, soft, sharp, codet, passfail (default {defaults.rule})")
+    parser.add_argument("--rho", type=float, default=defaults.rho, help=f"least share of inputs that give a value (default {defaults.rho})")
+    parser.add_argument("--tau", type=int, default=defaults.tau, help=f"least number of samples of a winner (default {defaults.tau})")
+    parser.add_argument("--keep", type=int, default=100, help="inputs kept, the most telling ones (default 100)")
+    parser.add_argument("--recheck", default=defaults.recheck, help="which programs run twice: never, suspects, always (default suspects)")
+    parser.add_argument("--error", type=float, default=0.05, help="total error that theorem 2.4 is asked about (default 0.05)")
+    parser.add_argument("--mutants", type=int, default=20, help="mutants of the winner that the inputs are measured with (default 20)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="seconds a call may take (default 1)")
+    add_package_options(parser)
+    parser.add_argument("--show", type=int, default=10, help="clusters and candidates printed (default 10)")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        nargs="?",
+        const=STDOUT,
+        metavar="OUT",
+        help="write everything as one JSON object to this file; with - (or nothing) to stdout, the tables then to stderr",
+    )
+    return parser
+
+
+def as_json(ranking: Ranking, inputs: Sequence[str]) -> dict[str, Any]:
+    """The ranking as plain data; NaN becomes null."""
+
+    def plain(value: Any) -> Any:
+        return None if isinstance(value, float) and math.isnan(value) else value
+
+    c, matrix = ranking.judgement.clustering, ranking.judgement.matrix
+    first_of_row = {int(row): i for i, row in reversed(list(enumerate(ranking.row_of)))}
+    clusters = [
+        {
+            "share": float(c.shares[k]),
+            "samples": int(c.counts[k]),
+            "winner": k == c.top,
+            "degenerate": bool(c.degenerate[k]),
+            "representative": first_of_row[int(c.representatives[k])],
+            "outcomes": [matrix.legend[code] if code >= 0 else "error" for code in matrix.codes[c.representatives[k]]],
+        }
+        for k in range(c.n_clusters)
+    ]
+    ranked = [
+        {
+            "candidate": int(i),
+            "score": plain(float(ranking.scores[i])),
+            "cluster": int(c.labels[ranking.row_of[i]]),
+            "value_share": float(matrix.value_share[ranking.row_of[i]]),
+            "no_vote": ranking.no_vote[i],
+        }
+        for i in ranking.order
+    ]
+    return {
+        "candidates": len(ranking.row_of),
+        "distinct_programs": matrix.n_programs,
+        "valid": c.n_valid,
+        "missing": ranking.no_vote.count("lost"),
+        "no_vote": {reason: ranking.no_vote.count(reason) for reason in NO_VOTE},
+        "not_offered": ranking.not_offered,
+        "top_share": c.top_share,
+        "margin": c.margin,
+        "entropy": c.entropy,
+        "inputs": [inputs[j] for j in ranking.judgement.kept],
+        "input_quality": asdict(ranking.quality),
+        "theorem": {k: plain(v) for k, v in asdict(ranking.bound).items()} | {"vacuous": ranking.bound.vacuous},
+        "clusters": clusters,
+        "ranking": ranked,
+    }
+
+
+def print_tables(report: dict[str, Any], ranking: Ranking, show: int, console: Console) -> None:
+    """The report for a person."""
+
+    def cut(text: str, width: int) -> str:
+        return text if len(text) <= width else text[: width - 1] + "…"
+
+    r, quality = report, report["input_quality"]
+    console.print(
+        f"{r['candidates']} candidates, {r['distinct_programs']} distinct programs, {r['valid']} valid, {r['missing']} missing; "
+        f"{len(r['inputs'])} inputs"
+    )
+    if without := sum(r["no_vote"].values()):
+        console.print(f"{without} of them {'has' if without == 1 else 'have'} no vote:")
+        for reason, count in r["no_vote"].items():
+            if count:
+                console.print(f"  {count:>5}  {NO_VOTE[reason]}")
+    clusters = Table(title=f"Clusters (entropy {r['entropy']:.2f} nats, margin {r['margin']:+.2f})", title_justify="left")
+    for name in ("cluster", "share", "samples", "like", f"outcomes on the {SHOWN_OUTCOMES} most telling inputs", "note"):
+        clusters.add_column(name, justify="left" if name.startswith(("outcomes", "note")) else "right")
+    for k, row in enumerate(r["clusters"][:show]):
+        note = " ".join(["winner"] * row["winner"] + ["constant or echo"] * row["degenerate"])
+        outcomes = "  ".join(cut(text, 24) for text in row["outcomes"][:SHOWN_OUTCOMES])
+        clusters.add_row(str(k), f"{100 * row['share']:.1f} %", str(row["samples"]), f"#{row['representative']}", outcomes, note)
+    console.print(clusters, markup=False)
+    if len(r["clusters"]) > show:
+        console.print(f"… and {len(r['clusters']) - show} more clusters")
+    if ranking.judgement.clustering.top < 0:
+        console.print("No cluster wins: none is large enough, or only constant and echoing programs are.")
+    candidates = Table(title="Candidates, the best first", title_justify="left")
+    for name in ("candidate", "score", "cluster", "values"):
+        candidates.add_column(name, justify="right")
+    for row in r["ranking"][:show]:
+        score = "missing" if row["score"] is None else f"{row['score']:.3f}"
+        label = str(row["cluster"]) if row["cluster"] >= 0 else "–"
+        candidates.add_row(f"#{row['candidate']}", score, label, f"{100 * row['value_share']:.0f} %")
+    console.print(candidates)
+    killed = "–" if quality["mutants_killed"] is None else f"{100 * quality['mutants_killed']:.0f} %"
+    console.print(
+        f"Inputs: rank {quality['rank']}, {quality['n_behaviours']} behaviours told apart, mutants killed {killed}, "
+        f"errors {100 * quality['error_share']:.0f} %, nearly everything errs on {100 * quality['dead_share']:.0f} % of them"
+    )
+    console.print(ranking.bound.sentence())
+    if lost := absence(r["not_offered"], r["candidates"], "candidates", "--packages"):
+        console.print(lost)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what the parsed arguments ask. Raises JudgeInputError."""
+    try:
+        consensus = ConsensusConfig(rule=args.rule, rho=args.rho, tau=args.tau, recheck=args.recheck)
+        selection = InputsConfig(keep=args.keep)
+        offered = package_settings(args)
+        sandbox = SandboxConfig(seconds_per_input=args.seconds, seconds_per_program=max(10.0, args.seconds), **offered)
+    except PackagesError as error:
+        raise JudgeInputError(str(error), "command line, --packages", "install it there, or name another --environment") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"]) or "options"
+        raise JudgeInputError(f"{name}: {first['msg']}", "command line", "see ucoder judge --help") from None
+    if not 0 < args.error < 1 or args.mutants < 0 or args.show < 1:
+        raise JudgeInputError("--error must lie between 0 and 1, --mutants be at least 0, --show at least 1", "command line", "see --help")
+    if not args.entry.isidentifier():
+        raise JudgeInputError(f"{args.entry!r} is no name of a function", "command line, --entry", "give the name without parentheses")
+    if consensus.needs_expected_outputs and args.asserts is None:
+        raise JudgeInputError(
+            f"the rule {args.rule} compares with asserts", "command line", "give --asserts FILE.json, or --rule hard or soft"
+        )
+    if args.json not in (None, STDOUT):
+        _check_writable(args.json)
+    codes, logprobs = read_candidates(args.file)
+    inputs: list[str] = read_inputs(args.inputs)
+    given = "" if args.given is None else read_text(args.given)
+    expected: list[Outcome | None] = [None] * len(inputs)
+    if args.asserts is not None:
+        more, outcomes = read_asserts(args.asserts, args.entry)
+        inputs, expected = inputs + more, expected + outcomes
+    with Sandbox(sandbox) as box, closing(Steady(box, consensus.recheck)) as executor:
+        ranking = rank(
+            codes,
+            args.entry,
+            inputs,
+            executor,
+            consensus,
+            selection,
+            given=given,
+            expected=expected,
+            logprobs=logprobs,
+            n_mutants=args.mutants,
+            error=args.error,
+        )
+    report = as_json(ranking, inputs)
+    tables = sys.stderr if args.json == STDOUT else sys.stdout
+    print_tables(report, ranking, args.show, Console(file=tables, width=None if tables.isatty() else 140, highlight=False))
+    if args.json is not None:
+        text = json.dumps(report, ensure_ascii=False, allow_nan=False) + "\n"
+        if args.json == STDOUT:
+            sys.stdout.write(text)
+        else:
+            args.json.write_text(text, encoding="utf-8", errors="backslashreplace")
+    return 0
+
+
+def _check_writable(path: Path) -> None:
+    """Prove before any work that the file can be written."""
+    try:
+        path.open("a", encoding="utf-8").close()
+    except OSError as error:
+        raise JudgeInputError(f"the file cannot be written: {error.strerror}", f"{path}, --json", "choose another file") from None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status, 2 for anything that the user has to put right."""
+    print_utf8()
+    try:
+        return run(_parser().parse_args(argv))
+    except JudgeInputError as error:
+        print(f"ucoder judge cannot start\nwhat   {error.what}\nwhere  {error.where}\ndo     {error.remedy}", file=sys.stderr)
+    except SandboxError as error:
+        print(f"ucoder judge cannot start\nwhat   {error}\nwhere  sandbox", file=sys.stderr)
+    return EXIT_USER_ERROR
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""Typed outcomes of calls, and literals as outcomes."""

@@ -1,0 +1,101 @@
+"""What texts written by a model mean: inputs as literals, asserts as an input with an expected output. Nothing is executed."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from rewards.outcomes.typed import Canonicaliser, TooLarge, Unserialisable
+from rewards.records import Kind, Outcome
+
+
+def canonical_outcome(value: object, digits: int = 10) -> Outcome:
+    """A value of ours in the form in which the sandbox reports a program's. digits: significant digits of floats, as in the sandbox."""
+    try:
+        return Outcome(Kind.VALUE, Canonicaliser(digits).text(value))
+    except TooLarge as error:
+        return Outcome(Kind.TOO_LARGE, str(error))
+    except Unserialisable as error:
+        return Outcome(Kind.UNSERIALISABLE, str(error))
+
+
+def parse_input(text: str) -> str | None:
+    """The text if it is a Python literal of a list of positional arguments, else None.
+
+    >>> parse_input(" [1, [2]]"), parse_input("3"), parse_input("[x]")
+    ('[1, [2]]', None, None)
+    """
+    try:
+        arguments = ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+    return text.strip() if isinstance(arguments, list) else None
+
+
+def argument_outcomes(inputs: Sequence[str], digits: int = 10) -> list[list[Outcome]]:
+    """For each input (a Python literal: the list of positional arguments) what echoing would give: each argument, and for programs that
+    work in place, all arguments left alone. An input that is no such literal has no arguments.
+
+    >>> [o.payload for o in argument_outcomes(["[[3, 1]]"])[0]]
+    ['[3, 1]', 'None; arguments left as [[3, 1]]']
+    """
+    rows: list[list[Outcome]] = []
+    for text in inputs:
+        try:
+            arguments = ast.literal_eval(text)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            arguments = None
+        if not isinstance(arguments, list):
+            rows.append([])
+            continue
+        row = [canonical_outcome(argument, digits) for argument in arguments]
+        left_alone = canonical_outcome(arguments, digits)
+        if left_alone.kind is Kind.VALUE:
+            row.append(Outcome(Kind.VALUE, Canonicaliser(digits).result(None, arguments)))
+        rows.append(row)
+    return rows
+
+
+def parse_assert(text: str, entry: str | None, digits: int = 10) -> tuple[str, Outcome] | None:
+    """An assert about `entry` (None: whatever it calls) as (input literal, expected outcome); None when it cannot be read unrun.
+
+    Read are `assert f(args) == value`, `assert f(args) is value`, `assert f(args)`, `assert not f(args)`, with literal args and value.
+
+    >>> parse_assert("assert f([1], 2) == 3", "f")
+    ('[[1], 2]', Outcome(kind=<Kind.VALUE: 'value'>, payload='3'))
+    """
+    try:
+        body = ast.parse(text.strip()).body
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return None
+    if len(body) != 1 or not isinstance(body[0], ast.Assert):
+        return None
+    claim: ast.expr = body[0].test
+    call: ast.expr = claim
+    expected: ast.expr = ast.Constant(True)
+    if isinstance(claim, ast.UnaryOp) and isinstance(claim.op, ast.Not):
+        call, expected = claim.operand, ast.Constant(False)
+    elif isinstance(claim, ast.Compare) and len(claim.ops) == 1 and isinstance(claim.ops[0], ast.Eq | ast.Is):
+        call, expected = claim.left, claim.comparators[0]
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.func.id != (entry or call.func.id) or call.keywords:
+        return None
+    try:
+        arguments = [ast.literal_eval(argument) for argument in call.args]
+        outcome = canonical_outcome(ast.literal_eval(expected), digits)
+    except (ValueError, TypeError, MemoryError, RecursionError):
+        return None
+    return (repr(arguments), outcome) if outcome.kind is Kind.VALUE else None
+
+
+def claimed_outputs(asserts: Sequence[str], inputs: Sequence[str], digits: int = 10) -> list[Outcome | None]:
+    """For each input the output that most of the asserts about it claim, the first of equals; None where none does.
+
+    >>> [o and o.payload for o in claimed_outputs(["assert f(1) == 2", "assert f(1) == 3", "assert f(1) == 3"], ["[1]", "[2]"])]
+    ['3', None]
+    """
+    claims: defaultdict[str, Counter[Outcome]] = defaultdict(Counter)
+    for text in asserts:
+        if (claim := parse_assert(text, None, digits)) is not None:
+            claims[claim[0]][claim[1]] += 1
+    return [claims[text].most_common(1)[0][0] if text in claims else None for text in inputs]

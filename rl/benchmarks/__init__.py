@@ -1,0 +1,1 @@
+"""The benchmarks: each one's problems, prompts and grading."""

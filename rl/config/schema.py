@@ -1,0 +1,176 @@
+"""The config of a run: one frozen pydantic model, composed of the sections that each floor owns.
+
+    config = config_from_argv(["--config", "configs/seedling.yaml", "--rounds", "1", "--grpo.learning_rate", "1e-5"])
+    run = open_run(config)            # rl.config.run_folder: every check that can fail before any work
+
+Unknown keys, wrong types and values at odds end in a `UserError` (one screen, exit status 2; see `rl.console.fail`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, JsonValue, field_validator, model_validator
+
+from probing.models.chat_template import RESERVED
+from probing.probe.config import ProbeConfig
+from probing.samplers.config import SamplingConfig
+from probing.stages.config import ProblemsConfig, Section, SolutionsConfig, SuitesConfig
+from rewards.mixed import MixedConfig
+from rewards.rules.consensus import ConsensusConfig
+from rewards.sandbox.config import SandboxConfig
+from rewards.sandbox.execution import ExecutionConfig
+from rl.config.loader import load
+from rl.config.training import ChoiceConfig, GrpoConfig, GuardsConfig, SftConfig
+from rl.console import UserError
+
+BARE_CONFIG = Path(__file__).resolve().parents[2] / "configs" / "seedling.yaml"  # what a run reads that is given no --config: the laptop's
+
+
+def _not_reserved(args: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    if reserved := sorted(RESERVED & set(args)):
+        raise ValueError(f"{', '.join(reserved)} cannot be an argument of the chat template: the prompts decide it")
+    return args
+
+
+TemplateArgs = Annotated[dict[str, JsonValue], AfterValidator(_not_reserved)]
+
+
+class EvalsConfig(Section):
+    """What is measured after every round (and once before the first)."""
+
+    benchmarks: tuple[str, ...] = Field(("seedling",), description="benchmarks run after every round")
+    prompt: Literal["evalplus", "qwen", "plain"] = Field(
+        "evalplus",
+        description="how HumanEval and MBPP are asked: as evalplus or Qwen's harness does, or plainly; others have their own prompts",
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
+        "float32",
+        description="precision of the evaluated weights, whatever sampling says; auto: bfloat16 where the hardware has it; "
+        "int8: 8-bit weights, on x86 CPUs",
+    )
+    chat_template_args: TemplateArgs | None = Field(None, description="arguments of the chat template in evaluations; null: the run's")
+    samples: int = Field(16, ge=1, description="completions sampled for each task; pass@k needs k <= samples")
+    temperature: float = Field(1.0, ge=0, description="sampling temperature; 0 is greedy")
+    top_p: float = Field(1.0, gt=0, le=1, description="nucleus mass")
+    max_new_tokens: int = Field(512, ge=1, description="tokens a completion may take")
+    limit: int | None = Field(None, ge=1, description="tasks taken from each benchmark; null: all")
+    seed: int = Field(1234, description="sampling seed of every evaluation, the same in all rounds so that they can be compared")
+    bootstrap: int = Field(2000, ge=100, description="resamples of the tasks behind each 95 % interval")
+
+    @property
+    def draws(self) -> int:
+        """Completions that are sampled for each task: one where decoding is greedy, since all would be the same."""
+        return 1 if self.temperature == 0 else self.samples
+
+
+class TrackingConfig(Section):
+    """Where metrics go beside the run folder's metrics.jsonl, which is always written."""
+
+    report_to: tuple[Literal["wandb", "tensorboard", "trackio"], ...] = Field(("wandb",), description="trackers to write to")
+    project: str = Field("ucoder", min_length=1, description="project name at the tracker")
+    entity: str | None = Field(None, description="team or user at Weights & Biases; null: the login's default")
+    name: str | None = Field(None, description="name of the run; null: the run folder's name")
+    group: str | None = Field(None, description="runs shown together, the seeds of one arm for example")
+    tags: tuple[str, ...] = Field((), description="labels of the run")
+    mode: Literal["auto", "online", "offline", "disabled"] = Field("auto", description="auto: online when logged in to wandb, else offline")
+    tables: int = Field(4, ge=0, description="problems a round whose clusters are logged as a table")
+    artifacts: bool = Field(False, description="log checkpoints, probe and report as wandb artifacts")
+
+
+class Config(Section):
+    """Everything that a run depends on. Saved, resolved, as config.yaml in its run folder."""
+
+    model: str = Field("seedling", min_length=1, description="`seedling` (bundled), a checkpoint folder, a .gguf file, or a Hub id")
+    run_dir: str = Field("runs/seedling", min_length=1, description="folder of the run; the same folder and config resume it")
+    seed: int = Field(0, ge=0, description="seed of every random choice")
+    rounds: int = Field(3, ge=1, description="rounds of probing and training")
+    consolidation: Literal["grpo", "sft", "sft+grpo"] = Field("grpo", description="how a round trains; sft is the paper's way")
+    oracle: str | None = Field(None, description="`module:function` giving a statement's reference code, for audits")
+    audit: bool = Field(False, description="log label and reward accuracy against the oracle; never trained on")
+
+    prompts: str | None = Field(
+        None,
+        min_length=1,
+        description="prompt set: the name of a bundled one or a folder (ucoder config --prompts shows them); null: the one that the "
+        "checkpoint names, else instruct, or completion for a model without a chat template",
+    )
+
+    chat_template_args: TemplateArgs = Field({}, description="arguments of the model's chat template: {enable_thinking: false}")
+
+    problems: ProblemsConfig = Field(default_factory=ProblemsConfig, description="stages 1 to 3: problems, rating, interface")
+    suites: SuitesConfig = Field(default_factory=SuitesConfig, description="stage 4: test inputs")
+    solutions: SolutionsConfig = Field(default_factory=SolutionsConfig, description="stage 5: solutions")
+    sampling: SamplingConfig = Field(default_factory=SamplingConfig, description="the sampler behind every stage")
+    consensus: ConsensusConfig = Field(default_factory=ConsensusConfig, description="how candidates vote")
+    sandbox: SandboxConfig = Field(default_factory=SandboxConfig, description="where model-written programs run, and their limits")
+    execution: ExecutionConfig = Field(default_factory=ExecutionConfig, description="which machines run model-written programs")
+    probe: ProbeConfig = Field(default_factory=ProbeConfig, description="the quality probe of hidden states")
+    reward: MixedConfig = Field(default_factory=MixedConfig, description="how consensus and probe are mixed")
+    grpo: GrpoConfig = Field(default_factory=GrpoConfig, description="stage 6: reinforcement")
+    sft: SftConfig = Field(default_factory=SftConfig, description="stage 6: supervised consolidation")
+    guards: GuardsConfig = Field(default_factory=GuardsConfig, description="what is done when training goes astray")
+    choice: ChoiceConfig = Field(default_factory=ChoiceConfig, description="which round's checkpoint is the result")
+    evals: EvalsConfig = Field(default_factory=EvalsConfig, description="evaluation after every round")
+    tracking: TrackingConfig = Field(default_factory=TrackingConfig, description="metrics trackers")
+
+    @property
+    def evaluation(self) -> EvalsConfig:
+        """The section `evals`, with the run's `chat_template_args` where it has none of its own."""
+        if self.evals.chat_template_args is not None:
+            return self.evals
+        return self.evals.model_copy(update={"chat_template_args": self.chat_template_args})
+
+    @field_validator("oracle")
+    @classmethod
+    def _oracle_names_a_function(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", value):
+            raise ValueError(f"write it as module:function, not {value!r}")
+        return value
+
+    @model_validator(mode="after")
+    def _weights_survive_scaling(self) -> Self:
+        if self.reward.by_margin and self.grpo.scale_rewards == "group":
+            raise ValueError(
+                f"reward.by_margin is {self.reward.by_margin:g}, but grpo.scale_rewards: group divides each problem's rewards by their own "
+                "spread, which undoes it: set grpo.scale_rewards to batch or none"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _audit_has_an_oracle(self) -> Self:
+        if self.audit and self.oracle is None:
+            raise ValueError("audit is true but oracle is null: name the function that gives reference code, or set audit: false")
+        return self
+
+
+def config_from_argv(argv: Sequence[str], defaults: bool = False) -> Config:
+    """`["--config", "FILE", "--rounds", "1"]` (or the FILE alone in front) as a Config; the rest are overrides.
+
+    Without a FILE it is the laptop's config, or with `defaults` the built-in values of all keys.
+    """
+    words, path = list(argv), None if defaults else BARE_CONFIG
+    if words and not words[0].startswith("--"):
+        return load_config(words[0], words[1:])
+    for i, word in enumerate(words):
+        if word.startswith("--config="):
+            path = Path(word.removeprefix("--config="))
+            del words[i]
+            break
+        if word == "--config":
+            if i + 1 == len(words):
+                raise UserError("--config has no value", "command line", "write --config configs/seedling.yaml")
+            path = Path(words[i + 1])
+            del words[i : i + 2]
+            break
+    if path == BARE_CONFIG and not BARE_CONFIG.is_file():
+        raise UserError("no config is given, and the laptop's, which is read then, is not installed", str(path), "give --config FILE")
+    return load_config(path, words)
+
+
+def load_config(path: Path | str | None, overrides: Sequence[str] = ()) -> Config:
+    """A Config from a YAML file (None: all defaults) and dotted overrides."""
+    return load(Config, Path(path) if path is not None else None, overrides)

@@ -1,0 +1,1 @@
+"""How answers of benchmarks are made into programs, and values compared."""

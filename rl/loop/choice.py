@@ -1,0 +1,229 @@
+"""Which round's checkpoint a run ends with, and which one a round starts from: choices that no label and no benchmark has a part in.
+
+After every round its policy answers a fixed set of self-made problems, which round 1 invented and nobody trains on. What counts is how
+often the answers behave as the base's vote did, weighted by that vote's margin, since clear votes are the likelier ones to be right. A
+policy that has learnt from its votes agrees more; one that has collapsed agrees less, whatever its rewards say. The base itself stands
+for choice too.
+
+    round_NN/held_out.json    that agreement, of the round's checkpoint        RUN/best    the checkpoint that was chosen (a link)
+
+The next round starts from the round's own checkpoint, unless that agrees clearly less than an earlier one (`guards.between_rounds`):
+then from the best so far, so that harm does not pile up over rounds.
+
+Not an evaluation: agreement with a vote that may be wrong says which checkpoint is better, not how good it is.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from probing.models.loading import load_model, load_tokenizer
+from probing.prompts.asking import Ask
+from probing.reading import read_program
+from probing.records import Problem, TestSuite
+from probing.samplers.base import SamplingParams
+from rewards.rules.consensus import get_rule
+from rl.config.run_folder import write_atomically
+from rl.console import warn
+from rl.loop.round import Round, RoundError, asker_of, shared_sampler
+from rl.loop.update import kept_apart, make_tasks, training_split
+from rl.models.checkpoints import damage
+from rl.round_files import Verdict, read_bank, read_records
+from rl.scoring.scoring import RolloutScorer
+from rl.scoring.signals import ConsensusSignal
+from rl.training.rollouts import derive_seed
+
+if TYPE_CHECKING:
+    from rl.run import Run
+    from rl.scoring.tasks import GrpoTask
+
+NAME = "held_out.json"
+BEST = "best"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The round that was chosen (0: the base), and why."""
+
+    round: int
+    reason: str
+    agreement: dict[int, float]  # of each round that was measured
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def choose(agreement: dict[int, float | None], last: int) -> Choice:
+    """The round of the highest agreement, the later one of equals; the last round where nothing was measured.
+
+    agreement: by round, None where it could not be measured.
+
+    >>> choose({0: 0.40, 1: 0.55, 2: 0.52}, last=2).round
+    1
+    """
+    known = {number: value for number, value in sorted(agreement.items()) if value is not None}
+    if not known:
+        return Choice(last, "the last round: no self-made problem was kept apart to compare checkpoints by", {})
+    best = max(known, key=lambda number: (known[number], number))
+    name = "the base" if best == 0 else f"round {best}"
+    reason = f"{name}: its answers agree most with the votes on self-made problems kept apart ({known[best]:.1%}"
+    reason += f"; the last round's {known[last]:.1%})" if best != last and last in known else ")"
+    return Choice(best, reason, known)
+
+
+@dataclass(frozen=True)
+class FellBack:
+    """A round whose checkpoint no round starts from, since it agrees less than an earlier one's."""
+
+    to: int  # the round whose checkpoint is taken instead; 0: the base
+    value: float  # how far agreement lies below that round's
+    limit: float
+    cause: str
+
+    def record(self) -> dict[str, Any]:
+        return {"guard_action": "roll_back", "guard": "between_rounds", **asdict(self)}
+
+
+def fell_back(agreement: dict[int, float | None], last: int, limit: float | None) -> FellBack | None:
+    """Whether round `last` fell more than `limit` below the best; None where it holds, was not measured, or there is no limit.
+
+    >>> fell_back({0: 0.40, 1: 0.55, 2: 0.45}, last=2, limit=0.05).to
+    1
+    """
+    value, best = agreement.get(last), choose(agreement, last)
+    if limit is None or value is None or (fall := best.agreement[best.round] - value) <= limit:
+        return None
+    cause = f"after round {last}: agreement on held-out problems is {value:.3f}, {fall:.3f} below that of round {best.round} "
+    return FellBack(best.round, fall, limit, cause + f"(limit {limit:.3f}): round {last + 1} starts from there")
+
+
+def held_out_agreement(shares: Sequence[float | None], margins: Sequence[float]) -> float | None:
+    """Mean over problems of the share of answers that behave like the vote's winner, weighted by its margin; None without a problem."""
+    known = [(share, margin) for share, margin in zip(shares, margins, strict=True) if share is not None and margin > 0]
+    total = sum(margin for _, margin in known)
+    return sum(share * margin for share, margin in known) / total if known else None
+
+
+def measure_agreement(round: Round, policy: str) -> None:
+    """Leave `held_out.json` for the round's new checkpoint, and once, in round 1, for the base. Every rank calls it."""
+    if round.config.choice.problems:
+        if round.index == 1:
+            _measure(round.run, 0, round.run.model)
+        _measure(round.run, round.index, policy)
+
+
+def _measure(run: Run, index: int, policy: str) -> None:
+    folder = run.round_folder(index)
+
+    def compute() -> dict[str, Any]:
+        config, tokenizer = run.config, load_tokenizer(policy)
+        tasks, margins = held_out_tasks(run, asker_of(config, tokenizer))
+        if not tasks:
+            return {"problems": 0, "agreement": None}
+        params = SamplingParams(config.grpo.temperature, 1.0, config.solutions.max_new_tokens, tasks[0].stop)
+        sampling = config.sampling.model_copy(update={"weights": "full"})  # checkpoints may differ by less than 8 bits show
+        sampler = shared_sampler(run, folder, policy, lambda: load_model(policy, sampling.device, sampling.dtype), sampling)
+        seed = derive_seed(config.seed, "choice")  # the same draws for every checkpoint: less noise between them
+        with run.bar(index, "held-out problems", len(tasks) * config.choice.samples, "samples") as advance:
+            answers = sampler.sample([task.prompt for task in tasks], config.choice.samples, params, seed, advance)
+        sampler.close()
+        if not run.main:
+            return {}
+        scorer = RolloutScorer(
+            tasks,
+            run.executor,
+            read_program,
+            ConsensusSignal(get_rule(config.consensus)),
+            config.reward,
+            consensus=config.consensus,
+        )
+        shares = scorer.winner_shares(tasks, answers)
+        found = {"problems": len(tasks), "agreement": held_out_agreement(shares, margins)}
+        run.log("held_out", index, found)
+        if _another_follows(run, index) and (back := _fell_back(run, index, found["agreement"])) is not None:
+            run.log("guards", index, back.record())
+            run.console.print(f"guard            {back.cause}", markup=False, soft_wrap=True)
+        return found | {"shares": {task.problem_id: share for task, share in zip(tasks, shares, strict=True)}}
+
+    run.once(index, "held out", folder / NAME, compute, lambda path, found: write_atomically(path, json.dumps(found)), lambda path: None)
+
+
+def held_out_tasks(run: Run, ask: Ask) -> tuple[list[GrpoTask], list[float]]:
+    """The problems of round 1 that were kept apart, and the margin of the vote on each."""
+    folder = run.round_folder(1)
+    verdicts = read_records(folder / "clusters.jsonl", Verdict)
+    _, apart = training_split(verdicts, kept_apart(run.config, 1))
+    apart = apart[: run.config.choice.problems]
+    problems, suites = read_records(folder / "problems.jsonl", Problem), read_records(folder / "suites.jsonl", TestSuite)
+    return make_tasks(ask, problems, suites, read_bank(folder / "executions.jsonl"), apart), [verdict.margin for verdict in apart]
+
+
+def held_out_of(run: Run, index: int) -> float | None:
+    """The agreement of a round's checkpoint; None where it was not measured."""
+    path = run.folder / f"round_{index:02d}" / NAME
+    found: float | None = json.loads(path.read_text())["agreement"] if path.is_file() else None
+    return found
+
+
+def started_from(run: Run, index: int) -> int:
+    """Whose checkpoint round `index` starts from: the last round's, or after a roll-back between rounds the best's; 0 is the base."""
+    back = _fell_back(run, index - 1, held_out_of(run, index - 1))
+    return index - 1 if back is None else back.to
+
+
+def start_policy(run: Run, index: int) -> str:
+    """The policy that round `index` starts from. Raises RoundError where the checkpoint to go back to is damaged."""
+    number = started_from(run, index)
+    start = checkpoint_of(run, number)
+    if 0 < number < index - 1 and (wrong := damage(Path(start))) is not None:
+        raise RoundError(f"round {index} starts from round {number}'s checkpoint, but {wrong}. Delete round {number} and all after it")
+    return start
+
+
+def _another_follows(run: Run, index: int) -> bool:
+    training = run.folder / f"round_{index:02d}" / "training.json"
+    return 0 < index < run.config.rounds and not json.loads(training.read_text()).get("stop_run")
+
+
+def _fell_back(run: Run, last: int, agreement: float | None) -> FellBack | None:
+    """Like the other guards it watches GRPO alone, and rewards without labels: an oracle may well leave wrong votes behind."""
+    config = run.config
+    watching = config.guards.enabled and config.consolidation != "sft" and config.grpo.reward == "label_free"
+    known = {number: held_out_of(run, number) for number in range(last)}
+    return fell_back({**known, last: agreement}, last, config.guards.between_rounds if watching else None)
+
+
+def checkpoint_of(run: Run, number: int) -> str:
+    """A round's checkpoint; round 0's is the base model, which may be a name of the Hub."""
+    if number == 0:
+        return run.model
+    found = json.loads((run.folder / f"round_{number:02d}" / "training.json").read_text())
+    return str(run.folder / found["checkpoint"])
+
+
+def choose_checkpoint(run: Run, last: int) -> Choice:
+    """The choice among the rounds so far, from their `held_out.json`."""
+    return choose({number: held_out_of(run, number) for number in range(last + 1)}, last)
+
+
+def point_to_best(run: Run, checkpoint: Path) -> None:
+    """Make RUN/best a link to the checkpoint (relative where it lies in the run's folder); a model of the Hub has no folder to link to."""
+    if not checkpoint.is_dir():
+        return
+    inside = checkpoint.is_relative_to(run.folder)
+    target = checkpoint.relative_to(run.folder) if inside else checkpoint.resolve()
+    partial = run.folder / f".{BEST}.{os.getpid()}"
+    partial.unlink(missing_ok=True)
+    partial.symlink_to(target, target_is_directory=True)
+    best = run.folder / BEST
+    if best.is_dir() and not best.is_symlink():  # the folder was copied without its links
+        kept = next(name for i in itertools.count(1) if not (name := run.folder / f"{BEST}.copy-{i}").exists())
+        os.replace(best, kept)
+        warn(f"{best} was a folder, not a link: it is now {kept}")
+    os.replace(partial, best)

@@ -1,0 +1,173 @@
+"""After every round (and before the first): evaluate the checkpoint, write the round's row, and at the end the summary.
+
+round_NN/metrics.json    one row of summary.json        summary.json    base, rounds, final, loop_seconds, stage_seconds, peak_memory_mb
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from probing.models.loading import load_model, load_tokenizer
+from rl.benchmarks.base import Unavailable, load_benchmark
+from rl.benchmarks.external import scorable
+from rl.config.run_folder import write_atomically
+from rl.console import print_summary
+from rl.evals.engine import sampling_of
+from rl.evals.passk import bootstrap_interval
+from rl.evals.runner import ask, modules_not_offered, score, tasks_left_out
+from rl.loop.choice import checkpoint_of, choose_checkpoint, held_out_of, point_to_best, started_from
+from rl.loop.round import shared_sampler
+from rl.ranks.shards import discard_parts
+from rl.report.publish import publish_result, publish_round
+from rl.round_files import read_rows, write_rows
+from rl.tracking.monitor import clean, read_metrics
+
+if TYPE_CHECKING:
+    from rl.run import Run
+
+# what a row takes over from the first benchmark's metrics
+_FROM_EVAL = (
+    "pass@1",
+    "pass@1_ci",
+    "pass@4",
+    "pass@16",
+    "majority@16",
+    "majority_wrong",
+    "entropy",
+    "mean_length",
+    "compile_rate",
+    "missing",
+)
+
+
+def evaluate_policy(run: Run, index: int, policy: str) -> dict[str, Any]:
+    """Evaluates a checkpoint on the configured benchmarks and returns the round's row."""
+    folder = run.round_folder(index)
+
+    def compute() -> dict[str, Any]:
+        sampling, tokenizer = sampling_of(run.config.evals, run.config.sampling), load_tokenizer(policy)
+        sampler = shared_sampler(run, folder, policy, lambda: load_model(policy, sampling.device, sampling.dtype), sampling)
+        benchmarks: dict[str, Any] = {}
+        for name in run.config.evals.benchmarks:
+            benchmark = scorable(load_benchmark(name, run.config.evals.limit))
+            if isinstance(benchmark, Unavailable):
+                benchmarks[name] = {"unavailable": benchmark.reason}
+                continue
+            total = len(benchmark.tasks) * run.config.evals.draws
+            with run.bar(index, f"eval {name}", total, "samples") as advance:
+                answers = ask(sampler, tokenizer, benchmark, run.config.evaluation, advance)
+            if run.main:
+                result = score(benchmark, answers, run.sandbox, run.config.evals)
+                write_rows(folder / f"eval_{name}.jsonl", result.tasks)
+                benchmarks[name] = result.metrics
+                for said in (tasks_left_out(result.tasks), modules_not_offered(result.metrics)):
+                    if said:
+                        run.console.print(f"{name}: {said}", markup=False, soft_wrap=True)
+        run.log("spent", index, {"eval/samples": sampler.samples, "eval/tokens": sampler.tokens})
+        sampler.close()
+        return benchmarks
+
+    benchmarks = run.once(index, "eval", folder / "eval.json", compute, _write_json, _read_json)
+    row = _row(run, index, benchmarks)
+    if run.main:
+        write_atomically(folder / "metrics.json", json.dumps(row, indent=1, default=clean))
+        run.monitor.round(row, index)
+        _write_summary(run)
+        if index:
+            publish_round(run, row)
+    return row
+
+
+def _write_json(path: Path, value: Any) -> None:
+    write_atomically(path, json.dumps(value, indent=1, default=clean))
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def _row(run: Run, index: int, benchmarks: Mapping[str, Any]) -> dict[str, Any]:
+    first: Mapping[str, Any] = next((m for m in benchmarks.values() if "unavailable" not in m), {})
+    row: dict[str, Any] = {"round": index, **{name: first[name] for name in _FROM_EVAL if name in first}, "benchmarks": benchmarks}
+    if index:
+        row |= gain_over_base(run, index)
+        logged = {r["stage"]: r for r in read_metrics(run.folder / "metrics.jsonl") if r["round"] == index and r["step"] is None}
+        consensus, probe = logged.get("consensus", {}), logged.get("probe", {})
+        row |= {
+            "label_accuracy": consensus.get("label_accuracy"),
+            "label_accuracy_kept": consensus.get("label_accuracy_kept"),
+            "probe_auroc_within_raw": probe.get("within/raw"),
+            "probe_auroc_within_controlled": probe.get("within/controlled"),
+            "probe_auroc_pooled": probe.get("pooled/raw"),
+            "length_auroc_within": probe.get("within/length"),
+            "logprob_auroc_within": probe.get("within/mean_logprob"),
+            "probe_weight": probe.get("earned_weight"),
+            "probe_source": probe.get("source"),
+            "probe_auroc_reference": probe.get("audit/probe_within"),
+            "logprob_auroc_reference": probe.get("audit/mean_logprob_within"),
+            "consensus_auroc_reference": probe.get("audit/consensus_within"),
+            "held_out_agreement": held_out_of(run, index),
+            "started_from": started_from(run, index),
+            "funnel": _read_json(run.round_folder(index) / "funnel.json"),
+            "training": _read_json(run.round_folder(index) / "training.json"),
+        }
+    row["seconds"] = run.seconds.get(str(index), {})
+    return row
+
+
+def gain_over_base(run: Run, index: int) -> dict[str, Any]:
+    """`gain`: pass@1 minus the base's on the first benchmark, over the tasks that both have; `gain_ci`: its 95 % interval, tasks paired."""
+    for name in run.config.evals.benchmarks:
+        before, after = (run.round_folder(i) / f"eval_{name}.jsonl" for i in (0, index))
+        if before.exists() and after.exists():
+            base = {row["id"]: row["pass@1"] for row in read_rows(before) if "pass@1" in row}
+            pairs = [row["pass@1"] - base[row["id"]] for row in read_rows(after) if "pass@1" in row and row["id"] in base]
+            interval = bootstrap_interval(pairs, run.config.evals.bootstrap, run.config.evals.seed)
+            return {"gain": float(np.mean(pairs)), "gain_ci": list(interval)} if pairs else {}
+    return {}
+
+
+def _write_summary(run: Run) -> dict[str, Any]:
+    """summary.json of all rounds so far; `final` is the one whose checkpoint the run ends with (`rl.loop.choice`), with the reason."""
+    rows: list[dict[str, Any]] = []
+    while (path := run.folder / f"round_{len(rows):02d}" / "metrics.json").exists():
+        rows.append(_read_json(path))
+    stages: dict[str, float] = {}
+    for row in rows:
+        for name, seconds in row["seconds"].items():
+            stages[name] = round(stages.get(name, 0.0) + seconds, 2)
+    choice = choose_checkpoint(run, len(rows) - 1)
+    summary = {
+        "base": rows[0],
+        "rounds": rows[1:],
+        "final": {**rows[choice.round], "choice": choice.as_dict()},
+        "loop_seconds": round(run.loop_seconds(), 1),
+        "stage_seconds": stages,
+        "peak_memory_mb": round(run.memory.megabytes),
+    }
+    write_atomically(run.folder / "summary.json", json.dumps(summary, indent=1))
+    return summary
+
+
+def finish(run: Run) -> None:
+    """The report, the final table, and where to find the result."""
+    run.state.wait_for_everyone()
+    if not run.main:
+        return
+    for folder in run.folder.glob("round_*"):
+        discard_parts(folder)
+    from rl.report import write_report
+
+    summary = _write_summary(run)
+    report = write_report(run.folder)
+    final = summary["final"]
+    run.log("choice", len(summary["rounds"]), final["choice"])
+    checkpoint = Path(checkpoint_of(run, final["round"]))
+    point_to_best(run, checkpoint)
+    publish_result(run, checkpoint, report)
+    print_summary(summary, {"best checkpoint": str(checkpoint), "chosen": final["choice"]["reason"], "report": str(report)}, run.console)

@@ -1,0 +1,1 @@
+"""`ucoder plan`: what a config would cost."""

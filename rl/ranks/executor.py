@@ -1,0 +1,70 @@
+"""The sandboxes of all ranks as one: each executes its parts, and all ranks get all executions (`rl.ranks.shards`)."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from rewards.judge.determinism import Steady
+from rewards.records import Execution, Kind, Outcome, Program
+from rl.ranks.ranks import Ranks
+from rl.ranks.shards import Shards, cut
+
+PART_PROGRAMS = 512
+
+Part = tuple[list[Execution], Counter[str]]
+
+
+class SharedExecutor:
+    """Runs programs as `Sandbox.run` does, on every rank's sandbox.
+
+    folder: of these executions' parts, one folder for each call. counts: gets what all ranks' sandboxes count (outcomes, lanes, worker
+    deaths) as results are handed out. progress: called with how many programs have just finished.
+    """
+
+    def __init__(self, sandbox: Steady, ranks: Ranks, folder: Path, counts: Counter[str], progress: Callable[[int], None]) -> None:
+        self.sandbox, self.ranks, self.folder, self.counts, self.progress = sandbox, ranks, folder, counts, progress
+
+    def run(self, programs: Iterable[Program]) -> Iterator[Execution]:
+        """Executions in input order. Every rank calls it with the same programs; this rank's share is run before it returns."""
+        programs, finished = list(programs), 0
+        parts = cut([1] * len(programs), PART_PROGRAMS)
+
+        def execute(part: int) -> Part:
+            nonlocal finished
+            before, executions = Counter(self.sandbox.counts), []
+            for execution in self.sandbox.run(programs[i] for i in parts[part]):
+                executions.append(execution)
+                finished += 1
+                self.progress(1)
+            counted = Counter(self.sandbox.counts)
+            counted.subtract(before)
+            return executions, counted
+
+        shards = Shards(self.ranks, self.folder, len(parts), execute, write_part, read_part)
+        shards.do_mine()
+        self.progress(len(programs) - finished)  # what other ranks run, or an earlier start of the run has run
+
+        def results() -> Iterator[Execution]:
+            for executions, counted in shards.results():
+                self.counts.update(counted)
+                yield from executions
+
+        return results()
+
+
+def write_part(path: Path, part: Part) -> None:
+    executions, counts = part
+    with path.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(counts) + "\n")
+        for execution in executions:
+            file.write(json.dumps([[(o.kind.value, o.payload) for o in execution.outcomes], execution.seconds]) + "\n")
+
+
+def read_part(path: Path) -> Part:
+    with path.open(encoding="utf-8") as file:
+        counts: Counter[str] = Counter(json.loads(next(file)))
+        rows = [json.loads(line) for line in file]
+    return [Execution(tuple(Outcome(Kind(kind), payload) for kind, payload in outcomes), seconds) for outcomes, seconds in rows], counts

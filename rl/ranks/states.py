@@ -1,0 +1,72 @@
+"""Hidden states of answers, read by all ranks in parts (`rl.ranks.shards`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from probing.probe.hidden_states import HiddenStates, StateFeatures
+from probing.records import Candidate
+from rl.ranks.ranks import Ranks
+from rl.ranks.shards import Shards, cut
+
+PART_ANSWERS = 1024
+ARRAYS = ("states", "mean_logprob", "min_logprob", "lengths", "prompt_lengths")
+
+Answer = tuple[Sequence[int], str | None]  # token ids, code
+
+
+class SharedStates:
+    """The states of N answers, one or more. Those of one prompt follow one another, and are never parted."""
+
+    def __init__(
+        self,
+        reader: HiddenStates,
+        prompts: Sequence[str],
+        candidates: Sequence[Candidate],
+        ranks: Ranks,
+        folder: Path,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        sizes = [len(list(same)) for _, same in groupby(prompts)]
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+        spans = [slice(int(starts[part.start]), int(starts[part.stop])) for part in cut(sizes, PART_ANSWERS)]
+
+        def work(part: int) -> StateFeatures:
+            span = spans[part]
+            return read_states(reader, prompts[span], [(c.token_ids, c.code) for c in candidates[span]], progress)
+
+        self.shards = Shards(ranks, folder, len(spans), work, write_features, read_features)
+
+    def do_mine(self) -> None:
+        """Read this rank's share."""
+        self.shards.do_mine()
+
+    def all(self) -> StateFeatures:
+        """Those of every answer, in order, waiting for other ranks' parts."""
+        found = list(self.shards.results())
+        arrays = {name: np.concatenate([getattr(f, name) for f in found]) for name in ARRAYS}
+        return StateFeatures(**arrays, layers=found[0].layers)
+
+
+def read_states(
+    reader: HiddenStates, prompts: Sequence[str], answers: Sequence[Answer], progress: Callable[[int], None] | None = None
+) -> StateFeatures:
+    """Features of answers given as (token ids, code)."""
+    ids = {text: reader.tokenizer(text, add_special_tokens=False)["input_ids"] for text in set(prompts)}
+    ends = [reader.end_of_code(tokens, code) for tokens, code in answers]
+    return reader.extract([ids[p] for p in prompts], [tokens for tokens, _ in answers], ends, progress)
+
+
+def write_features(path: Path, features: StateFeatures) -> None:
+    with path.open("wb") as file:
+        np.savez(file, layers=np.array(features.layers), **{name: getattr(features, name) for name in ARRAYS})
+
+
+def read_features(path: Path) -> StateFeatures:
+    with np.load(path, allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in ARRAYS}
+        return StateFeatures(**arrays, layers=tuple(int(layer) for layer in stored["layers"]))

@@ -1,0 +1,1 @@
+"""Figures of a run: to its folder, and to trackers."""

@@ -1,0 +1,1 @@
+"""Training on the labels: GRPO and SFT through TRL, rollouts, guards."""

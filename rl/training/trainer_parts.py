@@ -1,0 +1,186 @@
+"""What GRPO and SFT training share: optimizer arguments, the log of a step, quiet libraries, the end of a trainer."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import datasets
+import torch
+import transformers
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from probing.memory import free_device_memory
+from rl.config.training import OptimizerSection
+from rl.models.checkpoints import mark_complete
+from rl.ranks.ranks import deepspeed_launched, distributed_state
+
+
+def optimizer_arguments(config: OptimizerSection, seed: int, batch: int) -> dict[str, Any]:
+    """Training arguments that GRPO and SFT share. ValueError where the batch cannot be cut evenly.
+
+    batch: samples of one optimizer step over all processes.
+    """
+    world = distributed_state().num_processes
+    if batch % world:
+        fitting = batch // world * world or world
+        raise ValueError(f"a batch of {batch} cannot be shared by {world} processes: make it a multiple of {world}, say {fitting}")
+    share = batch // world
+    micro = min(config.micro_batch or share, share)
+    if share % micro:
+        raise ValueError(
+            f"micro_batch ({micro}) does not divide each process's share of the batch ({share} of {batch}): choose a divisor of {share}"
+        )
+    on_gpu = torch.cuda.is_available()
+    return {
+        "per_device_train_batch_size": micro,
+        "gradient_accumulation_steps": share // micro,
+        "learning_rate": config.learning_rate,
+        "lr_scheduler_type": config.lr_schedule,
+        "lr_scheduler_kwargs": {"min_lr_rate": 0.1} if config.lr_schedule == "cosine_with_min_lr" else None,
+        "warmup_steps": config.warmup,
+        "weight_decay": config.weight_decay,
+        "max_grad_norm": config.max_grad_norm,
+        "adam_beta2": config.adam_beta2,
+        "optim": config.optimizer,
+        "gradient_checkpointing": config.gradient_checkpointing,
+        "bf16": on_gpu,
+        "use_cpu": not on_gpu and not deepspeed_launched(),  # accelerate leaves DeepSpeed out where this is true
+        "ddp_backend": "gloo" if world > 1 and not on_gpu else None,
+        "seed": seed % 2**31,
+        "data_seed": seed % 2**31,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "save_total_limit": 2,  # the newest may be half-written when we are killed
+        "dataloader_pin_memory": on_gpu,
+        "ddp_find_unused_parameters": False,
+        "ddp_broadcast_buffers": False,  # they are constants; ranks make different numbers of passes, and would wait for one another
+    }
+
+
+class StepCallback(TrainerCallback):
+    """Hands each step's figures to the run's log, advances the progress bar, marks checkpoints as complete.
+
+    state: called when a checkpoint is marked; returns what the trainer's own checkpoint lacks (JSON).
+    """
+
+    def __init__(
+        self, log: Callable[[dict[str, Any]], None], progress: Callable[[int], None] | None, state: Callable[[], dict[str, Any]]
+    ) -> None:
+        self.log, self.progress, self.extra_state = log, progress, state
+
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, Any] | None = None, **_: Any
+    ) -> None:
+        if state.is_world_process_zero and logs and "loss" in logs:
+            self.log(step_figures(logs, state.global_step))
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if self.progress is not None:
+            self.progress(1)
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        distributed_state().wait_for_everyone()  # every rank has written its part
+        if state.is_world_process_zero:
+            mark_complete(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}", self.extra_state())
+
+
+# TRL's figure -> ours; what is not named here is left out of the log (our own figures pass through)
+RENAMED = {
+    "loss": "loss",
+    "grad_norm": "grad_norm",
+    "learning_rate": "learning_rate",
+    "entropy": "entropy",  # mean token entropy, nats
+    "kl": "kl",  # from the round's start, nats a token
+    "reward": "reward",
+    "step_time": "seconds",
+    "completions/clipped_ratio": "truncated",
+    "clip_ratio/region_mean": "clip_ratio",
+    "epoch": "",
+}
+DROPPED = (
+    "rewards/",
+    "completions/",
+    "clip_ratio/",
+    "reward_std",
+    "frac_reward_zero_std",
+    "num_tokens",
+    "cispo_clip_ratio",
+    "total_flos",
+    "train_",
+)
+
+
+def step_figures(logs: dict[str, Any], step: int) -> dict[str, Any]:
+    """One flat record for the run's log; missing figures are None, never 0."""
+    record: dict[str, Any] = {"step": step}
+    for name, value in logs.items():
+        ours = RENAMED.get(name, "" if name.startswith(DROPPED) else name)
+        if ours:
+            record[ours] = None if isinstance(value, float) and value != value else value
+    return record
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Silence what the training libraries say that a user can do nothing about; errors still come through.
+
+    TRL warns that `rollout_func` is experimental and once for every unscorable rollout (we count those); torch warns about pinned
+    memory without a GPU; transformers prints its own progress and config differences.
+    """
+    levels = {name: logging.getLogger(name).level for name in ("trl", "accelerate", "transformers")}
+    bars = datasets.are_progress_bars_disabled()
+    verbosity = transformers.logging.get_verbosity()
+    try:
+        for name in levels:
+            logging.getLogger(name).setLevel(logging.ERROR)
+        transformers.logging.set_verbosity_error()
+        transformers.logging.disable_progress_bar()
+        datasets.disable_progress_bars()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*rollout_func.*experimental")
+            warnings.filterwarnings("ignore", message=".*pin_memory.*")
+            warnings.filterwarnings("ignore", category=FutureWarning)
+            yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+        transformers.logging.set_verbosity(verbosity)
+        transformers.logging.enable_progress_bar()
+        if not bars:
+            datasets.enable_progress_bars()
+
+
+@contextmanager
+def repeatable_sums() -> Iterator[None]:
+    """On a CPU, gradients of repeated rows (prompts that a group shares) are added up in one order, not as threads come to them: else two
+    runs of one seed part in the last bit of the first step. On a GPU it would cost speed, and the samplers there differ anyway.
+    """
+    before, warned = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    if not torch.cuda.is_available():
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warned)
+
+
+@contextmanager
+def let_go_after(trainer: Trainer) -> Iterator[None]:
+    """However the block ends, `trainer` then holds nothing, and the devices' memory is free for the engine that samples next."""
+    try:
+        yield
+    finally:
+        generation: Any = getattr(trainer, "vllm_generation", None)
+        if hasattr(generation, "llm"):  # colocated: TRL starts an engine in this process, and never ends it
+            generation.llm.llm_engine.engine_core.shutdown()
+        del generation
+        trainer.accelerator.free_memory()  # it ends DeepSpeed's engine too
+        vars(trainer).clear()  # else what refers to a trainer keeps a model: callbacks, an exception's traceback
+        free_device_memory()
