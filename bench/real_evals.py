@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.summarise import interval, percent, table
+from bench.markdown import interval, percent, table
 from rl.config.run_folder import write_atomically
 from rl.console import UserError, error_screen
 from rl.evals.compare import read_record

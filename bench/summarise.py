@@ -13,33 +13,13 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-
-def percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f} %"
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
-def interval(row: Mapping[str, Any], key: str, points: bool = False) -> str:
-    """`41.2 % [38.0, 44.5]`, or for a difference `+14.7 [12.1, 17.3]`."""
-    if row.get(key) is None:
-        return "–"
-    low, high = row[f"{key}_ci"]
-    value = f"{100 * row[key]:+.1f}" if points else percent(row[key])
-    return f"{value} [{100 * low:.1f}, {100 * high:.1f}]"
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+from bench.ablate.tables import tables
+from bench.markdown import interval, number, percent, table
 
 
 def runs_table(folders: Sequence[Path]) -> str:
@@ -179,8 +159,6 @@ def main() -> None:
     if arguments.card:
         print(card_table(arguments.card) + "\n")
     if arguments.ablation:
-        from bench.ablate.tables import tables  # they are made of the cells above
-
         print(tables(json.loads(arguments.ablation.read_text())) + "\n")
     if arguments.probe:
         print(probe_tables(arguments.probe) + "\n")

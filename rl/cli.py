@@ -20,7 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "push": ("rl.sharing.cli", "share a run's checkpoint and problems on the Hugging Face Hub"),
     "plan": ("rl.planning.plan", "what a config would cost, without running it"),
     "config": ("rl.config.cli", "check a config and print it resolved, list every key, or show its prompts"),
-    "dashboard": ("rl.report.dashboard", "make the Weights & Biases dashboard"),
+    "dashboard": ("rl.report.dashboard_cli", "make the Weights & Biases dashboard"),
 }
 
 

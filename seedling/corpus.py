@@ -4,12 +4,11 @@ Solutions carry faults at a stated rate, and operations with a misconception are
 a pretrained but unreliable code model. Held-out compositions (those of `seedling-bench`) never occur, by skeleton and by
 behaviour.
 
-    python -m seedling.corpus --count 5        # print a few documents
+    python -m seedling.show_corpus --count 5   # print a few documents
 """
 
 from __future__ import annotations
 
-import argparse
 import ast
 import random
 from collections.abc import Callable, Iterator, Mapping
@@ -162,20 +161,3 @@ def documents(seed: int, held_out: HeldOut, weights: Mapping[str, float] = SKILL
             continue
         skill = rng.choices(list(weights), weights=list(weights.values()))[0]
         yield WRITERS[skill](task, rng)
-
-
-def main() -> None:
-    from seedling.bench import held_out
-
-    parser = argparse.ArgumentParser(description="Print documents of the pretraining corpus.")
-    parser.add_argument("--count", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    stream = documents(arguments.seed, held_out())
-    for _ in range(arguments.count):
-        document = next(stream)
-        print(f"===== {document.skill}\n{document.prompt}\n-----\n{document.answer}\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.ablate.plan import title
-from bench.summarise import interval, number, percent, table
+from bench.markdown import interval, number, percent, table
 
 
 def tables(result: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The sandbox's section of the config: limits, lanes and isolation."""
+"""The sections `sandbox` (limits, lanes and isolation) and `execution` (on which machines) of the config."""
 
 from __future__ import annotations
 
@@ -65,3 +65,22 @@ class SandboxConfig(BaseModel):
         if self.hash_seeds[0] == self.hash_seeds[1]:
             raise ValueError(f"sandbox.hash_seeds are both {self.hash_seeds[0]}: the determinism check needs two different seeds")
         return self
+
+
+class RayExecutionConfig(BaseModel):
+    """Sandboxes on a Ray cluster."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    address: str | None = Field(None, description="address of the cluster; null: as Ray finds it, else a cluster of this machine's own")
+    replicas: int = Field(2, ge=1, description="sandboxes on the cluster")
+    cpus: float = Field(1.0, gt=0, description="CPUs that Ray reserves for a sandbox; it gets as many workers, at least one")
+
+
+class ExecutionConfig(BaseModel):
+    """Where model-written programs are executed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    backend: Literal["local", "ray"] = Field("local", description="sandboxes on this machine (each rank its own), or on a Ray cluster")
+    ray: RayExecutionConfig = Field(default_factory=RayExecutionConfig, description="settings of the backend ray")

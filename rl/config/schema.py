@@ -21,8 +21,7 @@ from probing.samplers.config import SamplingConfig
 from probing.stages.config import ProblemsConfig, Section, SolutionsConfig, SuitesConfig
 from rewards.mixed import MixedConfig
 from rewards.rules.consensus import ConsensusConfig
-from rewards.sandbox.config import SandboxConfig
-from rewards.sandbox.execution import ExecutionConfig
+from rewards.sandbox.config import ExecutionConfig, SandboxConfig
 from rl.config.loader import load
 from rl.config.training import ChoiceConfig, GrpoConfig, GuardsConfig, SftConfig
 from rl.console import UserError

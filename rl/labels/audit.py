@@ -21,7 +21,7 @@ from rewards.rules.consensus import ConsensusConfig, winner_of
 from rl.config.training import GrpoConfig
 from rl.labels.bank import ProblemBank
 from rl.round_files import Verdict
-from rl.scoring.scoring import RolloutScore
+from rl.scoring.scores import RolloutScore
 from rl.scoring.tasks import GrpoTask
 
 NAN = float("nan")

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rewards.clusters.clustering import cluster
 from rewards.records import Kind
-
-if TYPE_CHECKING:
-    from rl.scoring.scoring import RolloutScore
-    from rl.scoring.tasks import GrpoTask
+from rl.scoring.scores import RolloutScore
+from rl.scoring.tasks import GrpoTask
 
 
 def probe_concordance(rows: Sequence[RolloutScore]) -> float | None:

@@ -20,11 +20,12 @@ import numpy as np
 from probing.probe.drift import DriftAudit
 from probing.samplers.base import Completion
 from rewards.clusters.signatures import OutcomeMatrix, concatenate, no_program, signature_rows
-from rewards.mixed import MixedConfig, RewardBreakdown, centred_within, flat_groups, mix
+from rewards.mixed import MixedConfig, centred_within, flat_groups, mix
 from rewards.programs.normal_form import normal_form
 from rewards.records import Execution, Program
 from rewards.rules.consensus import ConsensusConfig, winner_of
 from rl.scoring.batch_figures import batch_figures
+from rl.scoring.scores import BatchScores, RolloutScore
 from rl.scoring.signals import Signal
 from rl.scoring.tasks import GrpoTask
 
@@ -63,25 +64,6 @@ class Auditor(Protocol):
     """Looks at finished scores and returns figures for the log. It returns nothing else, so it cannot touch a reward."""
 
     def metrics(self, groups: Sequence[tuple[GrpoTask, Sequence[RolloutScore]]]) -> dict[str, float]: ...
-
-
-@dataclass(frozen=True)
-class RolloutScore:
-    """One rollout, judged. `reward` holds every part; its total is None for a missing one."""
-
-    problem_id: str
-    has_code: bool  # a program was found in the completion
-    execution: Execution
-    reward: RewardBreakdown
-    n_tokens: int
-
-
-@dataclass(frozen=True)
-class BatchScores:
-    """A whole step's rollouts over all ranks, group after group, and figures for the log."""
-
-    scores: list[RolloutScore]
-    metrics: dict[str, float]
 
 
 @dataclass(frozen=True)

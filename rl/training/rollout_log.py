@@ -16,7 +16,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from probing.samplers.base import Completion
 from rl.round_files import ROLLOUTS, read_rows, write_rows
-from rl.scoring.scoring import RolloutScore
+from rl.scoring.scores import RolloutScore
 from rl.training.trainer import BatchRewards
 
 REWARDS = "rewards.jsonl"

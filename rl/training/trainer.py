@@ -53,7 +53,8 @@ from trl.models import prepare_deepspeed, prepare_fsdp
 from trl.trainer.utils import add_fused_lm_head
 
 from rl.models.checkpoints import load_policy
-from rl.scoring.scoring import BatchScores, RolloutScore, RolloutScorer
+from rl.scoring.scores import BatchScores, RolloutScore
+from rl.scoring.scoring import RolloutScorer
 from rl.training.rollouts import PolicyRollouts
 from rl.training.shared_prefix import can_share_prefix, shared_prefix_logps
 

@@ -17,12 +17,14 @@ from ray.cluster_utils import Cluster  # noqa: E402
 from probing.models.loading import load_model  # noqa: E402
 from probing.samplers.base import SamplingParams  # noqa: E402
 from probing.samplers.config import RaySamplingConfig, SamplingConfig  # noqa: E402
+from probing.samplers.engines.factory import open_sampler  # noqa: E402
 from probing.samplers.engines.ray import RaySampler  # noqa: E402
 from probing.samplers.engines.transformers import TransformersSampler  # noqa: E402
 from remote.replicas import ClusterError, Replicas  # noqa: E402
 from rewards.records import Program  # noqa: E402
 from rewards.sandbox import Sandbox, SandboxConfig  # noqa: E402
-from rewards.sandbox.execution import ExecutionConfig, RayExecutionConfig, make_sandbox  # noqa: E402
+from rewards.sandbox.config import ExecutionConfig, RayExecutionConfig  # noqa: E402
+from rewards.sandbox.execution import make_sandbox  # noqa: E402
 from tests.probing.tiny_models import model, tokenizer  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -93,7 +95,7 @@ def test_a_sampler_on_the_cluster_draws_what_a_local_one_draws(cluster: tuple[Cl
     config = SamplingConfig(backend="ray", device="cpu", ray=RaySamplingConfig(address=cluster[0].address, replicas=2))
     prompts, params = [f"f{i} of x" for i in range(40)], SamplingParams(max_new_tokens=12)
     local = TransformersSampler(*load_model(str(tmp_path), "cpu")).sample(prompts, 64, params, 3)
-    sampler, counted = RaySampler(config, str(tmp_path)), list[int]()
+    sampler, counted = RaySampler(config, str(tmp_path), open_sampler), list[int]()
 
     def count(samples: int) -> None:
         counted.append(samples)

@@ -17,7 +17,8 @@ from rewards.clusters.signatures import OutcomeMatrix
 from rewards.mixed import MixedConfig
 from rewards.records import Execution
 from rewards.rules.consensus import ConsensusConfig, get_rule
-from rl.scoring.scoring import BatchScores, RolloutScorer
+from rl.scoring.scores import BatchScores
+from rl.scoring.scoring import RolloutScorer
 from rl.scoring.signals import ConsensusSignal
 from rl.scoring.tasks import GrpoTask
 from rl.training import grpo, shared_prefix

@@ -20,7 +20,8 @@ from rl.labels.audit import Audit, OracleSignal, aurocs_against_references, orac
 from rl.labels.bank import ProblemBank
 from rl.labels.candidate_scores import score_candidates
 from rl.round_files import BankProgram, Verdict
-from rl.scoring.scoring import BatchScores, RolloutScorer
+from rl.scoring.scores import BatchScores
+from rl.scoring.scoring import RolloutScorer
 from rl.scoring.signals import ConsensusSignal, RandomSignal, make_signal
 from rl.scoring.tasks import GrpoTask
 from tests.rl.fakes import TableExecutor, completion, error, missing, value

@@ -9,7 +9,7 @@ from typing import Any, cast
 from rewards.mixed import RewardBreakdown
 from rewards.records import Execution
 from rl.round_files import ROLLOUTS, read_rows
-from rl.scoring.scoring import RolloutScore
+from rl.scoring.scores import RolloutScore
 from rl.training.rollout_log import REWARDS, RolloutLog, extremes
 from tests.rl.fakes import completion, error, value
 

@@ -16,7 +16,8 @@ from rewards.clusters.signatures import OutcomeMatrix
 from rewards.mixed import MixedConfig
 from rewards.records import Execution, Outcome
 from rewards.rules.consensus import ConsensusConfig, get_rule
-from rl.scoring.scoring import BatchScores, RolloutScorer, ScoringError
+from rl.scoring.scores import BatchScores
+from rl.scoring.scoring import RolloutScorer, ScoringError
 from rl.scoring.signals import ConsensusSignal, RandomSignal
 from rl.scoring.tasks import GrpoTask
 from tests.rl.fakes import TableExecutor, completion, error, missing, value

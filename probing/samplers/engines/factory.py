@@ -33,7 +33,7 @@ def open_sampler(config: SamplingConfig, model_path: str, load: Callable[[], Loa
         case "ray":
             from probing.samplers.engines.ray import RaySampler
 
-            return RaySampler(config, model_path)
+            return RaySampler(config, model_path, open_sampler)
         case "transformers":
             from probing.models.loading import load_model
             from probing.samplers.engines.int8 import sampling_model

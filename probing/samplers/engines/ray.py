@@ -7,19 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from probing.samplers.base import Completion, SamplerError, SamplingParams
+from probing.samplers.base import Completion, Sampler, SamplerError, SamplingParams
 from probing.samplers.config import SamplingConfig
 from remote.replicas import ClusterError, Replicas
 
 TASK_SAMPLES = 256  # in one task: what a dead replica costs
 
+OpenSampler = Callable[[SamplingConfig, str], Sampler]  # `probing.samplers.engines.factory.open_sampler`
 Task = tuple[list[str], int, SamplingParams, int, list[int]]
 
 
-def make_worker(config: SamplingConfig, model_path: str) -> Callable[[Task], list[list[Completion]]]:
+def make_worker(open_sampler: OpenSampler, config: SamplingConfig, model_path: str) -> Callable[[Task], list[list[Completion]]]:
     """Runs on a node: the sampler of one replica, opened there."""
-    from probing.samplers.engines.factory import open_sampler
-
     sampler = open_sampler(config, model_path)
 
     def draw(task: Task) -> list[list[Completion]]:
@@ -30,12 +29,12 @@ def make_worker(config: SamplingConfig, model_path: str) -> Callable[[Task], lis
 
 
 class RaySampler:
-    """A `Sampler` over the replicas."""
+    """A `Sampler` over the replicas. open_sampler: opens the sampler of one replica, on its node."""
 
-    def __init__(self, config: SamplingConfig, model_path: str) -> None:
+    def __init__(self, config: SamplingConfig, model_path: str, open_sampler: OpenSampler) -> None:
         inner = config.model_copy(update={"backend": config.ray.engine})
         self._replicas: Replicas | None = Replicas(
-            make_worker, (inner, model_path), config.ray.replicas, config.ray.cpus, config.ray.gpus, config.ray.address
+            make_worker, (open_sampler, inner, model_path), config.ray.replicas, config.ray.cpus, config.ray.gpus, config.ray.address
         )
 
     def sample(
