@@ -63,8 +63,9 @@ bench-judge: $(VENV)/.installed-dev ## how often each consensus rule is right, o
 bench-lanes: $(VENV)/.installed ## do the sandbox's two lanes say the same of 10,000 mutants? (bench/results/lanes.json)
 	$(BIN)/python -m bench.speed.lanes $(ARGS)
 
-bench-evals: $(VENV)/.installed-evals ## do our verdicts equal those of the public harnesses? (bench/results/parity.json, bigcodebench.json)
+bench-evals: $(VENV)/.installed-evals ## do our verdicts equal those of the public harnesses? (bench/results/parity.json, raw_outputs.json, bigcodebench.json)
 	$(BIN)/python -m bench.parity $(ARGS)
+	$(BIN)/python -m bench.reading.raw_outputs
 	$(BIN)/python -m bench.bigcodebench
 
 ablate: $(VENV)/.installed ## which part of the method gives which gain: 9 arms, 5 seeds (QUICK=1: 15 minutes; bench/results/ablation.json)
