@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from probing.records import Candidate, Problem, TestSuite
 from rewards.records import Execution, Kind, Outcome
@@ -23,6 +23,19 @@ BOUND_ERROR = 0.05  # total error that `Verdict.inputs_needed` is about
 ROLLOUTS = "rollouts.jsonl"  # beside the checkpoint of GRPO: the best and worst rewarded rollouts of training, for a person to read
 
 Record = TypeVar("Record", Problem, TestSuite, Candidate, "Verdict")
+Written = TypeVar("Written")
+Kept = TypeVar("Kept", covariant=True)
+
+
+@dataclass(frozen=True)
+class Stage(Generic[Written, Kept]):
+    """A stage of a round, and the file that it leaves in the round's folder."""
+
+    name: str  # in the log, the progress and times.json
+    file: str
+    write: Callable[[Path, Written], None]  # atomically
+    read: Callable[[Path], Kept]
+    read_back: bool = False  # after writing: what was computed is an iterator that writing uses up, or holds what JSON changes
 
 
 @dataclass(frozen=True)
@@ -120,3 +133,18 @@ def read_bank(path: Path) -> Stored[BankProgram]:
         return BankProgram(row["problem_id"], row["program"], tuple(row["candidates"]), execution)
 
     return Stored(path, build)
+
+
+def _file_of(name: str, file: str, kind: type[Record]) -> Stage[list[Record], list[Record]]:
+    return Stage(name, file, write_records, lambda path: read_records(path, kind))
+
+
+PROBLEMS = _file_of("problems", "problems.jsonl", Problem)
+SUITES = _file_of("test inputs", "suites.jsonl", TestSuite)
+CANDIDATES: Stage[Iterable[Candidate], Stored[Candidate]] = Stage(
+    "solutions", "candidates.jsonl", write_records, read_candidates, read_back=True
+)
+EXECUTIONS: Stage[Iterable[BankProgram], Stored[BankProgram]] = Stage(
+    "executions", "executions.jsonl", write_bank, read_bank, read_back=True
+)
+VERDICTS = _file_of("consensus", "clusters.jsonl", Verdict)

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 import psutil
 
@@ -31,10 +31,11 @@ from rl.labels.oracle import Oracle, load_oracle
 from rl.models.source import KEPT, check_model, resolve_model
 from rl.ranks.ranks import Ranks, distributed_state
 from rl.ranks.shards import wait_for
+from rl.round_files import Stage
 from rl.tracking.monitor import Monitor
 
-Computed = TypeVar("Computed")
-Result = TypeVar("Result")
+Written = TypeVar("Written")
+Kept = TypeVar("Kept")
 
 
 class PeakMemory:
@@ -140,46 +141,48 @@ class Run:
         return self._before + time.monotonic() - self.started
 
     @contextmanager
-    def timed(self, round: int, name: str) -> Iterator[None]:
+    def timed(self, index: int, name: str) -> Iterator[None]:
         """Adds the block's wall time to the round's seconds for `name`."""
         start = time.monotonic()
         yield
-        stages = self.seconds.setdefault(str(round), {})
+        stages = self.seconds.setdefault(str(index), {})
         stages[name] = round_half(stages.get(name, 0.0) + time.monotonic() - start)
         if self.main:
             write_atomically(self._times, json.dumps({"stages": self.seconds, "peak_memory_mb": self.memory.megabytes}))
 
     def once(
         self,
-        round: int,
-        name: str,
-        path: Path,
-        compute: Callable[[], Computed],
-        write: Callable[[Path, Computed], None],
-        read: Callable[[Path], Result],
-    ) -> Result:
-        """A stage that leaves one file: read when it is there. Otherwise every rank computes, sharing the work, and the first writes."""
+        index: int,
+        stage: Stage[Written, Kept],
+        compute: Callable[[], Written],
+        write: Callable[[Path, Written], None] | None = None,
+    ) -> Kept:
+        """What a stage left in round `index`: read when its file is there. Otherwise every rank computes, sharing the work, and the first
+        writes. write: in place of the stage's own, where something is counted on the way."""
+        path = self.round_folder(index) / stage.file
         if not path.exists():
-            self.ranks.at(f"round {round}, {name}")
-            with self.timed(round, name):
+            self.ranks.at(f"round {index}, {stage.name}")
+            with self.timed(index, stage.name):
                 result = compute()
                 if self.main:
-                    write(path, result)
+                    (write or stage.write)(path, result)
+            if self.main and not stage.read_back:
+                return cast(Kept, result)  # a test holds that reading gives the same
         wait_for(path, self.ranks)
-        return read(path)
+        return stage.read(path)
 
     @contextmanager
-    def bar(self, round: int, name: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    def bar(self, index: int, name: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
         """A progress bar with counts and ETA."""
-        with stage(f"round {round} · {name}", total, unit, self.console) as advance:
+        with stage(f"round {index} · {name}", total, unit, self.console) as advance:
             yield advance
 
-    def log(self, stage_name: str, round: int, figures: Mapping[str, Any]) -> None:
-        self.monitor.log(stage_name, round, figures)
+    def log(self, stage_name: str, index: int, figures: Mapping[str, Any]) -> None:
+        self.monitor.log(stage_name, index, figures)
 
-    def log_outcomes(self, round: int, counts: Counter[str]) -> None:
+    def log_outcomes(self, index: int, counts: Counter[str]) -> None:
         """What the sandboxes of all ranks counted in a stage."""
-        self.monitor.log("sandbox", round, dict(counts))
+        self.monitor.log("sandbox", index, dict(counts))
 
 
 def check_packages(sandbox: SandboxConfig) -> None:

@@ -4,8 +4,9 @@
 
     accelerate launch --quiet rl/train.py --config configs/seedling.yaml [--rounds 1 --grpo.learning_rate 1e-5 ...]
 
-Under GRPO the candidates are voters: what `train` updates on are new rollouts of the policy, scored by how far the candidates agree with
-them (docs/method.md, "Voters and rollouts").
+Each stage reads what earlier ones left in the round, adds its own, and leaves one file (`rl.loop.round`). Under GRPO the candidates are
+voters: what `update_policy` trains on are new rollouts of the policy, scored by how far the candidates agree with them (docs/method.md,
+"Voters and rollouts").
 
 Without --config it reads configs/seedling.yaml, the laptop's run.
 Killed anywhere, the same command goes on at the first unfinished stage, to the same result.
@@ -28,27 +29,29 @@ def main(argv: list[str]) -> int:
     with error_screen():
         config = config_from_argv(argv)
         place_trackio(config)
+        from rl.loop.asking import draw_candidates, make_problems, make_suites
         from rl.loop.choice import measure_agreement, start_policy
         from rl.loop.evaluation import evaluate_policy, finish
         from rl.loop.failures import failure_screen
+        from rl.loop.labelling import execute_candidates, fit_probe, take_votes
         from rl.loop.round import Round
-        from rl.loop.update import train
+        from rl.loop.update import update_policy
         from rl.run import Run
 
         with failure_screen(), Run(config) as run:
             evaluate_policy(run, 0, run.model)
             for index in range(1, config.rounds + 1):
-                round = Round(run, index, start_policy(run, index))
-                problems = round.problems()
-                suites = round.suites(problems)
-                candidates = round.candidates(problems, suites)
-                executions = round.executions(problems, suites, candidates)
-                verdicts = round.verdicts(problems, suites, candidates, executions)
-                probe = round.probe(problems, suites, candidates, executions, verdicts)
-                policy = str(train(round, problems, suites, candidates, executions, verdicts, probe))
-                measure_agreement(round, policy)
+                current = Round(run, index, start_policy(run, index))
+                make_problems(current)
+                make_suites(current)
+                draw_candidates(current)
+                execute_candidates(current)
+                take_votes(current)
+                fit_probe(current)
+                policy = update_policy(current)
+                measure_agreement(current, policy)
                 evaluate_policy(run, index, policy)
-                if round.stopped():
+                if current.stopped():
                     break
             finish(run)
     return 0

@@ -88,8 +88,20 @@ class HiddenStates:
         self.layers = candidate_layers(depth, layers) if isinstance(layers, int) else tuple(layers)
         if not self.layers or not all(0 <= layer <= depth for layer in self.layers):
             raise ValueError(f"layers must lie in 0..{depth} for this model, not {list(self.layers)}")
-        self.model, self.tokenizer = model.eval().requires_grad_(False), tokenizer
+        self._model: PreTrainedModel | None = model.eval().requires_grad_(False)
+        self.tokenizer = tokenizer
         self.end_ids = end_token_ids(model, tokenizer)
+
+    @property
+    def model(self) -> PreTrainedModel:
+        """Raises RuntimeError once it was released."""
+        if self._model is None:
+            raise RuntimeError("the model whose hidden states are asked for was released")
+        return self._model
+
+    def release(self) -> None:
+        """Let go of the model: nothing is read any more."""
+        self._model = None
 
     def end_of_code(self, token_ids: Sequence[int], code: str | None) -> int:
         """How many tokens of an answer lead up to the end of its program: all but the end token where the program ends the answer (or there

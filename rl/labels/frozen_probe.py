@@ -35,9 +35,9 @@ class FrozenProbe:
         """float64[N]: calibrated probability, from evidence less its group's mean; NaN stays NaN."""
         return self.probe.probability(centred_evidence)
 
-    def close(self) -> None:
+    def release(self) -> None:
         """Let go of the model: no rollout is asked about any more."""
-        self.reader.__dict__.pop("model", None)
+        self.reader.release()
 
     def save(self, folder: Path) -> None:
         self.probe.save(folder)

@@ -32,9 +32,9 @@ from rewards.rules.consensus import get_rule
 from rl.config.run_folder import write_atomically
 from rl.console import warn
 from rl.loop.round import Round, RoundError, asker_of, shared_sampler
-from rl.loop.update import kept_apart, make_tasks, training_split
+from rl.loop.selection import kept_apart, make_tasks, training_split
 from rl.models.checkpoints import damage
-from rl.round_files import Verdict, read_bank, read_records
+from rl.round_files import Stage, Verdict, read_bank, read_records
 from rl.scoring.scoring import RolloutScorer
 from rl.scoring.signals import ConsensusSignal
 from rl.training.rollouts import derive_seed
@@ -110,12 +110,12 @@ def held_out_agreement(shares: Sequence[float | None], margins: Sequence[float])
     return sum(share * margin for share, margin in known) / total if known else None
 
 
-def measure_agreement(round: Round, policy: str) -> None:
+def measure_agreement(current: Round, policy: str) -> None:
     """Leave `held_out.json` for the round's new checkpoint, and once, in round 1, for the base. Every rank calls it."""
-    if round.config.choice.problems:
-        if round.index == 1:
-            _measure(round.run, 0, round.run.model)
-        _measure(round.run, round.index, policy)
+    if current.config.choice.problems:
+        if current.index == 1:
+            _measure(current.run, 0, current.run.model)
+        _measure(current.run, current.index, policy)
 
 
 def _measure(run: Run, index: int, policy: str) -> None:
@@ -151,7 +151,7 @@ def _measure(run: Run, index: int, policy: str) -> None:
             run.console.print(f"guard            {back.cause}", markup=False, soft_wrap=True)
         return found | {"shares": {task.problem_id: share for task, share in zip(tasks, shares, strict=True)}}
 
-    run.once(index, "held out", folder / NAME, compute, lambda path, found: write_atomically(path, json.dumps(found)), lambda path: None)
+    run.once(index, Stage("held out", NAME, lambda path, found: write_atomically(path, json.dumps(found)), lambda path: None), compute)
 
 
 def held_out_tasks(run: Run, ask: Ask) -> tuple[list[GrpoTask], list[float]]:

@@ -24,7 +24,7 @@ from rl.loop.choice import checkpoint_of, choose_checkpoint, held_out_of, point_
 from rl.loop.round import shared_sampler
 from rl.ranks.shards import discard_parts
 from rl.report.publish import publish_result, publish_round
-from rl.round_files import read_rows, write_rows
+from rl.round_files import Stage, read_rows, write_rows
 from rl.tracking.monitor import clean, read_metrics
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def evaluate_policy(run: Run, index: int, policy: str) -> dict[str, Any]:
         sampler.close()
         return benchmarks
 
-    benchmarks = run.once(index, "eval", folder / "eval.json", compute, _write_json, _read_json)
+    benchmarks = run.once(index, Stage("eval", "eval.json", _write_json, _read_json, read_back=True), compute)
     row = _row(run, index, benchmarks)
     if run.main:
         write_atomically(folder / "metrics.json", json.dumps(row, indent=1, default=clean))

@@ -14,7 +14,7 @@ from rewards.rules.consensus import ConsensusConfig, get_rule
 from rl.config.schema import Config
 from rl.labels.audit import label_is_correct
 from rl.labels.bank import CandidateVotes, ProblemBank, candidate_votes, distinct_programs, verdicts_of
-from rl.loop.update import kept_apart, make_tasks, margin_weights, training_split, without
+from rl.loop.selection import kept_apart, make_tasks, margin_weights, training_split, without
 from rl.round_files import BankProgram, Verdict, read_bank, read_records, write_bank, write_records
 from rl.scoring.signals import ConsensusSignal
 from tests.probing.asking import ask

@@ -1,0 +1,84 @@
+"""What a round trains on: which of its problems, which are kept apart, and what the trainer needs of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from probing.prompts.asking import Ask
+from probing.records import Problem, TestSuite
+from probing.stages.solutions import given_code, solve_question
+from rl.labels.bank import ProblemBank
+from rl.round_files import BankProgram, Verdict
+from rl.scoring.tasks import GrpoTask
+from rl.stored import grouped
+
+if TYPE_CHECKING:
+    from rl.config.schema import Config
+
+HELD_OUT_EVERY = 6  # of the problems in the band, every sixth is kept apart at most
+
+
+def kept_apart(config: Config, index: int) -> int:
+    """How many self-made problems of a round nobody trains on, at most: the guards watch them, and round 1's serve the final choice."""
+    return max(config.guards.held_out_problems if config.guards.enabled else 0, config.choice.problems if index == 1 else 0)
+
+
+def training_split(verdicts: Sequence[Verdict], held_out: int) -> tuple[list[Verdict], list[Verdict]]:
+    """(problems to train on, self-made problems kept apart), both in the band of agreement."""
+    kept = [v for v in verdicts if v.kept]
+    apart = set(range(0, len(kept), HELD_OUT_EVERY)[:held_out])
+    return [v for i, v in enumerate(kept) if i not in apart], [v for i, v in enumerate(kept) if i in apart]
+
+
+def without(verdicts: Sequence[Verdict], apart: Sequence[Verdict]) -> list[Verdict]:
+    """The verdicts, in the band or not, on problems that are not kept apart: what the paper's SFT may learn from."""
+    hidden = {v.problem_id for v in apart}
+    return [v for v in verdicts if v.problem_id not in hidden]
+
+
+def margin_weights(margins: Sequence[float], power: float) -> list[float]:
+    """Each problem's weight: its margin to a power, their mean 1. A clear vote is the likelier one to be right.
+
+    >>> margin_weights([0.2, 0.6], 1.0)
+    [0.5, 1.5]
+    """
+    powers = [max(margin, 0.0) ** power for margin in margins]
+    mean = sum(powers) / max(len(powers), 1)
+    return [value / mean if mean > 0 else 1.0 for value in powers]
+
+
+def make_tasks(
+    ask: Ask,
+    problems: Sequence[Problem],
+    suites: Sequence[TestSuite],
+    bank: Sequence[BankProgram],
+    verdicts: Sequence[Verdict],
+    by_margin: float = 0.0,
+) -> list[GrpoTask]:
+    """What the trainer needs of each problem: prompt, kept inputs, the bank that votes, and its weight (`reward.by_margin`)."""
+    by_id = {p.id: p for p in problems}
+    pool = {s.problem_id: s for s in suites}
+    programs = grouped(bank)
+    tasks = []
+    for verdict, weight in zip(verdicts, margin_weights([v.margin for v in verdicts], by_margin), strict=True):
+        problem = by_id[verdict.problem_id]
+        voters = ProblemBank(programs[problem.id], pool[problem.id], verdict.inputs)
+        question = solve_question(ask, problem)
+        tasks.append(
+            GrpoTask(
+                problem_id=problem.id,
+                prompt=question.text,
+                entry=problem.entry,
+                inputs=voters.inputs,
+                bank=voters.matrix,
+                known=voters.known(),
+                arguments=voters.arguments,
+                expected=voters.expected,
+                prefill=question.prefill,
+                stop=question.stop,
+                given=given_code(problem),
+                weight=weight,
+            )
+        )
+    return tasks
