@@ -25,6 +25,6 @@ class Question:
     """A prompt in a model's chat format, ready to be tokenised (with `add_special_tokens=False`)."""
 
     text: str  # prompt and prefill
-    prefill: str = ""
+    prefill: str = ""  # the start of the answer: what was written for the model, or the `<think>` that its chat template ends in
     stop: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()

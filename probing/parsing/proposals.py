@@ -11,6 +11,7 @@ import re
 
 from probing.parsing.calls import call_in, value_after
 from probing.parsing.typed_values import annotation_of, takes_literals
+from probing.reading.text import answer_text
 from probing.records import Problem, short_hash
 
 NAMES = {
@@ -159,6 +160,7 @@ def _infer_types(function: ast.FunctionDef, text: str) -> None:
 
 def read_proposal(text: str, topic: str, prefix: str) -> Problem:
     """A problem from an answer. Raises Unreadable with the reason."""
+    text = answer_text(text)
     sections = sections_of(text)
     description = _plain(sections.get("problem", ""))
     if constraints := sections.get("constraints"):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from probing.models.loading import render_chat, start_of_text
 from probing.prompt import Prompt, Question
 from probing.prompts.templates import PromptSet, find_prompt_set
+from probing.reading.text import closing_tag, opened_thinking
 from probing.samplers.base import Completion, Sampler, SamplingParams, StreamingSampler
 
 if TYPE_CHECKING:
@@ -73,9 +74,22 @@ class Asker:
         """Any prompt in the model's chat format, or as the document that it is."""
         if self.prompts.document:
             text = start_of_text(self.tokenizer) + prompt.user + prompt.prefill
-        else:
-            text = render_chat(self.tokenizer, prompt, self.template_args)
-        return Question(text, prompt.prefill, prompt.stop, prompt.choices)
+            return Question(text, prompt.prefill, prompt.stop, prompt.choices)
+        return chat_question(self.tokenizer, prompt, self.template_args)
+
+
+def chat_question(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, template_args: Mapping[str, Any] | None = None) -> Question:
+    """A prompt in the model's chat format. Raises jinja2's TemplateError when the chat template refuses the turns.
+
+    A template may end in `<think>`. Readers have to know: the tag is then the start of the answer, so that an answer which never leaves its
+    thinking is read as such. Where the answer's start is written for the model, or only a few answers count, the thinking is closed at
+    once, as Qwen3's template closes it for `enable_thinking: false`: otherwise that start would be a part of the thinking.
+    """
+    text = render_chat(tokenizer, replace(prompt, prefill=""), template_args)
+    start = opened_thinking(text)
+    if start and (prompt.prefill or prompt.choices):
+        text, start = f"{text}\n{closing_tag(start)}\n\n", ""
+    return Question(text + prompt.prefill, start + prompt.prefill, prompt.stop, prompt.choices)
 
 
 def answers_to(

@@ -7,11 +7,13 @@ import re
 MAX_CHARACTERS = 1_000_000  # of an answer that are read
 # Quoted, a tag is a word that code or prose is about.
 _UNQUOTED, _UNQUOTED_BEHIND = r"(?<![\"'])(?<!(?<!`)`)", r"(?![\"']|`(?!`))"
+_OPEN = r"(?:<(?:seed:)?(?:think|thinking|thought|reasoning)>|\[THINK\]|◁think▷)"
 _THINKING = re.compile(
-    rf"{_UNQUOTED}(?:(?P<open><(?:seed:)?(?:think|thinking|thought|reasoning)>|\[THINK\]|◁think▷)"
+    rf"{_UNQUOTED}(?:(?P<open>{_OPEN})"
     rf"|</(?:seed:)?(?:think|thinking|thought|reasoning)>|\[/THINK\]|◁/think▷){_UNQUOTED_BEHIND}",
     re.IGNORECASE,
 )
+_OPENED = re.compile(rf"(?P<tag>{_OPEN})\s*\Z", re.IGNORECASE)
 _END_OF_TEXT = re.compile(
     rf"{_UNQUOTED}<(?:\|(?:endoftext|im_end|eot_id|end_of_text|end|EOT)\||eos|end_of_turn|｜end▁of▁sentence｜|/s)>{_UNQUOTED_BEHIND}"
 )
@@ -35,6 +37,28 @@ def without_thinking(text: str) -> str:
                 said = []
             place, thinking = tag.end(), False
     return "".join(said if thinking else [*said, text[place:]])
+
+
+def opened_thinking(prompt: str) -> str:
+    """The thinking tag that a prompt ends in, with the space behind it; empty where it ends otherwise.
+
+    Some chat templates open the thinking themselves: the answer then holds the end tag alone, or, cut off, no tag at all.
+
+    >>> opened_thinking("<|assistant|><think>\\n"), opened_thinking("<|assistant|><think></think>")
+    ('<think>\\n', '')
+    """
+    opened = _OPENED.search(prompt)
+    return opened.group() if opened else ""
+
+
+def closing_tag(opened: str) -> str:
+    """The tag that ends the thinking which `opened` (of `opened_thinking`) begins.
+
+    >>> closing_tag("<think>\\n"), closing_tag("[THINK]")
+    ('</think>', '[/THINK]')
+    """
+    tag = opened.strip()
+    return f"{tag[0]}/{tag[1:]}"
 
 
 def answer_text(answer: str) -> str:

@@ -19,6 +19,7 @@ from datasketch import MinHash, MinHashLSH
 from probing.parsing.answers import code_block
 from probing.parsing.proposals import Unreadable, header_line, read_proposal
 from probing.prompts.asking import Ask, answers_to
+from probing.reading.text import answer_text
 from probing.records import Problem
 from probing.samplers.base import Completion, Sampler, SamplingParams, chooses
 from probing.stages.config import ProblemsConfig
@@ -135,7 +136,7 @@ _RATING = re.compile(r"^\s*\**(?:Clarity|Completeness|Quality|Rating)\**\s*:\s*\
 
 def parse_rating(text: str) -> float | None:
     """Mean of the scores of an answer such as `Clarity: 8`, in [0, 1]; None when there is none."""
-    scores = [int(digit) for digit in _RATING.findall(text)]
+    scores = [int(digit) for digit in _RATING.findall(answer_text(text))]
     return sum(scores) / len(scores) / TOP_RATING if scores else None
 
 
@@ -202,7 +203,7 @@ def parse_interface(text: str, entry: str) -> str | None:
 
     A body after the docstring is dropped; a docstring that a stop string left open is closed.
     """
-    code = code_block(text) or text
+    code = code_block(text) or answer_text(text)
     function = _function(code) or _function(code.rstrip() + '"""') or _function(code.rstrip() + '\n    """')
     if function is None or function.name != entry or not all(a.annotation for a in function.args.args):
         return None

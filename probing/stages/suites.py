@@ -17,6 +17,7 @@ from probing.parsing.proposals import parse_signature
 from probing.parsing.typed_values import fits, mutate
 from probing.prompt import Question
 from probing.prompts.asking import Ask, answers_to
+from probing.reading.text import answer_text
 from probing.records import Problem, TestSuite
 from probing.samplers.base import Sampler, SamplingParams
 from probing.stages.config import SuitesConfig
@@ -36,7 +37,7 @@ def calls_of(text: str, entry: str, signature: str = "", finished: bool = True) 
     calls: list[list[Any]] = []
     asserts: list[str] = []
     unread = 0
-    lines = [line.strip() for line in (code_block(text) or text).split("\n")]
+    lines = [line.strip() for line in (code_block(text) or answer_text(text)).split("\n")]
     for line in lines if finished else lines[:-1]:
         if not line or line.startswith("#"):
             continue

@@ -83,7 +83,7 @@ def question_of(
     """
     from jinja2.exceptions import TemplateError
 
-    from probing.models.loading import render_chat  # torch: not needed where nothing is asked
+    from probing.prompts.asking import chat_question  # torch: not needed where nothing is asked
 
     if isinstance(prompt, CodePrompt):
         if not tokenizer.chat_template:
@@ -91,7 +91,7 @@ def question_of(
         prompt = prompt.styled(style)
     prompt = Prompt(prompt) if isinstance(prompt, str) else prompt
     try:
-        return Question(render_chat(tokenizer, prompt, template_args), prompt.prefill, prompt.stop)
+        return chat_question(tokenizer, prompt, template_args)
     except TemplateError as error:
         said = f"the model's chat template refuses the prompt {style!r}: {error}"
         raise UserError(said, "evals.prompt", "choose another style; evalplus and plain have no system turn") from error

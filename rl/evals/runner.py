@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from probing.reading.text import opened_thinking
 from probing.samplers.base import Completion, Sampler, SamplingParams
 from rewards.clusters.clustering import cluster
 from rewards.clusters.signatures import OutcomeMatrix
@@ -107,7 +108,8 @@ def ask(
     params = SamplingParams(config.temperature, config.top_p, config.max_new_tokens)
     questions = [question_of(tokenizer, task.prompt, config.prompt, config.chat_template_args) for task in benchmark.tasks]
     answers = answers_to(sampler, questions, config.draws, params, config.seed, progress)
-    harness = [isinstance(task.prompt, CodePrompt) and bool(q.prefill) for task, q in zip(benchmark.tasks, questions, strict=True)]
+    written = [bool(q.prefill) and not opened_thinking(q.prefill) for q in questions]  # the answer's start is a public harness's
+    harness = [isinstance(task.prompt, CodePrompt) and w for task, w in zip(benchmark.tasks, written, strict=True)]
     return [[replace(a, text=with_spaces(a.text)) for a in group] if h else group for h, group in zip(harness, answers, strict=True)]
 
 

@@ -198,3 +198,35 @@ def test_humaneval_and_mbpp_take_the_styles(load: Any) -> None:
     if load is load_mbpp:
         shared = next(task for task in benchmark.tasks if task.entry == "similar_elements")
         assert question_of(chatml(), shared.prompt, "evalplus").text == EVALPLUS_SHARED
+
+
+OPENS_THINKING = CHATML.replace("assistant\n{% endif", "assistant\n<think>\n{% endif")
+DRAFT = "Perhaps:\n```python\ndef inc(xs):\n    return [x + 1 for x in xs]\n```\nor is it"
+
+
+def thinking() -> Any:
+    made = tokenizer()
+    made.chat_template = OPENS_THINKING
+    return made
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (DRAFT, "no program"),  # cut off in its thinking, whose start the template wrote
+        (DRAFT + "\n</think>\n```python\ndef inc(xs):\n    return xs\n```", "wrong"),
+        ("Hm.\n</think>\n\n" + DRAFT, "passed"),
+    ],
+)
+def test_what_follows_a_template_that_opens_the_thinking_is_thinking(sandbox: Sandbox, answer: str, outcome: str) -> None:
+    benchmark, sampler = PlusBenchmark("plus", (task_of(HUMANEVAL_ROW, False),), "tests", SANDBOX), ListSampler([answer])
+    [sample] = evaluate(sampler, thinking(), sandbox, benchmark, EvalsConfig(samples=1, temperature=0, prompt="plain")).samples
+    assert sampler.asked[0][0][0].endswith("<|im_start|>assistant\n<think>\n")
+    assert (sample.outcome, sample.completion) == (outcome, "<think>\n" + answer)
+
+
+@pytest.mark.parametrize("style", ["evalplus", "qwen"])
+def test_an_answer_whose_start_is_written_for_the_model_does_not_think(style: Any) -> None:
+    opened, plain = (question_of(made, task_of(HUMANEVAL_ROW, False).prompt, style) for made in (thinking(), chatml()))
+    assert opened.prefill == plain.prefill
+    assert opened.text == plain.text.removesuffix(plain.prefill) + "<think>\n\n</think>\n\n" + plain.prefill

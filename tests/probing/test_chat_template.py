@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerFast
 from probing.models.chat_template import turn_end, unknown_arguments
 from probing.models.loading import ModelError, end_token_ids, load_model, render_chat
 from probing.prompt import Prompt
-from probing.prompts.asking import Asker
+from probing.prompts.asking import Asker, chat_question
 from probing.samplers.base import SamplingParams
 from probing.samplers.engines.transformers import TransformersSampler
 from tests.probing.tiny_models import END, model, tokenizer
@@ -39,6 +39,23 @@ def test_arguments_reach_the_template_and_the_prefill_comes_last() -> None:
 def test_a_base_model_gets_its_prefill_after_the_plain_template() -> None:
     prompt = Prompt("Hi", system="Be brief.", prefill="def ")
     assert render_chat(with_template(None), prompt) == "Be brief.\n\n### Instruction:\nHi\n\n### Response:\ndef "
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text", "start"),
+    [
+        (Prompt("Hi"), "(Hi)<think>\n", "<think>\n"),
+        (Prompt("Hi", prefill="1:"), "(Hi)<think>\n\n</think>\n\n1:", "1:"),
+        (Prompt("Hi", choices=("0", "1")), "(Hi)<think>\n\n</think>\n\n", ""),
+    ],
+)
+def test_the_thinking_that_a_template_opens_is_the_start_of_the_answer_or_closed(prompt: Prompt, text: str, start: str) -> None:
+    template = "{% for m in messages %}({{ m['content'] }}){% endfor %}{% if add_generation_prompt %}<think>\n{% endif %}"
+    question = chat_question(with_template(template), prompt)
+    assert (question.text, question.prefill) == (text, start)
+    named = chat_question(with_template(template), Prompt("What does <think>"))
+    assert named.text == "(What does <think>)<think>\n"
+    assert chat_question(with_template("{{ messages[0]['content'] }} ?"), Prompt("What does <think>")).prefill == ""
 
 
 def test_an_argument_that_the_template_would_ignore_is_found_with_what_was_meant() -> None:

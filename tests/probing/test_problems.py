@@ -88,7 +88,15 @@ def test_a_short_overlap_with_a_benchmark_is_allowed():
     assert select(proposal("Return the sum of all."), benchmarks=["Return the sum of something else entirely, my friend, today"])[0]
 
 
-@pytest.mark.parametrize(("text", "rating"), [("Clarity: 9\nCompleteness: 9\nQuality: 9", 1.0), ("clarity: 0", 0.0), ("fine", None)])
+@pytest.mark.parametrize(
+    ("text", "rating"),
+    [
+        ("Clarity: 9\nCompleteness: 9\nQuality: 9", 1.0),
+        ("clarity: 0", 0.0),
+        ("fine", None),
+        ("<think>\nClarity: 0\n</think>\nClarity: 9", 1.0),
+    ],
+)
 def test_ratings_are_means_in_the_unit_interval(text, rating):
     assert parse_rating(text) == rating
 

@@ -22,6 +22,7 @@ FORMS = {
     "a fenced signature with a docstring and a body": ASKED.replace(SIGNATURE, FENCED),
     "a signature in backticks": ASKED.replace(SIGNATURE, f"`{SIGNATURE}`"),
     "a second problem after the end": ASKED + "\n\n" + ASKED.replace("Even", "Odd").replace("even", "odd"),
+    "a draft in its thinking": "<think>\n" + ASKED.replace("Even", "Odd").replace("even", "odd") + "\n</think>\n" + ASKED,
     "no example": ASKED.split("### Example")[0],
     "windows line ends": ASKED.replace("\n", "\r\n"),
 }
