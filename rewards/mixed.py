@@ -13,16 +13,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from probing.section import Section
 
 STD_EPSILON = 1e-4  # TRL's
 FLAT = 1e-6  # a standard deviation below this is no contrast at all
 
 
-class MixedConfig(BaseModel):
+class MixedConfig(Section):
     """Weights of the parts of the reward."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     w_consensus: float = Field(1.0, ge=0, description="weight of execution consensus (w_c)")
     w_quality: float = Field(0.5, ge=0, description="weight of the quality probe (w_q), before its earned say g")

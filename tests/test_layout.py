@@ -21,6 +21,7 @@ ROOMS = (
     "remote",
     "probing.memory",
     "probing.records",
+    "probing.section",
     "probing.prompt",
     "probing.models",
     "probing.reading",

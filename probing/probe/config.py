@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from probing.section import Section
 
 
-class ProbeConfig(BaseModel):
+class ProbeConfig(Section):
     """How the quality probe is fitted, and what it must show before it has a say in the reward."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     problems: int = Field(512, ge=10, description="most problems in the band of agreement that it is fitted on, evenly spread")
     answers: int = Field(16, ge=2, description="most answers of each of them whose hidden states are read")

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from probing.section import Section
 
 ONE_CLIENT = 2**31  # a stride that leaves the first rank alone
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class VllmConfig(_Section):
+class VllmConfig(Section):
     """A vLLM engine in a child process for each rank (`sampling.backend: vllm`)."""
 
     tensor_parallel: int = Field(1, ge=1, description="GPUs that one engine spans; every so many neighbouring ranks share one engine")
@@ -28,7 +26,7 @@ class VllmConfig(_Section):
     )
 
 
-class HttpConfig(_Section):
+class HttpConfig(Section):
     """An OpenAI-compatible server (`sampling.backend: http`)."""
 
     url: str = Field("http://127.0.0.1:8000/v1", description="base address of the API, up to and with /v1")
@@ -46,7 +44,7 @@ class HttpConfig(_Section):
     parity_tolerance: float = Field(0.3, gt=0, description="nats by which a token may miss the checkpoint's best")
 
 
-class RaySamplingConfig(_Section):
+class RaySamplingConfig(Section):
     """Samplers on a Ray cluster (`sampling.backend: ray`); the checkpoint must lie on a disk that its nodes see."""
 
     address: str | None = Field(None, description="address of the cluster; null: as Ray finds it, else a cluster of this machine's own")
@@ -56,7 +54,7 @@ class RaySamplingConfig(_Section):
     gpus: float = Field(0.0, ge=0, description="GPUs that Ray reserves for a replica")
 
 
-class SamplingConfig(_Section):
+class SamplingConfig(Section):
     """Which sampler draws the samples, and on what. How hot and how long is each stage's own affair."""
 
     backend: Literal["transformers", "vllm", "http", "ray"] = Field("transformers", description="engine that draws the samples")

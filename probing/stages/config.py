@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from probing.section import Section
 
 TOPICS = (
     "integers and digits",
@@ -24,12 +26,6 @@ TOPICS = (
     "dynamic programming",
     "parsing and formatting",
 )
-
-
-class Section(BaseModel):
-    """A frozen config section: unknown keys are errors, values do not change during a run."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class ProblemsConfig(Section):

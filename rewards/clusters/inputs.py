@@ -15,18 +15,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from probing.section import Section
 from rewards.clusters.clustering import Clustering, group_rows
 from rewards.clusters.signatures import OutcomeMatrix
 
 TIE = 1e-12  # nats
 
 
-class InputsConfig(BaseModel):
+class InputsConfig(Section):
     """How inputs are selected."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     keep: int = Field(32, ge=1, description="inputs kept of each problem, at most")
     max_error_share: float = Field(0.9, gt=0, le=1, description="an input on which more than this share of programs errs is dropped")

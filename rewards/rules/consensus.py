@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from probing.section import Section
 from rewards.clusters.clustering import Clustering, cluster
 from rewards.clusters.signatures import OutcomeMatrix, Signature
 from rewards.rules.base import Anchor, Rule
@@ -25,10 +26,8 @@ __all__ = ["Clustering", "ConsensusConfig", "Recheck", "Rule", "cluster", "get_r
 Recheck = Literal["never", "suspects", "always"]
 
 
-class ConsensusConfig(BaseModel):
+class ConsensusConfig(Section):
     """How the candidates of a problem vote."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     rule: Literal["hard", "soft", "sharp", "codet", "passfail"] = Field("soft", description="how candidates vote")
     signature: Signature = Field(

@@ -6,7 +6,9 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from probing.section import Section
 
 
 class SandboxError(RuntimeError):
@@ -18,10 +20,8 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-class SandboxConfig(BaseModel):
+class SandboxConfig(Section):
     """How model-written programs are run. Times are seconds, sizes as the names say."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     workers: int = Field(default_factory=available_cores, ge=1, le=512, description="worker processes, one program at a time each")
     seconds_per_input: float = Field(1.0, gt=0, le=600, description="processor time for one call; four times as much by the clock")
@@ -67,20 +67,16 @@ class SandboxConfig(BaseModel):
         return self
 
 
-class RayExecutionConfig(BaseModel):
+class RayExecutionConfig(Section):
     """Sandboxes on a Ray cluster."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     address: str | None = Field(None, description="address of the cluster; null: as Ray finds it, else a cluster of this machine's own")
     replicas: int = Field(2, ge=1, description="sandboxes on the cluster")
     cpus: float = Field(1.0, gt=0, description="CPUs that Ray reserves for a sandbox; it gets as many workers, at least one")
 
 
-class ExecutionConfig(BaseModel):
+class ExecutionConfig(Section):
     """Where model-written programs are executed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     backend: Literal["local", "ray"] = Field("local", description="sandboxes on this machine (each rank its own), or on a Ray cluster")
     ray: RayExecutionConfig = Field(default_factory=RayExecutionConfig, description="settings of the backend ray")

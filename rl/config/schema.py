@@ -18,7 +18,8 @@ from pydantic import AfterValidator, Field, JsonValue, field_validator, model_va
 from probing.models.chat_template import RESERVED
 from probing.probe.config import ProbeConfig
 from probing.samplers.config import SamplingConfig
-from probing.stages.config import ProblemsConfig, Section, SolutionsConfig, SuitesConfig
+from probing.section import Section
+from probing.stages.config import ProblemsConfig, SolutionsConfig, SuitesConfig
 from rewards.mixed import MixedConfig
 from rewards.rules.consensus import ConsensusConfig
 from rewards.sandbox.config import ExecutionConfig, SandboxConfig

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-
-class Section(BaseModel):
-    """A frozen config section: unknown keys are errors, values do not change during a run."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+from probing.section import Section
 
 Schedule = Literal["constant", "constant_with_warmup", "linear", "cosine", "cosine_with_min_lr"]
 

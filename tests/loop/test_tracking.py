@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rl.report import dashboard
+from rl.report import dashboard_cli
 from rl.report.panels import render
 from rl.report.publish import CLUSTER_COLUMNS, CLUSTERS_TABLE, ROLLOUT_COLUMNS, ROLLOUTS_TABLE
 from rl.report.screenshot import find_browser
@@ -103,5 +103,5 @@ def test_the_dashboard_is_drawn_from_the_run(whole: Path, tmp_path: Path) -> Non
     if find_browser() is None:
         pytest.skip("no Chromium here to take a picture with")
     picture = tmp_path / "dashboard.png"
-    assert dashboard.main(["--preview", str(picture), "--run", str(whole)]) == 0
+    assert dashboard_cli.main(["--preview", str(picture), "--run", str(whole)]) == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
