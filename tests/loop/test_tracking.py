@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rl.report import dashboard_cli
+from rl.report import dashboard, dashboard_cli
 from rl.report.panels import render
 from rl.report.publish import CLUSTER_COLUMNS, CLUSTERS_TABLE, ROLLOUT_COLUMNS, ROLLOUTS_TABLE
 from rl.report.screenshot import find_browser
