@@ -24,7 +24,7 @@ VENV_ENGINES ?= .venv-engines
 VENV_BIGCODEBENCH ?= .venv-bigcodebench
 ENGINE_TESTS := tests/probing/test_real_vllm.py tests/probing/test_ray.py tests/loop/test_many_ranks.py::test_so_do_two_ranks_under_zero_2
 
-.PHONY: help install install-dev install-engines install-bigcodebench run run-vllm test test-engines lint format bench soak bench-judge bench-lanes bench-evals bench-scale bench-throughput ablate models gpu-check pretrain plan report clean distclean
+.PHONY: help install install-dev install-engines install-bigcodebench run run-vllm test test-fast test-engines lint format bench soak bench-judge bench-lanes bench-evals bench-scale bench-throughput ablate models gpu-check pretrain plan report clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ test: $(VENV)/.installed-dev ## lint, format check, type check, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n $(WORKERS) $(ARGS)
+
+test-fast: $(VENV)/.installed-dev ## unit tests alone, for work in between: about a minute
+	$(BIN)/pytest -q -n $(WORKERS) -m "not slow and not gpu" --ignore tests/loop --hypothesis-profile quick $(ARGS)
 
 test-engines: install-engines ## the tests that need vLLM, DeepSpeed and Ray, in an environment of their own
 	$(VENV_ENGINES)/bin/pytest $(ENGINE_TESTS) $(ARGS)

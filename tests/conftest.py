@@ -20,4 +20,5 @@ os.environ.update(
 
 # The same examples on every machine, and no verdict that depends on how busy it is.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.register_profile("quick", parent=settings.get_profile("repeatable"), max_examples=10)  # make test-fast
 settings.load_profile("repeatable")

@@ -13,6 +13,8 @@ from bench.ablate import __main__ as ablate
 from bench.ablate.plan import Job
 from bench.ablate.tables import tables
 
+pytestmark = pytest.mark.slow
+
 FAKE = Path(__file__).with_name("fake_train.py")
 ROOT = Path(__file__).parents[2]
 

@@ -18,6 +18,8 @@ from tests.probing import doubles
 from tests.probing.doubles.server import Server
 from tests.probing.tiny_models import model, tokenizer
 
+pytestmark = pytest.mark.slow
+
 DOUBLES = Path(doubles.__file__).parent
 ASKED = ["--benchmarks", "toy", "--samples", "2", "--max_new_tokens", "8", "--device", "cpu"]
 

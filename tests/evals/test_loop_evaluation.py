@@ -53,7 +53,7 @@ def test_a_checkpoint_is_evaluated_in_the_precision_of_the_evaluation(
         round_folder=lambda index: tmp_path,
         bar=bar,
         log=lambda *_: None,
-        once=lambda index, name, path, compute, write, read: compute(),
+        once=lambda index, stage, compute: compute(),
     )
     metrics = evaluation.evaluate_policy(run, 0, "policy")["toy"]  # type: ignore[arg-type]
     assert opened == [config.sampling.model_copy(update={"dtype": "float32", "weights": "full"})]

@@ -29,6 +29,8 @@ from probing.samplers.parity import GreedyTrace, check_parity, greedy_trace
 from tests.probing.doubles.server import Server
 from tests.probing.tiny_models import END, model, tokenizer
 
+pytestmark = pytest.mark.slow
+
 DOUBLES = Path(__file__).parent / "doubles"
 PROMPTS = ["ab", "solve this: x", "def f(a, b):"]
 VLLM = SamplingConfig(backend="vllm", device="cpu", vllm=VllmConfig(parity_prompts=2))

@@ -159,6 +159,7 @@ def stopped_rightly(completion: Completion) -> bool:
     return count is not None
 
 
+@pytest.mark.slow
 def test_vllm_stops_at_stop_strings(checkpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(DOUBLES))
     sampler = VllmSampler(SamplingConfig(backend="vllm", device="cpu", vllm=VllmConfig(parity_prompts=1)), checkpoint)

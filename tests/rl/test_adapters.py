@@ -19,6 +19,8 @@ from rl.training.sft import SftPair, train_sft
 from tests.rl.grpo_case import RecordingScorer, make_tasks
 from tests.rl.tiny import PlainSampler, save_tiny_policy
 
+pytestmark = pytest.mark.slow
+
 MERGED, ADAPTER = LoraSection(rank=4, alpha=8), LoraSection(rank=4, alpha=8, checkpoint="adapter")
 CONFIG = GrpoConfig(steps=3, group_size=4, rollouts_per_step=16, max_new_tokens=6, learning_rate=2e-2, save_every=1, lr_schedule="constant")
 

@@ -26,6 +26,8 @@ from rl.models.checkpoints import load_policy
 from rl.training.trainer import PolicyTrainer
 from tests.rl.tiny import save_tiny_policy
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

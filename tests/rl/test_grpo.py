@@ -16,6 +16,8 @@ from rl.training.grpo import GrpoConfig, GrpoResult, GuardsConfig, schedule, tra
 from tests.rl.grpo_case import RecordingScorer, make_tasks
 from tests.rl.tiny import PlainSampler, save_tiny_policy
 
+pytestmark = pytest.mark.slow
+
 CONFIG = GrpoConfig(steps=6, group_size=4, rollouts_per_step=16, max_new_tokens=6, learning_rate=2e-2, save_every=2, lr_schedule="linear")
 QUIET = GuardsConfig(warmup=100, kl_every=0, held_out_every=2, held_out=None, majority=None)
 

@@ -14,6 +14,8 @@ from transformers import AutoModelForCausalLM
 
 from tests.rl.tiny import save_tiny_policy
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

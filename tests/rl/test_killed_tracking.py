@@ -17,6 +17,8 @@ from rl.tracking.wandb_tracker import steps_of
 from tests.rl import wandb_file
 from tests.rl.wandb_server import WandbServer
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 300  # seconds, on a busy machine
 FEW, MANY = 6, 150  # steps: none, or some, of the first start's points have left wandb's buffer when the kill comes

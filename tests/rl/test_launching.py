@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 TEXTS = ("Makefile", "README.md", "docs/*.md", "configs/*.yaml", "configs/*/*.yaml", "rl/**/*.py", "rl/**/*.jinja", "bench/**/*.py")
 LAUNCHED = re.compile(r"accelerate launch(?: --quiet)? (?:--\w+|rl/train\.py)|accelerate\.commands\.launch", re.ASCII)

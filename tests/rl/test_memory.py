@@ -25,6 +25,8 @@ from tests.rl.grpo_case import make_tasks
 from tests.rl.test_grpo import Kill, train
 from tests.rl.tiny import save_tiny_policy
 
+pytestmark = pytest.mark.slow
+
 CONFIG = GrpoConfig(steps=2, group_size=4, rollouts_per_step=16, max_new_tokens=6, learning_rate=1e-2, save_every=2)
 WATCHING = GuardsConfig(warmup=100, kl_every=1, held_out_every=1, held_out=GuardRule(limit=0.9, actions=("lower_lr",)))
 

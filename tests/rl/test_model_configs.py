@@ -25,6 +25,8 @@ from rl.scoring.tasks import GrpoTask
 from rl.training.grpo import train_grpo
 from tests.rl.grpo_case import RecordingScorer, make_tasks
 
+pytestmark = pytest.mark.slow
+
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("qwen*.yaml"))
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"

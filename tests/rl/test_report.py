@@ -22,6 +22,8 @@ from rl.report.screenshot import FLAGS, find_browser
 from rl.report.verdict import how_measured, judge
 from tests.rl.fake_run import INPUTS, write_run
 
+pytestmark = pytest.mark.slow
+
 SECTIONS = ("verdict", "learning", "funnel", "judge", "clusters", "guards", "time", "config")
 
 

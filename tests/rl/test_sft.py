@@ -13,6 +13,8 @@ from rl.training.sft import SftConfig, SftPair, draw_unexecuted, select_for_sft,
 from tests.rl.fakes import error, value
 from tests.rl.tiny import save_tiny_policy
 
+pytestmark = pytest.mark.slow
+
 
 def problem(id: str) -> Problem:
     return Problem(id, "", "", "f", "def f(x):", "", "")

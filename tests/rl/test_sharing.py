@@ -21,6 +21,8 @@ from rl.sharing.problems import COLUMNS
 from tests.rl.fake_run import PROBLEMS, write_run
 from tests.rl.tiny import save_tiny_policy
 
+pytestmark = pytest.mark.slow
+
 REPO = "someone/tiny"
 
 

@@ -21,6 +21,8 @@ from rl.training.trainer import PolicyTrainer
 from tests.rl.grpo_case import RecordingScorer, make_tasks
 from tests.rl.tiny import PlainSampler, save_tiny_policy
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -11,6 +11,8 @@ import pytest
 from rewards.records import Kind, Program
 from rewards.sandbox import Sandbox
 
+pytestmark = pytest.mark.slow
+
 V, X, T, M, K, L, U, R = (
     Kind.VALUE,
     Kind.EXCEPTION,

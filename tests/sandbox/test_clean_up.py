@@ -18,6 +18,8 @@ from rewards.sandbox import Sandbox, SandboxConfig
 from rewards.sandbox.inside import wire
 from rewards.sandbox.jobs import Job
 
+pytestmark = pytest.mark.slow
+
 SLEEPER = "import os, sys, time\ndef f(x):\n    time.sleep(60)\n"
 
 

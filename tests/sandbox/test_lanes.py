@@ -13,6 +13,8 @@ from rewards.sandbox import Sandbox, SandboxConfig
 from rewards.sandbox.inside.tame import is_tame
 from rewards.sandbox.jobs import LOAD_DEPENDENT
 
+pytestmark = pytest.mark.slow
+
 WILD = [
     "import os",
     "import sys",

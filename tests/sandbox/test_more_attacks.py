@@ -11,6 +11,8 @@ import pytest
 from rewards.records import Kind, Outcome, Program
 from rewards.sandbox import Sandbox, SandboxConfig
 
+pytestmark = pytest.mark.slow
+
 V, X, T, M, K, L, U, R = (
     Kind.VALUE,
     Kind.EXCEPTION,

@@ -18,7 +18,10 @@ from tests.sandbox import ordinary
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ("test_attacks.py", "test_more_attacks.py", "test_clean_up.py", "test_layers.py")
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="these tests run as an ordinary user already")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.geteuid() != 0, reason="these tests run as an ordinary user already"),
+]
 
 
 @pytest.fixture

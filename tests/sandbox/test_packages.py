@@ -20,6 +20,8 @@ from tests.sandbox import test_attacks, test_more_attacks
 from tests.sandbox.conftest import HEADER, HONEST, ISOLATIONS, QUICK, RIGHT, processes
 from tests.sandbox.environments import install, make_environment
 
+pytestmark = pytest.mark.slow
+
 V, X = Kind.VALUE, Kind.EXCEPTION
 NUMPY = "import numpy as np\ndef f(*a):\n    return "
 

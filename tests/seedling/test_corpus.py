@@ -4,6 +4,8 @@ import ast
 import itertools
 import random
 
+import pytest
+
 from probing.parsing.answers import code_block
 from probing.parsing.proposals import read_proposal
 from probing.prompts.templates import SKILLS
@@ -13,6 +15,8 @@ from probing.stages.suites import callable_with, calls_of
 from seedling.bench import choose_tasks, held_out
 from seedling.corpus import HeldOut, corrupt, documents, write_solution
 from seedling.grammar import behaviour, parse, sample_task, state
+
+pytestmark = pytest.mark.slow
 
 NOTHING = HeldOut(frozenset(), frozenset())
 

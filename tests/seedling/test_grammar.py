@@ -9,6 +9,8 @@ from seedling.grammar import FRAMES, Step, Task, behaviour, is_trivial, parse, r
 from seedling.inputs import random_inputs
 from seedling.operations import OPERATIONS, TYPES
 
+pytestmark = pytest.mark.slow
+
 
 def single_steps():
     rng = random.Random(0)
