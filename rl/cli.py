@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("rl.evals.compare", "what one evaluation gains over another, with intervals"),
     "judge": ("rewards.judge.cli", "cluster and rank a file of candidate solutions"),
     "sandbox": ("rewards.sandbox.cli", "run one program on inputs, in isolation"),
+    "watch": ("rl.watch.cli", "what a run is doing now, or how it ended"),
     "report": ("rl.report.cli", "write a run's report as one HTML file"),
     "push": ("rl.sharing.cli", "share a run's checkpoint and problems on the Hugging Face Hub"),
     "plan": ("rl.planning.plan", "what a config would cost, without running it"),

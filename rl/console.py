@@ -158,6 +158,15 @@ def with_interval(row: Mapping[str, Any], key: str) -> str:
     return text if interval is None else f"{text} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
 
 
+def gain_with_interval(row: Mapping[str, Any], key: str) -> str:
+    """`+4.1 points [1.2, 7.0]`: a difference of shares with its interval under `key_ci`."""
+    value, interval = row.get(key), row.get(f"{key}_ci")
+    if value is None or value != value:
+        return "–"
+    text = f"{100 * value:+.1f} points"
+    return text if interval is None else f"{text} [{100 * interval[0]:+.1f}, {100 * interval[1]:+.1f}]"
+
+
 # column title, key in the summary, how to print it
 QUALITY_COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("pass@1 [95 %]", "pass@1", "interval"),
@@ -174,6 +183,7 @@ QUALITY_COLUMNS: tuple[tuple[str, str, str], ...] = (
 )
 _FORMATS: dict[str, Callable[[Mapping[str, Any], str], str]] = {
     "interval": with_interval,
+    "gain": gain_with_interval,
     "percent": lambda row, key: _number(row.get(key), percent=True),
     "auroc": lambda row, key: _number(row.get(key)),
     "number": lambda row, key: _number(row.get(key), digits=2),
@@ -181,15 +191,18 @@ _FORMATS: dict[str, Callable[[Mapping[str, Any], str], str]] = {
 }
 
 
-def quality_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+def quality_table(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[tuple[str, str, str]] = QUALITY_COLUMNS,
+    title: str = "Quality by round (within, pooled, length, logprob: AUROC on held-out problems; entropy in nats)",
+) -> Table:
     """One row a round (row 0 = before training) from the metrics of `summary.json`."""
-    title = "Quality by round (within, pooled, length, logprob: AUROC on held-out problems; entropy in nats)"
     table = Table(title=title, title_justify="left")
     table.add_column("round", justify="right")
-    for name, _, _ in QUALITY_COLUMNS:
+    for name, _, _ in columns:
         table.add_column(name, justify="right", no_wrap=True)
     for i, row in enumerate(rows):
-        table.add_row(str(row.get("round", i)), *(_FORMATS[kind](row, key) for _, key, kind in QUALITY_COLUMNS))
+        table.add_row(str(row.get("round", i)), *(_FORMATS[kind](row, key) for _, key, kind in columns))
     return table
 
 

@@ -29,7 +29,8 @@ from rl.console import UserError, make_console, stage
 from rl.devices import check_devices
 from rl.labels.oracle import Oracle, load_oracle
 from rl.models.source import KEPT, check_model, resolve_model
-from rl.ranks.ranks import Ranks, distributed_state
+from rl.progress import Progress
+from rl.ranks.ranks import RankError, Ranks, distributed_state
 from rl.ranks.shards import wait_for
 from rl.round_files import Stage
 from rl.tracking.monitor import Monitor
@@ -43,6 +44,8 @@ class PeakMemory:
 
     def __init__(self, before: float = 0.0) -> None:
         self.megabytes = before
+        self.now = 0.0
+        self._since = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
@@ -57,7 +60,13 @@ class PeakMemory:
                     total += getattr(info, "pss", 0) or info.rss  # forked workers share pages: count them once
                 except (psutil.NoSuchProcess, psutil.AccessDenied):
                     continue
-            self.megabytes = max(self.megabytes, total / 2**20)
+            self.now = total / 2**20
+            self.megabytes, self._since = max(self.megabytes, self.now), max(self._since, self.now)
+
+    def since_mark(self) -> float:
+        """The most since the last call, which starts the next span; 0 where the span was too short for a look."""
+        most, self._since = self._since, 0.0
+        return most
 
     def close(self) -> float:
         self._stop.set()
@@ -101,6 +110,7 @@ class Run:
             raise UserError(f"rank {self.ranks.number} does not see the run folder", str(self.folder.resolve()), remedy)
         stored: dict[str, Any] = json.loads(self._times.read_text()) if self._times.is_file() else {"stages": {}, "peak_memory_mb": 0.0}
         self.seconds: dict[str, dict[str, float]] = stored["stages"]  # round -> stage -> seconds
+        self.stage_memory: dict[str, dict[str, float]] = stored.get("memory", {})  # round -> stage -> most megabytes
         self._before = sum(sum(stages.values()) for stages in self.seconds.values())
         self.memory = PeakMemory(stored["peak_memory_mb"])
         workers = max(1, self.config.sandbox.workers // self.ranks.local_count)  # a machine's workers, shared by its ranks
@@ -109,17 +119,26 @@ class Run:
         open_second = functools.partial(make_sandbox, self.config.execution)
         self.executor = Steady(self.sandbox, self.config.consensus.recheck, open_second)  # what votes, or trains, goes through it
         self.monitor = Monitor(self.folder, self.config, main=self.main)
+        self.progress = Progress(self.folder if self.main else None, self.ranks.count, lambda: self.memory.now)
+        self.progress.start()
+        self.ranks.on_lost = functools.partial(self._lost, self.ranks.on_lost)
         self.console.print(f"sandbox          {self.sandbox.describe()}", markup=False, soft_wrap=True)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is not None:
             self.ranks.fail(error)
+        self.progress.close(error)
         self.monitor.close()
         self.executor.close()
         self.sandbox.__exit__(None, None, None)
         self.memory.close()
         if error is None:
             self.ranks.finish()
+
+    def _lost(self, end: Callable[[str], None], lost: str) -> None:
+        """Another rank is lost while this one is blocked, and the process ends: leave word of it."""
+        self.progress.close(RankError(lost))
+        end(lost)
 
     @contextmanager
     def _told_to_others(self) -> Iterator[None]:
@@ -142,13 +161,17 @@ class Run:
 
     @contextmanager
     def timed(self, index: int, name: str) -> Iterator[None]:
-        """Adds the block's wall time to the round's seconds for `name`."""
+        """Adds the block's wall time to the round's seconds for `name`, and notes the most memory held in it."""
         start = time.monotonic()
-        yield
-        stages = self.seconds.setdefault(str(index), {})
+        self.memory.since_mark()
+        with self.progress.stage(index, name):
+            yield
+        stages, memory = self.seconds.setdefault(str(index), {}), self.stage_memory.setdefault(str(index), {})
         stages[name] = round_half(stages.get(name, 0.0) + time.monotonic() - start)
+        memory[name] = max(memory.get(name, 0.0), round_half(self.memory.since_mark() or self.memory.now))
         if self.main:
-            write_atomically(self._times, json.dumps({"stages": self.seconds, "peak_memory_mb": self.memory.megabytes}))
+            times = {"stages": self.seconds, "memory": self.stage_memory, "peak_memory_mb": self.memory.megabytes}
+            write_atomically(self._times, json.dumps(times))
 
     def once(
         self,
@@ -173,8 +196,16 @@ class Run:
 
     @contextmanager
     def bar(self, index: int, name: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-        """A progress bar with counts and ETA."""
-        with stage(f"round {index} · {name}", total, unit, self.console) as advance:
+        """A progress bar with counts and ETA, in the terminal and in progress.json."""
+        with (
+            stage(f"round {index} · {name}", total, unit, self.console) as show,
+            self.progress.task(index, name, total, unit) as note,
+        ):
+
+            def advance(count: int) -> None:
+                show(count)
+                note(count)
+
             yield advance
 
     def log(self, stage_name: str, index: int, figures: Mapping[str, Any]) -> None:
@@ -194,5 +225,5 @@ def check_packages(sandbox: SandboxConfig) -> None:
 
 
 def round_half(seconds: float) -> float:
-    """Seconds to a hundredth."""
+    """Seconds (or megabytes) to a hundredth."""
     return round(seconds, 2)

@@ -50,7 +50,7 @@ class RoundFiles:
     @property
     def probe(self) -> Row:
         """probe.json; empty where there is none."""
-        return _json(self.folder / "probe.json")
+        return read_json(self.folder / "probe.json")
 
 
 @dataclass(frozen=True)
@@ -93,16 +93,11 @@ def read_run(folder: Path) -> RunData:
     """Read a run's folder, finished or not. Raises UserError when it holds no evaluated round."""
     if not folder.is_dir():
         raise UserError("there is no such run folder", str(folder), "give the run_dir of a run")
-    summary = _json(folder / "summary.json")
-    rounds = tuple(RoundFiles(int(path.name.removeprefix("round_")), path) for path in sorted(folder.glob("round_[0-9]*")) if path.is_dir())
-    if summary:
-        rows = [summary["base"], *summary["rounds"]]
-    else:
-        rows = [row for row in (_json(files.folder / "metrics.json") for files in rounds) if row]
+    summary, rounds = read_summary(folder / "summary.json"), rounds_of(folder)
+    rows = read_rounds(summary, rounds)
     if not rows:
         raise UserError("the run has not evaluated anything yet", str(folder), "wait until round_00 is evaluated, then try again")
-    rows = [{"round": number, **row} for number, row in enumerate(rows)]
-    config = _config(folder / "config.yaml")
+    config = read_config(folder / "config.yaml")
     stopped = bool((rows[-1].get("training") or {}).get("stop_run"))
     return RunData(
         folder=folder,
@@ -110,33 +105,69 @@ def read_run(folder: Path) -> RunData:
         final=summary.get("final") or rows[-1],
         finished=stopped or len(rows) > config.get("rounds", 0),
         summary=summary,
-        metrics=tuple(read_metrics(folder / "metrics.jsonl")),
+        metrics=tuple(read_logged(folder / "metrics.jsonl")),
         config=config,
-        versions=_json(folder / "versions.json"),
+        versions=read_json(folder / "versions.json"),
         rounds=rounds,
     )
 
 
-def _config(path: Path) -> Row:
+def rounds_of(folder: Path) -> tuple[RoundFiles, ...]:
+    """The folders of a run's rounds, in order."""
+    numbered = ((path.name.removeprefix("round_"), path) for path in sorted(folder.glob("round_[0-9]*")) if path.is_dir())
+    return tuple(RoundFiles(int(number), path) for number, path in numbered if number.isdigit())
+
+
+def read_rounds(summary: Row, rounds: Sequence[RoundFiles]) -> list[Row]:
+    """Quality by round, the base first: from the summary, or where there is none yet from what each round left."""
+    if summary:
+        rows = [summary["base"], *summary["rounds"]]
+    else:
+        rows = [row for row in (read_json(files.folder / "metrics.json") for files in rounds) if row]
+    return [{"round": number, **row} for number, row in enumerate(rows)]
+
+
+def read_summary(path: Path) -> Row:
+    """summary.json; empty where there is none. Raises UserError when it holds something else."""
+    summary = read_json(path)
+    rounds = summary.get("rounds")
+    if summary and not (isinstance(rounds, list) and all(isinstance(row, dict) for row in (summary.get("base"), *rounds))):
+        raise UserError("a run's summary has a base and a list of rounds, and this has not", str(path), CUT)
+    return summary
+
+
+def read_logged(path: Path) -> list[Row]:
+    """metrics.jsonl, repeats of a resumed stage once; a line that is still being written is left out. Raises UserError for other lines."""
+    try:
+        return list(read_metrics(path))
+    except (KeyError, TypeError, AttributeError, UnicodeDecodeError):
+        raise UserError("its lines are not those of a run's metrics", str(path), CUT) from None
+
+
+def read_config(path: Path) -> Row:
+    """config.yaml; empty where there is none."""
     if not path.is_file():
         return {}
     try:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"not valid YAML: {error}", str(path), CUT) from None
     if not isinstance(value, dict):
         raise UserError("a run's config is a mapping, and this is none", str(path), CUT)
     return value
 
 
-def _json(path: Path) -> Row:
+def read_json(path: Path) -> Row:
+    """A file that holds one JSON object; empty where there is none."""
     if not path.is_file():
         return {}
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"not valid JSON: {error}", str(path), CUT) from None
-    return value if isinstance(value, dict) else {}
+    if not isinstance(value, dict):
+        raise UserError("it is to hold a JSON object, and holds something else", str(path), CUT)
+    return value
 
 
 def known(row: Mapping[str, Any], key: str) -> float | None:

@@ -1,0 +1,155 @@
+"""What a run is doing now, for other processes to read (`ucoder watch`): RUN/progress.json.
+
+Rank 0 alone writes it, from a thread, every two seconds: the run itself only counts in memory. The file is replaced whole, so a reader
+never sees half of it. It is no record: what a run has done stands in metrics.jsonl, times.json and the rounds' own files.
+
+    {"state": "running", "stage": {"round": 1, "name": "solutions", ...}, "task": {"done": 512, "total": 4096, ...}, "written": 1.8e9, ...}
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from rl.config.run_folder import write_atomically
+
+NAME = "progress.json"
+EVERY_SECONDS = 2.0
+LONGEST_ERROR = 2000  # characters of an error's text that are kept
+State = Literal["running", "finished", "failed", "interrupted"]
+
+
+@dataclass
+class Stage:
+    """A stage of a round, as `Run.timed` names it. Times here are Unix seconds."""
+
+    round: int
+    name: str
+    started: float
+
+
+@dataclass
+class Task:
+    """What is counted within a stage: a progress bar. On several ranks it counts rank 0's share until the others' is known."""
+
+    round: int
+    name: str
+    unit: str
+    total: int
+    started: float
+    done: int = 0
+    advanced: float | None = None  # when `done` last grew
+
+
+class Progress:
+    """Keeps progress.json up to date from `start` to `close`. Without a folder (ranks other than 0) it writes nothing.
+
+    ranks: how many processes the run has. memory: megabytes held now. clock: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None,
+        ranks: int = 1,
+        memory: Callable[[], float] = lambda: 0.0,
+        every: float = EVERY_SECONDS,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.path = None if folder is None else folder / NAME
+        self.memory, self.every, self.clock = memory, every, clock
+        process = psutil.Process()
+        self._who = {"host": socket.gethostname(), "pid": process.pid, "process_started": process.create_time(), "ranks": ranks}
+        self._started = clock()
+        self._stage: Stage | None = None
+        self._task: Task | None = None
+        self._state: State = "running"
+        self._error: dict[str, str] | None = None
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Write the file for the first time, and go on writing it."""
+        if self.path is None:
+            return
+        self._write()
+        self._thread = threading.Thread(target=self._keep_writing, daemon=True, name="progress")
+        self._thread.start()
+
+    @contextmanager
+    def stage(self, round: int, name: str) -> Iterator[None]:
+        """The block is a stage. After an error it stays the current one: that is where the run failed."""
+        self._stage = Stage(round, name, self.clock())
+        yield
+        self._stage = self._task = None
+
+    @contextmanager
+    def task(self, round: int, name: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+        """The block works through `total` items; yields `advance(count)`."""
+        task = self._task = Task(round, name, unit, total, self.clock())
+
+        def advance(count: int) -> None:
+            task.done, task.advanced = task.done + count, self.clock()
+
+        yield advance
+        self._task = None
+
+    def close(self, error: BaseException | None = None) -> None:
+        """The end of the run: finished, or failed with an error. A later call changes nothing."""
+        self._stop.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+        if self.path is None or self._state != "running":
+            return
+        if error is None:
+            self._state = "finished"
+        else:
+            self._state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            self._error = {"kind": type(error).__name__, "text": str(error)[:LONGEST_ERROR]}
+        with contextlib.suppress(OSError):  # a full disk must not hide the error that ends the run
+            self._write()
+
+    def _keep_writing(self) -> None:
+        while not self._stop.wait(self.every):
+            with contextlib.suppress(OSError):  # the stages write to the same disk and say so; the next turn tries again
+                self._write()
+
+    def _write(self) -> None:
+        assert self.path is not None
+        stage, task = self._stage, self._task
+        found: dict[str, Any] = {
+            "state": self._state,
+            **self._who,
+            "started": self._started,
+            "written": self.clock(),
+            "every": self.every,
+            "stage": None if stage is None else asdict(stage),
+            "task": None if task is None else asdict(task),
+            "memory_mb": round(self.memory()),
+            "error": self._error,
+        }
+        write_atomically(self.path, json.dumps(found, indent=1))
+
+
+def is_alive(host: str, pid: int, process_started: float) -> bool | None:
+    """Whether the process that wrote a progress file still runs; None on another host, where it cannot be looked up."""
+    if host != socket.gethostname():
+        return None
+    try:
+        process = psutil.Process(pid)
+        same = abs(process.create_time() - process_started) < 5.0  # seconds: the clock may have been set since
+        return same and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return os.path.exists(f"/proc/{pid}")
