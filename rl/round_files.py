@@ -19,7 +19,7 @@ from rewards.records import Execution, Kind, Outcome
 from rewards.text import json_lines
 from rl.stored import Stored
 
-BOUND_ERROR = 0.05  # total error that `Verdict.inputs_needed` is about
+BOUND_ERROR = 0.05  # chance of error of `Verdict.hidden_difference`, over all pairs of a problem's programs
 ROLLOUTS = "rollouts.jsonl"  # beside the checkpoint of GRPO: the best and worst rewarded rollouts of training, for a person to read
 
 Record = TypeVar("Record", Problem, TestSuite, Candidate, "Verdict")
@@ -69,8 +69,9 @@ class Verdict:
     input_rank: int | None = None  # rank of "program i agrees with the winner on input j": 1, all inputs say the same; None, nobody won
     duplicate_share: float | None = None  # inputs that split the programs exactly as an earlier one does
     wrong_agreement: float | None = None  # theorem 2.4's p: (k + 1)/(m + 2), where two wrong ones agree on k inputs at most
-    bound: float | None = None  # its 1 − n² p^m: the winner is right with at least this probability; 0 says nothing
-    inputs_needed: int | None = None  # for a total error of BOUND_ERROR
+    optimistic_bound: float | None = None  # its 1 − n² p^m, which takes selected inputs for independent draws; 0 says nothing
+    hidden_difference: float | None = None  # two programs of one cluster differ on at most this share of inputs like the pool's
+    pool_needed: int | None = None  # pool inputs for a hidden_difference of `rewards.clusters.hidden.TOLERANCE`
 
 
 def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:

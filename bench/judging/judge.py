@@ -38,7 +38,7 @@ from bench.judging.pools import (
 from rewards.clusters.clustering import cluster
 from rewards.clusters.inputs import InputsConfig, select_inputs
 from rewards.clusters.signatures import OutcomeMatrix
-from rewards.clusters.theorem import bound_report, estimate_agreement
+from rewards.clusters.theorem import estimate_agreement, optimistic_bound
 from rewards.rules.base import Rule
 from rewards.rules.codet import CodeT
 from rewards.rules.hard import Hard
@@ -208,7 +208,7 @@ def compare_inputs(populations: Sequence[Population], draws: int, seed: int, sha
 
 
 def theorem_figures(populations: Sequence[Population], seed: int) -> dict[str, Any]:
-    """p estimated with labels and without, and how often the bound says anything (pools of 64, half wrong, spread)."""
+    """p estimated with labels and without, and how often the optimistic bound says anything (pools of 64, half wrong, spread)."""
     labelled, free, sayings, needed = [], [], 0, []
     for t, population in enumerate(populations):
         chosen = draw(population, SIZE, 0.5, "spread", np.random.default_rng([seed, t]))
@@ -219,7 +219,7 @@ def theorem_figures(populations: Sequence[Population], seed: int) -> dict[str, A
         with_labels, without = estimate_agreement(pool, clustering, ~right), estimate_agreement(pool, clustering)
         labelled.append((with_labels.p_samples, with_labels.p_mean, with_labels.p_max))
         free.append((without.p_samples, without.p_mean, without.p_max))
-        report = bound_report(pool, clustering)
+        report = optimistic_bound(pool, clustering)
         sayings += not report.vacuous
         needed += [report.needed] if report.needed is not None else []
     names = ("p_samples", "p_mean", "p_max")

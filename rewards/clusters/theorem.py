@@ -1,5 +1,10 @@
 """Theorem 2.4 of the paper as a calculator: how many inputs consensus needs, and whether its bound says anything (arXiv 2512.17385).
 
+What it says of a problem here (`optimistic_bound`) is **optimistic**, and kept for comparison with the paper: our inputs are selected
+because they part programs; p is estimated on them, from behaviours that they part; and where many samples share a wrong behaviour, two
+wrong samples agree everywhere. `rewards.clusters.hidden` has a limit that survives the selection; docs/method.md, "What can be learnt
+without labels", compares the two.
+
 n candidates, at least k of them right with probability 1 − δ, any two wrong ones agree on one input with probability at most p, the
 inputs independent: the largest cluster is right with probability >= 1 − δ − n² p^m for m inputs.
 
@@ -107,8 +112,8 @@ def estimate_agreement(matrix: OutcomeMatrix, clustering: Clustering, wrong: np.
 
 
 @dataclass(frozen=True)
-class BoundReport:
-    """What theorem 2.4 says about one problem's consensus."""
+class OptimisticBound:
+    """What theorem 2.4 says about one problem's consensus, with the inputs taken for independent draws and p for known."""
 
     n: int  # valid samples
     m: int  # inputs
@@ -125,28 +130,32 @@ class BoundReport:
 
     def sentence(self) -> str:
         """The report in words."""
+        name = "Theorem 2.4 (optimistic)"
         if math.isnan(self.p):
-            return f"Theorem 2.4: no winner or fewer than two wrong behaviours on {self.m} inputs: p is unknown, the bound says nothing."
+            return f"{name}: no winner or fewer than two wrong behaviours on {self.m} inputs: p is unknown, the bound says nothing."
         if self.needed is None:
-            return f"Theorem 2.4: p = {self.p:.3f}; no number of inputs reaches a total error of {self.error:g}, the bound says nothing."
+            return f"{name}: p = {self.p:.3f}; no number of inputs reaches a total error of {self.error:g}, the bound says nothing."
         need = f"{self.needed} inputs are needed for a total error of {self.error:g}"
         if self.vacuous:
-            return f"Theorem 2.4: p = {self.p:.3f}; the bound is vacuous at the {self.m} inputs there are ({need})."
-        return f"Theorem 2.4: p = {self.p:.3f}; with {self.m} inputs the winner is right with probability >= {self.bound:.4f} ({need})."
+            return f"{name}: p = {self.p:.3f}; the bound is vacuous at the {self.m} inputs there are ({need})."
+        return (
+            f"{name}: p = {self.p:.3f}; were the {self.m} inputs independent draws, the winner would be right with probability "
+            f">= {self.bound:.4f} ({need})."
+        )
 
 
-def bound_report(matrix: OutcomeMatrix, clustering: Clustering, error: float = 0.05, delta: float = 0.0) -> BoundReport:
+def optimistic_bound(matrix: OutcomeMatrix, clustering: Clustering, error: float = 0.05, delta: float = 0.0) -> OptimisticBound:
     """Apply the theorem to one problem, with p estimated from its own candidates and no labels.
 
     p is the largest pairwise agreement k/m taken as (k + 1)/(m + 2), so that a few inputs without agreement do not pass for p = 0.
-    It remains a point estimate: the bound holds as far as p does. Without a winner nobody is known to be wrong, so p is unknown.
+    It remains a point estimate, of behaviours that these inputs do part. Without a winner nobody is known to be wrong, so p is unknown.
     """
     largest = estimate_agreement(matrix, clustering).p_max if clustering.top >= 0 else float("nan")
     n, m = max(clustering.n_valid, 1), matrix.n_inputs
     if math.isnan(largest):
-        return BoundReport(n, m, error, delta, largest, float("nan"), None)
+        return OptimisticBound(n, m, error, delta, largest, float("nan"), None)
     p = (largest * m + 1) / (m + 2)
-    return BoundReport(n, m, error, delta, p, lower_bound(n, p, m, delta), inputs_needed(n, p, error, delta))
+    return OptimisticBound(n, m, error, delta, p, lower_bound(n, p, m, delta), inputs_needed(n, p, error, delta))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

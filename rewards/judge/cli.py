@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tau", type=int, default=defaults.tau, help=f"least number of samples of a winner (default {defaults.tau})")
     parser.add_argument("--keep", type=int, default=100, help="inputs kept, the most telling ones (default 100)")
     parser.add_argument("--recheck", default=defaults.recheck, help="which programs run twice: never, suspects, always (default suspects)")
-    parser.add_argument("--error", type=float, default=0.05, help="total error that theorem 2.4 is asked about (default 0.05)")
+    parser.add_argument("--error", type=float, default=0.05, help="chance of error that the bounds are asked about (default 0.05)")
     parser.add_argument("--mutants", type=int, default=20, help="mutants of the winner that the inputs are measured with (default 20)")
     parser.add_argument("--seconds", type=float, default=1.0, help="seconds a call may take (default 1)")
     add_package_options(parser)
@@ -107,6 +107,7 @@ def as_json(ranking: Ranking, inputs: Sequence[str]) -> dict[str, Any]:
         "entropy": c.entropy,
         "inputs": [inputs[j] for j in ranking.judgement.kept],
         "input_quality": asdict(ranking.quality),
+        "hidden_differences": asdict(ranking.hidden),
         "theorem": {k: plain(v) for k, v in asdict(ranking.bound).items()} | {"vacuous": ranking.bound.vacuous},
         "clusters": clusters,
         "ranking": ranked,
@@ -154,6 +155,7 @@ def print_tables(report: dict[str, Any], ranking: Ranking, show: int, console: C
         f"Inputs: rank {quality['rank']}, {quality['n_behaviours']} behaviours told apart, mutants killed {killed}, "
         f"errors {100 * quality['error_share']:.0f} %, nearly everything errs on {100 * quality['dead_share']:.0f} % of them"
     )
+    console.print(ranking.hidden.sentence())
     console.print(ranking.bound.sentence())
     if lost := absence(r["not_offered"], r["candidates"], "candidates", "--packages"):
         console.print(lost)

@@ -9,9 +9,10 @@ from typing import Protocol
 import numpy as np
 
 from probing.reading import read_program
+from rewards.clusters.hidden import HiddenDifference, hidden_difference
 from rewards.clusters.inputs import InputQuality, InputsConfig, quality_report
 from rewards.clusters.signatures import OutcomeMatrix, concatenate, no_program
-from rewards.clusters.theorem import BoundReport, bound_report
+from rewards.clusters.theorem import OptimisticBound, optimistic_bound
 from rewards.judge.determinism import ORDER_OF_CALLS
 from rewards.judge.judging import Judgement, judge
 from rewards.outcomes.literals import argument_outcomes
@@ -48,7 +49,8 @@ class Ranking:
     order: np.ndarray  # int64[n]: candidates, the best first
     no_vote: tuple[str | None, ...]  # for each candidate, why it has no vote (a key of NO_VOTE); None: it has one
     quality: InputQuality  # of the kept inputs
-    bound: BoundReport  # what theorem 2.4 says
+    hidden: HiddenDifference  # how far programs of one cluster may still differ
+    bound: OptimisticBound  # what theorem 2.4 says, were the kept inputs independent draws
     not_offered: dict[str, int]  # candidates that failed for a module that is not offered, by its name
 
 
@@ -71,7 +73,7 @@ def rank(
 
     given: code that the prompt gave (see `probing.reading`).
     expected: outputs claimed by asserts, for the rules that compare with them. logprobs: mean token logprobs in nats, break ties.
-    n_mutants: mutants of the winner that the report on the inputs is measured with. error: for the theorem. Programs that are the same
+    n_mutants: mutants of the winner that the report on the inputs is measured with. error: of both bounds. Programs that are the same
     but for layout are executed once. ValueError without candidates or inputs.
     """
     if not codes or not inputs:
@@ -110,7 +112,8 @@ def rank(
         quality = replace(quality, dead_share=judgement.dead_share)  # of all that were given: none of them is kept
     no_vote = tuple(reasons[row] for row in row_of)
     absent = absent_modules(zip(executions, weights.tolist(), strict=True))
-    return Ranking(judgement, row_of, scores, order, no_vote, quality, bound_report(matrix, clustering, error), absent)
+    hidden, bound = hidden_difference(everything, clustering, error, len(judgement.kept)), optimistic_bound(matrix, clustering, error)
+    return Ranking(judgement, row_of, scores, order, no_vote, quality, hidden, bound, absent)
 
 
 def why_no_vote(execution: Execution) -> str:

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from probing.records import Candidate, Problem, TestSuite
-from rewards.clusters.clustering import Clustering
+from rewards.clusters.hidden import hidden_difference
 from rewards.clusters.inputs import InputsConfig, quality_report
 from rewards.clusters.signatures import OutcomeMatrix
-from rewards.clusters.theorem import bound_report
-from rewards.judge.judging import judge
+from rewards.clusters.theorem import optimistic_bound
+from rewards.judge.judging import Judgement, judge
 from rewards.outcomes.literals import argument_outcomes, claimed_outputs
 from rewards.programs.normal_form import normal_form
 from rewards.records import Execution, Outcome, Program
@@ -130,20 +130,23 @@ def verdicts_of(
             kept=found.in_band(*band),
             dead_share=None if judged.dead_share is None else round(judged.dead_share, 6),
             not_offered=sum(len(p.candidates) for p in everything.programs if p.execution.absent_module is not None),
-            **(telling_apart(judged.matrix, found, selection) if len(judged.kept) else {}),
+            **(telling_apart(everything.matrix, judged, selection) if len(judged.kept) else {}),
         )
 
 
-def telling_apart(matrix: OutcomeMatrix, clustering: Clustering, selection: InputsConfig) -> dict[str, Any]:
-    """The verdict's figures on how well its kept inputs (the matrix's columns) tell programs apart; None where not measured."""
-    quality, bound = quality_report(matrix, clustering, selection), bound_report(matrix, clustering, BOUND_ERROR)
+def telling_apart(pool: OutcomeMatrix, judged: Judgement, selection: InputsConfig) -> dict[str, Any]:
+    """The verdict's figures on how well the inputs that it kept of the pool tell programs apart; None where not measured."""
+    matrix, clustering = judged.matrix, judged.clustering
+    quality, bound = quality_report(matrix, clustering, selection), optimistic_bound(matrix, clustering, BOUND_ERROR)
+    hidden = hidden_difference(pool, clustering, BOUND_ERROR, len(judged.kept))
     known = not math.isnan(bound.p)
     return {
         "input_rank": quality.rank if clustering.top >= 0 else None,
         "duplicate_share": round(quality.duplicate_share, 6),
         "wrong_agreement": round(bound.p, 6) if known else None,
-        "bound": round(bound.bound, 6) if known else None,
-        "inputs_needed": bound.needed,
+        "optimistic_bound": round(bound.bound, 6) if known else None,
+        "hidden_difference": None if hidden.share is None else round(hidden.share, 6),
+        "pool_needed": hidden.needed,
     }
 
 

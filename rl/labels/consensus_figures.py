@@ -41,8 +41,8 @@ def consensus_figures(verdicts: Sequence[Verdict]) -> dict[str, float | None]:
 def input_figures(verdicts: Sequence[Verdict]) -> dict[str, float | None]:
     """Can the inputs tell programs apart? Each figure over the problems where it was measured; None where it was on none.
 
-    A problem whose pool is dead as a whole keeps no inputs, and counts in `dead_share` alone. `bound_says_something` is a share of the
-    problems that keep some: where p is unknown, the bound says nothing.
+    A problem whose pool is dead as a whole keeps no inputs, and counts in `dead_share` alone. `optimistic_bound_says_something` is a share
+    of the problems that keep some: where p is unknown, the bound says nothing.
     """
     tested = [v for v in verdicts if v.inputs]
     return {
@@ -51,6 +51,7 @@ def input_figures(verdicts: Sequence[Verdict]) -> dict[str, float | None]:
         "dead_share": _mean(v.dead_share for v in verdicts),
         "duplicate_share": _mean(v.duplicate_share for v in verdicts),
         "median_wrong_agreement": _median(v.wrong_agreement for v in verdicts),
-        "bound_says_something": _mean(v.bound is not None and v.bound > 0 for v in tested),
-        "median_inputs_needed": _median(v.inputs_needed for v in verdicts),
+        "optimistic_bound_says_something": _mean(v.optimistic_bound is not None and v.optimistic_bound > 0 for v in tested),
+        "median_hidden_difference": _median(v.hidden_difference for v in verdicts),
+        "median_pool_needed": _median(v.pool_needed for v in verdicts),
     }

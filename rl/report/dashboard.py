@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from rewards.clusters.hidden import TOLERANCE
 from rl.report.publish import CLUSTERS_TABLE, ROLLOUTS_TABLE
 from rl.round_files import BOUND_ERROR
 
@@ -84,13 +85,18 @@ SECTIONS = (
                 "round",
             ),
             Panel(
-                "Theorem 2.4: p of wrong behaviours, share of problems it bounds",
-                ("consensus/median_wrong_agreement", "consensus/bound_says_something"),
+                "Theorem 2.4, optimistic: p of wrong behaviours, share of problems it bounds",
+                ("consensus/median_wrong_agreement", "consensus/optimistic_bound_says_something"),
                 "round",
             ),
             Panel(
-                f"Theorem 2.4: inputs kept, and needed for an error of {BOUND_ERROR:g}",
-                ("consensus/inputs_kept", "consensus/median_inputs_needed"),
+                f"Share of inputs on which programs of one cluster may differ ({100 * (1 - BOUND_ERROR):g} % confidence)",
+                ("consensus/median_hidden_difference",),
+                "round",
+            ),
+            Panel(
+                f"Inputs kept, and pool needed for a hidden difference of {100 * TOLERANCE:g} %",
+                ("consensus/inputs_kept", "consensus/median_pool_needed"),
                 "round",
             ),
             Panel("Probe pooled, and mean logprob within", ("probe/probe_auroc_pooled", "probe/logprob_auroc_within"), "round"),

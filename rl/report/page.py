@@ -14,6 +14,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
+from rewards.clusters.hidden import TOLERANCE
 from rewards.records import Kind
 from rl.config.run_folder import check_writable, flatten, write_atomically
 from rl.console import duration
@@ -49,8 +50,20 @@ INPUT_COLUMNS = (  # heading, key of the round's consensus figures, kind, what i
     ("dead", "dead_share", "percent", "of all inputs that were written, those on which nearly every sample errs; they do not vote"),
     ("duplicates", "duplicate_share", "percent", "inputs that split the programs exactly as an earlier one does"),
     ("p", "median_wrong_agreement", "auroc", "share of inputs on which two wrong behaviours agree, at most; median of problems with two"),
-    ("bounded", "bound_says_something", "percent", "problems where theorem 2.4 says anything, with that p and inputs as if independent"),
-    ("inputs needed", "median_inputs_needed", "count", f"for an error of {100 * BOUND_ERROR:g} % at most, by theorem 2.4; median"),
+    (
+        "bounded, optimistic",
+        "optimistic_bound_says_something",
+        "percent",
+        "problems where theorem 2.4 would say anything, were the selected inputs independent draws",
+    ),
+    (
+        "hidden",
+        "median_hidden_difference",
+        "percent",
+        "share of inputs on which two programs of one cluster may still differ, with "
+        f"{100 * (1 - BOUND_ERROR):g} % confidence; valid for selected inputs; median",
+    ),
+    ("pool needed", "median_pool_needed", "count", f"inputs in the pool that would make it {100 * TOLERANCE:g} %; median"),
 )
 
 

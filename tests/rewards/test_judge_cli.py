@@ -47,12 +47,16 @@ def test_right_programs_win_over_more_numerous_constants(files, capsys):
     assert any(c["degenerate"] and c["samples"] == 4 for c in report["clusters"])
     assert report["input_quality"]["mutants_killed"] > 0.5
     assert 0 < report["theorem"]["p"] < 1 and report["theorem"]["needed"] >= 1
+    hidden = report["hidden_differences"]
+    assert hidden["programs"] == 6 and hidden["pool"] >= hidden["kept"] > 0 and 0 < hidden["share"] < 1
 
 
 def test_the_same_verdict_for_a_person(files, capsys):
     assert cli.main([*files, "--mutants", "0"]) == 0
     out = capsys.readouterr().out
-    assert "winner" in out and "constant or echo" in out and "Theorem 2.4" in out and "#0" in out
+    assert (
+        "winner" in out and "constant or echo" in out and "Theorem 2.4 (optimistic)" in out and "Hidden differences" in out and "#0" in out
+    )
 
 
 def test_asserts_serve_the_rules_that_need_them(files, tmp_path, capsys):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rewards.clusters.clustering import cluster
-from rewards.clusters.theorem import bound_report, estimate_agreement, inputs_needed, inputs_of_the_paper, lower_bound, main
+from rewards.clusters.theorem import estimate_agreement, inputs_needed, inputs_of_the_paper, lower_bound, main, optimistic_bound
 from tests.rewards.pools import matrix
 
 
@@ -52,26 +52,26 @@ def test_estimates_equal_brute_force_over_pairs():
 def test_unknown_is_nan_and_the_bound_then_says_nothing():
     m = matrix("ab", "ab")
     assert math.isnan(estimate_agreement(m, cluster(m)).p_max)
-    report = bound_report(m, cluster(m))
+    report = optimistic_bound(m, cluster(m))
     assert report.vacuous and report.needed is None and "says nothing" in report.sentence()
 
 
 def test_without_a_winner_no_bound_is_stated_for_it():
     m = matrix("ab" * 30, "b" + "c" * 59, "x" + "y" * 59)  # enough inputs, had one of them won
-    report = bound_report(m, cluster(m, tau=2))
+    report = optimistic_bound(m, cluster(m, tau=2))
     assert report.vacuous and report.needed is None and "says nothing" in report.sentence()
 
 
 def test_a_vacuous_bound_is_called_vacuous():
     m = matrix("abcd", "abcd", "abcx", "abyx")
-    report = bound_report(m, cluster(m))
+    report = optimistic_bound(m, cluster(m))
     assert report.vacuous and report.needed > 4 and "vacuous" in report.sentence()
 
 
 def test_a_bound_that_holds_is_stated():
     rows = ["a" * 60, "b" + "c" * 59, "x" + "y" * 59]
     m = matrix("ab" * 30, *rows, weights=[5, 1, 1, 1])
-    report = bound_report(m, cluster(m))
+    report = optimistic_bound(m, cluster(m))
     assert not report.vacuous and report.bound > 0.95
 
 

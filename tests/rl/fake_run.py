@@ -193,8 +193,9 @@ def _write_round(folder: Path, number: int, chance: random.Random, audited: bool
                 input_rank=3,
                 duplicate_share=0.5,
                 wrong_agreement=0.25,
-                bound=0.0 if place % 2 else 0.9,
-                inputs_needed=7,
+                optimistic_bound=0.0 if place % 2 else 0.9,
+                hidden_difference=0.125,
+                pool_needed=96,
             )
         )
     write_records(folder / "problems.jsonl", problems)
