@@ -14,7 +14,8 @@ HumanEval, HumanEval+, MBPP and MBPP+:
 | sanitised | what `evalplus.sanitize` makes of that program                                   |
 
 Programs of a task that differ in layout alone run once. Where verdicts differ, the programs run again with far more time.
-The published verdicts on MBPP are of MBPP+ v0.1.0; tests and oracles here are those of v0.2.0, and of sanitized MBPP.
+The published verdicts on MBPP are of MBPP+ v0.1.0, tests and oracles here those of v0.2.0. Sanitized MBPP's own asserts are run too; they
+are other tests than evalplus's, so nothing is published for them.
 """
 
 from __future__ import annotations
@@ -50,8 +51,11 @@ REASONS = {
         "Mbpp/435",
     ): "the answer ends in `n=int(input())`: our reader leaves it out; evalplus's sanitizer keeps it, since it takes the "
     "parameter `n` for the variable; it fails for want of input",
-    ("mbpp", "Mbpp/585"): "the answer is cut off inside a test function: our reader leaves that out; the published program does not parse",
-    ("mbpp", "Mbpp/2"): "MBPP's own asserts compare sets, evalplus v0.1.0 compared a set with a tuple",
+    (
+        "mbpp",
+        "Mbpp/585",
+    ): "the answer is cut off inside a test function, which our reader leaves out with its `import pytest`: the published "
+    "program does not parse, the sanitised one imports pytest, which is not offered",
     ("mbpp_plus", "Mbpp/2"): "evalplus compares as sets since v0.2.0 (`similar_elements`)",
     ("mbpp_plus", "Mbpp/579"): "evalplus compares as sets since v0.2.0 (`find_dissimilar`)",
     ("mbpp_plus", "Mbpp/599"): "a loop over 100,000,007 numbers: evalplus gives four times the reference's own time, we give 4 seconds",
@@ -60,11 +64,11 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Row:
-    """A task with the verdicts on its answer. None: our infrastructure failed, or (`sanitised`) evalplus is not installed."""
+    """A task with the verdicts on its answer. None: our infrastructure failed, or nobody has looked."""
 
     task: str
-    published: bool
-    verdicts: Mapping[str, bool | None]  # of each of `FORMS`
+    published: bool | None  # None: for other tests than these
+    verdicts: Mapping[str, bool | None]  # of each of `FORMS`; `sanitised` is None where evalplus is not installed
     said: Mapping[str, str]  # the first outcome that is no value; "": all are values
 
 
@@ -103,37 +107,42 @@ def first_failure(execution: Execution | None) -> str:
     return "" if bad is None else f"{bad.kind.value}: {bad.payload[:80]}"
 
 
-def graded(benchmark: Benchmark, rows: Mapping[str, Mapping[str, Any]], tasks: Sequence[EvalTask], seconds: float | None) -> list[Row]:
-    """A row for each task. seconds: for a call; None: the benchmark's own limits."""
+def graded(
+    benchmark: Benchmark, rows: Mapping[str, Mapping[str, Any]], tasks: Sequence[EvalTask], seconds: float | None
+) -> dict[str, list[Row]]:
+    """Rows of the tasks by which tests count: "all", and "base" for the older benchmark's alone. seconds: for a call; None: as usual."""
     limits = {} if seconds is None else {"seconds_per_input": seconds, "seconds_per_program": 12 * seconds}
     with Sandbox(SandboxConfig().model_copy(update={**benchmark.sandbox, **limits})) as sandbox:
         prepared = {task.id: task for task in benchmark.prepared(sandbox).tasks}
         tasks = [prepared[task.id] for task in tasks]
         programs = [(task, form, program) for task in tasks for form, program in programs_of(benchmark, task, rows[task.id]).items()]
-        verdicts = verdicts_on(benchmark, [(task, program) for task, _, program in programs], sandbox)
-    by_task: dict[str, dict[str, tuple[bool | None, str]]] = {}
-    for (task, form, program), (verdict, execution) in zip(programs, verdicts, strict=True):
-        absent = program is None and form == "sanitised"
-        found = (None, "evalplus is not installed") if absent else (verdict.passed, first_failure(execution))
-        by_task.setdefault(task.id, {})[form] = found
-    plus = benchmark.name.endswith("_plus")
-    return [
-        Row(
-            task.id,
-            rows[task.id]["base_status"] == "pass" and (not plus or rows[task.id]["plus_status"] == "pass"),
-            {form: passed for form, (passed, _) in by_task[task.id].items()},
-            {form: said for form, (_, said) in by_task[task.id].items()},
-        )
-        for task in tasks
-    ]
+        judged = verdicts_on(benchmark, [(task, program) for task, _, program in programs], sandbox)
+    found: dict[str, list[Row]] = {}
+    for tests in ("all", "base") if benchmark.has_base else ("all",):
+        verdicts: dict[str, dict[str, bool | None]] = {task.id: {} for task in tasks}
+        said: dict[str, dict[str, str]] = {task.id: {} for task in tasks}
+        for (task, form, program), (verdict, execution) in zip(programs, judged, strict=True):
+            absent = program is None and form == "sanitised"
+            verdicts[task.id][form] = None if absent else verdict.passed if tests == "all" else verdict.base
+            said[task.id][form] = "evalplus is not installed" if absent else first_failure(execution)
+        found[tests] = [Row(t.id, published(benchmark, rows[t.id], tests), verdicts[t.id], said[t.id]) for t in tasks]
+    return found
+
+
+def published(benchmark: Benchmark, row: Mapping[str, Any], tests: str) -> bool | None:
+    """evalplus's verdict; None for sanitized MBPP, whose asserts it does not run."""
+    if benchmark.name == "mbpp":
+        return None
+    plus = benchmark.has_base and tests == "all"
+    return row["base_status"] == "pass" and (not plus or row["plus_status"] == "pass")
 
 
 def differs(row: Row) -> bool:
     """Whether the forms, or the published verdict, differ in what is known."""
-    return len({row.published, *(passed for passed in row.verdicts.values() if passed is not None)}) > 1
+    return len({passed for passed in (row.published, *row.verdicts.values()) if passed is not None}) > 1
 
 
-def summary(name: str, rows: Sequence[Row], again: Mapping[str, Row]) -> dict[str, Any]:
+def summary(name: str, tests: str, rows: Sequence[Row], again: Mapping[str, Row]) -> dict[str, Any]:
     """The counts of a benchmark, and its tasks on which verdicts differ. again: what the second look said, by task."""
     differing = []
     for row in filter(differs, rows):
@@ -141,33 +150,44 @@ def summary(name: str, rows: Sequence[Row], again: Mapping[str, Row]) -> dict[st
         entry = {"task": row.task, "published": row.published, **row.verdicts, "said": dict(row.said)}
         if later.verdicts != row.verdicts:
             entry["with_more_time"] = dict(later.verdicts)
-        differing.append(entry | {"reason": REASONS.get((name, row.task), "settled by more time" if not differs(later) else "unexplained")})
+        differing.append(entry | {"reason": REASONS.get((name, row.task), "unexplained" if differs(later) else "settled by more time")})
     final = [again.get(row.task, row) for row in rows]
     return {
         "benchmark": name,
+        "tests": tests,
         "tasks": len(rows),
         **{f"{form}_pass": sum(row.verdicts[form] is True for row in final) for form in FORMS},
-        "published_pass": sum(row.published for row in final),
+        "published_pass": sum(row.published is True for row in final),
         "missing": sum(row.verdicts[form] is None for row in final for form in ("raw", "solution")),
-        **{f"raw_differs_from_{form}": [r.task for r in final if r.verdicts["raw"] != r.verdicts[form]] for form in FORMS[1:]},
-        "raw_differs_from_published": [row.task for row in final if row.verdicts["raw"] != row.published],
+        **{
+            f"raw_differs_from_{form}": [r.task for r in final if known_to_differ(r.verdicts["raw"], r.verdicts[form])]
+            for form in FORMS[1:]
+        },
+        "raw_differs_from_published": [row.task for row in final if known_to_differ(row.verdicts["raw"], row.published)],
         "differing": differing,
     }
 
 
-def measure(name: str) -> dict[str, Any]:
-    """The summary of one benchmark, or why it cannot be had."""
+def known_to_differ(one: bool | None, two: bool | None) -> bool:
+    return one is not None and two is not None and one != two
+
+
+def measure(name: str) -> list[dict[str, Any]]:
+    """The summaries of one benchmark, or why it cannot be had."""
     benchmark, path = load_benchmark(name), find_data(OUTPUTS.format(BENCHMARKS[name]))
     if isinstance(benchmark, Unavailable) or path is None:
-        return {"benchmark": name, "unavailable": f"no {OUTPUTS.format(BENCHMARKS[name])}" if path is None else str(benchmark)}
+        reason = benchmark.reason if isinstance(benchmark, Unavailable) else f"no {OUTPUTS.format(BENCHMARKS[name])} in a data folder"
+        return [{"benchmark": name, "unavailable": reason}]
     with gzip.open(path, "rt", encoding="utf-8") as file:
         rows = {row["task_id"]: row for row in map(json.loads, file)}
     tasks = [task for task in benchmark.tasks if task.id in rows]
     started = time.monotonic()
     first = graded(benchmark, rows, tasks, None)
-    unsettled = {row.task for row in first if differs(row)}
-    again = graded(benchmark, rows, [task for task in tasks if task.id in unsettled], MORE_SECONDS) if unsettled else []
-    return summary(name, first, {row.task: row for row in again}) | {"seconds": round(time.monotonic() - started)}
+    unsettled = {row.task for found in first.values() for row in found if differs(row)}
+    again = graded(benchmark, rows, [task for task in tasks if task.id in unsettled], MORE_SECONDS) if unsettled else {}
+    seconds = round(time.monotonic() - started)
+    later = {tests: {row.task: row for row in again.get(tests, ())} for tests in first}
+    return [summary(name, tests, found, later[tests]) | {"seconds": seconds} for tests, found in first.items()]
 
 
 def main() -> int:
@@ -177,10 +197,11 @@ def main() -> int:
     args = parser.parse_args()
     found = []
     for name in args.benchmarks.split(","):
-        found.append(measure(name))
-        print({key: value for key, value in found[-1].items() if key != "differing"})
-        for row in found[-1].get("differing", ()):
-            print(f"  {row}", flush=True)
+        for row in measure(name):
+            print({key: value for key, value in row.items() if key != "differing"})
+            for entry in row.get("differing", ()):
+                print(f"  {entry}", flush=True)
+            found.append(row)
     installed = [name for name in ("evalplus",) if sanitised("x = 1", "x") is not None]
     record = {
         "command": shlex.join(["python", "-m", "bench.reading.raw_outputs", *sys.argv[1:]]),

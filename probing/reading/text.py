@@ -13,7 +13,7 @@ _THINKING = re.compile(
     rf"|</(?:seed:)?(?:think|thinking|thought|reasoning)>|\[/THINK\]|◁/think▷){_UNQUOTED_BEHIND}",
     re.IGNORECASE,
 )
-_OPENED = re.compile(rf"(?P<tag>{_OPEN})\s*\Z", re.IGNORECASE)
+_OPENED = re.compile(rf"{_OPEN}\s*\Z", re.IGNORECASE)
 _END_OF_TEXT = re.compile(
     rf"{_UNQUOTED}<(?:\|(?:endoftext|im_end|eot_id|end_of_text|end|EOT)\||eos|end_of_turn|｜end▁of▁sentence｜|/s)>{_UNQUOTED_BEHIND}"
 )

@@ -10,7 +10,7 @@ from rewards.sandbox import Sandbox, SandboxConfig
 from rl.benchmarks.base import Benchmark, EvalTask
 
 
-def row(task: str, published: bool, *passed: bool | None) -> Row:
+def row(task: str, published: bool | None, *passed: bool | None) -> Row:
     return Row(task, published, dict(zip(FORMS, passed, strict=True)), dict.fromkeys(FORMS, ""))
 
 
@@ -21,6 +21,7 @@ def row(task: str, published: bool, *passed: bool | None) -> Row:
         (row("a", True, True, True, None), False),  # no sanitizer is here: nothing is known of its form
         (row("a", True, True, True, False), True),
         (row("a", False, True, True, True), True),
+        (row("a", None, True, True, True), False),  # nothing is published for these tests
     ],
 )
 def test_what_is_not_known_is_no_difference(case: Row, expected: bool) -> None:
@@ -29,7 +30,7 @@ def test_what_is_not_known_is_no_difference(case: Row, expected: bool) -> None:
 
 def test_the_second_look_counts_and_what_it_leaves_is_listed() -> None:
     rows = [row("a", True, True, True, True), row("b", True, False, True, True), row("c", False, True, False, False)]
-    found = summary("toy", rows, {"b": row("b", True, True, True, True), "c": rows[2]})
+    found = summary("toy", "all", rows, {"b": row("b", True, True, True, True), "c": rows[2]})
     assert (found["raw_pass"], found["solution_pass"], found["published_pass"]) == (3, 2, 2)
     assert found["raw_differs_from_solution"] == found["raw_differs_from_published"] == ["c"]
     assert [(r["task"], r["reason"]) for r in found["differing"]] == [("b", "settled by more time"), ("c", "unexplained")]
