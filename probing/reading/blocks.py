@@ -22,7 +22,9 @@ _OPENING = re.compile(r"^[ \t]*(?:(?:>|[-*+]|\d{1,3}[.)])[ \t]+)*(?P<tilde>~{3,}
 _CLOSING_LINE = re.compile(r"^[ \t>]*(`{3,}|~{3,})[ \t]*$", re.MULTILINE)
 _PREFIX = re.compile(r"[ \t]*(?:(?:>|[-*+]|\d{1,3}[.)])[ \t]*)*")
 _QUOTED = re.compile(r"""(?<!\w)[fFrRbBuU]{0,2}("|')(?:\\.|(?!\1)[^\\\n])*\1""")  # a string of one line; no apostrophe in a word
-_STARTS_WITH_CODE = re.compile(rf"[ \t]*(?:{PYTHON_WORD}[ \t]+)?(?={_CODE})", re.IGNORECASE)
+_STARTS_WITH_CODE = re.compile(
+    rf"[ \t]*(?:{PYTHON_WORD}[ \t]*(?=(?-i:def|import|from|class) )|{PYTHON_WORD}[ \t]+)?(?={_CODE})", re.IGNORECASE
+)
 _LANGUAGE_LINE = re.compile(rf"\s*(?:{PYTHON_WORD})[ \t]*\n", re.IGNORECASE)
 _LANGUAGE_WORD = re.compile(rf"[ \t]*(?:{PYTHON_WORD})[ \t]+", re.IGNORECASE)
 _TAG = re.compile(r"[ \t]*\{?[ \t]*\.?([\w+#-]*)")

@@ -15,7 +15,8 @@ from probing.reading.assembly import import_of, join, kept_text
 from probing.reading.blocks import Block, blocks_of
 from probing.reading.needs import Program
 from probing.reading.parsing import Parser
-from probing.reading.runs import Run, indented_runs, runs_of
+from probing.reading.renderings import renderings
+from probing.reading.runs import Run, indented_parts, indented_runs, runs_of
 from probing.reading.text import answer_text
 
 _ADOPTED = "\n\n\ndef {entry}(*args, **kwargs):\n    return {owner}().{entry}(*args, **kwargs)"
@@ -44,7 +45,14 @@ def read_program(answer: str, entry: str | None = None, given: str = "") -> str 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is odd about the code is nobody's concern here
         text = answer_text(answer)
-        return _Reading(text, given).program(entry) if text.strip() else None
+        if not text.strip():
+            return None
+        reading = _Reading(text, given)
+        found = reading.whole(entry)
+        if found is None:
+            others = (_Reading(other, given).whole(entry) for other in renderings(text, entry))
+            found = next((code for code in others if code is not None), None)
+        return reading.remainder(entry) if found is None else found
 
 
 @dataclass(frozen=True)
@@ -89,22 +97,38 @@ class _Reading:
         text = given if self.parser.body(given) is not None else head
         return runs_of(Block(text, True), self.parser) if given.strip() else []
 
-    def program(self, entry: str | None) -> str | None:
+    def whole(self, entry: str | None) -> str | None:
+        """The program, where one is there that defines the entry from its first line to its last."""
         if entry is None:
             run = choice.whole_program(self.fenced) or choice.whole_program(self.around) or choice.whole_program(self.unfenced)
             return None if run is None else self.completed(run, None)
         first = self.blocks[:1]
         if first and not first[0].fenced and _INDENTED.match(first[0].text) and (continued := self.continued(entry, first)) is not None:
             return continued
-        run = choice.defining_run(self.fenced, entry) or choice.defining_run(self.around, entry)
+        run = self.defining(entry)
         if run is None and (adopted := self.adopted(entry)) is not None:
             return adopted
         if run is None or choice.definition(run, entry) < choice.Definition.WHOLE:  # what looked like a fence may have been in a string
             run = choice.defining_run([*([run] if run else []), *self.unfenced], entry)
-        if run is not None:
+        return None if run is None or choice.definition(run, entry) < choice.Definition.WHOLE else self.completed(run, [entry])
+
+    def remainder(self, entry: str | None) -> str | None:
+        """What there is where no program is whole: a cut one, a body for the prompt's head, one that does not parse, another one."""
+        if entry is None:
+            return None
+        known = self.defining(entry)
+        run = choice.defining_run([*([known] if known else []), *self.unfenced], entry)
+        if run is not None and choice.definition(run, entry) is choice.Definition.CUT:
             return self.completed(run, [entry])
         blocks = sorted(self.blocks, key=lambda block: not block.fenced)
-        return self.continued(entry, blocks) or self.unparsed(entry) or self.other()
+        continued = self.continued(entry, [*blocks, *indented_parts(self.text)])
+        if continued is not None or run is None:
+            return continued or self.unparsed(entry) or self.other()
+        return self.completed(run, [entry])
+
+    def defining(self, entry: str) -> Run | None:
+        """The run that defines the entry, between fences if there is one, else around them."""
+        return choice.defining_run(self.fenced, entry) or choice.defining_run(self.around, entry)
 
     def completed(self, run: Run, entries: Sequence[str] | None) -> str:
         """The run's text, less what the entries do not need, with what it needs from other parts of the answer and from the prompt."""

@@ -21,6 +21,7 @@ _STARTS = re.compile(r"[^\s#)\]}]")  # a line at the left margin that may begin 
 _GOES_ON = re.compile(r"(?:else|elif|except|finally)\b")
 _MAY_BE_CODE = re.compile(r"[=(\[@'\":]|(?:import|from|pass|global|del|return|raise)\b")
 _LONGEST_STATEMENT = 400  # statements at the left margin that one bracket may span
+_INDENTED_PART = re.compile(r"(?:^[ \t]+\S.*$\n?|^[ \t]*\n)+", re.MULTILINE)
 _INDENTED = re.compile(r"([ \t]+)(?:(?:async[ \t]+def|def|class|import|from)\b|@)")
 
 
@@ -68,6 +69,11 @@ def indented_runs(block: Block, parser: Parser) -> list[Run]:
         part = Block(unindented("\n".join(lines[start:place])), block.fenced)
         found += [run for run in runs_of(part, parser) if not any(map(_is_method, run.body))]
     return found
+
+
+def indented_parts(text: str) -> list[Block]:
+    """The paragraphs of a text that stand further right than the text around them."""
+    return [Block(found.group(), False) for found in _INDENTED_PART.finditer(text)]
 
 
 def _is_method(statement: ast.stmt) -> bool:

@@ -14,6 +14,12 @@ _THINKING = re.compile(
     re.IGNORECASE,
 )
 _OPENED = re.compile(rf"{_OPEN}\s*\Z", re.IGNORECASE)
+# The channels of OpenAI's harmony format, with its special tokens or as they are left when those are taken out.
+_ANALYSIS = re.compile(r"\A\s*(?:<\|start\|>assistant)?\s*(?:<\|channel\|>(?:analysis|commentary)\b|analysis(?=[A-Z]))")
+_FINAL = re.compile(r"<\|channel\|>final[^<\n]*<\|message\|>|assistantfinal")
+_NEXT_TURN = re.compile(
+    rf"{_UNQUOTED}(?:<\|im_start\|>\s*user\b|<\|start_header_id\|>\s*user\b|<start_of_turn>\s*user\b|<\|user\|>|<｜User｜>){_UNQUOTED_BEHIND}"
+)
 _END_OF_TEXT = re.compile(
     rf"{_UNQUOTED}<(?:\|(?:endoftext|im_end|eot_id|end_of_text|end|EOT)\||eos|end_of_turn|｜end▁of▁sentence｜|/s)>{_UNQUOTED_BEHIND}"
 )
@@ -25,6 +31,9 @@ def without_thinking(text: str) -> str:
     >>> without_thinking("<think>Perhaps 3?</think>It is 4."), without_thinking("Let me see")
     ('It is 4.', 'Let me see')
     """
+    if _ANALYSIS.match(text):
+        final = _FINAL.search(text)
+        return text[final.end() :] if final else ""
     said: list[str] = []
     place, thinking = 0, False
     for tag in _THINKING.finditer(text):
@@ -64,9 +73,13 @@ def closing_tag(opened: str) -> str:
 def answer_text(answer: str) -> str:
     """The part of an answer that can hold its program, of its first `MAX_CHARACTERS`, with lines that end in a newline alone.
 
+    A model that did not stop may go on with a turn of the user's and its own answer to it: that is no part of the answer.
     Python reads carriage returns as newlines too, in strings as well; other separators, such as U+2028, end no line.
     """
     text = answer[:MAX_CHARACTERS].replace("\r\n", "\n").replace("\r", "\n")
+    turn = _NEXT_TURN.search(text)
+    if turn is not None and text[: turn.start()].strip():
+        text = text[: turn.start()]
     return without_thinking(text).removeprefix("\ufeff")
 
 
