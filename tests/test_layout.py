@@ -41,6 +41,7 @@ ROOMS = (
     "rewards.sandbox.inside",
     "rewards.sandbox",
     "rewards.judge",
+    "rewards.consensus_reward",
     "seedling.operations",
     "seedling",
     "rl.console",

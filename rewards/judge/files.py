@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from rewards.outcomes.literals import parse_assert, parse_input
+from rewards.outcomes.literals import input_literal, parse_assert
 from rewards.records import Outcome
 from rewards.text import json_lines
 
@@ -86,7 +86,7 @@ def read_inputs(path: Path) -> list[str]:
     """Inputs as Python literals, each a list of positional arguments."""
     inputs = []
     for number, row in enumerate(read_list(path, "inputs"), 1):
-        literal = parse_input(row if isinstance(row, str) else repr(row))
+        literal = input_literal(row)
         if literal is None:
             raise JudgeInputError(
                 f"{json.dumps(row)[:80]} is no list of arguments", f"{path}, input {number}", "write [[1, 2], 3] for the call f([1, 2], 3)"

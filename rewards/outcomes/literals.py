@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
@@ -31,6 +32,45 @@ def parse_input(text: str) -> str | None:
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None
     return text.strip() if isinstance(arguments, list) else None
+
+
+def input_literal(value: object) -> str | None:
+    """One input as a Python literal; None for what is no list of positional arguments.
+
+    value: the list itself, or a text that holds it as a Python literal or as JSON.
+
+    >>> input_literal([1, "a"]), input_literal("[None, (1, 2)]"), input_literal("[null, true]"), input_literal("x")
+    ("[1, 'a']", '[None, (1, 2)]', '[None, True]', None)
+    """
+    if isinstance(value, list):
+        return parse_input(repr(value))
+    if not isinstance(value, str):
+        return None
+    if (literal := parse_input(value)) is not None:
+        return literal
+    try:
+        found = json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+    return parse_input(repr(found)) if isinstance(found, list) else None
+
+
+def input_literals(value: object) -> tuple[str, ...] | None:
+    """All inputs of a problem as Python literals; None where any is no list of positional arguments, or where there is none.
+
+    value: a list of what `input_literal` takes, or a text that holds that list as a Python literal or as JSON.
+
+    >>> input_literals([[1], "[2]"]), input_literals("[[true], [false]]"), input_literals("[]")
+    (('[1]', '[2]'), ('[True]', '[False]'), None)
+    """
+    if isinstance(value, str):
+        text = input_literal(value)
+        value = [] if text is None else ast.literal_eval(text)
+    if not isinstance(value, list | tuple) or not value:
+        return None
+    literals = [input_literal(row) for row in value]
+    known = tuple(literal for literal in literals if literal is not None)
+    return known if len(known) == len(literals) else None
 
 
 def argument_outcomes(inputs: Sequence[str], digits: int = 10) -> list[list[Outcome]]:

@@ -1,0 +1,307 @@
+"""Execution consensus as a reward function for TRL's `GRPOTrainer`, and for other trainers that can show it a whole group.
+
+    from rewards import ConsensusReward
+
+    trainer = GRPOTrainer(model, reward_funcs=ConsensusReward(), args=GRPOConfig(...), train_dataset=problems)
+    trainer.train()
+
+`problems` needs the columns `entry` (name of the function to write) and `inputs` (test inputs), no expected output. Each completion's
+program runs on its problem's inputs in the sandbox; the completions of a group vote on one another (`rewards.rules`), each without its own
+vote.
+
+TRL calls a reward function on each rank's slice of the batch, and a group may lie on several ranks (trl issue 3896). So the ranks exchange
+their executions before anything is scored: every rank must call the function, and several ranks score as one does. The interface is that of
+TRL 1.16. How to use it: docs/judge-in-trainers.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from probing.reading import read_program
+from rewards.clusters.clustering import cluster
+from rewards.clusters.signatures import OutcomeMatrix, no_program
+from rewards.judge.determinism import Steady
+from rewards.outcomes.literals import argument_outcomes, input_literals
+from rewards.programs.normal_form import normal_form
+from rewards.records import Execution, Program
+from rewards.rules.consensus import ConsensusConfig, get_rule
+from rewards.sandbox import Sandbox, SandboxConfig, SandboxError
+from rewards.sandbox.config import available_cores
+
+Message = Mapping[str, Any]  # of a conversation: {"role": ..., "content": text, or a list of parts with "text"}
+LEAST_VOTERS = 2  # known executions of a group below which nothing can agree or differ
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """What a group's samples share."""
+
+    key: str  # names the group, on every rank
+    entry: str
+    inputs: tuple[str, ...]
+    given: str
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """One completion's execution, as a rank sends it to the others."""
+
+    problem: _Problem
+    execution: Execution
+    has_program: bool
+
+
+class ConsensusReward:
+    """Rewards in [0, 1]: how far the other samples of a group agree with each one, by what their programs return.
+
+    Args:
+        entry: Column with the name of the function to write.
+        inputs: Column with the problem's test inputs: a list with one list of positional arguments an input, or a text that holds it
+            as JSON or as a Python literal (for what Arrow cannot hold, such as tuples, or dictionaries with different keys).
+        given: Column with code that the prompt gave, such as imports or the head of the function; used where the dataset has it.
+        group: Column that names the problem. None: samples of equal prompt, entry and inputs are a group.
+        consensus: The voting rule and its settings; rules that compare with asserts are refused. None: the rule `soft`.
+        sandbox: Limits and walls. None: the defaults, with this machine's cores divided among its ranks.
+        max_missing: Largest share of a batch that the sandbox may lose before `SandboxError` stops the training.
+
+    A row whose entry or inputs are None has nothing to do with this reward, and gets None. So does a completion that the sandbox lost, or
+    whose group has no second known one: missing is not zero. A completion without a program, or with one that fails, gets 0.
+
+    The sandbox opens at the first call; `close`, the end of a `with` block or of the process ends it. Objects can be pickled; a copy opens
+    its own sandbox.
+
+    Raises:
+        ValueError: `consensus` compares with asserts, or `max_missing` is no share.
+    """
+
+    def __init__(
+        self,
+        entry: str = "entry",
+        inputs: str = "inputs",
+        given: str = "given",
+        group: str | None = None,
+        *,
+        consensus: ConsensusConfig | None = None,
+        sandbox: SandboxConfig | None = None,
+        max_missing: float = 0.05,
+    ) -> None:
+        self.entry, self.inputs, self.given, self.group = entry, inputs, given, group
+        self.consensus, self.sandbox, self.max_missing = consensus or ConsensusConfig(), sandbox, max_missing
+        if self.consensus.needs_expected_outputs:
+            raise ValueError("consensus compares with asserts here, and a group has none: use the rule soft, hard or sharp, on outputs")
+        if not 0 <= max_missing <= 1:
+            raise ValueError(f"max_missing is a share and must lie in [0, 1], got {max_missing}")
+        self._reset()
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()  # the sandbox has one run at a time
+        self._open = ExitStack()
+        self._executor: Steady | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if not name.startswith("_")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._reset()
+
+    def __enter__(self) -> ConsensusReward:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the sandbox. A later call opens it again."""
+        with self._lock:
+            self._open.close()
+            self._executor = None
+
+    def __call__(
+        self,
+        prompts: Sequence[str | Sequence[Message]],
+        completions: Sequence[str | Sequence[Message]],
+        completion_ids: Sequence[Sequence[int]] | None = None,
+        *,
+        log_metric: Callable[[str, float], None] | None = None,
+        **columns: Any,
+    ) -> list[float | None]:
+        """Rewards of this rank's n completions, in order; a collective call where `torch.distributed` has several ranks.
+
+        Args:
+            prompts: n prompts, texts or conversations.
+            completions: n completions, texts or lists of messages, of which the last assistant's counts.
+            completion_ids: Not used.
+            log_metric: Gets figures of the whole batch, the same on every rank (`consensus/majority_share`, ...).
+            columns: The dataset's columns, lists of n values, and what else the trainer passes.
+
+        Raises:
+            ValueError: A column is not there, or holds what cannot be read. On every rank, whichever it was.
+            SandboxError: The sandbox cannot start, or lost more than `max_missing` of the batch. On every rank, too.
+        """
+        mine: list[_Judged | None] | Exception
+        try:
+            problems = self._problems(prompts, columns)
+            mine = self._execute(problems, [answer_text(completion) for completion in completions])
+        except SandboxError as error:
+            mine = SandboxError(str(error))
+        except ValueError as error:
+            mine = ValueError(str(error))
+        parts, rank = gather(mine)
+        for part in parts:
+            if isinstance(part, Exception):
+                raise part
+        batch = [row for part in parts for row in part]
+        rewards = self._score(batch, log_metric)
+        start = sum(len(part) for part in parts[:rank])
+        return rewards[start : start + len(parts[rank])]
+
+    def score(self, answers: Sequence[str], entry: str, inputs: Sequence[Any], given: str = "") -> list[float | None]:
+        """Rewards of one whole group's n answers, in this process alone: for trainers that show a reward the whole group.
+
+        Args:
+            answers: n model answers, each with a program in it.
+            entry: Name of the function to write.
+            inputs: Test inputs, as in the column.
+            given: Code that the prompt gave.
+
+        Raises:
+            ValueError: The inputs cannot be read.
+            SandboxError: The sandbox cannot start, or lost more than `max_missing` of the group.
+        """
+        problem = self._problem("", entry, inputs, given, "inputs")
+        return self._score(self._execute([problem] * len(answers), answers), None)
+
+    def _problems(self, prompts: Sequence[Any], columns: Mapping[str, Any]) -> list[_Problem | None]:
+        """The problem of each row; None for rows without an entry or inputs."""
+        for name in (self.entry, self.inputs, *([self.group] if self.group is not None else [])):
+            if name not in columns:
+                there = ", ".join(sorted(name for name, values in columns.items() if isinstance(values, list))) or "none"
+                raise ValueError(f"the dataset has no column {name!r}, which ConsensusReward reads; it has: {there}")
+        givens = columns.get(self.given) or [None] * len(prompts)
+        names = [None] * len(prompts) if self.group is None else columns[self.group]
+        read: dict[str, _Problem] = {}
+        problems: list[_Problem | None] = []
+        for row, (prompt, entry, inputs, given, name) in enumerate(
+            zip(prompts, columns[self.entry], columns[self.inputs], givens, names, strict=True)
+        ):
+            if entry is None or inputs is None:
+                problems.append(None)
+                continue
+            content = json.dumps([prompt, entry, inputs, given], sort_keys=True, default=str)
+            if content not in read:
+                key = content if self.group is None else json.dumps(name, default=str)
+                read[content] = self._problem(key, entry, inputs, given or "", f"row {row}, column {self.inputs!r}")
+            problems.append(read[content])
+        return problems
+
+    def _problem(self, key: str, entry: str, inputs: Any, given: str, where: str) -> _Problem:
+        if not isinstance(entry, str) or not entry.isidentifier():
+            raise ValueError(f"{entry!r} is no name of a function (column {self.entry!r})")
+        literals = input_literals(inputs)
+        if literals is None:
+            example = "write [[[1, 2], 3], [[4], 5]] for the calls f([1, 2], 3) and f([4], 5)"
+            raise ValueError(f"{where}: {str(inputs)[:80]!r} is no list of inputs: {example}")
+        return _Problem(key, entry, literals, given)
+
+    def _execute(self, problems: Sequence[_Problem | None], answers: Sequence[str]) -> list[_Judged | None]:
+        """Run this rank's programs, those that are the same but for layout once; None where there is no problem."""
+        codes = [None if p is None else read_program(answer, p.entry, p.given) for p, answer in zip(problems, answers, strict=True)]
+        to_run: dict[tuple[str, tuple[str, ...], str], Program] = {}
+        keys = []
+        for problem, code in zip(problems, codes, strict=True):
+            key = None if problem is None or code is None else (problem.entry, problem.inputs, normal_form(code))
+            keys.append(key)
+            if key is not None and problem is not None and code is not None:
+                to_run.setdefault(key, Program(code, problem.entry, problem.inputs))
+        found = {}
+        if to_run:
+            with self._lock:
+                found = dict(zip(to_run, self._opened().run(to_run.values()), strict=True))
+        return [
+            None if p is None else _Judged(p, no_program(len(p.inputs)) if key is None else found[key], key is not None)
+            for p, key in zip(problems, keys, strict=True)
+        ]
+
+    def _opened(self) -> Steady:
+        """The sandbox that votes are taken from, opened now if it is not."""
+        if self._executor is None:
+            config = self.sandbox or SandboxConfig(workers=max(1, available_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
+            stack = ExitStack()
+            self._executor = Steady(stack.enter_context(Sandbox(config)), self.consensus.recheck)
+            stack.callback(self._executor.close)
+            self._open = stack
+            weakref.finalize(self, stack.close)  # also at the end of the process
+        return self._executor
+
+    def _score(self, batch: Sequence[_Judged | None], log_metric: Callable[[str, float], None] | None) -> list[float | None]:
+        """Rewards of the whole batch: every group of it is whole."""
+        groups: dict[str, list[int]] = {}
+        for i, row in enumerate(batch):
+            if row is not None:
+                groups.setdefault(row.problem.key, []).append(i)
+        rule = get_rule(self.consensus)
+        rewards: list[float | None] = [None] * len(batch)
+        figures: list[tuple[float, float, float]] = []
+        for places in groups.values():
+            rows = [row for i in places if (row := batch[i]) is not None]
+            entry, inputs = rows[0].problem.entry, rows[0].problem.inputs
+            if any((row.problem.entry, row.problem.inputs) != (entry, inputs) for row in rows):
+                raise ValueError(f"rows of {rows[0].problem.key[:80]} (column {self.group!r}) differ in entry or inputs, and are one group")
+            digits = (self.sandbox or SandboxConfig()).significant_digits
+            matrix = OutcomeMatrix.from_executions([row.execution for row in rows], None, argument_outcomes(inputs, digits))
+            if int((~matrix.missing).sum()) < LEAST_VOTERS:
+                continue
+            for i, score in zip(places, rule.scores(matrix), strict=True):
+                rewards[i] = None if np.isnan(score) else float(score)
+            found = cluster(matrix, self.consensus.rho, tau=1)
+            figures.append((found.top_share, float(found.n_clusters), found.entropy))
+        rows = [row for row in batch if row is not None]
+        lost = sum(row.execution.missing for row in rows)
+        if lost > self.max_missing * max(len(rows), 1):
+            raise SandboxError(f"the sandbox lost {lost} of {len(rows)} programs ({self.max_missing:.0%} allowed)")
+        if log_metric is not None and rows:
+            for name, values in zip(("majority_share", "behaviours", "entropy"), zip(*figures, strict=True), strict=False):
+                log_metric(f"consensus/{name}", float(np.mean(values)))
+            log_metric("consensus/missing", float(lost))
+            log_metric("consensus/no_program", float(sum(not row.has_program for row in rows)))
+        return rewards
+
+
+def answer_text(completion: str | Sequence[Message]) -> str:
+    """The text of a completion: of a conversation, that of the last assistant message.
+
+    >>> answer_text([{"role": "assistant", "content": [{"type": "text", "text": "def f(): pass"}]}])
+    'def f(): pass'
+    """
+    if isinstance(completion, str):
+        return completion
+    contents = [message.get("content") for message in completion if message.get("role") == "assistant"]
+    content = contents[-1] if contents else None
+    if isinstance(content, list | tuple):
+        return "".join(part.get("text") or "" for part in content if isinstance(part, Mapping))
+    return content or ""
+
+
+def gather(item: Any) -> tuple[list[Any], int]:
+    """(what each rank gave, in the order of ranks; this rank's number). One process: ([item], 0).
+
+    torch is not imported here: where nobody has imported it, there are no other ranks.
+    """
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is None or not distributed.is_available() or not distributed.is_initialized() or distributed.get_world_size() == 1:
+        return [item], 0
+    items: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(items, item)
+    return items, int(distributed.get_rank())
