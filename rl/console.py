@@ -19,6 +19,9 @@ from rich.table import Table
 from rich.text import Text
 
 EXIT_USER_ERROR = 2  # the status that every mistake of the user's ends in
+TRAIN_REMEDY = "pip install 'ucoder[train]'"
+_TRAIN = "torch transformers trl accelerate datasets peft wandb sklearn threadpoolctl datasketch psutil matplotlib pygments"
+TRAIN_LIBRARIES = frozenset(_TRAIN.split())  # import names of the distributions in the extra `train`
 LOG_EVERY_SECONDS = 10.0  # between two progress lines when stdout is not a terminal
 LOG_WIDTH = 160  # columns assumed when stdout is not a terminal, so that tables are not cut
 
@@ -52,11 +55,18 @@ def fail(error: UserError, console: Console | None = None) -> NoReturn:
 
 @contextmanager
 def error_screen() -> Iterator[None]:
-    """Turn a `UserError` raised in the block into the error screen and exit status 2."""
+    """Turn a `UserError` raised in the block into the error screen and exit status 2; so also the import of a library that a light install
+    (`pip install ucoder`) does not have.
+    """
     try:
         yield
     except UserError as error:
         fail(error)
+    except ModuleNotFoundError as error:
+        library = (error.name or "").split(".")[0]
+        if library not in TRAIN_LIBRARIES:
+            raise
+        fail(UserError(f"{library} is not installed: this needs the libraries that train models", "this environment", TRAIN_REMEDY))
 
 
 def make_console(quiet: bool = False, stderr: bool = False) -> Console:

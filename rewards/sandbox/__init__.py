@@ -1,6 +1,14 @@
-"""The sandbox: model-written programs in, typed outcomes out. See docs/security.md for what it promises."""
+"""The sandbox: model-written programs in, typed outcomes out. See docs/sandbox.md for its use, docs/security.md for what it promises.
 
+from rewards.sandbox import Program, Sandbox
+
+with Sandbox() as sandbox:
+    for execution in sandbox.run([Program("def f(x):\\n    return x + 1", "f", ("[1]", "['a']"))]):
+        print(execution.outcomes)
+"""
+
+from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox.config import SandboxConfig, SandboxError
 from rewards.sandbox.pool import Sandbox
 
-__all__ = ["Sandbox", "SandboxConfig", "SandboxError"]
+__all__ = ["Execution", "Kind", "Outcome", "Program", "Sandbox", "SandboxConfig", "SandboxError"]

@@ -243,7 +243,19 @@ class Run:
 
 
 class Sandbox:
-    """Runs programs behind walls.
+    """Runs programs that nobody trusts, each in a child process behind walls (docs/security.md). A context manager: worker processes live
+    as long as its block, and none of them is left after it.
+
+    Args:
+        config: Limits, walls and workers. None: the defaults, one worker for each core.
+
+    Attributes:
+        config: The same.
+        counts: What happened since the start: outcomes by kind, programs by lane, deaths of workers.
+
+    Raises:
+        SandboxError: With neither namespaces nor seccomp on this machine, unless `config.unsafe`; where `config.isolation` asks for
+            bubblewrap and it does not work; where workers do not start.
 
     >>> with Sandbox(SandboxConfig(workers=1)) as sandbox:                                     # doctest: +SKIP
     ...     [execution] = sandbox.run([Program("def f(x):\\n    return x + 1", "f", ("[1]", "['a']"))])
@@ -286,8 +298,19 @@ class Sandbox:
     def run(self, programs: Iterable[Program], progress: Callable[[int], None] | None = None) -> Iterator[Execution]:
         """Executions of the programs, in input order, as they become ready.
 
-        progress is called with the number of programs finished so far. Leaving the iterator early discards what is under way. Raises
-        ValueError for a program that cannot be sent (inputs too long), SandboxError when workers cannot be kept alive.
+        Leaving the iterator early discards what is under way. One run at a time.
+
+        Args:
+            programs: Any iterable, also an endless one: programs are drawn from it as workers get free.
+            progress: Called with the number of programs finished so far.
+
+        Yields:
+            One execution for each program, with one outcome for each of its inputs. `Execution.missing` tells that the sandbox itself has
+            lost it.
+
+        Raises:
+            ValueError: A program cannot be sent, since its inputs are too long.
+            SandboxError: The sandbox is not open, already has a run under way, or cannot keep its workers alive.
         """
         if not self._pools:
             raise SandboxError("the sandbox is not open: use it as a context manager")
