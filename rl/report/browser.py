@@ -42,6 +42,7 @@ class ProblemView:
     entropy: float | None
     samples: int
     votes: int
+    without_program: int | None  # samples in which no program was found; None: the run does not say
     inputs: tuple[str, ...]
     clusters: tuple[ClusterView, ...]
     hidden_clusters: int
@@ -91,6 +92,7 @@ def _view(verdict: Row, problem: Row, pool: Sequence[str], programs: Sequence[Ro
         entropy=known(verdict, "entropy"),
         samples=len(verdict["labels"]),
         votes=verdict["n_valid"],
+        without_program=len(verdict["labels"]) - sum(len(row["candidates"]) for row in programs) if programs else None,
         inputs=tuple(shorten(pool[j], LONGEST_INPUT) for j in columns),
         clusters=tuple(clusters),
         hidden_clusters=max(0, len(verdict["counts"]) - CLUSTERS_SHOWN),

@@ -19,6 +19,8 @@ from rewards.records import Kind
 from rl.config.run_folder import check_writable, flatten, write_atomically
 from rl.console import duration
 from rl.report import plots
+from rl.report.answers import COLUMNS as ANSWER_COLUMNS
+from rl.report.answers import answer_counts
 from rl.report.browser import problems_of
 from rl.report.data import Row, RunData, known, read_run
 from rl.report.reliability import judge_record
@@ -111,6 +113,7 @@ def render(run: RunData, other: RunData | None = None) -> str:
         ),
         columns=TABLE_COLUMNS,
         input_columns=INPUT_COLUMNS,
+        answer_columns=ANSWER_COLUMNS,
         cell=table_cell,
         browser=[(files.number, views) for files in run.rounds if (views := problems_of(files))],
         config_text=yaml.safe_dump(run.config, sort_keys=False, width=100),
@@ -128,6 +131,7 @@ def _side(label: str, run: RunData, place: int) -> dict[str, Any]:
         "verdict": judge(run),
         "measured": how_measured(run),
         "benchmarks": _benchmarks(run),
+        "answers": answer_counts(run),
         "funnels": [(row["round"], row["funnel"]) for row in run.rows if row.get("funnel")],
         "funnel_plot": _funnel_plot(run, f"funnel-{place}"),
         "reliability": _reliability(run, place),

@@ -25,6 +25,7 @@ TRAINING_FIGURES = (
     ("entropy", "Token entropy", "nats"),
     ("distinct_behaviours", "Distinct behaviours", "a group"),
     ("tokens", "Length", "tokens a rollout"),
+    ("no_program", "Rollouts without a program", "a step"),
     ("kl", "KL from the round's start", "nats a token"),
     ("probe_concordance", "Probe agrees with consensus", "share of pairs within groups"),
     ("held_out_agreement", "Agreement on held-out problems", "share"),

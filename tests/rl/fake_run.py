@@ -28,6 +28,7 @@ PROGRAMS = (  # body, outcomes on INPUTS
     ),
     ("return max(xs)", ("value:3", "exception:ValueError", "value:4", "value:7", "value:5", "value:10")),
 )
+OUTCOMES = {"does not compile": 31, "exception": 400, "missing": 2, "no program": 1234, "passed": 1000, "timeout": 33, "wrong": 500}
 TITLES = ("Sum of evens", "Longest word", "Count vowels", "Merge <two> dicts & lists", "Digits reversed", "Run lengths", "Second largest")
 
 
@@ -41,7 +42,7 @@ def _row(number: int, gain: float, audited: bool) -> dict[str, Any]:
         "majority@16": at + 0.08,
         "entropy": 1.4 - 0.2 * number,
         "mean_length": 44.0 + number,
-        "benchmarks": {"seedling": {"pass@1": at, "pass@1_ci": [at - 0.025, at + 0.025]}},
+        "benchmarks": {"seedling": {"pass@1": at, "pass@1_ci": [at - 0.025, at + 0.025], "samples": 3200, "outcomes": OUTCOMES}},
         "seconds": {"eval": 21.0},
     }
     if number:
@@ -81,6 +82,7 @@ def write_run(folder: Path, rounds: int = 3, gain: float = 0.13, audited: bool =
         for number, row in enumerate(rows):
             if number:
                 monitor.log("consensus", number, consensus_figures(_write_round(folder / f"round_{number:02d}", number, chance, audited)))
+                monitor.log("sampling", number, {"samples": PROBLEMS * SAMPLES, "no_program": 1 / SAMPLES, "cut_off": 0.0})
                 _write_training(monitor, number, chance, guards)
             (folder / f"round_{number:02d}").mkdir(exist_ok=True)
             (folder / f"round_{number:02d}" / "metrics.json").write_text(json.dumps(row))
@@ -113,6 +115,7 @@ def _write_training(monitor: Monitor, number: int, chance: random.Random, guards
                 "majority_share": 0.5 + 0.06 * progress + 0.02 * chance.gauss(0, 1),
                 "distinct_behaviours": 5 - progress + 0.3 * chance.gauss(0, 1),
                 "tokens": 44 + progress + chance.gauss(0, 1),
+                "no_program": float(step % 3),
                 "kl": 0.01 * step / 24 if step % 5 == 0 else None,
                 "probe_concordance": 0.66 + 0.02 * chance.gauss(0, 1),
                 "loss": 0.01 * chance.gauss(0, 1),

@@ -14,6 +14,7 @@ import pytest
 
 from rl.console import UserError
 from rl.report import write_report
+from rl.report.answers import answer_counts
 from rl.report.browser import choose, problems_of
 from rl.report.cli import main
 from rl.report.data import RunData, read_run
@@ -24,6 +25,7 @@ from tests.rl.fake_run import INPUTS, write_run
 
 pytestmark = pytest.mark.slow
 
+STAGE_5 = "its own problems (stage 5)"
 SECTIONS = ("verdict", "learning", "funnel", "judge", "clusters", "guards", "time", "config")
 
 
@@ -47,7 +49,23 @@ def with_summary(run: Path, **changes: Any) -> RunData:
 def test_every_section_is_there(page: str) -> None:
     assert re.findall(r'<section id="(\w+)"', page) == list(SECTIONS)
     assert "The model improved by 13.0 points of pass@1." in page
-    assert page.count("<svg") == 18  # 2 learning curves, 10 training curves, funnel, 4 of the judge, time
+    assert page.count("<svg") == 19  # 2 learning curves, 11 training curves, funnel, 4 of the judge, time
+
+
+def test_answers_without_a_program_have_a_count_of_their_own(folder: Path, page: str) -> None:
+    counts = answer_counts(read_run(folder))
+    assert [(c.round, c.where, c.no_program) for c in counts[:3]] == [(0, "seedling", 1234), (1, STAGE_5, 14), (1, "seedling", 1234)]
+    assert (counts[0].answers, counts[0].passed, counts[0].wrong, counts[0].failed, counts[0].missing) == (3200, 1000, 500, 433, 2)
+    assert (counts[1].passed, counts[1].wrong) == (None, None), "nobody knows what is right there"
+    assert "<th>no program</th>" in page and "<td>1,234</td>" in page
+    assert page.count("have a vote, 1 wrote no program; winner") == page.count("have a vote") > 0
+    assert "Rollouts without a program" in page
+
+
+def test_outcomes_that_a_run_did_not_write_are_no_row(folder: Path) -> None:
+    data = read_run(folder)
+    rows = [{**row, "benchmarks": {"toy": {"pass@1": 0.1}}} for row in data.rows]
+    assert answer_counts(RunData(**{**data.__dict__, "rows": rows, "metrics": ()})) == []
 
 
 def test_it_needs_no_network(page: str) -> None:
