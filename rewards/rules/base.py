@@ -6,8 +6,9 @@ both. A sample never votes for itself (leave-one-out): one vote is taken off its
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -16,8 +17,28 @@ from rewards.clusters.signatures import OutcomeMatrix, concatenate
 Anchor = Literal["bank", "group", "both"]
 
 
+class Settings(Protocol):
+    """What a rule may take from the config (`rewards.rules.consensus.ConsensusConfig`)."""
+
+    @property
+    def rho(self) -> float: ...
+    @property
+    def tau(self) -> int: ...
+    @property
+    def anchor(self) -> Anchor: ...
+    @property
+    def power(self) -> float: ...
+
+
 class Rule(Protocol):
-    """A consensus rule."""
+    """A consensus rule. A module of this package that registers one is all that a new rule takes."""
+
+    needs_expected_outputs: ClassVar[bool]  # whether it compares with outputs that the model predicts (asserts)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The rule with a config's settings."""
+        ...
 
     def scores(self, matrix: OutcomeMatrix, bank: OutcomeMatrix | None = None) -> np.ndarray:
         """float64[n] in [0, 1]: how far the electorate agrees with each program of `matrix`; NaN where it is missing.
@@ -25,6 +46,21 @@ class Rule(Protocol):
         Without a bank the electorate is `matrix` itself, whatever the anchor.
         """
         ...
+
+
+RULES: dict[str, type[Rule]] = {}  # by the name that the config gives
+Class = TypeVar("Class", bound=type[Rule])
+
+
+def register(name: str) -> Callable[[Class], Class]:
+    """Makes a rule known to the config as `consensus.rule: name`. Raises ValueError where another one has the name."""
+
+    def keep(rule: Class) -> Class:
+        if RULES.setdefault(name, rule) is not rule:
+            raise ValueError(f"two consensus rules are called {name!r}: {RULES[name].__name__} and {rule.__name__}")
+        return rule
+
+    return keep
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,20 +6,28 @@ A consensus set is all solutions that pass exactly the same tests. Its score is 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import numpy as np
 
 from rewards.clusters.clustering import group_rows
 from rewards.clusters.signatures import OutcomeMatrix, pass_bits
-from rewards.rules.base import Anchor, electorate
+from rewards.rules.base import Anchor, Settings, electorate, register
 
 
+@register("codet")
 @dataclass(frozen=True)
 class CodeT:
     """√(share of the others that pass exactly the same tests) × share of tests passed."""
 
     rho: float = 0.8
     anchor: Anchor = "bank"
+
+    needs_expected_outputs: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        return cls(settings.rho, settings.anchor)
 
     def scores(self, matrix: OutcomeMatrix, bank: OutcomeMatrix | None = None) -> np.ndarray:
         voters = electorate(matrix, bank, self.anchor, self.rho)

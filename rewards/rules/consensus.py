@@ -7,29 +7,34 @@ clustering = cluster(bank, config.rho, config.tau)
 
 from __future__ import annotations
 
-from typing import Literal
+import importlib
+import pkgutil
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from probing.section import Section
 from rewards.clusters.clustering import Clustering, cluster
 from rewards.clusters.signatures import OutcomeMatrix, Signature
-from rewards.rules.base import Anchor, Rule
-from rewards.rules.codet import CodeT
-from rewards.rules.hard import Hard
-from rewards.rules.passfail import PassFail
-from rewards.rules.sharp import Sharp
-from rewards.rules.soft import Soft
+from rewards.rules.base import RULES, Anchor, Rule
 
 __all__ = ["Clustering", "ConsensusConfig", "Recheck", "Rule", "cluster", "get_rule", "winner_of"]
 
 Recheck = Literal["never", "suspects", "always"]
 
+for _module in pkgutil.iter_modules(importlib.import_module("rewards.rules").__path__):
+    if _module.name != "consensus":
+        importlib.import_module(f"rewards.rules.{_module.name}")  # each registers its rule
+if TYPE_CHECKING:
+    RuleName = str
+else:
+    RuleName = Literal[tuple(RULES)]
+
 
 class ConsensusConfig(Section):
     """How the candidates of a problem vote."""
 
-    rule: Literal["hard", "soft", "sharp", "codet", "passfail"] = Field("soft", description="how candidates vote")
+    rule: RuleName = Field("soft", description="how candidates vote")
     signature: Signature = Field(
         "outputs", description="what clusters agree in: typed outputs, or (the paper) which of the asserts that the model writes they pass"
     )
@@ -46,7 +51,7 @@ class ConsensusConfig(Section):
     @property
     def needs_expected_outputs(self) -> bool:
         """Whether anything is compared with outputs that the model has to predict (asserts)."""
-        return self.rule in ("codet", "passfail") or self.signature == "passfail"
+        return RULES[self.rule].needs_expected_outputs or self.signature == "passfail"
 
 
 def winner_of(voters: OutcomeMatrix, config: ConsensusConfig) -> OutcomeMatrix | None:
@@ -57,14 +62,4 @@ def winner_of(voters: OutcomeMatrix, config: ConsensusConfig) -> OutcomeMatrix |
 
 def get_rule(config: ConsensusConfig) -> Rule:
     """The rule that the config names."""
-    match config.rule:
-        case "hard":
-            return Hard(config.rho, config.tau, config.anchor)
-        case "soft":
-            return Soft(config.rho, config.anchor)
-        case "sharp":
-            return Sharp(config.rho, config.power, config.anchor)
-        case "codet":
-            return CodeT(config.rho, config.anchor)
-        case "passfail":
-            return PassFail(config.rho, config.tau, config.anchor)
+    return RULES[config.rule].of(config)

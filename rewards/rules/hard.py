@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import numpy as np
 
 from rewards.clusters.clustering import group_rows
 from rewards.clusters.signatures import OutcomeMatrix
-from rewards.rules.base import Anchor, electorate, plurality
+from rewards.rules.base import Anchor, Settings, electorate, plurality, register
 
 
+@register("hard")
 @dataclass(frozen=True)
 class Hard:
     """1 for members of the cluster that the others elect, 0 for the rest; ties are shared."""
@@ -19,6 +21,12 @@ class Hard:
     tau: int = 2
     anchor: Anchor = "bank"
     bar_degenerate: bool = True
+
+    needs_expected_outputs: ClassVar[bool] = False
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        return cls(settings.rho, settings.tau, settings.anchor)
 
     def scores(self, matrix: OutcomeMatrix, bank: OutcomeMatrix | None = None) -> np.ndarray:
         voters = electorate(matrix, bank, self.anchor, self.rho, self.bar_degenerate)

@@ -6,14 +6,16 @@ Kept for comparison. All programs that fail everything look alike here, and the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import numpy as np
 
 from rewards.clusters.clustering import group_rows
 from rewards.clusters.signatures import OutcomeMatrix, pass_bits
-from rewards.rules.base import Anchor, electorate, plurality
+from rewards.rules.base import Anchor, Settings, electorate, plurality, register
 
 
+@register("passfail")
 @dataclass(frozen=True)
 class PassFail:
     """1 for members of the largest cluster of equal pass/fail vectors among candidates with success rate e(r) >= ρ, else 0."""
@@ -21,6 +23,12 @@ class PassFail:
     rho: float = 0.8
     tau: int = 2
     anchor: Anchor = "bank"
+
+    needs_expected_outputs: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        return cls(settings.rho, settings.tau, settings.anchor)
 
     def scores(self, matrix: OutcomeMatrix, bank: OutcomeMatrix | None = None) -> np.ndarray:
         voters = electorate(matrix, bank, self.anchor, self.rho)

@@ -9,12 +9,13 @@ the easy inputs hardly do, which `soft` counts in full. `bench/judging/judge.py`
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import numpy as np
 
 from rewards.clusters.clustering import group_rows
 from rewards.clusters.signatures import OutcomeMatrix
-from rewards.rules.base import Anchor, Electorate, electorate
+from rewards.rules.base import Anchor, Electorate, Settings, electorate, register
 
 MAX_BEHAVIOURS = 256  # distinct signatures whose votes are heard, the largest ones: keeps the work linear in candidates × inputs
 
@@ -42,6 +43,7 @@ def support(voters: Electorate, power: float) -> np.ndarray:
     return np.clip(scores, 0.0, 1.0)
 
 
+@register("sharp")
 @dataclass(frozen=True)
 class Sharp:
     """Agreement with the other voters, raised to `power` before it is summed."""
@@ -50,6 +52,12 @@ class Sharp:
     power: float = 2.0
     anchor: Anchor = "bank"
     bar_degenerate: bool = True
+
+    needs_expected_outputs: ClassVar[bool] = False
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        return cls(settings.rho, settings.power, settings.anchor)
 
     def scores(self, matrix: OutcomeMatrix, bank: OutcomeMatrix | None = None) -> np.ndarray:
         voters = electorate(matrix, bank, self.anchor, self.rho, self.bar_degenerate)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import numpy as np
 
 from rewards.clusters.signatures import OutcomeMatrix
-from rewards.rules.base import Anchor, Electorate, electorate
+from rewards.rules.base import Anchor, Electorate, Settings, electorate, register
 
 
 def agreement(voters: Electorate) -> np.ndarray:
@@ -25,6 +26,7 @@ def agreement(voters: Electorate) -> np.ndarray:
     return share
 
 
+@register("soft")
 @dataclass(frozen=True)
 class Soft:
     """Mean over inputs of the share of other valid samples with the same value there."""
@@ -32,6 +34,12 @@ class Soft:
     rho: float = 0.8
     anchor: Anchor = "bank"
     bar_degenerate: bool = True
+
+    needs_expected_outputs: ClassVar[bool] = False
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        return cls(settings.rho, settings.anchor)
 
     def scores(self, matrix: OutcomeMatrix, bank: OutcomeMatrix | None = None) -> np.ndarray:
         voters = electorate(matrix, bank, self.anchor, self.rho, self.bar_degenerate)

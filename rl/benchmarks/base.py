@@ -29,7 +29,7 @@ from rl.models.hub import hub_answers
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-# name: module with `load(name, options, fetch) -> Benchmark | Unavailable`, what it is
+# A new benchmark is a module with `load(name, options, fetch) -> Benchmark | Unavailable`, and its line here: module, what it is.
 BENCHMARKS: dict[str, tuple[str, str]] = {
     "seedling": ("rl.benchmarks.seedling", "seedling-bench, the bundled model's held-out compositions"),
     "seedling_dev": ("rl.benchmarks.seedling", "200 more held-out compositions, for choosing settings"),

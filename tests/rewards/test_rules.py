@@ -1,10 +1,14 @@
 """Rules against brute-force versions that follow the definitions word by word."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rewards.rules import base
+from rewards.rules.base import RULES, register
 from rewards.rules.codet import CodeT
 from rewards.rules.consensus import ConsensusConfig, get_rule
 from rewards.rules.hard import Hard
@@ -159,3 +163,14 @@ def test_rules_on_asserts_say_what_is_missing():
 def test_config_refuses_unknown_rules():
     with pytest.raises(ValueError, match="rule"):
         ConsensusConfig.model_validate({"rule": "loud"})
+
+
+def test_a_rule_s_name_is_its_own() -> None:
+    with pytest.raises(ValueError, match="two consensus rules are called 'soft': Soft and Hard"):
+        register("soft")(Hard)
+
+
+def test_every_rule_that_has_a_file_can_be_named() -> None:
+    files = {path.stem for path in Path(base.__file__).parent.glob("*.py")} - {"__init__", "base", "consensus"}
+    assert {rule.__module__.rpartition(".")[2] for rule in RULES.values()} == files
+    assert {type(get_rule(ConsensusConfig(rule=name))) for name in RULES} == set(RULES.values())
