@@ -46,7 +46,7 @@ EVALPLUS_FIND_ZERO = (
 )
 MORE_SECONDS = 50.0  # for the second look at a disagreement; evalplus stops any program after 60
 
-Verdict = Callable[[str, str, float], tuple[bool, str]]  # (task id, program, seconds) -> (passed, what was said)
+Harness = Callable[[str, str, float], tuple[bool, str]]  # (task id, program, seconds) -> (passed, what was said)
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def ours(benchmark: Benchmark, chosen: list[Case], sandbox: Sandbox, seconds: fl
     return [sample for _, sample in sorted(zip(order, samples, strict=True), key=lambda pair: pair[0])]
 
 
-def human_eval_harness(benchmark: Benchmark) -> Verdict:
+def human_eval_harness(benchmark: Benchmark) -> Harness:
     """openai/human-eval; an MBPP task's asserts become its `check`."""
     tests: dict[str, tuple[str, str]] = {}
     for task in benchmark.tasks:
@@ -98,7 +98,7 @@ def human_eval_harness(benchmark: Benchmark) -> Verdict:
     return verdict
 
 
-def evalplus_harness(benchmark: Benchmark) -> Verdict:
+def evalplus_harness(benchmark: Benchmark) -> Harness:
     """evalplus, base and plus inputs, expected outputs computed as it does."""
     from evalplus.eval import PASS, untrusted_check
     from evalplus.gen.util import trusted_exec

@@ -35,7 +35,7 @@ from typing import Any
 from rewards.programs.normal_form import normal_form
 from rewards.records import Execution, Kind, Program
 from rewards.sandbox import Sandbox, SandboxConfig
-from rl.benchmarks.base import Benchmark, EvalTask, Unavailable, Verdict, find_data, load_benchmark
+from rl.benchmarks.base import Benchmark, EvalTask, Grade, Unavailable, find_data, load_benchmark
 from rl.config.run_folder import versions, write_atomically
 from rl.evals.runner import execute
 
@@ -90,13 +90,13 @@ def programs_of(benchmark: Benchmark, task: EvalTask, row: Mapping[str, Any]) ->
 
 def verdicts_on(
     benchmark: Benchmark, programs: Sequence[tuple[EvalTask, Program | None]], sandbox: Sandbox
-) -> list[tuple[Verdict, Execution | None]]:
+) -> list[tuple[Grade, Execution | None]]:
     """The verdict on each program, those of a task that differ in layout alone run once. A missing program has failed."""
     distinct = {(task.id, normal_form(program.code)): (task, program) for task, program in programs if program is not None}
     executions = execute([program for _, program in distinct.values()], sandbox)
     runs = [(task, execution) for (task, _), execution in zip(distinct.values(), executions, strict=True)]
-    found = dict(zip(distinct, zip(benchmark.verdicts(runs, sandbox), executions, strict=True), strict=True))
-    return [(Verdict(False, False), None) if p is None else found[task.id, normal_form(p.code)] for task, p in programs]
+    found = dict(zip(distinct, zip(benchmark.grades(runs, sandbox), executions, strict=True), strict=True))
+    return [(Grade(False, False), None) if p is None else found[task.id, normal_form(p.code)] for task, p in programs]
 
 
 def first_failure(execution: Execution | None) -> str:

@@ -92,7 +92,7 @@ class Pool:
             self.cache.close()
 
 
-class Run:
+class Stream:
     """One pass over an iterable of programs."""
 
     def __init__(self, pool: Pool, programs: Iterable[Program]) -> None:
@@ -319,10 +319,10 @@ class Sandbox:
         self._running = True
         try:
             if len(self._pools) == 1:
-                stream = Run(self._pools[0], programs).executions()
+                stream = Stream(self._pools[0], programs).executions()
             else:
                 first, second = itertools.tee(programs)
-                pairs = zip(Run(self._pools[0], first).executions(), Run(self._pools[1], second).executions(), strict=True)
+                pairs = zip(Stream(self._pools[0], first).executions(), Stream(self._pools[1], second).executions(), strict=True)
                 stream = (both(a, b) for a, b in pairs)
             for number, execution in enumerate(stream, 1):
                 self.counts.update(outcome.kind.value for outcome in execution.outcomes)

@@ -69,7 +69,7 @@ class EvalTask:
     statement: str  # the text that decontamination looks for
 
 
-class Verdict(NamedTuple):
+class Grade(NamedTuple):
     """What a benchmark says of one execution. None: our infrastructure failed."""
 
     passed: bool | None
@@ -95,7 +95,7 @@ class Benchmark:
     sandbox: Mapping[str, Any] = field(default_factory=dict)  # settings of the sandbox that this benchmark needs
     without: Mapping[str, str] = field(default_factory=dict)  # ids of tasks that cannot be scored here, with the reason; they are left out
     has_behaviours: ClassVar[bool] = True  # whether outcomes say what a program does (else only whether it passes): majorities need it
-    has_base: ClassVar[bool] = False  # whether its tests are an older benchmark's and more (`Verdict.base`)
+    has_base: ClassVar[bool] = False  # whether its tests are an older benchmark's and more (`Grade.base`)
 
     def digest(self) -> str:
         """Hash of everything that a score depends on."""
@@ -132,9 +132,9 @@ class Benchmark:
         expected = reference_outcomes(list({task.id: task for task, _ in runs}.values()), sandbox)
         return [None if e.missing else same_outcomes(e.outcomes, expected[t.id]) if expected[t.id] else None for t, e in runs]
 
-    def verdicts(self, runs: Sequence[tuple[EvalTask, Execution]], sandbox: Sandbox) -> list[Verdict]:
+    def grades(self, runs: Sequence[tuple[EvalTask, Execution]], sandbox: Sandbox) -> list[Grade]:
         """As `grade`, with what else the benchmark knows of each execution."""
-        return [Verdict(passed) for passed in self.grade(runs, sandbox)]
+        return [Grade(passed) for passed in self.grade(runs, sandbox)]
 
 
 def reference_outcomes(tasks: Sequence[EvalTask], sandbox: Sandbox) -> dict[str, tuple[Outcome, ...]]:

@@ -24,7 +24,7 @@ from probing.reading import read_program
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import Sandbox
 from rewards.text import json_lines
-from rl.benchmarks.base import Benchmark, EvalTask, Unavailable, Verdict, find_data
+from rl.benchmarks.base import Benchmark, EvalTask, Grade, Unavailable, find_data
 from rl.benchmarks.prompts import CodePrompt
 from rl.grading.mbpp_inputs import typed_inputs
 from rl.grading.values import Opaque, Undecodable, decode
@@ -72,20 +72,20 @@ class PlusBenchmark(Benchmark):
         return None if code is None else Program(code, task.entry, task.inputs)
 
     def grade(self, runs: Sequence[tuple[EvalTask, Execution]], sandbox: Sandbox) -> list[bool | None]:
-        return [verdict.passed for verdict in self.verdicts(runs, sandbox)]
+        return [grade.passed for grade in self.grades(runs, sandbox)]
 
-    def verdicts(self, runs: Sequence[tuple[EvalTask, Execution]], sandbox: Sandbox) -> list[Verdict]:
+    def grades(self, runs: Sequence[tuple[EvalTask, Execution]], sandbox: Sandbox) -> list[Grade]:
         tasks = list({task.id: task for task, _ in runs}.values())
         executions = sandbox.run([Program(t.reference, t.entry, t.inputs) for t in tasks])
         graders = {t.id: grader(t, e) for t, e in zip(tasks, executions, strict=True) if isinstance(t, PlusTask)}
-        verdicts: list[Verdict] = []
+        grades: list[Grade] = []
         for task, execution in runs:
-            grade = graders[task.id]
-            verdicts.append(Verdict(None) if grade is None or execution.missing else grade(execution.outcomes))
-        return verdicts
+            judged = graders[task.id]
+            grades.append(Grade(None) if judged is None or execution.missing else judged(execution.outcomes))
+        return grades
 
 
-def grader(task: PlusTask, reference: Execution) -> Callable[[Sequence[Outcome]], Verdict] | None:
+def grader(task: PlusTask, reference: Execution) -> Callable[[Sequence[Outcome]], Grade] | None:
     """What decides on the task's outcomes; None when the reference gave no value somewhere."""
     if any(o.kind not in (Kind.VALUE, Kind.UNSERIALISABLE) for o in reference.outcomes):
         return None
@@ -94,12 +94,12 @@ def grader(task: PlusTask, reference: Execution) -> Callable[[Sequence[Outcome]]
         expected = [value is not None for value in expected]
     tolerances = [*tolerance(task.atol, expected[: task.base]), *tolerance(task.atol, expected[task.base :])]
 
-    def verdict(outcomes: Sequence[Outcome]) -> Verdict:
+    def decide(outcomes: Sequence[Outcome]) -> Grade:
         rows = list(zip(task.inputs, outcomes, expected, reference.outcomes, tolerances, strict=True))
         base = all(matches(task, i, o, e, r, a) for i, o, e, r, a in rows[: task.base])
-        return Verdict(base and all(matches(task, i, o, e, r, a) for i, o, e, r, a in rows[task.base :]), base)
+        return Grade(base and all(matches(task, i, o, e, r, a) for i, o, e, r, a in rows[task.base :]), base)
 
-    return verdict
+    return decide
 
 
 def is_digest(text: str) -> bool:

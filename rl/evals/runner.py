@@ -24,7 +24,7 @@ from rewards.clusters.signatures import OutcomeMatrix
 from rewards.programs.normal_form import normal_form
 from rewards.records import Execution, Kind, Program, absence
 from rewards.sandbox import Sandbox
-from rl.benchmarks.base import Benchmark, EvalTask, Verdict
+from rl.benchmarks.base import Benchmark, EvalTask, Grade
 from rl.benchmarks.external import ExternalBenchmark
 from rl.benchmarks.prompts import CodePrompt, question_of, with_spaces
 from rl.config.schema import EvalsConfig
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 KS = (1, 4, 16, 64)  # pass@k for those k that the samples allow
 MAJORITY_OF = 16  # majority@16; of fewer samples, of all of them
 PART_CHARACTERS = 3_000_000  # input text of one program in the sandbox
-UNKNOWN = Verdict(None)
+UNKNOWN = Grade(None)
 UNAVAILABLE = "unavailable"  # outcome of the samples of a task that cannot be scored here
 NOT_OFFERED = "module not offered: "  # in front of a module's name
 VALID_SHARE = 0.8  # ρ: least share of inputs that must give a value for a program to have a vote
@@ -77,7 +77,7 @@ class _Distinct:
     program: Program
     samples: list[int]
     execution: Execution | None = None
-    verdict: Verdict = UNKNOWN
+    grade: Grade = UNKNOWN
 
 
 def evaluate(
@@ -127,9 +127,9 @@ def score(benchmark: Benchmark, answers: Sequence[Sequence[Completion]], sandbox
         programs = [program for group in groups for program in group]
         for program, execution in zip(programs, execute([benchmark.wrapped(p.task, p.program) for p in programs], fitting), strict=True):
             program.execution = execution
-        verdicts = benchmark.verdicts([(p.task, p.execution) for p in programs if p.execution is not None], fitting)
-        for program, verdict in zip(programs, verdicts, strict=True):
-            program.verdict = verdict
+        grades = benchmark.grades([(p.task, p.execution) for p in programs if p.execution is not None], fitting)
+        for program, grade in zip(programs, grades, strict=True):
+            program.grade = grade
     samples: list[Sample] = []
     rows: list[dict[str, Any]] = []
     for task, completions, distinct in zip(benchmark.tasks, answers, groups, strict=True):
@@ -212,9 +212,9 @@ def _distinct_programs(benchmark: Benchmark, task: EvalTask, group: Sequence[Com
 
 def _outcome(program: _Distinct) -> str:
     assert program.execution is not None
-    if program.verdict.passed is None:
+    if program.grade.passed is None:
         return "missing"
-    if program.verdict.passed:
+    if program.grade.passed:
         return "passed"
     bad = next((o for o in program.execution.outcomes if o.kind is not Kind.VALUE), None)
     if bad is None:
@@ -229,19 +229,19 @@ def _samples(
 ) -> tuple[list[Sample], float, float]:
     """(samples of one task, behavioural entropy in nats, share of the largest cluster among all samples that are not missing)."""
     n = len(completions)
-    verdicts = [Verdict(False, False if has_base else None)] * n
+    grades = [Grade(False, False if has_base else None)] * n
     code: list[str | None] = [None] * n
     outcome, label = ["no program"] * n, [-1] * n
     executions = [p.execution for p in distinct if p.execution is not None]
     clusters = cluster(OutcomeMatrix.from_executions(executions, [len(p.samples) for p in distinct]), VALID_SHARE, tau=1)
     for program, its_label in zip(distinct, clusters.labels, strict=True):
         for i in program.samples:
-            verdicts[i], code[i], outcome[i], label[i] = program.verdict, program.program.code, _outcome(program), int(its_label)
-    known = sum(v.passed is not None for v in verdicts)
+            grades[i], code[i], outcome[i], label[i] = program.grade, program.program.code, _outcome(program), int(its_label)
+    known = sum(v.passed is not None for v in grades)
     top = max((label.count(c) for c in set(label) - {-1}), default=0)
     samples = [
         Sample(task.id, i, c.text, code[i], len(c.token_ids), c.finished, v.passed, its if v.passed is not None else -1, v.base, outcome[i])
-        for i, (c, v, its) in enumerate(zip(completions, verdicts, label, strict=True))
+        for i, (c, v, its) in enumerate(zip(completions, grades, label, strict=True))
     ]
     return samples, clusters.entropy, top / max(known, 1)
 

@@ -15,7 +15,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from rl.scoring.scoring import RolloutScorer
 from rl.scoring.tasks import GrpoTask
 from rl.training.adapters import save_trained
-from rl.training.guards import Action, Guards, GuardsConfig, Signals
+from rl.training.guards import Action, Guards, GuardsConfig, Observed
 from rl.training.rollouts import PolicyRollouts, derive_seed, tokenizer_of
 from rl.training.trainer import PolicyTrainer
 
@@ -72,7 +72,7 @@ class GuardCallback(TrainerCallback):
         if not logs or "loss" not in logs:
             return
         values = {signal: logs.get(figure) for signal, figure in SIGNALS.items()}
-        for action in self.guards.observe(Signals(step=state.global_step, **values)):
+        for action in self.guards.observe(Observed(step=state.global_step, **values)):
             self._carry_out(action, control)
             self.actions.append(action.record())
             if state.is_world_process_zero:

@@ -12,14 +12,14 @@ from typing import Any
 
 from rl.config.training import GuardAction, GuardRule, GuardsConfig
 
-__all__ = ["Action", "Guards", "GuardsConfig", "Signals"]
+__all__ = ["Action", "Guards", "GuardsConfig", "Observed"]
 
 
 @dataclass(frozen=True)
-class Signals:
+class Observed:
     """What one step showed. None means not measured at this step; it is never taken for a figure.
 
-    >>> Signals(step=3, entropy=0.4).kl is None
+    >>> Observed(step=3, entropy=0.4).kl is None
     True
     """
 
@@ -67,9 +67,9 @@ class Guards:
     """The state machine: `observe` a step's signals, get the actions to take. Same signals, same actions.
 
     >>> guards = Guards(GuardsConfig(warmup=1, smoothing=1.0, cooldown=1))
-    >>> guards.observe(Signals(step=1, entropy=1.0))
+    >>> guards.observe(Observed(step=1, entropy=1.0))
     []
-    >>> [a.kind for a in guards.observe(Signals(step=2, entropy=0.1))]
+    >>> [a.kind for a in guards.observe(Observed(step=2, entropy=0.1))]
     ['raise_kl']
     """
 
@@ -77,7 +77,7 @@ class Guards:
     watches: dict[str, _Watch] = field(default_factory=dict)
     ended: bool = False  # an action has ended the round: nothing follows
 
-    def observe(self, signals: Signals) -> list[Action]:
+    def observe(self, signals: Observed) -> list[Action]:
         """Take note of one step and say what to do. At most one action a guard, and none after one that ends the round."""
         if self.ended:
             return []

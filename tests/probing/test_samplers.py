@@ -6,7 +6,7 @@ import torch
 
 from probing.samplers.base import SamplerError, SamplingParams
 from probing.samplers.config import SamplingConfig
-from probing.samplers.engines.choice import choose_tokens
+from probing.samplers.engines.draws import choose_tokens
 from probing.samplers.engines.factory import open_sampler
 from probing.samplers.engines.transformers import TransformersSampler
 from probing.samplers.randomness import row_keys, uniforms

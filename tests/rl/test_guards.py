@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rl.config.training import GuardRule
-from rl.training.guards import Guards, GuardsConfig, Signals
+from rl.training.guards import Guards, GuardsConfig, Observed
 
 SHARP = GuardsConfig(warmup=2, smoothing=1.0, cooldown=2)
 HEALTHY = {"entropy": 1.0, "distinct": 4.0, "majority": 0.5, "length": 40.0, "probe": 0.8, "kl": 0.01, "held_out": 0.6}
@@ -18,7 +18,7 @@ def run(guards: Guards, **series: list[float]) -> list[tuple[int, str, str]]:
     """(step, guard, action) of a series of steps, all other signals healthy."""
     found = []
     for i in range(max(len(values) for values in series.values())):
-        step = Signals(step=i + 1, **(HEALTHY | {name: values[i] for name, values in series.items()}))
+        step = Observed(step=i + 1, **(HEALTHY | {name: values[i] for name, values in series.items()}))
         found += [(a.step, a.guard, a.kind) for a in guards.observe(step)]
     return found
 
@@ -57,15 +57,15 @@ def test_drift_is_smoothed() -> None:
 @pytest.mark.parametrize("enabled", [True, False])
 def test_weights_that_are_not_finite_roll_back_and_stop_even_when_guards_are_off(value: float, enabled: bool) -> None:
     guards = Guards(GuardsConfig(enabled=enabled))
-    actions = guards.observe(Signals(step=1, loss=value))
+    actions = guards.observe(Observed(step=1, loss=value))
     assert [a.kind for a in actions] == ["roll_back", "stop"]
-    assert guards.observe(Signals(step=2, loss=value)) == []
+    assert guards.observe(Observed(step=2, loss=value)) == []
 
 
 def test_what_was_not_measured_trips_nothing() -> None:
     guards = Guards(SHARP)
     for step in range(1, 9):
-        assert guards.observe(Signals(step=step, loss=0.1, entropy=None, kl=math.nan)) == []
+        assert guards.observe(Observed(step=step, loss=0.1, entropy=None, kl=math.nan)) == []
     assert guards.watches == {}
 
 
@@ -77,8 +77,8 @@ def test_a_null_guard_is_off() -> None:
 def test_every_action_says_its_cause() -> None:
     guards = Guards(SHARP)
     for step in (1, 2):
-        guards.observe(Signals(step=step, entropy=1.0))
-    (action,) = guards.observe(Signals(step=3, entropy=0.1))
+        guards.observe(Observed(step=step, entropy=1.0))
+    (action,) = guards.observe(Observed(step=3, entropy=0.1))
     record = action.record()
     assert record["guard_action"] == "raise_kl" and record["limit"] == SHARP.entropy.limit and record["value"] == pytest.approx(0.1)
     assert record["cause"] == "step 3: token entropy fell to 10% of its baseline 1 (limit 30%)"
@@ -91,7 +91,7 @@ values = st.one_of(st.none(), st.floats(0.0, 3.0))
 @given(st.lists(st.tuples(values, values, values), min_size=2, max_size=30), st.integers(0, 29))
 def test_a_restored_machine_goes_on_as_if_it_had_never_stopped(series: list[tuple], cut: int) -> None:
     config = SHARP.model_copy(update={"kl": GuardRule(limit=1.0, actions=("raise_kl", "lower_lr"))})
-    steps = [Signals(step=i, entropy=a, kl=b, held_out=c) for i, (a, b, c) in enumerate(series)]
+    steps = [Observed(step=i, entropy=a, kl=b, held_out=c) for i, (a, b, c) in enumerate(series)]
     whole, first = Guards(config), Guards(config)
     expected = [whole.observe(s) for s in steps]
     found = [first.observe(s) for s in steps[:cut]]

@@ -14,7 +14,7 @@ import torch
 from transformers import DynamicCache
 
 from probing.samplers.base import SamplerError, SamplingParams
-from probing.samplers.engines.choice import choose_tokens
+from probing.samplers.engines.draws import choose_tokens
 from probing.samplers.engines.prefix_cache import ATTENTION, PrefixCache
 from probing.samplers.randomness import U64, uniforms
 from probing.samplers.stops import START, StopWatch
