@@ -72,7 +72,7 @@ class ConsensusReward:
         given: Column with code that the prompt gave, such as imports or the head of the function; used where the dataset has it.
         group: Column that names the problem. None: samples of equal prompt, entry and inputs are a group.
         consensus: The voting rule and its settings; rules that compare with asserts are refused. None: the rule `soft`.
-        sandbox: Limits and walls. None: the defaults, with this machine's cores divided among its ranks.
+        sandbox: Limits and isolation. None: the defaults, with this machine's cores divided among its ranks.
         max_missing: Largest share of a batch that the sandbox may lose before `SandboxError` stops the training.
 
     A row whose entry or inputs are None has nothing to do with this reward, and gets None. So does a completion that the sandbox lost, or

@@ -25,7 +25,9 @@ class MixedConfig(Section):
     """Weights of the parts of the reward."""
 
     w_consensus: float = Field(1.0, ge=0, description="weight of execution consensus (w_c)")
-    w_quality: float = Field(0.5, ge=0, description="weight of the quality probe (w_q), before its earned say g")
+    w_quality: float = Field(
+        0.5, ge=0, description="weight of the quality probe (w_q), before it is multiplied by the weight g that it earned"
+    )
     rarity: float = Field(
         0.0, ge=0, lt=1, description="share of the vote's score that a group's likeliest rollout loses; the others lose less by rank"
     )
@@ -45,9 +47,9 @@ class RewardBreakdown:
     group: int  # id of the group (problem)
     consensus: float | None  # the rule's score, in [0, 1]
     consensus_normed: float | None  # the same, less what `rarity` takes, normalised within the group
-    probe: float | None  # calibrated probability, in [0, 1]; None also where it has no say, in flat groups
+    probe: float | None  # calibrated probability, in [0, 1]; None also in flat groups, where it has no weight
     probe_normed: float | None  # the same, normalised within the group; 0 where the group may not learn from the probe
-    gate: float  # g, the probe's earned say, in [0, 1]
+    gate: float  # g, the weight that the probe earned on held-out problems, in [0, 1]
     flat: bool  # the group's consensus scores are all equal (unanimous, or nobody agrees)
     total: float | None  # R(r); None leaves the sample out of the update
 

@@ -13,6 +13,6 @@ def code_block(text: str) -> str | None:
     """The first fenced code block that is not empty, also one that was cut off before its closing fence; None when there is none."""
     text = answer_text(text)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what is odd about the code is nobody's concern here
+        warnings.simplefilter("ignore")  # warnings about the code are of no interest here
         block = next((block for block in blocks_of(text, Parser(len(text))) if block.fenced), None)
     return without_language_line(block.text).strip("\n").rstrip() if block else None

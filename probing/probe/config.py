@@ -10,7 +10,7 @@ from probing.section import Section
 
 
 class ProbeConfig(Section):
-    """How the quality probe is fitted, and what it must show before it has a say in the reward."""
+    """How the quality probe is fitted, and what it must show before it counts in the reward."""
 
     problems: int = Field(512, ge=10, description="most problems in the band of agreement that it is fitted on, evenly spread")
     answers: int = Field(16, ge=2, description="most answers of each of them whose hidden states are read")
@@ -26,7 +26,7 @@ class ProbeConfig(Section):
     )
     label_margin: float = Field(0.1, ge=0, le=1, description="least margin of the winning cluster for a problem's labels to be learnt from")
     min_problems: int = Field(10, ge=5, description="fewest problems with both right and wrong samples; below it there is no probe")
-    follow_drift: bool = Field(True, description="let the probe's say fall when its AUROC on the moving policy's samples falls")
+    follow_drift: bool = Field(True, description="lower the probe's weight when its AUROC on the moving policy's samples falls")
     drift_groups: int = Field(64, ge=1, description="groups of the moving policy over which the probe's AUROC is followed")
     floor: float = Field(0.60, ge=0.5, lt=1, description="held-out, length-controlled AUROC within problems below which the weight is 0")
     full: float = Field(0.80, gt=0.5, le=1, description="the same AUROC at which the weight is 1")

@@ -43,7 +43,7 @@ def read_program(answer: str, entry: str | None = None, given: str = "") -> str 
     True
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what is odd about the code is nobody's concern here
+        warnings.simplefilter("ignore")  # warnings about the code are of no interest here
         text = answer_text(answer)
         if not text.strip():
             return None

@@ -55,7 +55,7 @@ class RaySamplingConfig(Section):
 
 
 class SamplingConfig(Section):
-    """Which sampler draws the samples, and on what. How hot and how long is each stage's own affair."""
+    """Which sampler draws the samples, and on what. Temperature and length are set by each stage."""
 
     backend: Literal["transformers", "vllm", "http", "ray"] = Field("transformers", description="engine that draws the samples")
     batch_size: int = Field(256, ge=1, description="most sequences decoded at once")

@@ -1,6 +1,6 @@
 """What a run asks the model for: the config sections of stages 1 to 5 (ground floor).
 
-Only the questions: how many, how long, how hot, what is dropped. How they are sampled is `probing.samplers.config`;
+Only the questions: how many, how long, at what temperature, what is dropped. How they are sampled is `probing.samplers.config`;
 how the answers are executed and judged belongs to the floors above.
 """
 

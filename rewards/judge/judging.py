@@ -41,7 +41,7 @@ def judge(everything: OutcomeMatrix, consensus: ConsensusConfig, selection: Inpu
 def keep_inputs(matrix: OutcomeMatrix, consensus: ConsensusConfig, selection: InputsConfig) -> np.ndarray:
     """int64[k]: the columns that tell candidates apart best; first those with an expected output where consensus compares with one.
 
-    Pass/fail bits have no use for others, and without any the problem has no say: nothing is kept. Nor is without a program.
+    Pass/fail bits have no use for others, and without any the problem has no vote: nothing is kept. The same holds without a program.
     """
     if not matrix.n_programs:
         return np.zeros(0, dtype=np.int64)

@@ -75,7 +75,7 @@ def package_settings(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
-    top = argparse.ArgumentParser(prog="ucoder sandbox", description="Run a program behind the sandbox's walls.")
+    top = argparse.ArgumentParser(prog="ucoder sandbox", description="Run a program in the sandbox.")
     commands = top.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run one function on several inputs and print one JSON line for each")
     run.add_argument("file", type=Path, help="Python source file")

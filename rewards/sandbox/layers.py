@@ -1,4 +1,4 @@
-"""Which walls stand on this machine, and the command that starts a zygote behind them."""
+"""The isolation layers of this machine, and the command that starts a zygote behind them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _THREADS = ("OPENBLAS", "OMP", "MKL", "NUMEXPR", "BLIS", "VECLIB_MAXIMUM")  # on
 
 @dataclass(frozen=True)
 class Layers:
-    """The walls that are on."""
+    """The layers that are on."""
 
     bwrap: Bubblewrap | None
     reason: str  # why there is no bubblewrap

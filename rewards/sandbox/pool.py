@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 
 from rewards.records import Execution, Kind, Outcome, Program
-from rewards.sandbox import layers as walls
+from rewards.sandbox import layers as isolation
 from rewards.sandbox.cache import Cache
 from rewards.sandbox.config import SandboxConfig, SandboxError
 from rewards.sandbox.inside import wire
@@ -32,7 +32,7 @@ MAX_STARTS = 3  # consecutive failures to start a worker before giving up
 class Pool:
     """Workers under one hash seed."""
 
-    def __init__(self, config: SandboxConfig, layers: walls.Layers, hash_seed: int) -> None:
+    def __init__(self, config: SandboxConfig, layers: isolation.Layers, hash_seed: int) -> None:
         self.config, self.layers, self.hash_seed = config, layers, hash_seed
         self.counts: Counter[str] = Counter()  # programs by lane, worker deaths, outcomes by kind
         self.workers = [self._start() for _ in range(config.workers)]
@@ -243,11 +243,11 @@ class Stream:
 
 
 class Sandbox:
-    """Runs programs that nobody trusts, each in a child process behind walls (docs/security.md). A context manager: worker processes live
+    """Runs untrusted programs, each in a child process behind isolation layers (docs/security.md). A context manager: worker processes live
     as long as its block, and none of them is left after it.
 
     Args:
-        config: Limits, walls and workers. None: the defaults, one worker for each core.
+        config: Limits, isolation and workers. None: the defaults, one worker for each core.
 
     Attributes:
         config: The same.
@@ -265,7 +265,7 @@ class Sandbox:
 
     def __init__(self, config: SandboxConfig | None = None) -> None:
         self.config = config or SandboxConfig()
-        self.layers = walls.choose(self.config)
+        self.layers = isolation.choose(self.config)
         self.counts: Counter[str] = Counter()  # what happened since the start, for metrics
         self._pools: list[Pool] = []
         self._running = False

@@ -19,7 +19,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from rewards.sandbox import layers as walls
+from rewards.sandbox import layers as isolation
 from rewards.sandbox.config import SandboxConfig, SandboxError
 from rewards.sandbox.inside import wire
 from rewards.sandbox.namespaces import FIRST_UID, UIDS
@@ -63,7 +63,7 @@ class Reply:
 class Worker:
     """One zygote with its slots."""
 
-    def __init__(self, config: SandboxConfig, layers: walls.Layers, hash_seed: int) -> None:
+    def __init__(self, config: SandboxConfig, layers: isolation.Layers, hash_seed: int) -> None:
         self.units: list[Unit | None] = [None] * wire.SLOTS
         self.order: list[int] = []  # slots in the order in which they were sent
         self.errors = os.memfd_create("errors", os.MFD_CLOEXEC)
@@ -74,10 +74,10 @@ class Worker:
         self.slots = [mmap.mmap(descriptor, wire.SLOT_BYTES) for descriptor in descriptors]
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            self.process = walls.start_zygote(
+            self.process = isolation.start_zygote(
                 layers,
                 theirs.fileno(),
-                env=walls.environment(hash_seed, layers.offer),
+                env=isolation.environment(hash_seed, layers.offer),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self.errors,
@@ -98,27 +98,27 @@ class Worker:
         self.deadline = time.monotonic() + START_SECONDS + (IMPORT_SECONDS if layers.offer.wanted else 0.0)
 
     @staticmethod
-    def _settings(config: SandboxConfig, layers: walls.Layers) -> dict[str, Any]:
+    def _settings(config: SandboxConfig, layers: isolation.Layers) -> dict[str, Any]:
         uid = FIRST_UID + (os.getpid() * 1024 + next(_numbers)) % UIDS if layers.real_uid else None
         return {
             "seccomp": layers.seccomp.hex(),
             "uid": uid,
-            "scratch": walls.SCRATCH if layers.bwrap else "",
+            "scratch": isolation.SCRATCH if layers.bwrap else "",
             "scratch_mb": config.scratch_mb,
             "own_pids": layers.bwrap is not None,
             "landlock": layers.landlock > 0,
-            "readable": walls.readable_paths(layers.offer),
+            "readable": isolation.readable_paths(layers.offer),
             "machine": platform.machine(),
             "uncovered": [layers.offer.prefix, *layers.offer.paths] if uid is not None and layers.bwrap is None else [],
             "modules": layers.offer.modules,
             "records": layers.offer.records,
             "wanted": layers.offer.wanted,
             "offered": layers.offer.tops,
-            "limits": walls.resource_limits(config),
-            "child_limits": walls.child_limits(config, layers),
-            "most_processor": walls.within_our_own({resource.RLIMIT_CPU: 1 << 30})[0][1],
+            "limits": isolation.resource_limits(config),
+            "child_limits": isolation.child_limits(config, layers),
+            "most_processor": isolation.within_our_own({resource.RLIMIT_CPU: 1 << 30})[0][1],
             "memory_bytes": config.memory_mb << 20,
-            "address_space": (config.memory_mb << 20) + walls.OVERHEAD_BYTES,
+            "address_space": (config.memory_mb << 20) + isolation.OVERHEAD_BYTES,
             "real_clock": config.clock == "real",
             "digits": config.significant_digits,
             "whole_floats": config.whole_floats,

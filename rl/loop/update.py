@@ -137,7 +137,7 @@ def reinforce(current: Round, selected: Selected, update: Update) -> None:
         met = set(schedule([v.problem_id for v in chosen], 1, needed, current.seed("met")))
         chosen = [v for v in chosen if v.problem_id in met]
     references = current.references(chosen)
-    if config.grpo.reward == "oracle":  # it has no word on a statement that means nothing
+    if config.grpo.reward == "oracle":  # it has no reference for a statement that it cannot parse
         update.figures["without_reference"] = sum(v.problem_id not in references for v in chosen)
         chosen = [v for v in chosen if v.problem_id in references]
     signal: Signal

@@ -1,4 +1,4 @@
-"""The ranks of a run (one process a device, started by `accelerate launch`): who they are, what the first alone does, who still lives.
+"""The ranks of a run (one process a device, started by `accelerate launch`): their numbers, what the first alone does, and which are alive.
 
 Every rank samples, executes, judges, reads hidden states and trains its share. Rank 0 alone opens the run folder, writes the files of
 stages and rounds, grades benchmarks in its sandbox, fits the probe, logs, and writes reports. The others wait for its files, never in

@@ -46,7 +46,7 @@ ReadProgram = Callable[[str, str, str], str | None]  # answer, entry, code that 
 class Quality(Protocol):
     """The probe on a frozen copy of the round's starting policy."""
 
-    gate: float  # g in [0, 1], its earned say
+    gate: float  # g in [0, 1], the weight that it earned on held-out problems
 
     def evidence(self, prompts: Sequence[str], completions: Sequence[Completion], codes: Sequence[str | None]) -> Sequence[float | None]:
         """Log-odds that each rollout belongs to the right cluster, up to a constant of its problem; None where it cannot be told.
@@ -81,7 +81,7 @@ class RolloutScorer:
     """Scores batches of rollouts. One object a round; `score` is called by every rank with its own slice.
 
     signal: `ConsensusSignal(get_rule(config))` in a label-free run. read: the program in an answer (`probing.reading.read_program`).
-    drift: lowers the probe's say when its AUROC on the rollouts falls. max_missing: share of a batch that may be missing
+    drift: lowers the probe's weight when its AUROC on the rollouts falls. max_missing: share of a batch that may be missing
     before ScoringError. cache: executions remembered, in programs. consensus: what makes a bank's winner, and what equals it
     (default: `ConsensusConfig()`).
     """
@@ -115,13 +115,13 @@ class RolloutScorer:
 
     @property
     def gate(self) -> float:
-        """g, the probe's say at the moment: what it earned, less what drift took away; 0 without a probe and once it is muted."""
+        """g, the probe's weight now: what it earned, lowered for drift; 0 without a probe and once it is muted."""
         if self.quality is None or self.probe_muted:
             return 0.0
         return self.quality.gate if self.drift is None else min(self.quality.gate, self.drift.weight)
 
     def mute_probe(self) -> None:
-        """Take the probe's say away for the rest of the round (its scores are still logged)."""
+        """Set the probe's weight to 0 for the rest of the round (its scores are still logged)."""
         self.probe_muted = True
 
     def state(self) -> dict[str, Any]:
@@ -155,7 +155,7 @@ class RolloutScorer:
         group_N = np.repeat(np.arange(len(groups)), group_size)
         consensus = np.concatenate([self._group_scores(rows, f"{step}/{g}") for g, rows in enumerate(groups)])
         probe = None
-        if self.quality is not None:  # asked about groups with a contrast only: it has no say in the others
+        if self.quality is not None:  # asked about groups with a contrast only: it has no weight in the others
             asked_N = ~flat_groups(consensus, group_N)
             evidence = gather(self._evidence(problem_ids, completions, codes, asked_N[mine]))
             probe = self.quality.probability(centred_within(np.array(evidence, dtype=np.float64), group_N))
@@ -230,7 +230,7 @@ class RolloutScorer:
         return np.where([e.missing for e in executions], np.nan, (rows[1:] == rows[0]).all(axis=1))
 
     def _follow_drift(self, groups: Sequence[tuple[GrpoTask, Sequence[RolloutScore]]]) -> dict[str, float]:
-        """Shows the drift audit a scored batch, whose verdict on the probe's say counts from the next batch on; its figure."""
+        """Shows the drift audit a scored batch, which sets the probe's weight from the next batch on; its figure."""
         if self.quality is None or self.drift is None:
             return {}
         scores = [np.nan if s.reward.probe is None else s.reward.probe for _, rows in groups for s in rows]

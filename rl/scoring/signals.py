@@ -1,4 +1,4 @@
-"""What a group's rollouts are scored by before the probe has its say: the vote, or in an ablation chance."""
+"""What a group's rollouts are scored by before the probe is mixed in: the vote, or in an ablation chance."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What runs on the inner side of the walls. Imports nothing of the outer side; started by `rewards.sandbox.layers`."""
+"""What runs inside the sandbox. Imports nothing from outside it; started by `rewards.sandbox.layers`."""
