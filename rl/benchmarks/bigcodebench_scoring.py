@@ -3,8 +3,8 @@
 Follows bigcodebench 0.2.5: `bigcodebench/eval/__init__.py`, `unsafe_execute` (one module named `__test__`, a temporary folder, closed
 standard input; passed is what leaves neither failure nor error within 240 seconds), and `bigcodebench/evaluate.py` (the calibrated
 solution: the prompt's imports and signature go in front of it). Officially programs run unconfined; here in a child inside our
-sandbox, in the environment of `make install-bigcodebench`. What a test needs and the sandbox refuses (the network, other processes), or what is
-not there (NLTK's data), no program can have: a task whose own solution fails here is `unavailable`, and left out.
+sandbox, in the environment of `make install-bigcodebench`. What a test needs and the sandbox refuses (the network, other processes),
+or what is not there (NLTK's data), no program can have: a task whose own solution fails here is `unavailable`, and left out.
 
 Since tests and program share a process, a program that patches `unittest` passes, here as officially.
 """
