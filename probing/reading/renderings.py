@@ -21,9 +21,7 @@ _DIFF_HEAD = re.compile(r"^(?:---|\+\+\+|@@|diff --git|index [0-9a-f]+\.\.|-)")
 _OPENING_TAG = re.compile(r"<(?:pre|code)\b[^>\n]*>(?:\s*<code\b[^>\n]*>)?", re.IGNORECASE)
 _CLOSING_TAG = re.compile(r"(?:</code>\s*)?</(?:pre|code)>", re.IGNORECASE)
 _SPECIAL_TOKEN = re.compile(r"<\|\w+\|>")
-_QUOTES_AS_FENCE = re.compile(
-    r"^[ \t]*(?P<quotes>\"{3}|'{3})[ \t]*(?:python|py)\d?[ \t]*$(?P<code>.*?)^[ \t]*(?P=quotes)[ \t]*$", re.M | re.S | re.I
-)
+_QUOTES = re.compile(r"[ \t]*(?P<quotes>\"{3}|'{3})[ \t]*(?P<language>(?:python|py)\d?)?[ \t]*", re.IGNORECASE)
 _SPAN = re.compile(r"(?<!`)`(?P<code>[^`\n]+)`(?!`)")
 _INVISIBLE = re.compile("[\u200b\u200c\u200d\u2060\ufeff\u00ad]")
 _SPACES = re.compile("[\u00a0\u2000-\u200a\u202f\u205f\u3000]")
@@ -93,8 +91,16 @@ def without_markup(text: str) -> str | None:
 
 
 def quotes_as_fences(text: str) -> str | None:
-    """Triple quotes with the language's name as fences."""
-    return _QUOTES_AS_FENCE.sub(lambda found: f"```\n{found['code']}\n```", text)
+    """Fences for triple quotes: those that the language's name follows, and the next ones that stand alone."""
+    lines = text.split("\n")
+    opened = ""
+    for place, line in enumerate(lines):
+        found = _QUOTES.fullmatch(line)
+        if found and (found["quotes"] == opened and not found["language"]):
+            lines[place], opened = "```", ""
+        elif found and found["language"] and not opened:
+            lines[place], opened = "```", found["quotes"]
+    return "\n".join(lines)
 
 
 def json_texts(text: str) -> str | None:

@@ -15,7 +15,7 @@ _THINKING = re.compile(
 )
 _OPENED = re.compile(rf"{_OPEN}\s*\Z", re.IGNORECASE)
 # The channels of OpenAI's harmony format, with its special tokens or as they are left when those are taken out.
-_ANALYSIS = re.compile(r"\A\s*(?:<\|start\|>assistant)?\s*(?:<\|channel\|>(?:analysis|commentary)\b|analysis(?=[A-Z]))")
+_ANALYSIS = re.compile(r"(?:<\|start\|>assistant)?(?:<\|channel\|>(?:analysis|commentary)\b|analysis(?=[A-Z]))")
 _FINAL = re.compile(r"<\|channel\|>final[^<\n]*<\|message\|>|assistantfinal")
 _NEXT_TURN = re.compile(
     rf"{_UNQUOTED}(?:<\|im_start\|>\s*user\b|<\|start_header_id\|>\s*user\b|<start_of_turn>\s*user\b|<\|user\|>|<｜User｜>){_UNQUOTED_BEHIND}"
@@ -31,7 +31,7 @@ def without_thinking(text: str) -> str:
     >>> without_thinking("<think>Perhaps 3?</think>It is 4."), without_thinking("Let me see")
     ('It is 4.', 'Let me see')
     """
-    if _ANALYSIS.match(text):
+    if _ANALYSIS.match(text.lstrip()):
         final = _FINAL.search(text)
         return text[final.end() :] if final else ""
     said: list[str] = []

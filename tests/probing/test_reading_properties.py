@@ -221,6 +221,13 @@ HARD = {
     "assignments": "solve = solve\n",
     "globals": "x = [1]\nx.append(solve)\ndef solve(): global x; x = x\nsolve()\n",
     "lists": "- a\n  - def\n",
+    "sessions": ">>> def solve(x\n",
+    "numbers": "1 | def solve(x\n2 | y\n",
+    "diffs": "+def solve(x\n",
+    "JSON": '{"a": [',
+    "HTML": "<pre><code>\n&lt;",
+    "triple quotes": '"""python\n',
+    "code spans": "`def solve(x` ",
 }
 
 
