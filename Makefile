@@ -24,7 +24,7 @@ VENV_ENGINES ?= .venv-engines
 VENV_BIGCODEBENCH ?= .venv-bigcodebench
 ENGINE_TESTS := tests/probing/test_real_vllm.py tests/probing/test_ray.py tests/loop/test_many_ranks.py::test_so_do_two_ranks_under_zero_2
 
-.PHONY: help install install-dev install-engines install-bigcodebench run run-vllm test test-fast test-engines lint format bench soak bench-judge bench-lanes bench-evals bench-scale bench-throughput ablate models gpu-check pretrain plan report clean distclean
+.PHONY: help install install-dev install-engines install-bigcodebench run run-vllm test test-fast test-engines lint format bench soak bench-judge bench-lanes bench-evals bench-scale bench-throughput ablate models gpu-check pretrain plan report docs clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -137,6 +137,10 @@ $(VENV)/.installed-dev: pyproject.toml $(VENV)/.torch
 	$(BIN)/pip install -q -e '.[dev]'
 	@touch $@ $(VENV)/.installed
 
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(BIN)/pip install -q -e '.[docs]'
+	@touch $@
+
 # The public harnesses that ours are held against. evalplus brings an older protobuf: tensorboard is named so that both are chosen to fit.
 $(VENV)/.installed-evals: $(VENV)/.installed
 	$(BIN)/pip install -q -e '.[evals,tensorboard]'
@@ -154,8 +158,11 @@ $(VENV)/.installed-engines: $(VENV)/.installed-dev
 	$(MAKE) $(VENV)/.installed-vllm
 	@touch $@
 
+docs: $(VENV)/.installed-docs ## build the documentation site into site/, without a warning (mkdocs serve: while you write)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --clean $(ARGS)
+
 clean: ## remove caches and build products; runs and the environment stay
-	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf build dist site *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find remote probing rewards rl seedling tests bench -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## clean, and remove the virtual environment

@@ -20,7 +20,10 @@ from rich.text import Text
 
 EXIT_USER_ERROR = 2  # the status that every mistake of the user's ends in
 TRAIN_REMEDY = "pip install 'ucoder[train]'"
-_TRAIN = "torch transformers trl accelerate datasets peft wandb sklearn threadpoolctl datasketch psutil matplotlib pygments"
+_TRAIN = (
+    "torch transformers huggingface_hub tokenizers safetensors tqdm trl accelerate datasets peft wandb sklearn threadpoolctl datasketch "
+    "matplotlib pygments"
+)
 TRAIN_LIBRARIES = frozenset(_TRAIN.split())  # import names of the distributions in the extra `train`
 LOG_EVERY_SECONDS = 10.0  # between two progress lines when stdout is not a terminal
 LOG_WIDTH = 160  # columns assumed when stdout is not a terminal, so that tables are not cut
