@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from probing.records import Candidate, Problem, TestSuite
-from rewards.records import Execution, Kind, Outcome
+from rewards.records import Execution
 from rewards.text import json_lines
 from rl.stored import Stored
 
@@ -109,7 +109,7 @@ def _build(kind: type[Record], row: dict[str, Any]) -> Record:
 
 
 def write_bank(path: Path, bank: Iterable[BankProgram]) -> None:
-    """Outcomes are written as `kind:payload`."""
+    """Executions are written as `Execution.as_row` gives them."""
     write_rows(
         path,
         (
@@ -117,8 +117,7 @@ def write_bank(path: Path, bank: Iterable[BankProgram]) -> None:
                 "problem_id": b.problem_id,
                 "program": b.program,
                 "candidates": b.candidates,
-                "outcomes": [f"{o.kind}:{o.payload}" for o in b.execution.outcomes],
-                "seconds": round(b.execution.seconds, 4),
+                **b.execution.as_row(),
             }
             for b in bank
         ),
@@ -129,9 +128,7 @@ def read_bank(path: Path) -> Stored[BankProgram]:
     """A round's executed programs, which stay in their file."""
 
     def build(row: dict[str, Any]) -> BankProgram:
-        parts = (text.partition(":") for text in row["outcomes"])
-        execution = Execution(tuple(Outcome(Kind(kind), payload) for kind, _, payload in parts), row["seconds"])
-        return BankProgram(row["problem_id"], row["program"], tuple(row["candidates"]), execution)
+        return BankProgram(row["problem_id"], row["program"], tuple(row["candidates"]), Execution.of_row(row))
 
     return Stored(path, build)
 

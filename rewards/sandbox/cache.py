@@ -10,11 +10,11 @@ import json
 import sqlite3
 from pathlib import Path
 
-from rewards.records import Execution, Kind, Outcome, Program
+from rewards.records import Execution, Kind, Program
 from rewards.sandbox.config import SandboxConfig, SandboxError
 from rewards.sandbox.packages import Offer
 
-VERSION = 3  # of the canonical text and of the kinds; a change makes old entries unreachable
+VERSION = 4  # of the canonical text, the kinds and the row; a change makes old entries unreachable
 UNSETTLED = frozenset({Kind.INFRASTRUCTURE, Kind.TIMEOUT, Kind.MEMORY, Kind.KILLED})  # may differ on another day: not kept
 # settings that an outcome depends on
 DECIDING = ("memory_mb", "output_kb", "significant_digits", "whole_floats", "digest_over", "isolation", "clock", "file_modes")
@@ -49,15 +49,13 @@ class Cache:
         row = self.database.execute("SELECT value FROM executions WHERE key = ?", (self.key(program),)).fetchone()
         if row is None:
             return None
-        seconds, outcomes = json.loads(row[0])
-        return Execution(tuple(Outcome(Kind(kind), payload) for kind, payload in outcomes), seconds)
+        return Execution.of_row(json.loads(row[0]))
 
     def put(self, program: Program, execution: Execution) -> None:
         """Keep an execution, unless a part of it may come out otherwise another time."""
         if any(outcome.kind in UNSETTLED for outcome in execution.outcomes):
             return
-        value = json.dumps([execution.seconds, [[o.kind.value, o.payload] for o in execution.outcomes]])
-        self.database.execute("INSERT OR IGNORE INTO executions VALUES (?, ?)", (self.key(program), value))
+        self.database.execute("INSERT OR IGNORE INTO executions VALUES (?, ?)", (self.key(program), json.dumps(execution.as_row())))
         self.waiting += 1
         if self.waiting >= COMMIT_EVERY:
             self.commit()

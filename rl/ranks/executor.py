@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from rewards.judge.determinism import Steady
-from rewards.records import Execution, Kind, Outcome, Program
+from rewards.records import Execution, Program
 from rl.ranks.ranks import Ranks
 from rl.ranks.shards import Shards, cut
 
@@ -60,11 +60,10 @@ def write_part(path: Path, part: Part) -> None:
     with path.open("w", encoding="utf-8") as file:
         file.write(json.dumps(counts) + "\n")
         for execution in executions:
-            file.write(json.dumps([[(o.kind.value, o.payload) for o in execution.outcomes], execution.seconds]) + "\n")
+            file.write(json.dumps(execution.as_row()) + "\n")
 
 
 def read_part(path: Path) -> Part:
     with path.open(encoding="utf-8") as file:
         counts: Counter[str] = Counter(json.loads(next(file)))
-        rows = [json.loads(line) for line in file]
-    return [Execution(tuple(Outcome(Kind(kind), payload) for kind, payload in outcomes), seconds) for outcomes, seconds in rows], counts
+        return [Execution.of_row(json.loads(line)) for line in file], counts
