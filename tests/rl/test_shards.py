@@ -156,7 +156,7 @@ def test_samples_survive_their_file(tmp_path_factory: pytest.TempPathFactory, gr
 
 
 def test_executions_and_counts_survive_their_file(tmp_path: Path) -> None:
-    executions = [Execution((Outcome(Kind.VALUE, "'a:b\\n'"), Outcome(Kind.TIMEOUT)), 0.1 + 0.2), Execution((), 0.0)]
+    executions = [Execution((Outcome(Kind.VALUE, "'a:b\\n'"), Outcome(Kind.TIMEOUT)), 0.3), Execution((), 0.0)]
     counts = Counter({"value": 1, "timeout": 1, "fast": 0})
     write_part(tmp_path / "0", (executions, counts))
     assert read_part(tmp_path / "0") == (executions, counts)
