@@ -1,10 +1,11 @@
-"""Candidates given as texts, for `ucoder judge`: run, judge (`rewards.judge.judging`) and rank them, say which have no vote and why."""
+"""Candidates given as texts, for `ucoder judge` and `ucoder solve`: judge (`rewards.judge.judging`) and rank them, say which have no vote
+and why.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 
@@ -15,9 +16,8 @@ from rewards.clusters.signatures import OutcomeMatrix, concatenate, no_program
 from rewards.clusters.theorem import OptimisticBound, optimistic_bound
 from rewards.judge.determinism import ORDER_OF_CALLS
 from rewards.judge.judging import Judgement, judge
-from rewards.outcomes.literals import argument_outcomes
+from rewards.judge.programs import Executor, Programs, run_programs
 from rewards.programs.mutants import mutants
-from rewards.programs.normal_form import normal_form
 from rewards.records import Execution, Kind, Outcome, Program, absent_modules
 from rewards.rules.consensus import ConsensusConfig, get_rule
 
@@ -33,18 +33,12 @@ NO_VOTE = {
 }
 
 
-class Executor(Protocol):
-    """What ranking needs of the sandbox; `rewards.judge.determinism.Steady` is the one that votes are taken from."""
-
-    def run(self, programs: Iterable[Program]) -> Iterator[Execution]: ...
-
-
 @dataclass(frozen=True, eq=False)
 class Ranking:
     """One problem's n candidates, the best first."""
 
+    programs: Programs
     judgement: Judgement  # one row a distinct program
-    row_of: np.ndarray  # int64[n]: the row of each candidate
     scores: np.ndarray  # float64[n]: the rule's score of each candidate (without its own vote), NaN = missing
     order: np.ndarray  # int64[n]: candidates, the best first
     no_vote: tuple[str | None, ...]  # for each candidate, why it has no vote (a key of NO_VOTE); None: it has one
@@ -73,24 +67,26 @@ def rank(
 
     given: code that the prompt gave (see `probing.reading`).
     expected: outputs claimed by asserts, for the rules that compare with them. logprobs: mean token logprobs in nats, break ties.
-    n_mutants: mutants of the winner that the report on the inputs is measured with. error: of both bounds. Programs that are the same
-    but for layout are executed once. ValueError without candidates or inputs.
+    n_mutants: mutants of the winner that the report on the inputs is measured with. error: of both bounds. ValueError without candidates or
+    inputs.
     """
-    if not codes or not inputs:
-        raise ValueError(f"nothing to judge: {len(codes)} candidates, {len(inputs)} inputs")
-    programs = [read_program(code, entry, given) for code in codes]
-    rows: dict[str | None, int] = {}
-    row_of = np.array([rows.setdefault(None if code is None else normal_form(code), len(rows)) for code in programs])
-    first, weights = np.unique(row_of, return_index=True)[1], np.bincount(row_of)
-    distinct = [programs[i] for i in first]
-    ran = iter(list(executor.run([Program(code, entry, tuple(inputs)) for code in distinct if code is not None])))
-    executions = [no_program(len(inputs)) if code is None else next(ran) for code in distinct]
-    everything = OutcomeMatrix.from_executions(executions, weights, argument_outcomes(inputs), expected)
+    read = [read_program(code, entry, given) for code in codes]
+    programs = run_programs(read, entry, inputs, executor, expected=expected, logprobs=logprobs)
+    return rank_programs(programs, executor, consensus, selection, n_mutants=n_mutants, error=error)
 
-    logprob = np.zeros(len(codes)) if logprobs is None else np.nan_to_num(np.asarray(logprobs, dtype=np.float64), nan=-np.inf)
-    best = np.full(len(first), -np.inf)
-    np.maximum.at(best, row_of, logprob)
-    judgement = judge(everything, consensus, selection, best)
+
+def rank_programs(
+    programs: Programs,
+    executor: Executor,
+    consensus: ConsensusConfig,
+    selection: InputsConfig,
+    *,
+    n_mutants: int = 0,
+    error: float = 0.05,
+) -> Ranking:
+    """Rank candidates that have been executed; only the winner's mutants still run. See `rank`."""
+    everything, row_of, logprob = programs.matrix, programs.row_of, programs.logprobs
+    judgement = judge(everything, consensus, selection, programs.best_logprobs)
     matrix, clustering = judgement.matrix, judgement.clustering
 
     agreed = get_rule(consensus).scores(matrix) if matrix.n_inputs else np.zeros(matrix.n_programs)
@@ -98,22 +94,22 @@ def rank(
     sizes = np.append(clustering.counts, 0)[clustering.labels][row_of]
     order = np.lexsort((-logprob, -matrix.value_share[row_of], -sizes, -np.nan_to_num(scores, nan=-1.0)))
 
-    reasons = [why_no_vote(e) if label < 0 else None for e, label in zip(executions, clustering.labels, strict=True)]
+    reasons = [why_no_vote(e) if label < 0 else None for e, label in zip(programs.executions, clustering.labels, strict=True)]
     mutated = None
     if n_mutants and clustering.top >= 0:
-        winner = distinct[clustering.representatives[clustering.top]]
+        winner = programs.codes[clustering.representatives[clustering.top]]
         assert winner is not None, "what has no program has no vote"
-        kept = tuple(inputs[j] for j in judgement.kept)
-        if made := [Program(mutant.code, entry, kept) for mutant in mutants(winner, n_mutants)]:
+        kept = tuple(programs.inputs[j] for j in judgement.kept)
+        if made := [Program(mutant.code, programs.entry, kept) for mutant in mutants(winner, n_mutants)]:
             stacked = concatenate(matrix, OutcomeMatrix.from_executions(list(executor.run(made))))
             mutated = stacked.select_programs(np.arange(matrix.n_programs, stacked.n_programs))
     quality = quality_report(matrix, clustering, selection, mutated)
     if judgement.dead_share is not None:
         quality = replace(quality, dead_share=judgement.dead_share)  # of all that were given: none of them is kept
     no_vote = tuple(reasons[row] for row in row_of)
-    absent = absent_modules(zip(executions, weights.tolist(), strict=True))
+    absent = absent_modules(zip(programs.executions, everything.weights.tolist(), strict=True))
     hidden, bound = hidden_difference(everything, clustering, error, len(judgement.kept)), optimistic_bound(matrix, clustering, error)
-    return Ranking(judgement, row_of, scores, order, no_vote, quality, hidden, bound, absent)
+    return Ranking(programs, judgement, scores, order, no_vote, quality, hidden, bound, absent)
 
 
 def why_no_vote(execution: Execution) -> str:

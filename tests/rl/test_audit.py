@@ -64,6 +64,7 @@ def test_modules_that_make_the_reward_know_no_reference() -> None:
         "rl/scoring/signals.py",
         "rl/scoring/tasks.py",
         "rewards/judge/judging.py",
+        "rewards/judge/programs.py",
         "rewards/judge/ranking.py",
         "rewards/mixed.py",
     ):

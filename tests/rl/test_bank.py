@@ -198,7 +198,7 @@ def test_the_loop_and_the_command_judge_alike(rows: list[str], drawn: list[int],
     ranking = rank(codes, "f", inputs, TableExecutor(table), config, InputsConfig(keep=keep), expected=expected)
     judged = ranking.judgement
     assert judged.kept.tolist() == list(verdict.inputs)
-    assert judged.clustering.labels[ranking.row_of].tolist() == list(verdict.labels)
+    assert judged.clustering.labels[ranking.programs.row_of].tolist() == list(verdict.labels)
     assert (judged.clustering.counts.tolist(), judged.clustering.top) == (list(verdict.counts), verdict.top)
     assert (judged.clustering.n_valid, round(judged.clustering.margin, 6)) == (verdict.n_valid, verdict.margin)
     assert [n is None for n in ranking.no_vote] == [label >= 0 for label in verdict.labels]
