@@ -43,7 +43,7 @@ class TestSuite:
 
     problem_id: str
     inputs: tuple[str, ...]  # each a Python literal: the list of positional arguments
-    origins: tuple[str, ...]  # "model" or "mutated", one for each input
+    origins: tuple[str, ...]  # "model" or "mutated", one for each input; in `ucoder solve` also "statement"
     asserts: tuple[str, ...] = ()  # model-written, only where consensus compares with them (signature or rule `passfail`, rule `codet`)
 
 

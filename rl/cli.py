@@ -14,6 +14,7 @@ from rl.console import error_screen
 COMMANDS: dict[str, tuple[str, str]] = {
     "eval": ("rl.evals.cli", "measure a model on benchmarks: pass@k with intervals"),
     "compare": ("rl.evals.compare", "what one evaluation gains over another, with intervals"),
+    "solve": ("rl.solve.cli", "write a program for a statement: sample, execute, vote"),
     "judge": ("rewards.judge.cli", "cluster and rank a file of candidate solutions"),
     "sandbox": ("rewards.sandbox.cli", "run one program on inputs, in isolation"),
     "watch": ("rl.watch.cli", "what a run is doing now, or how it ended"),

@@ -58,6 +58,7 @@ ROOMS = (
     "rl.labels",
     "rl.training",
     "rl.evals",
+    "rl.solve",
     "rl.devices",
     "rl.run",
     "rl.planning",

@@ -8,6 +8,8 @@ A set holds a template a skill (`invent.jinja`, `rate.jinja`, ...), which gives 
 - for `rate` the digits to choose among (`choices`): a sampler that can gives their probabilities, where others draw an answer;
 - `form: document` where the templates are texts for a base model to continue. `chat`, the default: turns in a model's chat format.
 
+A set may also have `signature.jinja`: `ucoder solve` asks for a signature where a statement shows none.
+
 `probing.prompts.asking` makes questions of them.
 
 A checkpoint may name its set (`ucoder_prompts` in its tokenizer_config.json), as the bundled one does, which was pretrained on its own.
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 SKILLS = ("invent", "rate", "interface", "tests", "asserts", "solve")
+OPTIONAL = ("signature",)  # skills that a set may lack
 FOLDER = Path(__file__).parent / "sets"
 CHECKPOINT_KEY = "ucoder_prompts"
 INSTRUCT, COMPLETION = "instruct", "completion"  # the sets of models with and without a chat template
@@ -53,6 +56,11 @@ class PromptSet:
         return bool(self.settings.get("form", "chat") == "document")
 
     @property
+    def skills(self) -> tuple[str, ...]:
+        """The skills that the set has a template for."""
+        return SKILLS + tuple(skill for skill in OPTIONAL if (self.folder / f"{skill}.jinja").is_file())
+
+    @property
     def variants(self) -> int:
         """In how many ways `invent` is worded."""
         return int(self.settings.get("invent", {}).get("variants", 1))
@@ -68,7 +76,9 @@ class PromptSet:
         return list(self.settings.get("invent", {}).get("examples", []))
 
     def render(self, skill: str, **fields: Any) -> Prompt:
-        """The prompt of one of `SKILLS`. Raises `jinja2.UndefinedError` when a field is missing."""
+        """The prompt of one of `skills`. Raises PromptSetError for another skill, `jinja2.UndefinedError` when a field is missing."""
+        if skill not in self.skills:
+            raise PromptSetError(f"the prompt set in {self.folder} has no {skill}.jinja")
         settings = self.settings.get(skill, {})
         if skill == "invent":
             fields = {"examples": self.examples, **fields}
@@ -102,7 +112,7 @@ def load_prompt_set(name: str) -> PromptSet:
         raise PromptSetError(f"the prompt set in {folder} lacks {', '.join(missing)}")
     try:
         settings = yaml.safe_load((folder / "set.yaml").read_text(encoding="utf-8")) if (folder / "set.yaml").is_file() else {}
-        for skill in SKILLS:
+        for skill in PromptSet(name, folder, {}).skills:
             _environment(folder).get_template(f"{skill}.jinja")
     except (yaml.YAMLError, UnicodeDecodeError, jinja2.TemplateError) as error:
         raise PromptSetError(f"the prompt set in {folder} cannot be read: {error}") from None
@@ -150,8 +160,8 @@ def _check_settings(folder: Path, settings: Any) -> None:
             if values not in ("chat", "document"):
                 raise PromptSetError(f"{folder / 'set.yaml'}: form must be chat or document, not {values!r}")
             continue
-        if skill not in SKILLS:
-            raise PromptSetError(f"{folder / 'set.yaml'}: {skill!r} is neither form nor one of {', '.join(SKILLS)}")
+        if skill not in SKILLS + OPTIONAL:
+            raise PromptSetError(f"{folder / 'set.yaml'}: {skill!r} is neither form nor one of {', '.join(SKILLS + OPTIONAL)}")
         try:
             SETTINGS.get(skill, Settings).model_validate(values)
         except ValidationError as error:

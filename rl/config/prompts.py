@@ -9,7 +9,7 @@ import jinja2
 from probing.models.gguf_header import read_header
 from probing.models.loading import ModelError, load_tokenizer
 from probing.prompt import Prompt
-from probing.prompts.templates import COMPLETION, INSTRUCT, SKILLS, PromptSet, PromptSetError, find_prompt_set, load_prompt_set
+from probing.prompts.templates import COMPLETION, INSTRUCT, PromptSet, PromptSetError, find_prompt_set, load_prompt_set
 from rl.config.schema import Config
 from rl.console import UserError
 from rl.models.source import check_model, names_gguf
@@ -48,7 +48,7 @@ def listing(config: Config) -> str:
     kind = "texts that a base model continues" if prompts.document else "turns of a chat, put into the model's own chat format"
     blocks = [f"prompt set  {prompts.name}\nfolder      {prompts.folder}\nprompts     {kind}"]
     topic = (prompts.topics or config.problems.topics)[0]
-    for skill in SKILLS:
+    for skill in prompts.skills:
         try:
             prompt = prompts.render(skill, **EXAMPLE, topic=topic, variant=0)
         except jinja2.TemplateError as error:

@@ -35,8 +35,9 @@ from rl.console import UserError, make_console, stage
 from rl.evals.answers_file import AnswersFile
 from rl.evals.cache import Cache, model_hash
 from rl.evals.compare import pooled
-from rl.evals.engine import check_engine, how_sampled, sampling_of
-from rl.evals.options import STDOUT, config_from, offered_from, parser, sampling_from, settle
+from rl.evals.engine import check_engine, engine_errors, how_sampled, sampling_of
+from rl.evals.engine_options import offered_from, sampling_from
+from rl.evals.options import STDOUT, config_from, parser, settle
 from rl.evals.runner import EvalResult, evaluate, modules_not_offered, score, tasks_left_out
 from rl.evals.samples_file import write_samples_file
 from rl.evals.tables import FIGURES, cell, how_asked, results_table, skills_card
@@ -53,7 +54,7 @@ def main(argv: Sequence[str]) -> int:
     args, others = parser().parse_known_args(argv)
     answers = settle(args)
     config, names = config_from(args), [n.strip() for n in args.benchmarks.split(",") if n.strip()]
-    sampling = sampling_of(config, sampling_from(args, others))
+    sampling = sampling_of(config, sampling_from(args, others, "eval"))
     if args.skills is None:
         args.skills = args.model == "seedling" and "seedling" in names and config.limit is None
     if not names and not args.skills:
@@ -212,14 +213,12 @@ def _measure(
     if not wanted and not args.skills:
         return results, {}
 
-    from probing.models.loading import ModelError, load_tokenizer
+    from probing.models.loading import load_tokenizer
     from probing.prompts.asking import Asker
-    from probing.prompts.templates import PromptSetError
-    from probing.samplers.base import SamplerError
     from probing.samplers.engines.factory import open_sampler
     from rl.config.chat_check import check_template_args
 
-    try:
+    with engine_errors(args.model):
         tokenizer = load_tokenizer(path)
         check_template_args(tokenizer, config.chat_template_args or {}, "--chat_template_args")
         with closing(open_sampler(sampling, path)) as sampler, Sandbox(SandboxConfig(**offered)) as sandbox:
@@ -235,14 +234,6 @@ def _measure(
                 ask = Asker.of(tokenizer, args.prompts, config.chat_template_args)
                 bar = partial(_bar, console)
                 skills = measure_skills(sampler, ask, sandbox, config.seed, bar, config.limit, config.max_new_tokens)
-    except (ModelError, SamplerError, SandboxError) as error:
-        raise UserError(str(error), args.model) from None
-    except PromptSetError as error:
-        raise UserError(str(error), "--prompts", "see ucoder config --prompts") from None
-    except ValueError as error:
-        if "max_new_tokens" not in str(error):
-            raise
-        raise UserError(str(error), "command line", "lower --max_new_tokens") from None
     return results, skills
 
 

@@ -13,6 +13,8 @@ import json
 import os
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPException
 from typing import Any
 
@@ -26,8 +28,13 @@ EXTRAS = {"vllm": "pip install 'ucoder[vllm]'", "ray": "pip install 'ucoder[ray]
 
 def sampling_of(evals: EvalsConfig, sampling: SamplingConfig) -> SamplingConfig:
     """The settings of the sampler that an evaluation draws from: those given, in the precision of the evaluation."""
-    rounded = evals.dtype == "int8"
-    return sampling.model_copy(update={"dtype": "float32" if rounded else evals.dtype, "weights": "int8" if rounded else "full"})
+    return in_precision(evals.dtype, sampling)
+
+
+def in_precision(dtype: str, sampling: SamplingConfig) -> SamplingConfig:
+    """The settings given, with the weights in a precision of `evals.dtype`."""
+    rounded = dtype == "int8"
+    return sampling.model_copy(update={"dtype": "float32" if rounded else dtype, "weights": "int8" if rounded else "full"})
 
 
 def precision(sampling: SamplingConfig) -> str:
@@ -59,6 +66,26 @@ def hardware(sampling: SamplingConfig) -> str:
         return "the server's"
     device = pick_device(sampling.device)
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+
+
+@contextmanager
+def engine_errors(model: str) -> Iterator[None]:
+    """Turns what models, engines, prompt sets and sandboxes raise in the block into UserError. model: as the user named it."""
+    from probing.models.loading import ModelError
+    from probing.prompts.templates import PromptSetError
+    from probing.samplers.base import SamplerError
+    from rewards.sandbox import SandboxError
+
+    try:
+        yield
+    except (ModelError, SamplerError, SandboxError) as error:
+        raise UserError(str(error), model) from None
+    except PromptSetError as error:
+        raise UserError(str(error), "--prompts", "see ucoder config --prompts") from None
+    except ValueError as error:
+        if isinstance(error, UserError) or "max_new_tokens" not in str(error):
+            raise
+        raise UserError(str(error), "command line", "lower --max_new_tokens") from None
 
 
 def check_engine(sampling: SamplingConfig, model_path: str) -> None:

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
 import typing
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
-from probing.samplers.config import SamplingConfig
-from rewards.sandbox.cli import add_package_options, package_settings
-from rewards.sandbox.packages import PackagesError
+from rewards.sandbox.cli import add_package_options
 from rl.benchmarks.base import BENCHMARKS
-from rl.config.loader import load
 from rl.config.schema import EvalsConfig
 from rl.console import UserError
 from rl.evals.answers_file import AnswersFile, read_answers
+from rl.evals.engine_options import EPILOG, add_engine_options, template_args_from
 
-BACKENDS = typing.get_args(SamplingConfig.model_fields["backend"].annotation)
-HTTP_PATIENCE = 30.0  # seconds for a server to come back: somebody is watching, unlike a run
 STDOUT = Path("-")  # as --json OUT
 
 
@@ -30,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="ucoder eval",
         description="Measure a model on benchmarks: pass@k with intervals, majority@k.",
-        epilog="The other keys of a config's section `sampling` can be given too: --sampling.vllm.tensor_parallel 2",
+        epilog=EPILOG,
     )
     top.add_argument("--model", help="`seedling` (bundled, the default), a checkpoint folder, a .gguf file, or a Hub id")
     top.add_argument("--benchmarks", help=f"names with commas between them, of: {names}; empty: none (default seedling)")
@@ -40,7 +33,6 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--max_new_tokens", type=int, default=512, help="tokens that a completion may take (default 512; evalplus: 768)")
     top.add_argument("--limit", type=int, help="only the first so many tasks of each benchmark; with --skills, so many proposals")
     top.add_argument("--seed", type=int, default=EvalsConfig().seed, help="sampling seed")
-    top.add_argument("--batch_size", type=int, default=256, help="most sequences decoded at once (default 256)")
     top.add_argument(
         "--prompt",
         choices=typing.get_args(EvalsConfig.model_fields["prompt"].annotation),
@@ -48,20 +40,12 @@ def parser() -> argparse.ArgumentParser:
         help="how HumanEval and MBPP are asked: as evalplus does, as Qwen's harness does, or plainly (default evalplus)",
     )
     top.add_argument(
-        "--chat_template_args",
-        metavar="JSON",
-        help="""arguments of the model's chat template: '{"enable_thinking": false}'""",
-    )
-    top.add_argument(
         "--dtype",
         choices=typing.get_args(EvalsConfig.model_fields["dtype"].annotation),
         default=EvalsConfig().dtype,
         help="precision of the weights; auto: bfloat16 where the hardware has it; int8: on x86 CPUs (default float32)",
     )
-    top.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default auto)")
-    top.add_argument("--backend", choices=BACKENDS, help="engine that draws the samples (default transformers; with --url, http)")
-    top.add_argument("--url", help="of an OpenAI-compatible server, up to and with /v1; it must have the model")
-    top.add_argument("--http_model", metavar="NAME", help="the server's name for the model (default: as in --model)")
+    add_engine_options(top)
     top.add_argument(
         "--json",
         type=Path,
@@ -115,52 +99,12 @@ def settle(args: argparse.Namespace) -> AnswersFile | None:
     return answers
 
 
-def offered_from(args: argparse.Namespace) -> dict[str, Any]:
-    """The sandbox's settings that offer packages to programs. Raises UserError where one is not installed."""
-    try:
-        return package_settings(args)
-    except PackagesError as error:
-        raise UserError(str(error), "command line, --packages", "install it there, or name another --environment") from None
-
-
-def sampling_from(args: argparse.Namespace, others: Sequence[str]) -> SamplingConfig:
-    """The sampler's settings: this command's own options, and any key of the section as --sampling.KEY. Raises UserError."""
-    if others and not others[0].startswith("--sampling."):
-        raise UserError(f"unknown argument {others[0]!r}", "command line", "see ucoder eval --help")
-    if args.url and args.backend not in (None, "http"):
-        raise UserError(f"--url is for the backend http, not {args.backend}", "command line", "drop one of the two")
-    given = {
-        "backend": args.backend or ("http" if args.url else None),
-        "batch_size": args.batch_size,
-        "device": args.device,
-        "http.url": args.url,
-        "http.model": args.http_model,
-        "http.patience": HTTP_PATIENCE,
-    }
-    words = [word for key, value in given.items() if value is not None for word in (f"--{key}", str(value))]
-    return load(SamplingConfig, None, [*words, *(word.replace("--sampling.", "--", 1) for word in others)])
-
-
 def config_from(args: argparse.Namespace) -> EvalsConfig:
     """What is measured, and how. Raises UserError for a value out of range."""
     keys = ("samples", "temperature", "top_p", "max_new_tokens", "limit", "seed", "prompt", "dtype")
-    values = {key: getattr(args, key) for key in keys if getattr(args, key) is not None} | {
-        "chat_template_args": _json_object(args.chat_template_args)
-    }
+    values = {key: getattr(args, key) for key in keys if getattr(args, key) is not None} | {"chat_template_args": template_args_from(args)}
     try:
         return EvalsConfig(**values)
     except ValidationError as error:
         first = error.errors()[0]
         raise UserError(f"--{first['loc'][0]} {first['input']}: {first['msg'].lower()}", "command line", "see ucoder eval --help") from None
-
-
-def _json_object(text: str | None) -> dict[str, Any] | None:
-    """--chat_template_args, read. Raises UserError."""
-    remedy = """write '{"enable_thinking": false}'"""
-    try:
-        value = None if text is None else json.loads(text)
-    except ValueError as error:
-        raise UserError(f"--chat_template_args is no JSON: {error}", "command line", remedy) from None
-    if not isinstance(value, dict | None):
-        raise UserError(f"--chat_template_args is no JSON object: {text}", "command line", remedy)
-    return value

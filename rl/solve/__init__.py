@@ -1,0 +1,1 @@
+"""`ucoder solve`: from a statement to a program that execution consensus chose."""

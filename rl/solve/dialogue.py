@@ -1,0 +1,79 @@
+"""`ucoder solve --interactive`: a person decides on single inputs, and the vote goes on from there.
+
+One question at a time, about the input that parts the two largest clusters (`rl.solve.vote.Vote.question`). The person picks what is right
+there, says that nothing of it is, types the right value, skips the input, or stops. It ends by itself when nothing parts the clusters.
+"""
+
+from __future__ import annotations
+
+import ast
+import string
+from collections.abc import Callable
+
+import numpy as np
+from rich.console import Console
+
+from rl.solve.vote import Question, Vote, call_text, cut, in_words, returns, shown_outcome
+
+MOST_OPTIONS = 8  # letters a to h; the words below begin with others
+NEITHER, SKIP, STOP = "n", "s", "q"
+HELP = f"letter of the right one, the right value itself, {NEITHER} = none of these, {SKIP} = skip, {STOP} = stop"
+
+Ask = Callable[[str], str]  # as `input`: shows a prompt, returns a line, raises EOFError where there are no more
+
+
+def talk(vote: Vote, console: Console, ask: Ask = input) -> Vote | None:
+    """The vote after the person's answers; None where they rule out every candidate."""
+    asked: list[int] = []
+    while (question := vote.question(asked)) is not None:
+        asked.append(question.column)
+        _show(question, vote.programs.entry, console)
+        answer = _answer(question, vote, console, ask)
+        if isinstance(answer, str):
+            if answer == STOP:
+                return vote
+            continue
+        keep, said = answer
+        after = vote.rule_out(question.column, keep, said, "person")
+        if after is None:
+            console.print(f"No candidate is left: all {len(vote.programs.places)} are ruled out.", markup=False)
+            return None
+        left, clusters = len(after.programs.places), after.ranking.judgement.clustering.n_clusters
+        console.print(f"{len(vote.programs.places) - left} candidates ruled out; {left} left, in {clusters} clusters.", markup=False)
+        vote = after
+    console.print("No input parts the two largest clusters: there is nothing more to ask.", markup=False)
+    return vote
+
+
+def _show(question: Question, entry: str, console: Console) -> None:
+    total = sum(count for _, count in question.options)
+    console.print(f"\nWhat does {cut(call_text(entry, question.input))} return?", markup=False, soft_wrap=True)
+    for letter, (outcome, count) in zip(string.ascii_lowercase, question.options[:MOST_OPTIONS], strict=False):
+        console.print(f"  {letter}  {cut(in_words(outcome))}   ({count} of {total} candidates)", markup=False, soft_wrap=True)
+    if rest := question.options[MOST_OPTIONS:]:
+        console.print(f"     {len(rest)} other results   ({sum(count for _, count in rest)} candidates)", markup=False)
+
+
+def _answer(question: Question, vote: Vote, console: Console, ask: Ask) -> tuple[np.ndarray, str] | str:
+    """(which programs stay, bool[d], and what was said), SKIP or STOP. Asks again until it understands."""
+    shown = [shown_outcome(execution, question.column) for execution in vote.programs.executions]
+    options = [outcome for outcome, _ in question.options[:MOST_OPTIONS]]
+    while True:
+        try:
+            line = ask(f"[{HELP}] ").strip()
+        except (EOFError, KeyboardInterrupt):
+            console.print("stopped", markup=False)
+            return STOP
+        if line in (SKIP, STOP):
+            return line
+        if line == NEITHER:
+            return np.array([outcome not in options for outcome in shown]), f"not {' nor '.join(map(in_words, options))}"
+        if len(line) == 1 and line in string.ascii_lowercase[: len(options)]:
+            picked = options[string.ascii_lowercase.index(line)]
+            return np.array([outcome == picked for outcome in shown]), in_words(picked)
+        try:
+            value = ast.literal_eval(line)
+        except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+            console.print(f"{line!r} is neither one of the letters nor a Python value such as 3, 'text' or [1, 2].", markup=False)
+            continue
+        return np.array([returns(outcome, value) for outcome in vote.outcomes_at(question.column)]), repr(value)

@@ -1,0 +1,88 @@
+"""From a statement to a judged pool of candidates: stages 3 to 5, execution, the vote.
+
+solved = solve(sampler, ask, sandbox, read_statement(text), Settings(), bar)
+solved.code, solved.vote.ranking.judgement.clustering.top_share
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from probing.prompts.asking import Ask
+from probing.records import Candidate, TestSuite
+from probing.samplers.base import Sampler
+from probing.stages.config import SolutionsConfig, SuitesConfig
+from rewards.clusters.inputs import InputsConfig
+from rewards.judge.determinism import Steady
+from rewards.judge.programs import run_programs
+from rewards.rules.consensus import ConsensusConfig
+from rewards.sandbox import Sandbox
+from rl.console import UserError
+from rl.solve.report import Solved
+from rl.solve.stages import Bar, Written, draw_candidates, write_inputs, write_problems
+from rl.solve.statement import Statement
+from rl.solve.vote import Vote
+
+Talk = Callable[[Vote], Vote | None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is sampled, and how it is judged."""
+
+    solutions: SolutionsConfig = field(default_factory=lambda: SolutionsConfig(samples=32, temperature=0.8))
+    suites: SuitesConfig = field(default_factory=SuitesConfig)
+    consensus: ConsensusConfig = field(default_factory=ConsensusConfig)
+    seed: int = 0
+    examples: bool = True  # whether the statement's examples rule candidates out
+
+
+def solve(
+    sampler: Sampler, ask: Ask, sandbox: Sandbox, statement: Statement, settings: Settings, bar: Bar, talk: Talk | None = None
+) -> Solved:
+    """Solve one statement. talk: goes through single inputs with a person. Raises UserError where a stage gives nothing at all."""
+    [written] = write_problems(sampler, ask, [statement], settings.seed, bar)
+    if written is None:
+        remedy = "give it with --signature 'def f(xs: list[int]) -> int:'"
+        raise UserError("the statement shows no signature with types, and the model wrote none that can be used", "signature", remedy)
+    suites = write_inputs(sampler, ask, [written], settings.suites, settings.seed, bar)
+    suite = suites.get(written.problem.id)
+    if suite is None:
+        said = f"the model wrote no call that fits {written.problem.signature}"
+        raise UserError(said, "test inputs", f"show an example in the statement: {written.problem.entry}(…) == …, or mend the signature")
+    candidates = draw_candidates(sampler, ask, written.problem, settings.solutions, settings.seed, bar)
+    if all(candidate.code is None for candidate in candidates):
+        cut_off = sum(not candidate.finished for candidate in candidates)
+        said = f"none of {len(candidates)} answers holds a program that defines {written.problem.entry} ({cut_off} were cut off)"
+        raise UserError(said, "candidates", "raise --max_new_tokens, lower --temperature, or take another model")
+    return judged(sandbox, written, suite, candidates, settings, bar, talk)
+
+
+def judged(
+    sandbox: Sandbox,
+    written: Written,
+    suite: TestSuite,
+    candidates: Sequence[Candidate],
+    settings: Settings,
+    bar: Bar,
+    talk: Talk | None = None,
+) -> Solved:
+    """Run the candidates, judge them, and go through the examples, then through what a person says."""
+    with closing(Steady(sandbox, settings.consensus.recheck)) as executor:
+        with bar("executions", len(candidates), "candidates") as advance:
+            programs = run_programs(
+                [candidate.code for candidate in candidates],
+                written.problem.entry,
+                suite.inputs,
+                executor,
+                logprobs=[candidate.mean_logprob for candidate in candidates],
+            )
+            advance(len(candidates))
+        vote = Vote.of(programs, executor, settings.consensus, InputsConfig(keep=settings.suites.inputs))
+        vote, unmet = vote.with_examples(written.statement.examples) if settings.examples else (vote, [])
+        if talk is None or vote.winner is None:
+            return Solved(written, suite, candidates, vote, unmet)
+        after = talk(vote)
+        return Solved(written, suite, candidates, vote if after is None else after, unmet, ruled_out_all=after is None)

@@ -1,0 +1,157 @@
+"""The statement of a problem as a person writes it: a text, where it shows one the function's signature, and its examples.
+
+    Return the largest even number of a list, or None where there is none.
+
+        def largest_even(xs: list[int]) -> int | None:
+
+    largest_even([3, 8, 2]) == 8
+
+Read as examples are asserts, doctests, and calls with literal arguments that are followed by a value (`f(1) == 2`, `f(1) -> 2`,
+`f(1)  # 2`). Nothing is executed.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import keyword
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from probing.parsing.calls import call_in, value_after
+from probing.parsing.proposals import Unreadable, header_line, header_of, parse_signature, read_signature
+from probing.parsing.typed_values import annotation_of
+from rewards.outcomes.literals import parse_assert
+from rl.console import UserError
+from rl.grading.values import Undecodable, decode
+
+STDIN = "-"
+_CALLED = re.compile(r"(?<![\w.])([A-Za-z_]\w*)\s*\(")
+_BEFORE = re.compile(r"(?:.*[:,.])?[^\w()\[\]{}]*(?:print\()?")  # what may stand before a call whose value follows it
+_NOT_ENTRIES = {*dir(builtins), *keyword.kwlist}
+
+
+@dataclass(frozen=True)
+class Example:
+    """A call that a statement shows.
+
+    >>> examples_in("assert f([1]) == 2", "f")
+    (Example(input='[[1]]', value=2, known=True),)
+    """
+
+    input: str  # Python literal: the list of positional arguments
+    value: Any = None  # what the call returns, by the statement
+    known: bool = False  # whether the statement says it
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What a person wrote. `signature` is None where neither the option nor the text gives one."""
+
+    text: str
+    entry: str  # function to write; "" where nothing names it
+    signature: str | None  # one line, every argument with its type
+    source: str | None  # where the signature is from: "--signature" or "the statement"; None without one
+    examples: tuple[Example, ...] = ()
+
+
+def read_text(name: str) -> str:
+    """The text of a file, or of standard input for `-`. Raises UserError when it cannot be read or is empty."""
+    remedy = "give a UTF-8 text file, or - for standard input"
+    try:
+        text = sys.stdin.buffer.read().decode("utf-8-sig") if name == STDIN else Path(name).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise UserError("there is no such file", name, remedy) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"the statement cannot be read: {error}", name, remedy) from None
+    if not text.strip():
+        raise UserError("the statement is empty", "standard input" if name == STDIN else name, "write what the function has to do")
+    return text.strip()
+
+
+def read_statement(text: str, signature: str | None = None) -> Statement:
+    """Signature and examples of a statement. signature: the option's, which counts before the text's. Raises UserError."""
+    if signature is not None:
+        function = parse_signature(signature) or _read(signature, text)
+        if function is None:
+            said = f"this is no signature with typed arguments: {signature}"
+            raise UserError(said, "--signature", "write 'def f(xs: list[int], k: int) -> int:', with types that have literals")
+        source = "--signature"
+    elif header_of(text) is not None:
+        function, source = _read(text, text), "the statement"
+    else:
+        function, source = None, None
+    if function is not None:
+        line = header_line(function)
+        return Statement(text, function.name, line, source, examples_in(text, function.name, [a.arg for a in function.args.args]))
+    header = header_of(text)
+    named = re.search(r"def\s+(\w+)", header) if header is not None else None
+    entry = named[1] if named is not None else entry_in(text)
+    return Statement(text, entry, None, None, examples_in(text, entry) if entry else ())
+
+
+def _read(text: str, examples: str) -> ast.FunctionDef | None:
+    try:
+        return read_signature(text, examples)
+    except Unreadable:
+        return None
+
+
+def entry_in(text: str) -> str:
+    """The first function that a text calls with literal arguments and that Python does not have; "" where there is none.
+
+    >>> entry_in("assert set(shared([1], [1])) == {1}"), entry_in("Print it with print(1).")
+    ('shared', '')
+    """
+    for line in text.split("\n"):
+        for name in _CALLED.findall(line):
+            if name not in _NOT_ENTRIES and call_in(line, name) is not None:
+                return str(name)
+    return ""
+
+
+def signature_of_examples(statement: Statement) -> str | None:
+    """A signature with the types of the first example's arguments; None without one, or without arguments."""
+    if not statement.examples:
+        return None
+    given = ast.literal_eval(statement.examples[0].input)
+    arguments = ", ".join(f"x{i}: {ast.unparse(annotation_of(value))}" for i, value in enumerate(given, 1))
+    return f"def {statement.entry}({arguments}):" if given else None
+
+
+def examples_in(text: str, entry: str, names: list[str] | None = None) -> tuple[Example, ...]:
+    """The examples of a text, each input once: the first value that is said of it counts. names: the parameters, for keywords."""
+    found: dict[str, Example] = {}
+    for example in _calls(text.split("\n"), entry, names or []):
+        if example.known or example.input not in found:
+            earlier = found.get(example.input)
+            found[example.input] = example if earlier is None or not earlier.known else earlier
+    return tuple(found.values())
+
+
+def _calls(lines: list[str], entry: str, names: list[str]) -> Iterator[Example]:
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+        call = call_in(line, entry, names)
+        if call is None:
+            continue
+        text, before = repr(call.arguments), line[: line.find(entry)]
+        if (place := line.find("assert ")) >= 0:
+            claim = parse_assert(line[place:], entry)
+            try:
+                yield Example(text) if claim is None else Example(claim[0], decode(claim[1].payload), True)
+            except Undecodable:
+                yield Example(text)
+        elif not _BEFORE.fullmatch(before):
+            yield Example(text)
+        elif ">>>" in before and not call.rest.strip():
+            try:
+                yield Example(text, ast.literal_eval(following.strip()), True)
+            except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+                yield Example(text)
+        else:
+            value = value_after(call.rest)
+            yield Example(text) if value is None else Example(text, value, True)

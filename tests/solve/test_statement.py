@@ -1,0 +1,86 @@
+"""Statements: where the signature is from, which function is meant, and what the examples say."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rl.console import UserError
+from rl.solve.statement import examples_in, read_statement, read_text, signature_of_examples
+from tests.solve.toys import STATEMENT
+
+
+def values(text: str, entry: str = "f") -> list[tuple[str, Any]]:
+    return [(example.input, example.value) for example in examples_in(text, entry) if example.known]
+
+
+def test_the_signature_of_the_statement_is_read_and_the_option_counts_before_it() -> None:
+    read = read_statement(STATEMENT)
+    assert (read.signature, read.entry, read.source) == ("def largest_gap(xs: list[int]) -> int:", "largest_gap", "the statement")
+    given = read_statement(STATEMENT, "def gap(numbers: list[float]) -> float")
+    assert (given.signature, given.entry, given.source) == ("def gap(numbers: list[float]) -> float:", "gap", "--signature")
+
+
+def test_missing_types_are_taken_from_the_example() -> None:
+    read = read_statement("Repeat a word.\n\n    def again(word, n):\n\nagain('ab', 2) == 'abab'")
+    assert read.signature == "def again(word: str, n: int) -> str:"
+
+
+def test_a_header_without_types_still_names_the_function() -> None:
+    read = read_statement("Do it.\n\n    def again(word, n):\n")
+    assert (read.signature, read.entry) == (None, "again")
+
+
+def test_an_option_that_is_no_signature_is_the_users_mistake() -> None:
+    with pytest.raises(UserError, match="no signature"):
+        read_statement(STATEMENT, "f(x)")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("assert f([1, 2]) == 3", [("[[1, 2]]", 3)]),
+        ("assert f(4)", [("[4]", True)]),
+        (">>> f('a', 1)\n'b'", [("['a', 1]", "b")]),
+        ("Example: f(1) -> 2", [("[1]", 2)]),
+        ("- `f(1)` returns 2.", [("[1]", 2)]),
+        ("print(f(1))  # 2", [("[1]", 2)]),
+        ("f(1) == 2\nf(1) == 5\nf(2) == 4", [("[1]", 2), ("[2]", 4)]),
+    ],
+)
+def test_examples_with_a_value_are_read(text: str, found: list[tuple[str, Any]]) -> None:
+    assert values(text) == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["assert set(f((3, 4))) == {3}", "assert abs(f(1) - 2) < 0.1", "twice f(1) is 6", "f(1) is easy", "sorted(f([2, 1])) == [1, 2]"],
+)
+def test_what_is_said_of_something_made_of_the_result_is_no_value_of_it(text: str) -> None:
+    assert values(text) == []
+    assert [example.known for example in examples_in(text, "f")] == [False]
+
+
+def test_types_of_the_example_s_arguments_make_a_signature() -> None:
+    statement = read_statement("assert pick((1, 'a'), [2.5]) == 1")
+    assert statement.signature is None and statement.entry == "pick"
+    assert signature_of_examples(statement) == "def pick(x1: tuple[int, str], x2: list[float]):"
+    assert signature_of_examples(read_statement("Do something.")) is None
+
+
+@pytest.mark.parametrize(("content", "said"), [(None, "no such file"), (b"  \n", "empty"), (b"\xff\xfe\x00", "cannot be read")])
+def test_files_without_a_statement_are_the_users_mistake(tmp_path: Path, content: bytes | None, said: str) -> None:
+    file = tmp_path / "problem.md"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(UserError, match=said) as error:
+        read_text(str(file))
+    assert error.value.where == str(file)
+
+
+def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"Verdopple x.\n")))
+    assert read_text("-") == "Verdopple x."
