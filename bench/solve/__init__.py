@@ -1,0 +1,1 @@
+"""What `ucoder solve` is worth, measured."""
