@@ -36,7 +36,7 @@ from rewards.programs.normal_form import normal_form
 from rewards.records import Execution, Kind, Program
 from rewards.sandbox import Sandbox, SandboxConfig
 from rl.benchmarks.base import Benchmark, EvalTask, Grade, Unavailable, find_data, load_benchmark
-from rl.config.run_folder import versions, write_atomically
+from rl.config.run_folder import git_commit, versions, write_atomically
 from rl.evals.runner import execute
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "raw_outputs.json"
@@ -157,7 +157,7 @@ def summary(name: str, tests: str, rows: Sequence[Row], again: Mapping[str, Row]
         "tests": tests,
         "tasks": len(rows),
         **{f"{form}_pass": sum(row.verdicts[form] is True for row in final) for form in FORMS},
-        "published_pass": sum(row.published is True for row in final),
+        "published_pass": None if all(row.published is None for row in final) else sum(row.published is True for row in final),
         "missing": sum(row.verdicts[form] is None for row in final for form in ("raw", "solution")),
         **{
             f"raw_differs_from_{form}": [r.task for r in final if known_to_differ(r.verdicts["raw"], r.verdicts[form])]
@@ -183,30 +183,37 @@ def measure(name: str) -> list[dict[str, Any]]:
     tasks = [task for task in benchmark.tasks if task.id in rows]
     started = time.monotonic()
     first = graded(benchmark, rows, tasks, None)
-    unsettled = {row.task for found in first.values() for row in found if differs(row)}
+    unsettled = {row.task for found in first.values() for row in found if differs(row) or row.verdicts["raw"] is None}
     again = graded(benchmark, rows, [task for task in tasks if task.id in unsettled], MORE_SECONDS) if unsettled else {}
     seconds = round(time.monotonic() - started)
     later = {tests: {row.task: row for row in again.get(tests, ())} for tests in first}
     return [summary(name, tests, found, later[tests]) | {"seconds": seconds} for tests, found in first.items()]
 
 
+def kept_rows(path: Path, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Rows of an earlier result about other benchmarks than the named ones; each has the commit that it was made at."""
+    before = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.is_file() else []
+    return [row for row in before if row["benchmark"] in BENCHMARKS and row["benchmark"] not in names]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--benchmarks", default=",".join(BENCHMARKS))
+    parser.add_argument("--benchmarks", default=",".join(BENCHMARKS), help="measured now; rows of others stay as they are")
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
-    found = []
-    for name in args.benchmarks.split(","):
+    names = args.benchmarks.split(",")
+    found = kept_rows(args.out, names)
+    for name in names:
         for row in measure(name):
             print({key: value for key, value in row.items() if key != "differing"})
             for entry in row.get("differing", ()):
                 print(f"  {entry}", flush=True)
-            found.append(row)
+            found.append(row | {"commit": git_commit()})
     installed = [name for name in ("evalplus",) if sanitised("x = 1", "x") is not None]
     record = {
         "command": shlex.join(["python", "-m", "bench.reading.raw_outputs", *sys.argv[1:]]),
         "versions": versions() | {name: importlib.metadata.version(name) for name in installed},
-        "rows": found,
+        "rows": sorted(found, key=lambda row: list(BENCHMARKS).index(row["benchmark"])),
     }
     write_atomically(args.out, json.dumps(record, indent=1) + "\n")
     return 0
