@@ -18,9 +18,11 @@ _JSON_STARTS = 20  # places where a JSON value is looked for
 _SESSION = re.compile(r"^[ \t]*(?:>>>|\.\.\.|In \[\d+\]:|\.{3,}:)(?: |$)(?P<code>.*)$")
 _NUMBER = re.compile(r"^[ \t]*(?P<number>\d{1,4})(?:[ \t]*[|│:] ?|[.)] ?|\t| |$)(?P<code>.*)$")
 _DIFF_HEAD = re.compile(r"^(?:---|\+\+\+|@@|diff --git|index [0-9a-f]+\.\.|-)")
-_OPENING_TAG = re.compile(r"<(?:pre|code)\b[^>\n]*>(?:\s*<code\b[^>\n]*>)?", re.IGNORECASE)
-_CLOSING_TAG = re.compile(r"(?:</code>\s*)?</(?:pre|code)>", re.IGNORECASE)
-_SPECIAL_TOKEN = re.compile(r"<\|\w+\|>")
+_TAGS = r"(?:pre|code|parameter|argument|answer|solution|python)"
+_OPENING_TAG = re.compile(rf"<{_TAGS}\b[^>\n]*>(?:\s*<code\b[^>\n]*>)?", re.IGNORECASE)
+_CLOSING_TAG = re.compile(rf"(?:</code>\s*)?</{_TAGS}>", re.IGNORECASE)
+_LINE_END = re.compile(r"<br[ /]*>|<\|\w+\|>|</?s>", re.IGNORECASE)  # HTML's, and special tokens of a chat format
+_LABEL = re.compile(r"^[ \t]*\w[\w \t]{0,30}:[ \t]*(?=(?:async def|def|class)[ \t]+\w)", re.MULTILINE)
 _QUOTES = re.compile(r"[ \t]*(?P<quotes>\"{3}|'{3})[ \t]*(?P<language>(?:python|py)\d?)?[ \t]*", re.IGNORECASE)
 _SPAN = re.compile(r"(?<!`)`(?P<code>[^`\n]+)`(?!`)")
 _INVISIBLE = re.compile("[\u200b\u200c\u200d\u2060\ufeff\u00ad]")
@@ -85,9 +87,14 @@ def unquoted(text: str) -> str | None:
 
 
 def without_markup(text: str) -> str | None:
-    """HTML's <pre> and <code> as fences, its entities as characters, and special tokens of a chat format as line ends."""
+    """HTML's and XML's tags around code as fences, entities as characters, and line ends for special tokens and `<br>`."""
     fenced = _CLOSING_TAG.sub("\n```\n", _OPENING_TAG.sub("\n```\n", text))
-    return html.unescape(_SPECIAL_TOKEN.sub("\n", fenced))
+    return plain_characters(html.unescape(_LINE_END.sub("\n", fenced)))
+
+
+def without_labels(text: str) -> str | None:
+    """`Answer: def f(x):` as two lines."""
+    return _LABEL.sub("\n", text)
 
 
 def quotes_as_fences(text: str) -> str | None:
@@ -123,6 +130,8 @@ def json_texts(text: str) -> str | None:
 def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
+    elif isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        yield "".join(item if item.endswith("\n") else f"{item}\n" for item in value)  # the lines of a text, as notebooks have them
     elif isinstance(value, list | dict):
         for item in value.values() if isinstance(value, dict) else value:
             yield from _strings(item)
@@ -146,6 +155,7 @@ _FORMS: tuple[Callable[[str], str | None], ...] = (
     session_code,
     json_texts,
     without_markup,
+    without_labels,
     quotes_as_fences,
     without_numbers,
     patched,

@@ -40,6 +40,8 @@ FORMS: dict[str, Callable[[str], str]] = {
     "a quotation": lambda p: f"As they say:\n\n{margin(p, '> ')}\n",
     "HTML": lambda p: f'<p>Code:</p><pre><code class="language-python">{html.escape(p)}</code></pre><p>Done.</p>',
     "a tag of a chat format": lambda p: f"<|python_tag|>{p}<|eom_id|>",
+    "XML": lambda p: f'<invoke name="run"><parameter name="code">{html.escape(p)}</parameter></invoke>',
+    "a notebook": lambda p: json.dumps({"cells": [{"source": p.split("\n")}]}),
     "triple quotes": lambda p: f"'''python\n{p}\n'''",
 }
 
@@ -63,6 +65,9 @@ def test_every_form_is_read(name: str) -> None:
         F.replace("    ", "\u00a0" * 4),
         f"```python\n\u200b{F}\u200b\n```",
         f"```python\n{F.replace(chr(10), chr(92) + 'n')}\n```",
+        f"Answer: {F}",
+        f"<s> {F}</s>",
+        F.replace("\n    ", "<br>&nbsp;&nbsp;"),
         f"Use `{F.replace(chr(10) + '    ', ' ')}`.",
         f"```python{F}\n```",
         "```diff\n def f(x):\n-    return x\n+    return x + 1\n```",
