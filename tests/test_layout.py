@@ -64,6 +64,7 @@ ROOMS = (
     "rl.planning",
     "rl.report",
     "rl.watch",
+    "rl.marking",
     "rl.sharing",
     "rl.loop",
     "rl.train",

@@ -1,13 +1,22 @@
-"""The cluster browser's content: for a few problems of each round, the inputs, the programs by cluster, their outcomes, their rewards."""
+"""The problem browser's content: problems of each round with their inputs, the programs by cluster, their outcomes, their rewards.
+
+What the model wrote is hostile text: it goes into the page as JSON that no parser of HTML can leave (`script_json`), and the page's
+script shows it as text alone.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from rl.report.data import RoundFiles, Row, known
+from probing.records import short_hash
+from rl.report.data import RoundFiles, Row, RunData, known, run_id
 
-PROBLEMS_PER_ROUND = 6
+PROBLEMS_PER_ROUND = 6  # of the trackers' tables
+PROBLEMS_SHOWN = 1000  # in the report, over all rounds
+LONGEST_CODE = 4000  # characters of a program or a statement that are shown
 CLUSTERS_SHOWN = 4
 INPUTS_SHOWN = 6
 LONGEST_OUTCOME = 120
@@ -46,6 +55,7 @@ class ProblemView:
     inputs: tuple[str, ...]
     clusters: tuple[ClusterView, ...]
     hidden_clusters: int
+    winner: str | None  # digest of the winning program that is shown: what a person's mark is about; None where nobody won
 
 
 def shorten(text: str, longest: int) -> str:
@@ -62,9 +72,46 @@ def choose(verdicts: Sequence[Row], count: int = PROBLEMS_PER_ROUND) -> list[Row
     return [pool[round(i * (len(pool) - 1) / max(count - 1, 1))] for i in range(count)]
 
 
+def sample_order(problem_ids: Sequence[str]) -> list[str]:
+    """Problem ids in a random order that only the ids decide: the first so many of a round are a random sample of it, at any time."""
+    return sorted(problem_ids, key=lambda problem_id: short_hash(f"sample of labels, {problem_id}", 16))
+
+
+def draw(verdicts: Sequence[Row], count: int | None = None) -> list[Row]:
+    """The first `count` problems (all of them) of the random order, those with a winner before those without."""
+    voted = {row["problem_id"]: row for row in verdicts if row["counts"]}
+    order = sample_order(list(voted))
+    return sorted((voted[problem_id] for problem_id in order), key=lambda row: row["top"] < 0)[:count]
+
+
+def browser_data(run: RunData) -> dict[str, Any]:
+    """What the page's script shows: problems of all rounds in the random order of their rounds, and the marks of the last audit.
+
+    The share of a round does not depend on how many rounds are done, so that the report of a later round shows the same problems.
+    """
+    rounds = [files for files in run.rounds if files.number > 0]
+    quota = PROBLEMS_SHOWN // max(int(run.config.get("rounds") or 0), len(rounds), 1)
+    problems, voted = [], 0
+    for files in rounds:
+        verdicts = list(files.rows("clusters"))
+        voted += sum(bool(row["counts"]) for row in verdicts)
+        problems += [{**asdict(view), "round": files.number} for view in views_of(files, draw(verdicts, quota))]
+    return {"run": run_id(run.rounds), "name": run.name, "voted": voted, "problems": problems, "marks": run.audit.get("marks", {})}
+
+
+def script_json(data: Mapping[str, Any]) -> str:
+    """JSON in ASCII without <, > and &: inside a script element nothing in it can end the element, or begin another."""
+    text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
 def problems_of(files: RoundFiles, count: int = PROBLEMS_PER_ROUND) -> list[ProblemView]:
     """`count` problems of one round with their clusters."""
-    chosen = choose(list(files.rows("clusters")), count)
+    return views_of(files, choose(list(files.rows("clusters")), count))
+
+
+def views_of(files: RoundFiles, chosen: Sequence[Row]) -> list[ProblemView]:
+    """The chosen verdicts of a round with their problems, inputs, programs and rewards."""
     wanted = {row["problem_id"] for row in chosen}
     problems = {row["id"]: row for row in files.rows("problems") if row["id"] in wanted}
     pools = {row["problem_id"]: row["inputs"] for row in files.rows("suites") if row["problem_id"] in wanted}
@@ -83,7 +130,7 @@ def _view(verdict: Row, problem: Row, pool: Sequence[str], programs: Sequence[Ro
     return ProblemView(
         id=problem["id"],
         title=problem["title"],
-        statement=problem["description"],
+        statement=shorten(problem["description"], LONGEST_CODE),
         interface=problem.get("interface") or problem["signature"],
         topic=problem.get("topic", ""),
         kept=verdict["kept"],
@@ -96,7 +143,14 @@ def _view(verdict: Row, problem: Row, pool: Sequence[str], programs: Sequence[Ro
         inputs=tuple(shorten(pool[j], LONGEST_INPUT) for j in columns),
         clusters=tuple(clusters),
         hidden_clusters=max(0, len(verdict["counts"]) - CLUSTERS_SHOWN),
+        winner=winner_digest(verdict, programs),
     )
+
+
+def winner_digest(verdict: Row, programs: Sequence[Row]) -> str | None:
+    """Names what a vote elected: the digest of the winning cluster's commonest program. None where nobody won."""
+    shown = largest_text(verdict, verdict["top"], programs)
+    return None if shown is None else short_hash(json.dumps(shown["program"]), 16)  # ASCII, whatever the model wrote
 
 
 def largest_text(verdict: Row, rank: int, programs: Sequence[Row]) -> Row | None:
@@ -112,7 +166,7 @@ def _cluster(verdict: Row, rank: int, columns: Sequence[int], programs: Sequence
         share=verdict["counts"][rank] / max(verdict["n_valid"], 1),
         members=verdict["counts"][rank],
         winner=rank == verdict["top"],
-        code=shown["program"].strip("\n") if shown else "",
+        code=shorten(shown["program"].strip("\n"), LONGEST_CODE) if shown else "",
         outcomes=tuple(_outcome(shown["outcomes"][j]) for j in columns) if shown else (),
         consensus=_mean([known(row, "consensus") for row in rows]),
         probe=_mean([known(row, "probe") for row in rows]),

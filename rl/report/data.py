@@ -1,7 +1,8 @@
 """Reads a run's folder for the report. What a run did not write is absent here, never made up.
 
 Files (see `rl.loop.round`, `rl.round_files`): summary.json, metrics.jsonl, config.yaml, versions.json and, in each round_XX/,
-problems.jsonl, suites.jsonl, candidates.jsonl, executions.jsonl, clusters.jsonl, scores.jsonl, probe.json, metrics.json.
+problems.jsonl, suites.jsonl, candidates.jsonl, executions.jsonl, clusters.jsonl, scores.jsonl, probe.json, metrics.json. After an audit
+by a person also audit.json.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from typing import Any
 
 import yaml
 
+from probing.records import short_hash
 from rl.console import UserError
 from rl.tracking.monitor import read_metrics
 
 Row = dict[str, Any]
+AUDIT = "audit.json"  # written by `ucoder audit`
 CUT = "was it cut by hand? remove it and start the run again"
 
 
@@ -66,6 +69,7 @@ class RunData:
     config: Row
     versions: Row
     rounds: Sequence[RoundFiles] = field(default_factory=tuple)
+    audit: Row = field(default_factory=dict)  # audit.json: what a person said of the labels (`rl.marking`)
 
     @property
     def name(self) -> str:
@@ -109,6 +113,7 @@ def read_run(folder: Path) -> RunData:
         config=config,
         versions=read_json(folder / "versions.json"),
         rounds=rounds,
+        audit=read_json(folder / AUDIT),
     )
 
 
@@ -116,6 +121,13 @@ def rounds_of(folder: Path) -> tuple[RoundFiles, ...]:
     """The folders of a run's rounds, in order."""
     numbered = ((path.name.removeprefix("round_"), path) for path in sorted(folder.glob("round_[0-9]*")) if path.is_dir())
     return tuple(RoundFiles(int(number), path) for number, path in numbered if number.isdigit())
+
+
+def run_id(rounds: Sequence[RoundFiles]) -> str | None:
+    """Names a run by the problems that its first round invented, wherever its folder lies; None before there are any."""
+    first = next((files for files in rounds if files.number == 1), None)
+    ids = [row["id"] for row in first.rows("problems")] if first is not None else []
+    return short_hash("\n".join(ids), 16) if ids else None
 
 
 def read_rounds(summary: Row, rounds: Sequence[RoundFiles]) -> list[Row]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +12,6 @@ from typing import Any
 import jinja2
 import yaml
 from markupsafe import Markup
-from pygments import highlight
-from pygments.formatters import HtmlFormatter
-from pygments.lexers import PythonLexer
 
 from rewards.clusters.hidden import TOLERANCE
 from rewards.records import Kind
@@ -21,18 +20,13 @@ from rl.console import duration
 from rl.report import plots
 from rl.report.answers import COLUMNS as ANSWER_COLUMNS
 from rl.report.answers import answer_counts
-from rl.report.browser import problems_of
+from rl.report.browser import browser_data, script_json
 from rl.report.data import Row, RunData, known, read_run
 from rl.report.reliability import judge_record
 from rl.report.verdict import how_measured, judge, percent, points
 from rl.round_files import BOUND_ERROR
 
 HERE = Path(__file__).parent
-# Pygments' token classes in the page's own colours, so that code follows the theme
-CODE_COLORS = (
-    ".code .k,.code .kn,.code .kc,.code .ow{color:var(--kw)}.code [class^=s]{color:var(--str)}.code [class^=m]{color:var(--num)}"
-    ".code .nf,.code .nb,.code .fm{color:var(--fn)}.code [class^=c]{color:var(--com)}"
-)
 TABLE_COLUMNS = (  # heading, key, kind
     ("pass@1", "pass@1", "interval"),
     ("pass@16", "pass@16", "percent"),
@@ -84,11 +78,14 @@ def render(run: RunData, other: RunData | None = None) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters |= {"percent": percent, "points": points, "duration": duration, "python": python_html}
+    environment.filters |= {"percent": percent, "points": points, "duration": duration}
     named = [(run.name, run)] if other is None else list(zip(_labels(run, other), (run, other), strict=True))
+    script = "".join((HERE / name).read_text(encoding="utf-8") for name in ("report.js", "browser.js"))
+    problems = browser_data(run)
     return environment.get_template("report.html.jinja").render(
-        css=Markup((HERE / "report.css").read_text(encoding="utf-8") + CODE_COLORS),
-        js=Markup((HERE / "report.js").read_text(encoding="utf-8")),
+        css=Markup((HERE / "report.css").read_text(encoding="utf-8")),
+        js=Markup(script),
+        js_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         run=run,
         verdict=judge(run),
         sides=[_side(label, side, place) for place, (label, side) in enumerate(named)],
@@ -115,7 +112,7 @@ def render(run: RunData, other: RunData | None = None) -> str:
         input_columns=INPUT_COLUMNS,
         answer_columns=ANSWER_COLUMNS,
         cell=table_cell,
-        browser=[(files.number, views) for files in run.rounds if (views := problems_of(files))],
+        problem_data=Markup(script_json(problems)) if problems["problems"] else None,
         config_text=yaml.safe_dump(run.config, sort_keys=False, width=100),
         command=_command(run),
         config_differences=[] if other is None else _differences(run.config, other.config),
@@ -139,11 +136,6 @@ def _side(label: str, run: RunData, place: int) -> dict[str, Any]:
         "time_plot": _time_plot(run, f"time-{place}"),
         "work": _work(run),
     }
-
-
-def python_html(code: str) -> Markup:
-    """Highlighted Python, escaped."""
-    return Markup(highlight(code, PythonLexer(), HtmlFormatter(nowrap=True)))
 
 
 def table_cell(row: Row, key: str, kind: str) -> str:

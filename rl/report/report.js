@@ -1,4 +1,4 @@
-// Theme switch and cluster browser. Without it the page still shows everything.
+// Theme switch, and the section that is being read. Without it the page still shows everything but the problems.
 (() => {
   const root = document.documentElement;
   const remember = (value) => { try { localStorage.setItem("ucoder-theme", value); } catch { /* file:// may refuse */ } };
@@ -10,21 +10,6 @@
     root.dataset.theme = dark ? "light" : "dark";
     remember(root.dataset.theme);
   });
-
-  const problems = [...document.querySelectorAll(".problem")];
-  const buttons = [...document.querySelectorAll(".pick button")];
-  const select = document.getElementById("pick-problem");
-  if (problems.length) {
-    document.querySelector(".browser").classList.add("live");
-    const show = (id) => {
-      problems.forEach((p) => p.classList.toggle("shown", p.id === id));
-      buttons.forEach((b) => b.setAttribute("aria-current", b.dataset.target === id ? "true" : "false"));
-      select.value = id;
-    };
-    buttons.forEach((b) => b.addEventListener("click", () => show(b.dataset.target)));
-    select.addEventListener("change", () => show(select.value));
-    show(problems[0].id);
-  }
 
   const links = [...document.querySelectorAll("nav a")];
   const spy = new IntersectionObserver((entries) => {

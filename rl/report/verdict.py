@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
+from rewards.records import Kind
 from rl.evals.runner import modules_not_offered
-from rl.report.data import RunData, known
+from rl.report.data import Row, RunData, known
 
 Status = Literal["good", "warn", "bad", "unknown"]
 
@@ -16,7 +17,8 @@ KEPT_GAIN = 0.02  # points of pass@1 that the result may lie below the best roun
 LOST_BREADTH = 0.02  # points of pass@16 that may be lost
 LENGTH_FACTOR = 1.5  # change of mean length, either way, that asks for a look
 MORE_THAN_SHARPNESS = 0.02  # points of majority@16 from which a gain is more than sharper sampling
-MISSING_SHARE = 0.01  # share of rollouts that our own infrastructure may lose
+MISSING_SHARE = 0.01  # share of rollouts, or of answers to a benchmark, that our own infrastructure may lose
+LABELS_RIGHT = 0.5  # share of labels in the training band that must be right: more that teach than mislead
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Check:
     status: Status
     title: str
     detail: str
+    first: bool = False  # shown on the first screen: guards, missing answers, sandbox, labels
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,18 @@ class Verdict:
     high: float | None
     interval_kind: str
     checks: tuple[Check, ...]
+
+    @property
+    def trust(self) -> tuple[Status, str]:
+        """Can it be trusted? The worst of the checks, in a sentence."""
+        bad, warn, unknown = (sum(check.status == status for check in self.checks) for status in ("bad", "warn", "unknown"))
+        if bad:
+            return "bad", f"No: {bad} of {len(self.checks)} checks failed" + (f", {warn} more ask for a look." if warn else ".")
+        if warn:
+            return "warn", f"With care: {warn} of {len(self.checks)} checks ask{'s' if warn == 1 else ''} for a look."
+        if unknown:
+            return "unknown", f"As far as is known: {unknown} of {len(self.checks)} checks could not be made."
+        return "good", f"Yes: all {len(self.checks)} checks hold."
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -82,21 +97,10 @@ def judge(run: RunData) -> Verdict:
         status, headline = "bad", f"The model got worse by {-100 * gain:.1f} points of pass@1."
     else:
         status, headline = "warn", f"No clear change: {points(gain)} of pass@1, and the interval includes zero."
-    checks = (
-        ()
-        if rounds == 0
-        else (
-            _interval(low, high, kind),
-            _held(run),
-            _breadth(run),
-            *_sharpness(run),
-            _labels(run),
-            _probe(run),
-            _guards(run),
-            *_hygiene(run),
-        )
-    )
-    return Verdict(status, headline, base, final, gain, low, high, kind, checks)
+    checks = [_guards(run), _missing(run), _sandbox(run), *_labels(run)]
+    if rounds:
+        checks += [_interval(low, high, kind), _held(run), _breadth(run), *_sharpness(run), _probe(run), *_length(run), *_modules(run)]
+    return Verdict(status, headline, base, final, gain, low, high, kind, tuple(checks))
 
 
 def _interval(low: float | None, high: float | None, kind: str) -> Check:
@@ -155,18 +159,40 @@ def how_measured(run: RunData) -> str:
     return ", ".join(filter(None, [f"pass@1 on {name}", drawn, evals.get("dtype")]))
 
 
-def _labels(run: RunData) -> Check:
+def _labels(run: RunData) -> list[Check]:
+    """By a person's marks, by an oracle, or how far the votes agree where there is neither."""
+    checks = _marked(run)
     title = "Were the labels better than the model?"
     pairs = [
         (row["round"], accuracy, policy)
         for row, before in zip(run.rows[1:], run.rows, strict=False)
         if (accuracy := known(row, "label_accuracy")) is not None and (policy := known(before, "pass@1")) is not None
     ]
-    if not pairs:
-        return Check("unknown", title, "Not audited: there was no oracle to hold consensus against.")
-    worst = min(pairs, key=lambda pair: pair[1])
-    text = f"Consensus labels were right in {percent(worst[1])} of audited problems in the worst round ({worst[0]})."
-    return Check("good" if worst[1] > worst[2] else "warn", title, text + f" The policy's pass@1 then was {percent(worst[2])}.")
+    if pairs:
+        worst = min(pairs, key=lambda pair: pair[1])
+        text = f"Consensus labels were right in {percent(worst[1])} of audited problems in the worst round ({worst[0]})."
+        status: Status = "good" if worst[1] > worst[2] else "warn"
+        checks.append(Check(status, title, text + f" The policy's pass@1 then was {percent(worst[2])}.", first=True))
+    if checks:
+        return checks
+    shares = [share for row in run.metrics if row["stage"] == "consensus" and (share := known(row, "top_share")) is not None]
+    votes = f" Winners had {percent(shares[-1], 0)} of the votes in the last round, which says how sure they are, not how right." if shares else ""
+    return [Check("unknown", title, f"Not audited: no oracle, and nobody has marked labels yet.{votes}", first=True)]
+
+
+def _marked(run: RunData) -> list[Check]:
+    """What a person said of the labels (`ucoder audit`): of those in the training band, or of all where none of these is marked."""
+    where = "in the training band" if (run.audit.get("kept") or {}).get("accuracy") is not None else "of all"
+    figures = run.audit.get("kept" if where != "of all" else "all") or {}
+    if figures.get("accuracy") is None:
+        return []
+    low, high = figures["interval"]
+    text = f"A person marked {figures['right'] + figures['wrong']} labels {where}: {percent(figures['accuracy'])} are right "
+    text += f"(95 %: {percent(low)} to {percent(high)})"
+    text += "." if figures["enough"] else "; too few marks for an interval within ±10 points."
+    text += "" if figures["random_sample"] else " They are no random sample."
+    status: Status = "good" if low > LABELS_RIGHT else "bad" if high < LABELS_RIGHT else "warn"
+    return [Check(status, "Are the labels right?", text, first=True)]
 
 
 def _probe(run: RunData) -> Check:
@@ -187,26 +213,42 @@ def _guards(run: RunData) -> Check:
     title = "Did the guards stay quiet?"
     events = run.guard_events
     if not events:
-        return Check("good", title, "No guard fired.")
+        trained = bool(run.training_steps())
+        return Check("good" if trained else "unknown", title, "No guard fired." if trained else "Nothing was trained yet.", first=True)
     hard = [event for event in events if event.get("guard_action") in ("stop", "roll_back")]
     names = ", ".join(sorted({str(event.get("guard")) for event in events}))
     text = f"{len(events)} action{'s' if len(events) > 1 else ''} ({names})"
-    return Check("bad" if hard else "warn", title, text + (f", {len(hard)} of them stopped or rolled back." if hard else "; see below."))
+    text += f", {len(hard)} of them stopped or rolled back." if hard else "; see below."
+    return Check("bad" if hard else "warn", title, text, first=True)
 
 
-def _hygiene(run: RunData) -> tuple[Check, ...]:
-    checks = []
-    before, after = known(run.base, "mean_length"), known(run.final, "mean_length")
-    if before and after:
-        drift = max(after / before, before / after)
-        text = f"Answers went from {before:.0f} to {after:.0f} tokens."
-        checks.append(Check("good" if drift <= LENGTH_FACTOR else "warn", "Did length stay put?", text))
-    checks += _modules(run)
+def _missing(run: RunData) -> Check:
+    """Answers to the benchmarks, of the base and of the result, that have no verdict: they are left out of pass@1."""
+    title = "Did every answer get its verdict?"
+    figures = [found for row in (run.base, run.final) for found in (row.get("benchmarks") or {}).values() if found.get("samples")]
+    if not figures:
+        return Check("unknown", title, "The run does not say how many answers were graded.", first=True)
+    lost, total = sum(found.get("missing") or 0 for found in figures), sum(found["samples"] for found in figures)
+    text = f"{total - lost:,.0f} of {total:,.0f} answers before and after were graded; {lost:,.0f} are missing and left out."
+    return Check("good" if lost <= MISSING_SHARE * total else "bad", title, text, first=True)
+
+
+def _sandbox(run: RunData) -> Check:
+    title = "Did the sandbox hold?"
     lost = _missing_share(run.metrics)
-    if lost is not None:
-        text = f"{percent(lost, 2)} of outcomes in training were lost to our own failures, and left out."
-        checks.append(Check("good" if lost <= MISSING_SHARE else "bad", "Did the sandbox hold?", text))
-    return tuple(checks)
+    if lost is None:
+        return Check("unknown", title, "Nothing has run in it yet.", first=True)
+    text = f"{percent(lost, 2)} of outcomes in rounds and training were lost to our own failures, and left out."
+    return Check("good" if lost <= MISSING_SHARE else "bad", title, text, first=True)
+
+
+def _length(run: RunData) -> list[Check]:
+    before, after = known(run.base, "mean_length"), known(run.final, "mean_length")
+    if not before or not after:
+        return []
+    drift = max(after / before, before / after)
+    text = f"Answers went from {before:.0f} to {after:.0f} tokens."
+    return [Check("good" if drift <= LENGTH_FACTOR else "warn", "Did length stay put?", text)]
 
 
 def _modules(run: RunData) -> list[Check]:
@@ -218,11 +260,12 @@ def _modules(run: RunData) -> list[Check]:
     return [Check("warn", "Did programs miss a module?", " ".join(found))] if found else []
 
 
-def _missing_share(metrics: Any) -> float | None:
-    """Share of outcomes that were infrastructure failures, over all training steps."""
+def _missing_share(metrics: Sequence[Row]) -> float | None:
+    """Share of outcomes that were infrastructure failures: of the rounds' candidates, and of all training steps."""
     lost = total = 0.0
     for row in metrics:
-        kinds: Mapping[str, float] = {name: value for name, value in row.items() if name.startswith("outcomes/") and value is not None}
+        prefix = "" if row["stage"] == "sandbox" else "outcomes/"
+        kinds = {kind: row[prefix + kind] for kind in Kind if row.get(prefix + kind) is not None}
         total += sum(kinds.values())
-        lost += kinds.get("outcomes/infrastructure", 0.0)
+        lost += kinds.get(Kind.INFRASTRUCTURE, 0.0)
     return lost / total if total else None
