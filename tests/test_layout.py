@@ -52,6 +52,7 @@ ROOMS = (
     "rl.config",
     "rl.progress",
     "rl.tracking",
+    "rl.run_data",
     "rl.grading",
     "rl.benchmarks",
     "rl.scoring",

@@ -16,7 +16,7 @@ from probing.models.loading import load_model, load_tokenizer
 from rl.benchmarks.base import Unavailable, load_benchmark
 from rl.benchmarks.external import scorable
 from rl.config.run_folder import write_atomically
-from rl.console import print_summary
+from rl.console import UserError, print_summary, warn
 from rl.evals.engine import sampling_of
 from rl.evals.passk import bootstrap_interval
 from rl.evals.runner import ask, modules_not_offered, score, tasks_left_out
@@ -75,12 +75,26 @@ def evaluate_policy(run: Run, index: int, policy: str) -> dict[str, Any]:
     benchmarks = run.once(index, Stage("eval", "eval.json", _write_json, _read_json, read_back=True), compute)
     row = _row(run, index, benchmarks)
     if run.main:
+        new = not (folder / "metrics.json").exists()
         write_atomically(folder / "metrics.json", json.dumps(row, indent=1, default=clean))
         run.monitor.round(row, index)
         _write_summary(run)
+        if new:
+            refresh_report(run, index)
         if index:
             publish_round(run, row)
     return row
+
+
+def refresh_report(run: Run, index: int) -> None:
+    """The report as of now, for whoever looks while the run goes on. What it cannot show is said, and the run goes on."""
+    from rl.report import write_report
+
+    with run.progress.stage(index, "report"):
+        try:
+            write_report(run.folder)
+        except UserError as error:
+            warn(f"the report was not written: {error.what} ({error.where})")
 
 
 def _write_json(path: Path, value: Any) -> None:

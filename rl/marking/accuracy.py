@@ -13,7 +13,7 @@ from typing import Any
 from rl.evals.passk import wilson_interval
 from rl.marking.marks import Marked
 from rl.report.browser import draw
-from rl.report.data import Row, RunData
+from rl.run_data import Row, RunData
 
 BANDS = (0.0, 0.3, 0.5, 0.7, 0.9, 1.0)  # edges, of the winner's share of the votes
 HALF_WIDTH = 0.10  # of the 95 % interval, at which the marks are enough
@@ -37,7 +37,10 @@ def _in_band(low: float, high: float) -> Callable[[Row], bool]:
 
 
 def _figures(rounds: Sequence[Sequence[Row]], marks: Sequence[Marked], chosen: Callable[[Row], bool]) -> dict[str, Any]:
-    """Of the chosen problems. rounds: the votes with a winner of each round, in random order. accuracy: right among right and wrong, None without any. needed: more marks that make them enough."""
+    """Of the chosen problems. rounds: the votes with a winner of each round, in random order.
+
+    accuracy: right among right and wrong, None without any. needed: more marks that make them enough.
+    """
     mine = [marked for marked in marks if chosen(marked.verdict)]
     right, wrong, unclear = (sum(marked.mark == mark for marked in mine) for mark in ("right", "wrong", "unclear"))
     known = right + wrong

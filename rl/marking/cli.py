@@ -15,7 +15,7 @@ from rl.console import make_console
 from rl.marking.accuracy import HALF_WIDTH, label_accuracy
 from rl.marking.marks import read_marks
 from rl.report import write_report
-from rl.report.data import AUDIT, read_run, run_id
+from rl.run_data import AUDIT, read_run, run_id
 
 UNCLEAR_SHARE = 0.2  # of all marks, from which those that cannot be told are worth a remark
 
@@ -77,7 +77,9 @@ def remarks(found: Mapping[str, Any]) -> list[str]:
             what = f"mark about {more} more" if more > 0 else "and there is none left to mark"
             lines.append(f"{name}: {known} marks are not enough for an interval within ±{100 * HALF_WIDTH:.0f} points: {what}")
         if known and not figures["random_sample"]:
-            lines.append(f"{name}: the marked ones are no random sample: mark in the browser's random order, from the top, for a fair figure")
+            lines.append(
+                f"{name}: the marked ones are no random sample: mark in the browser's random order, from the top, for a fair figure"
+            )
     total = sum(found["all"][mark] for mark in ("right", "wrong", "unclear"))
     if found["all"]["unclear"] > UNCLEAR_SHARE * total:
         share = found["all"]["unclear"] / total

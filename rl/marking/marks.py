@@ -1,7 +1,7 @@
 """A file of marks, as the report's problem browser exports it, held against the run that it is about.
 
-    {"format": "ucoder-marks", "version": 1, "run": "0f3c...", "name": "seedling",
-     "marks": [{"problem": "r01-20eb698c2f", "round": 1, "winner": "9a7b...", "mark": "right"}, ...]}
+{"format": "ucoder-marks", "version": 1, "run": "0f3c...", "name": "seedling",
+ "marks": [{"problem": "r01-20eb698c2f", "round": 1, "winner": "9a7b...", "mark": "right"}, ...]}
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from rl.console import UserError
 from rl.report.browser import winner_digest
-from rl.report.data import Row, RunData, run_id
+from rl.run_data import Row, RunData, run_id
 
 FORMAT, VERSION = "ucoder-marks", 1
 MARKS = ("right", "wrong", "unclear")
@@ -41,7 +41,9 @@ def read_marks(path: Path, run: RunData) -> list[Marked]:
         if not isinstance(entry, dict) or not isinstance(entry.get("problem"), str) or entry.get("mark") not in MARKS:
             raise UserError(f"a mark names a problem and is one of {', '.join(MARKS)}", f"{path}, mark {place}", EXPORT)
         if (before := marks.setdefault(entry["problem"], entry))["mark"] != entry["mark"]:
-            raise UserError(f"{entry['problem']} is marked {before['mark']} and {entry['mark']}", f"{path}, mark {place}", "keep one of them")
+            raise UserError(
+                f"{entry['problem']} is marked {before['mark']} and {entry['mark']}", f"{path}, mark {place}", "keep one of them"
+            )
     return _joined(marks, path, run)
 
 
@@ -57,7 +59,9 @@ def _entries(path: Path, run: RunData) -> list[Any]:
     if found.get("version") != VERSION:
         raise UserError(f"the marks are of version {found.get('version')!r}, and {VERSION} is known", str(path), "export them again")
     if found.get("run") != run_id(run.rounds):
-        raise UserError(f"these are marks of another run ({found.get('name', 'of no name')!r})", str(path), f"give the marks of {run.folder}")
+        raise UserError(
+            f"these are marks of another run ({found.get('name', 'of no name')!r})", str(path), f"give the marks of {run.folder}"
+        )
     if not found["marks"]:
         raise UserError("no label is marked there", str(path), EXPORT)
     entries: list[Any] = found["marks"]
@@ -78,7 +82,9 @@ def _joined(marks: dict[str, Row], path: Path, run: RunData) -> list[Marked]:
                 joined.append(Marked(problem, files.number, entry["mark"], winner, verdict))
     unknown = sorted(set(marks) - {marked.problem for marked in joined} - set(changed))
     if unknown:
-        raise UserError(f"the run has no vote on {_named(unknown)}", str(path), "were they marked in the report of this run? export them again")
+        raise UserError(
+            f"the run has no vote on {_named(unknown)}", str(path), "were they marked in the report of this run? export them again"
+        )
     if changed:
         raise UserError(f"another program was marked than the one that wins now: {_named(changed)}", str(path), "mark these again")
     return joined

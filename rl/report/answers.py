@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from rl.evals.runner import UNAVAILABLE
-from rl.report.data import RunData, known
+from rl.run_data import RunData, known
 
 COLUMNS = (  # heading, field of `AnswerCounts`, what it means
     ("answers", "answers", "all that were drawn"),

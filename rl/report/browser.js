@@ -179,7 +179,7 @@
   for (const control of [which, order]) control.addEventListener("change", rebuild);
   search.addEventListener("input", rebuild);
   document.addEventListener("keydown", (event) => {
-    if (event.target.matches("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest?.("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
     const box = at("clusters").getBoundingClientRect();
     if (box.bottom < 0 || box.top > innerHeight) return; // only while the browser is on the screen
     if (KEYS[event.key]) markAndGoOn(KEYS[event.key]);

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from probing.records import short_hash
-from rl.report.data import RoundFiles, Row, RunData, known, run_id
+from rl.run_data import RoundFiles, Row, RunData, known, run_id
 
 PROBLEMS_PER_ROUND = 6  # of the trackers' tables
 PROBLEMS_SHOWN = 1000  # in the report, over all rounds

@@ -21,10 +21,11 @@ from rl.report import plots
 from rl.report.answers import COLUMNS as ANSWER_COLUMNS
 from rl.report.answers import answer_counts
 from rl.report.browser import browser_data, script_json
-from rl.report.data import Row, RunData, known, read_run
+from rl.report.next_steps import next_steps
 from rl.report.reliability import judge_record
 from rl.report.verdict import how_measured, judge, percent, points
 from rl.round_files import BOUND_ERROR
+from rl.run_data import Row, RunData, known, read_run
 
 HERE = Path(__file__).parent
 TABLE_COLUMNS = (  # heading, key, kind
@@ -125,7 +126,8 @@ def _side(label: str, run: RunData, place: int) -> dict[str, Any]:
     return {
         "label": label,
         "run": run,
-        "verdict": judge(run),
+        "verdict": (verdict := judge(run)),
+        "steps": next_steps(run, verdict),
         "measured": how_measured(run),
         "benchmarks": _benchmarks(run),
         "answers": answer_counts(run),
@@ -165,7 +167,7 @@ def _facts(run: RunData) -> list[tuple[str, str]]:
     done = len(run.rows) - 1
     facts = [
         ("model", str(run.config.get("model", "unknown"))),
-        ("rounds", f"{done} of {run.config.get('rounds', '?')}" + ("" if run.finished else ", still running")),
+        ("rounds", f"{done} of {run.config.get('rounds', '?')}" + ("" if run.finished else ", not all done")),
         ("training", str(run.config.get("consolidation", "unknown"))),
         ("seed", str(run.config.get("seed", "unknown"))),
     ]

@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.ticker import PercentFormatter
 
 from rl.evals.passk import wilson_interval
-from rl.report.data import Row, RunData, known
 from rl.report.theme import INK, MUTED, SERIES, STYLE, legend_above, new_figure, to_svg, whole_ticks
+from rl.run_data import Row, RunData, known
 
 Named = Sequence[tuple[str, RunData]]  # runs drawn in one plot, each with its label
 

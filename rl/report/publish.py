@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rl.report.browser import ClusterView, ProblemView, problems_of
-from rl.report.data import RoundFiles
 from rl.round_files import ROLLOUTS, read_rows
+from rl.run_data import RoundFiles
 
 if TYPE_CHECKING:
     from rl.run import Run

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from rl.report.data import Row, RunData, known
+from rl.run_data import Row, RunData, known
 
 Pairs = list[tuple[float, bool]]
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from rewards.records import Kind
 from rl.evals.runner import modules_not_offered
-from rl.report.data import Row, RunData, known
+from rl.run_data import Row, RunData, known
 
 Status = Literal["good", "warn", "bad", "unknown"]
 
@@ -176,7 +176,11 @@ def _labels(run: RunData) -> list[Check]:
     if checks:
         return checks
     shares = [share for row in run.metrics if row["stage"] == "consensus" and (share := known(row, "top_share")) is not None]
-    votes = f" Winners had {percent(shares[-1], 0)} of the votes in the last round, which says how sure they are, not how right." if shares else ""
+    votes = (
+        f" Winners had {percent(shares[-1], 0)} of the votes in the last round, which says how sure they are, not how right."
+        if shares
+        else ""
+    )
     return [Check("unknown", title, f"Not audited: no oracle, and nobody has marked labels yet.{votes}", first=True)]
 
 
@@ -225,11 +229,12 @@ def _guards(run: RunData) -> Check:
 def _missing(run: RunData) -> Check:
     """Answers to the benchmarks, of the base and of the result, that have no verdict: they are left out of pass@1."""
     title = "Did every answer get its verdict?"
-    figures = [found for row in (run.base, run.final) for found in (row.get("benchmarks") or {}).values() if found.get("samples")]
+    rows = [run.base, *([run.final] if run.final["round"] != run.base["round"] else [])]
+    figures = [found for row in rows for found in (row.get("benchmarks") or {}).values() if found.get("samples")]
     if not figures:
         return Check("unknown", title, "The run does not say how many answers were graded.", first=True)
     lost, total = sum(found.get("missing") or 0 for found in figures), sum(found["samples"] for found in figures)
-    text = f"{total - lost:,.0f} of {total:,.0f} answers before and after were graded; {lost:,.0f} are missing and left out."
+    text = f"{total - lost:,.0f} of {total:,.0f} answers of the base and the result were graded; {lost:,.0f} are missing and left out."
     return Check("good" if lost <= MISSING_SHARE * total else "bad", title, text, first=True)
 
 

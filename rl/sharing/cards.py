@@ -12,7 +12,7 @@ from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
 
 from probing.models.gguf_header import is_gguf
 from rl.console import with_interval
-from rl.report.data import Row, RunData, known
+from rl.run_data import Row, RunData, known
 from rl.sharing.problems import COLUMNS
 
 HERE = Path(__file__).parent

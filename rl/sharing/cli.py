@@ -18,7 +18,7 @@ from huggingface_hub.utils import validate_repo_id
 from rl.config.run_folder import check_writable
 from rl.console import UserError, make_console
 from rl.report import write_report
-from rl.report.data import RunData, read_run
+from rl.run_data import RunData, read_run
 from rl.sharing.cards import DATASET_FILE, dataset_card, model_card
 from rl.sharing.problems import problem_dataset
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from rl.report.browser import largest_text
-from rl.report.data import Row, RunData
+from rl.run_data import Row, RunData
 
 if TYPE_CHECKING:
     from datasets import Dataset

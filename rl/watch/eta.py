@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rl.report.data import Row
+from rl.run_data import Row
 
 
 def stage_left(task: Row | None, now: float) -> float | None:

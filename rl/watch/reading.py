@@ -10,7 +10,7 @@ from typing import Any
 
 from rl.console import UserError
 from rl.progress import NAME as PROGRESS
-from rl.report.data import CUT, RoundFiles, Row, read_config, read_json, read_logged, read_rounds, read_summary, rounds_of
+from rl.run_data import CUT, RoundFiles, Row, read_config, read_json, read_logged, read_rounds, read_summary, rounds_of
 from rl.watch.status import Status, check_progress, status_of
 
 Times = dict[str, dict[str, float]]  # round -> stage -> seconds, or megabytes

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rl.console import duration, quality_table
-from rl.report.data import Row, known
+from rl.run_data import Row, known
 from rl.watch.eta import run_left, stage_left
 from rl.watch.reading import Funnel, Watched
 

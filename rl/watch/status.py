@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from rl.console import UserError, duration
 from rl.progress import EVERY_SECONDS, is_alive
-from rl.report.data import CUT, Row
+from rl.run_data import CUT, Row
 
 State = Literal["running", "silent", "finished", "failed", "interrupted", "killed", "unknown"]
 SILENT_SECONDS = 60.0  # without a word, after which a run on another machine counts as ended (clocks may differ by some seconds)

@@ -45,6 +45,7 @@ def test_a_checkpoint_is_evaluated_in_the_precision_of_the_evaluation(
     monkeypatch.setattr(evaluation, "shared_sampler", shared_sampler)
     monkeypatch.setattr(evaluation, "_row", lambda run, index, benchmarks: benchmarks)
     monkeypatch.setattr(evaluation, "_write_summary", lambda run: None)
+    monkeypatch.setattr(evaluation, "refresh_report", lambda run, index: None)
     run = SimpleNamespace(
         config=config,
         sandbox=sandbox,

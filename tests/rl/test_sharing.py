@@ -14,7 +14,7 @@ from huggingface_hub import ModelCard, errors
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rl.cli import main
-from rl.report.data import read_run
+from rl.run_data import read_run
 from rl.sharing import cli
 from rl.sharing.cards import model_card
 from rl.sharing.problems import COLUMNS

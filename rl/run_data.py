@@ -1,4 +1,4 @@
-"""Reads a run's folder for the report. What a run did not write is absent here, never made up.
+"""Reads a run's folder for the report and what else looks at runs. What a run did not write is absent here, never made up.
 
 Files (see `rl.loop.round`, `rl.round_files`): summary.json, metrics.jsonl, config.yaml, versions.json and, in each round_XX/,
 problems.jsonl, suites.jsonl, candidates.jsonl, executions.jsonl, clusters.jsonl, scores.jsonl, probe.json, metrics.json. After an audit
@@ -58,7 +58,7 @@ class RoundFiles:
 
 @dataclass(frozen=True)
 class RunData:
-    """Everything that the report shows of one run."""
+    """Everything that is shown of one run."""
 
     folder: Path
     rows: Sequence[Row]  # quality by round, as in summary.json; row 0 is the base; each has "round"
@@ -113,7 +113,7 @@ def read_run(folder: Path) -> RunData:
         config=config,
         versions=read_json(folder / "versions.json"),
         rounds=rounds,
-        audit=read_json(folder / AUDIT),
+        audit=read_audit(folder / AUDIT, rounds),
     )
 
 
@@ -128,6 +128,17 @@ def run_id(rounds: Sequence[RoundFiles]) -> str | None:
     first = next((files for files in rounds if files.number == 1), None)
     ids = [row["id"] for row in first.rows("problems")] if first is not None else []
     return short_hash("\n".join(ids), 16) if ids else None
+
+
+def read_audit(path: Path, rounds: Sequence[RoundFiles]) -> Row:
+    """audit.json; empty where nobody has marked labels. Raises UserError when it is of another run, or not what `ucoder audit` writes."""
+    audit = read_json(path)
+    if audit and audit.get("run") != run_id(rounds):
+        raise UserError("this audit is of another run", str(path), "remove it, and give ucoder audit the marks of this run")
+    parts = [audit.get(name) for name in ("all", "kept", "marks")]
+    if audit and not all(isinstance(part, dict) for part in parts):
+        raise UserError("this is not what ucoder audit writes", str(path), "remove it, and run ucoder audit again")
+    return audit
 
 
 def read_rounds(summary: Row, rounds: Sequence[RoundFiles]) -> list[Row]:

@@ -1,0 +1,126 @@
+"""What to do next with a run: the few steps that its verdict and checks ask for, the most urgent first, each with its command."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+from rl.report.verdict import Check, Verdict
+from rl.run_data import RunData, known
+
+SHOWN = 4
+CODE_BENCHMARKS = ("humaneval_plus", "mbpp_plus")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to do, and the command that does it (empty: none)."""
+
+    text: str
+    command: str = ""
+
+
+def next_steps(run: RunData, verdict: Verdict) -> list[Step]:
+    """At most `SHOWN` steps."""
+    failed = {check.title: check for check in verdict.checks if check.status in ("bad", "warn")}
+    steps = [*_unfinished(run), *_stopped(run), *_of_verdict(run, verdict), *_labels(run, verdict), *_repairs(run, failed)]
+    if verdict.status == "good" and run.finished:
+        steps += _onwards(run)
+    return steps[:SHOWN]
+
+
+def _unfinished(run: RunData) -> list[Step]:
+    if run.finished:
+        return []
+    following = len(run.rows)
+    text = (
+        f"Round {following} of {run.config.get('rounds', '?')} is not evaluated yet. See what runs now, and how it goes on if it was ended:"
+    )
+    return [Step(text, f"ucoder watch {_quoted(run)}")]
+
+
+def _stopped(run: RunData) -> list[Step]:
+    hard = [event for event in run.guard_events if event.get("guard_action") in ("stop", "roll_back")]
+    if not hard:
+        return []
+    cause = str(hard[-1].get("cause", hard[-1].get("guard")))
+    return [
+        Step(f"A guard ended training ({cause}). Start again more gently, in a new folder:", f"{_again(run)} {_halved_rate(run)}".strip())
+    ]
+
+
+def _of_verdict(run: RunData, verdict: Verdict) -> list[Step]:
+    """Where the model got worse, or nobody can say."""
+    best = run.final.get("round")
+    if verdict.status == "bad":
+        kept = "the base model is better" if not best else f"round {best} is the best by its votes, and still worse than the base"
+        return [Step(f"Do not use this result: {kept}. Look at the labels and the guards below before another run.")]
+    if verdict.status == "warn" and run.finished:
+        spent = run.config.get("evals") or {}
+        text = "The interval includes zero: measure base and result on more tasks or samples before more training"
+        if spent.get("limit"):
+            text += f" (evals.limit is {spent['limit']})"
+        names = ",".join(run.config.get("evals", {}).get("benchmarks") or CODE_BENCHMARKS)
+        return [Step(f"{text}:", f"ucoder eval --model {_best(run)} --benchmarks {names} --samples {2 * int(spent.get('samples') or 8)}")]
+    return []
+
+
+def _labels(run: RunData, verdict: Verdict) -> list[Step]:
+    """Labels that nobody has looked at, or that are wrong."""
+    about = [check for check in verdict.checks if check.first and "label" in check.title]
+    if any(check.status == "unknown" for check in about):
+        text = "Nobody knows yet how many labels are right. Mark some under Problems and votes, below, export the marks, then:"
+        return [Step(text, f"ucoder audit {_quoted(run)} marks.json")]
+    if any(check.status in ("bad", "warn") for check in about):
+        text = "Labels are weak: draw more voters (solutions.samples), or train on clearer votes only (raise solutions.band_low)."
+        return [Step(text)]
+    return []
+
+
+def _repairs(run: RunData, failed: dict[str, Check]) -> list[Step]:
+    steps = []
+    if "Did the sandbox hold?" in failed or "Did every answer get its verdict?" in failed:
+        text = "Outcomes were lost to the machine, not to the model: give the sandbox fewer workers or more memory, then evaluate again."
+        steps.append(Step(text))
+    if "Was more gained than sharpness?" in failed:
+        names = ",".join(run.config.get("evals", {}).get("benchmarks") or CODE_BENCHMARKS)
+        text = "The gain may be sharper sampling alone. Greedy answers tell; the same for the base, then ucoder compare:"
+        steps.append(Step(text, f"ucoder eval --model {_best(run)} --benchmarks {names} --temperature 0 --json result.json"))
+    if "Did the probe know more than length?" in failed and known(run.final, "probe_weight"):
+        steps.append(Step("The probe knows little more than length: leave it out with --reward.w_quality 0."))
+    return steps
+
+
+def _onwards(run: RunData) -> list[Step]:
+    seen = set((run.config.get("evals") or {}).get("benchmarks") or ())
+    unseen = [name for name in CODE_BENCHMARKS if name not in seen]
+    steps = []
+    if unseen:
+        text = "Measure the result on benchmarks that this run has not looked at:"
+        steps.append(Step(text, f"ucoder eval --model {_best(run)} --benchmarks {','.join(unseen)}"))
+    rounds = run.config.get("rounds")
+    stopped = bool((run.rows[-1].get("training") or {}).get("stop_run"))
+    if isinstance(rounds, int) and not stopped and run.final.get("round") == rounds:
+        config = shlex.quote(str(run.folder / "config.yaml"))
+        command = f"accelerate launch --quiet rl/train.py --config {config} --rounds {rounds + 1}"
+        steps.append(Step("The last round is the best one: another may gain more.", command))
+    return steps
+
+
+def _quoted(run: RunData) -> str:
+    return shlex.quote(str(run.folder))
+
+
+def _best(run: RunData) -> str:
+    """The checkpoint that the run ends with."""
+    return shlex.quote(str(run.folder / "best")) if run.final.get("round") else shlex.quote(str(run.config.get("model", "seedling")))
+
+
+def _again(run: RunData) -> str:
+    config, folder = shlex.quote(str(run.folder / "config.yaml")), shlex.quote(f"{run.folder}-again")
+    return f"accelerate launch --quiet rl/train.py --config {config} --run_dir {folder}"
+
+
+def _halved_rate(run: RunData) -> str:
+    rate = (run.config.get("grpo") or {}).get("learning_rate")
+    return f"--grpo.learning_rate {rate / 2:g}" if isinstance(rate, (int, float)) else ""
