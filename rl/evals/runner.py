@@ -8,6 +8,7 @@ Infrastructure failures are left out and counted (`missing`); nothing here marks
 
 from __future__ import annotations
 
+import ast
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,6 +39,7 @@ MAJORITY_OF = 16  # majority@16; of fewer samples, of all of them
 PART_CHARACTERS = 3_000_000  # input text of one program in the sandbox
 UNKNOWN = Grade(None)
 UNAVAILABLE = "unavailable"  # outcome of the samples of a task that cannot be scored here
+SYNTAX_ERRORS = ("SyntaxError", "IndentationError", "TabError")  # of a program that a benchmark's own wrapping compiles
 NOT_OFFERED = "module not offered: "  # in front of a module's name
 VALID_SHARE = 0.8  # ρ: least share of inputs that must give a value for a program to have a vote
 
@@ -221,7 +223,17 @@ def _outcome(program: _Distinct) -> str:
         return "wrong"
     if (name := program.execution.absent_module) is not None:
         return NOT_OFFERED + name
-    return "does not compile" if bad.kind is Kind.REFUSED and bad.payload.startswith("does not compile") else bad.kind.value
+    refused = bad.kind is Kind.REFUSED and bad.payload.startswith("does not compile")
+    compiled_later = bad.kind is Kind.EXCEPTION and bad.payload in SYNTAX_ERRORS and not _parses(program.program.code)
+    return "does not compile" if refused or compiled_later else bad.kind.value
+
+
+def _parses(code: str) -> bool:
+    try:
+        ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
 
 
 def _samples(

@@ -11,7 +11,7 @@ import pytest
 
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import Sandbox
-from rl.benchmarks.base import Benchmark
+from rl.benchmarks.base import Benchmark, EvalTask
 from rl.config.schema import EvalsConfig
 from rl.evals.runner import EvalResult, evaluate, modules_not_offered
 from tests.evals.toys import DOUBLE, TOKENIZER, TOY, ListSampler, fenced
@@ -42,6 +42,22 @@ def test_figures_of_a_hand_checked_benchmark(sandbox: Sandbox) -> None:
     assert double["entropy"] == pytest.approx(-(0.75 * math.log(0.75) + 0.25 * math.log(0.25)))
     assert double["top_share"] == pytest.approx(0.5)
     assert [s.label for s in result.samples[:6]] == [0, 1, 0, -1, -1, 0]
+
+
+class Wrapping(Benchmark):
+    """Compiles a program inside another one, as BigCodeBench does."""
+
+    def wrapped(self, task: EvalTask, program: Program) -> Program:
+        return Program(
+            f"def {task.entry}(x):\n    exec({program.code!r}, space := {{}})\n    return space[{task.entry!r}](x)", task.entry, task.inputs
+        )
+
+
+def test_a_program_that_its_benchmark_compiles_may_not_compile(sandbox: Sandbox) -> None:
+    inside = fenced("def double(x):\n    return eval('(')")
+    metrics = run(sandbox, [RIGHT, BROKEN, inside], benchmark=Wrapping("toy", (DOUBLE,), "tests")).metrics
+    assert metrics["outcomes"] == {"does not compile": 1, "exception": 1, "passed": 1}
+    assert metrics["compile_rate"] == pytest.approx(2 / 3)
 
 
 def test_answers_that_miss_a_module_are_counted_by_its_name(sandbox: Sandbox) -> None:
