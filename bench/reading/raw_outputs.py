@@ -44,21 +44,17 @@ OUTPUTS = "outputs/qwen2.5-coder-1.5b-base-{}.jsonl.gz"
 BENCHMARKS = {"humaneval": "humaneval", "humaneval_plus": "humaneval", "mbpp": "mbpp", "mbpp_plus": "mbpp"}  # name: whose outputs
 FORMS = ("raw", "solution", "sanitised")
 MORE_SECONDS = 50.0  # for a call in the second look at a difference
-# Why verdicts differ, where reading the program and the harness's source has told. Keys: benchmark, task.
+AS_SETS = "evalplus compares the results as sets since v0.2.0 ({})"
+# Why verdicts on a task differ, where reading the program and the harness's source has told.
 REASONS = {
-    (
-        "mbpp",
-        "Mbpp/435",
-    ): "the answer ends in `n=int(input())`: our reader leaves it out; evalplus's sanitizer keeps it, since it takes the "
-    "parameter `n` for the variable; it fails for want of input",
-    (
-        "mbpp",
-        "Mbpp/585",
-    ): "the answer is cut off inside a test function, which our reader leaves out with its `import pytest`: the published "
-    "program does not parse, the sanitised one imports pytest, which is not offered",
-    ("mbpp_plus", "Mbpp/2"): "evalplus compares as sets since v0.2.0 (`similar_elements`)",
-    ("mbpp_plus", "Mbpp/579"): "evalplus compares as sets since v0.2.0 (`find_dissimilar`)",
-    ("mbpp_plus", "Mbpp/599"): "a loop over 100,000,007 numbers: evalplus gives four times the reference's own time, we give 4 seconds",
+    "Mbpp/2": AS_SETS.format("similar_elements"),
+    "Mbpp/232": AS_SETS.format("larg_nnum"),
+    "Mbpp/579": AS_SETS.format("find_dissimilar"),
+    "Mbpp/435": "the answer ends in `n=int(input())`: our reader leaves it out; evalplus's sanitizer keeps it, "
+    "since it takes the parameter `n` for the variable, and it fails for want of input",
+    "Mbpp/585": "the answer is cut off inside a test function, which our reader leaves out with its `import pytest`: the published program "
+    "does not parse, the sanitised one imports pytest, which is not offered",
+    "Mbpp/599": "a loop over 100,000,007 numbers: evalplus gives four times the reference's own time, we give 4 seconds",
 }
 
 
@@ -100,7 +96,7 @@ def verdicts_on(
 
 
 def first_failure(execution: Execution | None) -> str:
-    """The first outcome that is no value."""
+    """The first outcome that is no value; empty where all are."""
     if execution is None:
         return "no program"
     bad = next((o for o in execution.outcomes if o.kind is not Kind.VALUE), None)
@@ -150,7 +146,7 @@ def summary(name: str, tests: str, rows: Sequence[Row], again: Mapping[str, Row]
         entry = {"task": row.task, "published": row.published, **row.verdicts, "said": dict(row.said)}
         if later.verdicts != row.verdicts:
             entry["with_more_time"] = dict(later.verdicts)
-        differing.append(entry | {"reason": REASONS.get((name, row.task), "unexplained" if differs(later) else "settled by more time")})
+        differing.append(entry | {"reason": REASONS.get(row.task, "unexplained" if differs(later) else "settled by more time")})
     final = [again.get(row.task, row) for row in rows]
     return {
         "benchmark": name,
@@ -158,7 +154,7 @@ def summary(name: str, tests: str, rows: Sequence[Row], again: Mapping[str, Row]
         "tasks": len(rows),
         **{f"{form}_pass": sum(row.verdicts[form] is True for row in final) for form in FORMS},
         "published_pass": None if all(row.published is None for row in final) else sum(row.published is True for row in final),
-        "missing": sum(row.verdicts[form] is None for row in final for form in ("raw", "solution")),
+        "missing": [row.task for row in final if row.verdicts["raw"] is None],
         **{
             f"raw_differs_from_{form}": [r.task for r in final if known_to_differ(r.verdicts["raw"], r.verdicts[form])]
             for form in FORMS[1:]
