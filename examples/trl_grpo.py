@@ -64,7 +64,7 @@ def accuracy_in(sandbox: Sandbox) -> Callable[..., list[float | None]]:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--steps", type=int, default=16, help="optimizer steps of 8 problems with 8 samples each (default 16)")
+    options.add_argument("--steps", type=int, default=12, help="optimizer steps of 8 problems with 8 samples each (default 12)")
     options.add_argument("--problems", type=int, default=64, help="problems to train on (default 64)")
     options.add_argument("--out", default="runs/trl_grpo", help="folder for the trainer's files")
     args = options.parse_args()

@@ -1,0 +1,37 @@
+"""The examples run, and show what their pages say."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(folder: Path, *words: str) -> str:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def test_the_sandbox_shows_every_kind_of_end(tmp_path: Path) -> None:
+    shown = {line[:18].strip(): line[18:].split() for line in run(tmp_path, str(ROOT / "examples" / "sandbox_programs.py")).splitlines()}
+    assert shown["adds"] == ["value", "7", "value", "1", "exception", "TypeError"]
+    assert shown["never ends"][0] == "timeout" and shown["takes memory"][0] == "memory"
+    assert shown["opens a file"][0] == shown["opens a socket"][0] == "exception"
+    assert shown["does not compile"][0] == "refused"
+
+
+@pytest.mark.slow
+def test_trl_trains_on_consensus(tmp_path: Path) -> None:
+    pytest.importorskip("trl")
+    words = ("--steps", "1", "--problems", "8", "--out", str(tmp_path / "out"))
+    shown = run(tmp_path, str(ROOT / "examples" / "trl_grpo.py"), *words)
+    assert "'rewards/ConsensusReward/mean'" in shown and "'consensus/majority_share'" in shown and "'rewards/accuracy/mean'" in shown
+    consensus = next(line for line in shown.splitlines() if line.startswith("consensus "))
+    assert 0 < float(consensus.split()[-1]) <= 1
