@@ -2,7 +2,8 @@
 
 Each form is undone by one function, which gives the text as it would have been written, or None where the answer has not that form. They
 are tried only where an answer defines its entry nowhere (`probing.reading.program`), so that nothing that can be read is ever rewritten.
-What does not compile because of its own characters, such as typographic quotes, is left as it is: that program is wrong.
+What does not compile because of its own characters, such as typographic quotes or tabs mixed with spaces, is left as it is: that program
+is wrong.
 """
 
 from __future__ import annotations
@@ -43,13 +44,8 @@ def renderings(text: str, entry: str | None) -> Iterator[str]:
 
 
 def plain_characters(text: str) -> str | None:
-    """Spaces for no-break and other spaces and for tabs (four, as evalplus does), without characters that nobody sees."""
-    return _SPACES.sub(" ", _INVISIBLE.sub("", text)).replace("\t", "    ")
-
-
-def wide_tabs(text: str) -> str | None:
-    """Tabs up to the next eighth place, as Python 2 read them."""
-    return text.expandtabs(8)
+    """Spaces for no-break and other spaces, without characters that nobody sees."""
+    return _SPACES.sub(" ", _INVISIBLE.sub("", text))
 
 
 def session_code(text: str) -> str | None:
@@ -151,7 +147,6 @@ def code_spans(text: str) -> str | None:
 
 _FORMS: tuple[Callable[[str], str | None], ...] = (
     plain_characters,
-    wide_tabs,
     session_code,
     json_texts,
     without_markup,

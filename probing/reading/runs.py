@@ -22,6 +22,7 @@ _GOES_ON = re.compile(r"(?:else|elif|except|finally)\b")
 _MAY_BE_CODE = re.compile(r"[=(\[@'\":]|(?:import|from|pass|global|del|return|raise)\b")
 _LONGEST_STATEMENT = 400  # statements at the left margin that one bracket may span
 _INDENTED_PART = re.compile(r"(?:^[ \t]+\S.*$\n?|^[ \t]*\n)+", re.MULTILINE)
+_OPENS_BODY = re.compile(r"^(?:(?:async[ \t]+)?(?:def|for|with)|class|if|elif|else|while|try|except|finally|match)\b.*:$|[\])]:$|->.*:$")
 _INDENTED = re.compile(r"([ \t]+)(?:(?:async[ \t]+def|def|class|import|from)\b|@)")
 
 
@@ -72,8 +73,9 @@ def indented_runs(block: Block, parser: Parser) -> list[Run]:
 
 
 def indented_parts(text: str) -> list[Block]:
-    """The paragraphs of a text that stand further right than the text around them."""
-    return [Block(found.group(), False) for found in _INDENTED_PART.finditer(text)]
+    """The paragraphs of a text that stand further right than the text around them, but for bodies of statements."""
+    found = _INDENTED_PART.finditer(text)
+    return [Block(part.group(), False) for part in found if not _OPENS_BODY.search(text[: part.start()].rstrip().rpartition("\n")[2])]
 
 
 def _is_method(statement: ast.stmt) -> bool:

@@ -242,3 +242,10 @@ def test_a_whole_program_keeps_everything() -> None:
 def test_a_program_in_two_blocks() -> None:
     code = read_program("```python\ndef solve(n):\n    return n * n\n```\nand call it:\n```python\nprint(solve(int(input())))\n```")
     assert code is not None and ast.unparse(ast.parse(code)) == "def solve(n):\n    return n * n\nprint(solve(int(input())))"
+
+
+def test_the_body_of_another_function_is_not_the_prompt_s() -> None:
+    given = 'def f(x):\n    """Doubles."""\n'
+    other = "def g(x: int) -> int:\n    return 2 * x"
+    assert read_program(f"```python\n{other}\n```", "f", given) != f"{given.rstrip()}\n    return 2 * x"
+    assert read_program("The body is:\n\n    return 2 * x\n", "f", given) == f"{given.rstrip()}\n    return 2 * x"

@@ -72,8 +72,6 @@ def test_every_form_is_read(name: str) -> None:
         f"```python{F}\n```",
         "```diff\n def f(x):\n-    return x\n+    return x + 1\n```",
         "In [1]: def f(x):\n   ...:     return x + 1\n   ...:\n\nIn [2]: f(1)\nOut[2]: 2",
-        "def f(x):\n    y = x\n\treturn y + 1",
-        "def f(x):\n\ty = x\n        return y + 1",
         f"```python\n{F}\n```<|im_end|>\n<|im_start|>user\nAnd now?<|im_end|>\n<|im_start|>assistant\ndef f(x): return 0",
         f"<|channel|>analysis<|message|>def f(x): return 0<|end|><|start|>assistant<|channel|>final<|message|>{F}",
         f"analysisWe try def f(x): return 0.assistantfinal```python\n{F}\n```",
