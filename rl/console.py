@@ -21,8 +21,8 @@ from rich.text import Text
 EXIT_USER_ERROR = 2  # the status that every mistake of the user's ends in
 TRAIN_REMEDY = "pip install 'ucoder[train]'"
 _TRAIN = (
-    "torch transformers huggingface_hub tokenizers safetensors tqdm trl accelerate datasets peft wandb sklearn threadpoolctl datasketch "
-    "matplotlib pygments"
+    "torch transformers huggingface_hub tokenizers safetensors tqdm trl accelerate datasets peft wandb sklearn threadpoolctl "
+    "datasketch matplotlib"
 )
 TRAIN_LIBRARIES = frozenset(_TRAIN.split())  # import names of the distributions in the extra `train`
 LOG_EVERY_SECONDS = 10.0  # between two progress lines when stdout is not a terminal
