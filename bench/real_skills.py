@@ -13,7 +13,7 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 from probing.memory import keep_freed_memory
 from probing.models.loading import load_model
 from probing.prompts.asking import Asker
+from probing.samplers.base import Progress
 from probing.samplers.engines.int8 import has_int8, int8_copy
 from probing.samplers.engines.transformers import TransformersSampler
 from rewards.sandbox import Sandbox, SandboxConfig
@@ -38,7 +39,7 @@ def measure(name: str, proposals: int, batch: int, max_new_tokens: int, seed: in
     console, started = make_console(), time.monotonic()
 
     @contextmanager
-    def bar(title: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    def bar(title: str, total: int, unit: str) -> Iterator[Progress]:
         with stage(f"{Path(name).name} · {title}", total, unit, console) as advance:
             yield advance
 

@@ -6,6 +6,7 @@ It decides nothing: the loop tells it what happened.
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,9 +15,12 @@ from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.panel import Panel
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn
+from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
+
+from probing.samplers.base import Progress
 
 EXIT_USER_ERROR = 2  # the status that every mistake of the user's ends in
 TRAIN_REMEDY = "pip install 'ucoder[train]'"
@@ -97,35 +101,72 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+class _Pace:
+    """What a stage has done and what is left of it: a `Progress`. Tokens are counted where samples are drawn."""
+
+    def __init__(self, total: int, clock: Callable[[], float]) -> None:
+        self.total, self.clock, self.start = total, clock, clock()
+        self.done = self.tokens = 0
+        self.left: tuple[float, float] | None = None  # seconds that were left at a time, as a sampler said last
+
+    def advance(self, count: int, tokens: int = 0, seconds_left: float | None = None) -> float:
+        """Add what is done; returns the time."""
+        now = self.clock()
+        self.done, self.tokens = self.done + count, self.tokens + tokens
+        self.left = None if seconds_left is None else (seconds_left, now)
+        return now
+
+    def eta(self, now: float) -> float | None:
+        """Seconds until the end: what the sampler has said, else in proportion to what is done; None where nothing is known."""
+        if self.left is not None:
+            return None if math.isinf(self.left[0]) else max(0.0, self.left[0] - (now - self.left[1]))
+        return (now - self.start) * (self.total - self.done) / self.done if self.done else None
+
+    def text(self, now: float) -> str:
+        """Tokens and their rate, where there are any; the time that is left."""
+        eta = self.eta(now)
+        tokens = f"{self.tokens:,} tokens, {self.tokens / max(now - self.start, 1e-9):,.0f}/s  " if self.tokens else ""
+        return f"{tokens}{duration(now - self.start)}, ETA {'?' if eta is None else duration(eta)}"
+
+
 class _LogLine:
     """Progress as plain lines: the first after `LOG_EVERY_SECONDS`, one when done."""
 
     def __init__(self, console: Console, name: str, total: int, unit: str, clock: Callable[[], float]) -> None:
-        self.console, self.name, self.total, self.unit, self.clock = console, name, total, unit, clock
-        self.start = self.last = clock()
-        self.done = 0
+        self.console, self.name, self.unit, self.pace = console, name, unit, _Pace(total, clock)
+        self.last = self.pace.start
 
-    def advance(self, count: int) -> None:
-        self.done += count
-        now = self.clock()
-        if now - self.last >= LOG_EVERY_SECONDS and self.done < self.total:
+    def advance(self, samples: int, tokens: int = 0, seconds_left: float | None = None) -> None:
+        now = self.pace.advance(samples, tokens, seconds_left)
+        if now - self.last >= LOG_EVERY_SECONDS and self.pace.done < self.pace.total:
             self.last = now
-            spent = now - self.start
-            eta = spent * (self.total - self.done) / self.done if self.done else float("nan")
-            self._line(f"{100 * self.done // self.total:3d} %  {duration(spent)}, ETA {duration(eta) if self.done else '?'}")
+            self._line(f"{100 * self.pace.done // self.pace.total:3d} %  {self.pace.text(now)}")
 
     def close(self, failed: bool) -> None:
-        self._line(f"{'stopped after' if failed else 'done in'} {duration(self.clock() - self.start)}")
+        now, tokens = self.pace.clock(), self.pace.tokens
+        rate = f"  {tokens:,} tokens, {tokens / max(now - self.pace.start, 1e-9):,.0f}/s" if tokens else ""
+        self._line(f"{'stopped after' if failed else 'done in'} {duration(now - self.pace.start)}{rate}")
 
     def _line(self, tail: str) -> None:
-        self.console.print(f"  {self.name:<28} {self.done:,}/{self.total:,} {self.unit}  {tail}", markup=False)
+        self.console.print(f"  {self.name:<28} {self.pace.done:,}/{self.pace.total:,} {self.unit}  {tail}", markup=False)
+
+
+class _PaceColumn(ProgressColumn):
+    """Tokens, time spent and time left of a bar."""
+
+    def __init__(self, pace: _Pace) -> None:
+        super().__init__()
+        self.pace = pace
+
+    def render(self, task: Task) -> Text:
+        return Text(self.pace.text(self.pace.clock()))
 
 
 @contextmanager
 def stage(
     name: str, total: int, unit: str = "items", console: Console | None = None, clock: Callable[[], float] = time.monotonic
-) -> Iterator[Callable[[int], None]]:
-    """A progress bar for one stage; yields `advance(count)`, which adds `count` finished items.
+) -> Iterator[Progress]:
+    """A progress bar for one stage; yields `advance(count)`, which adds `count` finished items, and is a sampler's `Progress`.
 
     name: shown in front, "round 1 · solutions". total: items expected. unit: their plural noun.
     """
@@ -139,20 +180,14 @@ def stage(
             raise
         line.close(failed=False)
         return
-    columns = (
-        TextColumn("{task.description:<28}"),
-        BarColumn(bar_width=32),
-        MofNCompleteColumn(),
-        TextColumn(unit),
-        TimeElapsedColumn(),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=out) as progress:
-        task = progress.add_task(name, total=total)
+    pace = _Pace(total, clock)
+    columns = TextColumn("{task.description:<28}"), BarColumn(bar_width=32), MofNCompleteColumn(), TextColumn(unit), _PaceColumn(pace)
+    with Bar(*columns, console=out) as bar:
+        task = bar.add_task(name, total=total)
 
-        def advance(count: int) -> None:
-            progress.advance(task, count)
+        def advance(samples: int, tokens: int = 0, seconds_left: float | None = None) -> None:
+            pace.advance(samples, tokens, seconds_left)
+            bar.advance(task, samples)
 
         yield advance
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import socket
 import threading
@@ -22,6 +23,7 @@ from typing import Any, Literal
 
 import psutil
 
+import probing.samplers.base
 from rl.config.run_folder import write_atomically
 
 NAME = "progress.json"
@@ -50,6 +52,9 @@ class Task:
     started: float
     done: int = 0
     advanced: float | None = None  # when `done` last grew
+    tokens: int = 0  # drawn so far, of unfinished samples too; 0 where nothing is drawn
+    left: float | None = None  # seconds until the end as the sampler expected at `left_at`; None: not to be told yet
+    left_at: float | None = None  # None: no sampler says anything of it
 
 
 class Progress:
@@ -94,12 +99,17 @@ class Progress:
         self._stage = self._task = None
 
     @contextmanager
-    def task(self, round: int, name: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-        """The block works through `total` items; yields `advance(count)`."""
+    def task(self, round: int, name: str, total: int, unit: str) -> Iterator[probing.samplers.base.Progress]:
+        """The block works through `total` items; yields `advance(count)`, which is a sampler's progress too."""
         task = self._task = Task(round, name, unit, total, self.clock())
 
-        def advance(count: int) -> None:
-            task.done, task.advanced = task.done + count, self.clock()
+        def advance(samples: int, tokens: int = 0, seconds_left: float | None = None) -> None:
+            now = self.clock()
+            task.tokens += tokens
+            if samples:
+                task.done, task.advanced = task.done + samples, now
+            task.left_at = None if seconds_left is None else now
+            task.left = None if seconds_left is None or math.isinf(seconds_left) else seconds_left
 
         yield advance
         self._task = None

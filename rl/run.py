@@ -17,6 +17,7 @@ from typing import Any, Self, TypeVar, cast
 
 import psutil
 
+import probing.samplers.base
 from probing.models.loading import load_tokenizer
 from rewards.judge.determinism import Steady
 from rewards.sandbox.config import SandboxConfig
@@ -195,16 +196,16 @@ class Run:
         return stage.read(path)
 
     @contextmanager
-    def bar(self, index: int, name: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    def bar(self, index: int, name: str, total: int, unit: str) -> Iterator[probing.samplers.base.Progress]:
         """A progress bar with counts and ETA, in the terminal and in progress.json."""
         with (
             stage(f"round {index} · {name}", total, unit, self.console) as show,
             self.progress.task(index, name, total, unit) as note,
         ):
 
-            def advance(count: int) -> None:
-                show(count)
-                note(count)
+            def advance(samples: int, tokens: int = 0, seconds_left: float | None = None) -> None:
+                show(samples, tokens, seconds_left)
+                note(samples, tokens, seconds_left)
 
             yield advance
 

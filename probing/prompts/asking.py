@@ -7,7 +7,7 @@ groups = answers_to(sampler, questions, n=16, params=SamplingParams(), seed=0)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -15,7 +15,7 @@ from probing.models.loading import render_chat, start_of_text
 from probing.prompt import Prompt, Question
 from probing.prompts.templates import PromptSet, find_prompt_set
 from probing.reading.text import closing_tag, opened_thinking
-from probing.samplers.base import Completion, Sampler, SamplingParams, StreamingSampler
+from probing.samplers.base import Completion, Progress, Sampler, SamplingParams, StreamingSampler
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -98,7 +98,7 @@ def answers_to(
     n: int,
     params: SamplingParams,
     seed: int,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[list[Completion]]:
     """`n` answers to each question, whose text starts with the prefill. All questions must have the same stop strings."""
     return list(stream_answers(sampler, questions, n, params, seed, progress))
@@ -110,7 +110,7 @@ def stream_answers(
     n: int,
     params: SamplingParams,
     seed: int,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[list[Completion]]:
     """As `answers_to`, one question's answers after the other where the sampler can stream. The drawing begins at once."""
     stops = {question.stop for question in questions}

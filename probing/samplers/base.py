@@ -6,7 +6,7 @@ randomness: what a sample draws depends on (seed, prompt index, sample index) al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeGuard, runtime_checkable
 
@@ -63,6 +63,17 @@ def cut_at_stop(text: str, stops: Sequence[str]) -> str:
     return text[: first_stop(text, stops)]
 
 
+class Progress(Protocol):
+    """Hears from a sampler how a call goes on: after every step or answer, where the engine says so much."""
+
+    def __call__(self, samples: int, tokens: int = 0, seconds_left: float | None = None) -> None:
+        """Since the last call `samples` were finished and `tokens` drawn, of these and of unfinished ones.
+
+        seconds_left: what the rest of the call is expected to take; infinity while that cannot be told yet; None from a sampler that
+        never tells. Samples without a token were not drawn now: another process draws them, or they were there.
+        """
+
+
 class Sampler(Protocol):
     """Draws completions from one checkpoint."""
 
@@ -72,14 +83,14 @@ class Sampler(Protocol):
         n: int,
         params: SamplingParams,
         seed: int,
-        progress: Callable[[int], None] | None = None,
+        progress: Progress | None = None,
         indices: Sequence[int] | None = None,
     ) -> list[list[Completion]]:
         """`n` completions of each prompt, in the order of `prompts`.
 
-        Prompts are rendered text, tokenised as they stand (no special tokens are added). `progress` is called with the number of samples
-        that have just finished. `indices` names the prompts in the randomness (default 0, 1, ...): a shard of a larger list passes the
-        places that its prompts have in that list, and draws the same samples as a single process would.
+        Prompts are rendered text, tokenised as they stand (no special tokens are added). `progress`: see `Progress`. `indices` names the
+        prompts in the randomness (default 0, 1, ...): a shard of a larger list passes the places that its prompts have in that list, and
+        draws the same samples as a single process would.
         Raises ValueError for what the caller can mend (too long a prompt, n < 1), SamplerError when the model or engine fails.
         """
 
@@ -92,9 +103,7 @@ class ChoosingSampler(Sampler, Protocol):
 
     can_choose: bool
 
-    def choose(
-        self, prompts: Sequence[str], choices: Sequence[str], progress: Callable[[int], None] | None = None
-    ) -> list[tuple[float, ...] | None]:
+    def choose(self, prompts: Sequence[str], choices: Sequence[str], progress: Progress | None = None) -> list[tuple[float, ...] | None]:
         """For each prompt, the probability that it goes on with each of the choices, given that it goes on with one of them.
 
         None where a choice is not one token after that prompt.
@@ -116,7 +125,7 @@ class StreamingSampler(Sampler, Protocol):
         n: int,
         params: SamplingParams,
         seed: int,
-        progress: Callable[[int], None] | None = None,
+        progress: Progress | None = None,
         indices: Sequence[int] | None = None,
     ) -> Iterator[list[Completion]]:
         """As `sample`, the samples of one prompt at a time."""

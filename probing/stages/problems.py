@@ -11,7 +11,7 @@ import math
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from datasketch import MinHash, MinHashLSH
@@ -21,7 +21,7 @@ from probing.parsing.proposals import Unreadable, header_line, read_proposal
 from probing.prompts.asking import Ask, answers_to
 from probing.reading.text import answer_text
 from probing.records import Problem
-from probing.samplers.base import Completion, Sampler, SamplingParams, chooses
+from probing.samplers.base import Completion, Progress, Sampler, SamplingParams, chooses
 from probing.stages.config import ProblemsConfig
 
 TOP_RATING = 9  # ratings are digits from 0 to 9
@@ -46,7 +46,7 @@ class Funnel:
 
 
 def propose(
-    sampler: Sampler, ask: Ask, config: ProblemsConfig, seed: int, progress: Callable[[int], None] | None = None
+    sampler: Sampler, ask: Ask, config: ProblemsConfig, seed: int, progress: Progress | None = None
 ) -> list[tuple[str, Completion]]:
     """Stage 1: `config.count` proposals as (topic, answer), topics in turn."""
     topics = [config.topics[i % len(config.topics)] for i in range(config.count)]
@@ -146,7 +146,7 @@ def ratings_of(
     descriptions: Sequence[str],
     config: ProblemsConfig,
     seed: int,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[float | None]:
     """Stage 2's question: the model's mean rating of each statement in [0, 1], None where no answer could be read.
 
@@ -183,7 +183,7 @@ def rate(
     config: ProblemsConfig,
     seed: int,
     funnel: Funnel,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Problem]:
     """Stage 2: the problems whose own rating reaches the cut-off."""
     ratings = ratings_of(sampler, ask, [p.description for p in problems], config, seed, progress)
@@ -232,7 +232,7 @@ def write_interfaces(
     config: ProblemsConfig,
     seed: int,
     funnel: Funnel,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Problem]:
     """Stage 3: the problems with the interface that the model wrote for them; those without a valid one are dropped."""
     params = SamplingParams(0.0, 1.0, config.interface_max_new_tokens)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from probing.prompt import Question
 from probing.prompts.asking import Ask, stream_answers
 from probing.reading import read_program
 from probing.records import Candidate, Problem
-from probing.samplers.base import Completion, Sampler, SamplingParams
+from probing.samplers.base import Completion, Progress, Sampler, SamplingParams
 from probing.stages.config import SolutionsConfig
 
 TYPING = "from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Optional, Sequence, Set, Tuple, Union\n"
@@ -32,7 +32,7 @@ def sample_solutions(
     problems: Sequence[Problem],
     config: SolutionsConfig,
     seed: int,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[Candidate]:
     """`config.samples` candidates of each problem, problem after problem; those of one at a time, where the sampler can stream."""
     params = SamplingParams(config.temperature, config.top_p, config.max_new_tokens)

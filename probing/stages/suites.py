@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from probing.parsing.answers import code_block
@@ -19,7 +19,7 @@ from probing.prompt import Question
 from probing.prompts.asking import Ask, answers_to
 from probing.reading.text import answer_text
 from probing.records import Problem, TestSuite
-from probing.samplers.base import Sampler, SamplingParams
+from probing.samplers.base import Progress, Sampler, SamplingParams
 from probing.stages.config import SuitesConfig
 from probing.stages.problems import Funnel
 
@@ -107,7 +107,7 @@ def write_suites(
     config: SuitesConfig,
     seed: int,
     funnel: Funnel,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
     with_asserts: bool = False,
 ) -> list[TestSuite]:
     """A pool of inputs for each problem, model-written first, then mutants; problems without one callable input get no suite.

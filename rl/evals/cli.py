@@ -15,14 +15,14 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from probing.memory import keep_freed_memory
-from probing.samplers.base import Completion
+from probing.samplers.base import Completion, Progress
 from probing.samplers.config import SamplingConfig
 from rewards.sandbox import Sandbox, SandboxConfig, SandboxError
 from rewards.sandbox.packages import make_offer
@@ -249,7 +249,7 @@ def write_samples(benchmark: Benchmark, result: EvalResult, folder: Path) -> Pat
 
 
 @contextmanager
-def _bar(console: Any, name: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+def _bar(console: Any, name: str, total: int, unit: str) -> Iterator[Progress]:
     with stage(name, total, unit, console) as advance:
         yield advance
 

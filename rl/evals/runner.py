@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from probing.reading.text import opened_thinking
-from probing.samplers.base import Completion, Sampler, SamplingParams
+from probing.samplers.base import Completion, Progress, Sampler, SamplingParams
 from rewards.clusters.clustering import cluster
 from rewards.clusters.signatures import OutcomeMatrix
 from rewards.programs.normal_form import normal_form
@@ -88,7 +88,7 @@ def evaluate(
     sandbox: Sandbox,
     benchmark: Benchmark,
     config: EvalsConfig,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> EvalResult:
     """Samples the model on every task and scores it. `progress` is called with the number of samples that have just finished.
 
@@ -102,7 +102,7 @@ def ask(
     tokenizer: PreTrainedTokenizerBase,
     benchmark: Benchmark,
     config: EvalsConfig,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[list[Completion]]:
     """The model's answers to every task, each with the prefill of its prompt in front; not yet scored."""
     from probing.prompts.asking import answers_to  # torch: not needed to score answers that are already there

@@ -18,7 +18,7 @@ import numpy as np
 from probing.probe.auroc import auroc
 from probing.prompts.asking import Ask, answers_to
 from probing.records import Problem, TestSuite
-from probing.samplers.base import Sampler, SamplingParams
+from probing.samplers.base import Progress, Sampler, SamplingParams
 from probing.stages.config import TOPICS, ProblemsConfig, SolutionsConfig, SuitesConfig
 from probing.stages.problems import Funnel, parse_interface, proposals_asked, propose, ratings_asked, ratings_of, select_proposals
 from probing.stages.solutions import sample_solutions
@@ -34,7 +34,7 @@ PROPOSALS = 192
 PROBLEMS = 60  # of the model's own, that the later stages are asked about
 ANSWERS = 16  # to each of them
 
-Bar = Callable[[str, int, str], AbstractContextManager[Callable[[int], None]]]  # (name, total, unit) -> advance
+Bar = Callable[[str, int, str], AbstractContextManager[Progress]]  # (name, total, unit) -> advance
 
 
 def measure_skills(
@@ -90,7 +90,7 @@ def share(count: int, total: int) -> float | None:
 
 
 def interface_figures(
-    sampler: Sampler, ask: Ask, asked: Sequence[Problem], config: ProblemsConfig, seed: int, progress: Callable[[int], None]
+    sampler: Sampler, ask: Ask, asked: Sequence[Problem], config: ProblemsConfig, seed: int, progress: Progress
 ) -> tuple[dict[str, Any], list[Problem]]:
     """Share of problems whose interface parses, with types and a docstring; and those problems, with it."""
     questions = [ask("interface", description=p.description, entry=p.entry, signature=p.signature) for p in asked]
@@ -104,7 +104,7 @@ def interface_figures(
 
 
 def tests_figures(
-    sampler: Sampler, ask: Ask, asked: Sequence[Problem], config: SuitesConfig, seed: int, progress: Callable[[int], None]
+    sampler: Sampler, ask: Ask, asked: Sequence[Problem], config: SuitesConfig, seed: int, progress: Progress
 ) -> tuple[dict[str, Any], list[TestSuite]]:
     """Share of written lines that are calls with as many arguments, and of such types, as the signature wants; and the inputs."""
     questions = [tests_question(ask, p) for p in asked]
@@ -139,7 +139,7 @@ def vote_figures(
     config: SolutionsConfig,
     executor: Executor,
     seed: int,
-    progress: Callable[[int], None],
+    progress: Progress,
 ) -> dict[str, Any]:
     """Share of answers that hold a program, and of problems whose largest cluster has a share in the band."""
     tested = {suite.problem_id for suite in suites}

@@ -7,12 +7,14 @@ the very same samples.
 from __future__ import annotations
 
 import json
+import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from probing.records import short_hash
-from probing.samplers.base import Completion, Sampler, SamplingParams, chooses
+from probing.samplers.base import Completion, Progress, Sampler, SamplingParams, chooses
 from rl.ranks.ranks import Ranks
 from rl.ranks.shards import Shards, cut
 
@@ -40,7 +42,7 @@ class SharedSampler:
         n: int,
         params: SamplingParams,
         seed: int,
-        progress: Callable[[int], None] | None = None,
+        progress: Progress | None = None,
         indices: Sequence[int] | None = None,
     ) -> Groups:
         """See `Sampler.sample`."""
@@ -52,29 +54,24 @@ class SharedSampler:
         n: int,
         params: SamplingParams,
         seed: int,
-        progress: Callable[[int], None] | None = None,
+        progress: Progress | None = None,
         indices: Sequence[int] | None = None,
     ) -> Iterator[list[Completion]]:
         """The samples of one prompt after the other, never all in memory. This rank's share is drawn before it returns."""
         names = list(range(len(prompts)) if indices is None else indices)
         parts = cut([n] * len(prompts), self.part)
-        counted = 0
-
-        def count(samples: int) -> None:
-            nonlocal counted
-            counted += samples
-            if progress is not None:
-                progress(samples)
 
         def draw(part: int) -> Groups:
-            chosen = parts[part]
-            return self._opened().sample([prompts[i] for i in chosen], n, params, seed, count, [names[i] for i in chosen])
+            chosen, own = parts[part], self._opened()
+            pace.begin(n * len(chosen))
+            return own.sample([prompts[i] for i in chosen], n, params, seed, pace, [names[i] for i in chosen])
 
         call = short_hash(json.dumps([list(prompts), names, n, asdict(params), seed, self.part]), 16)
         shards = Shards(self.ranks, self.folder / f"samples-{call}", len(parts), draw, write_groups, read_groups, self.stride)
+        pace = PartPace(sum(n * len(parts[part]) for part in shards.mine()), progress)
         shards.do_mine()
-        if progress is not None and counted < len(prompts) * n:
-            progress(len(prompts) * n - counted)  # what other ranks draw, or an earlier start of the run has drawn
+        if progress is not None and pace.finished < len(prompts) * n:
+            progress(len(prompts) * n - pace.finished)  # what other ranks draw, or an earlier start of the run has drawn
 
         def results() -> Iterator[list[Completion]]:
             for groups in shards.results():
@@ -85,9 +82,7 @@ class SharedSampler:
 
         return results()
 
-    def choose(
-        self, prompts: Sequence[str], choices: Sequence[str], progress: Callable[[int], None] | None = None
-    ) -> list[tuple[float, ...] | None]:
+    def choose(self, prompts: Sequence[str], choices: Sequence[str], progress: Progress | None = None) -> list[tuple[float, ...] | None]:
         """See `ChoosingSampler.choose`."""
         parts = cut([1] * len(prompts), self.part)
 
@@ -111,6 +106,38 @@ class SharedSampler:
         if self._own is not None:
             self._own.close()
             self._own = None
+
+
+class PartPace:
+    """Hands on what a sampler says of one part as it is for all of the parts: a `Progress`.
+
+    total: samples of all parts that are to be drawn here. The parts to come are expected to take what those so far take, for each sample;
+    so is this one, while its sampler says nothing.
+    """
+
+    def __init__(self, total: int, progress: Progress | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self.total, self.progress, self.clock = total, progress, clock
+        self.finished = self.begun = self.before = 0  # samples; of the parts so far; of the parts before this one
+        self.started = self.last = self.earlier = 0.0  # this part's start, and what was heard of it last; seconds of the parts before it
+
+    def begin(self, samples: int) -> None:
+        """A part of so many samples begins now: what lies between two parts is no sampler's time."""
+        self.earlier += self.last - self.started if self.begun else 0.0
+        self.started = self.last = self.clock()
+        self.before, self.begun = self.begun, self.begun + samples
+
+    def __call__(self, samples: int, tokens: int = 0, seconds_left: float | None = None) -> None:
+        self.finished += samples
+        self.last = self.clock()
+        if self.progress is None:
+            return
+        if seconds_left is not None and math.isinf(seconds_left) and self.before:
+            expected = self.earlier / self.before * (self.begun - self.before)
+            seconds_left = max(0.0, expected - (self.last - self.started))
+        if seconds_left is not None:
+            each = (self.earlier + self.last - self.started + seconds_left) / self.begun
+            seconds_left += each * (self.total - self.begun)
+        self.progress(samples, tokens, seconds_left)
 
 
 def write_shares(path: Path, shares: list[tuple[float, ...] | None]) -> None:

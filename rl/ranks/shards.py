@@ -67,18 +67,21 @@ class Shards(Generic[Result]):
     def path(self, part: int) -> Path:
         return self.folder / f"{part:05d}"
 
+    def mine(self) -> list[int]:
+        """This rank's parts that are not there yet."""
+        if self.ranks.number % self.stride:
+            return []
+        workers = -(-self.ranks.count // self.stride)
+        return [part for part in range(self.ranks.number // self.stride, self.count, workers) if not self.path(part).exists()]
+
     def do_mine(self) -> None:
         """Do this rank's parts that are not there yet."""
-        if self.ranks.number % self.stride:
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        workers = -(-self.ranks.count // self.stride)
-        for part in range(self.ranks.number // self.stride, self.count, workers):
+        for part in self.mine():
             self.ranks.check()
-            if not self.path(part).exists():
-                partial = self.folder / f".{part:05d}.{self.ranks.number}"
-                self.write(partial, self.work(part))
-                os.replace(partial, self.path(part))
+            self.folder.mkdir(parents=True, exist_ok=True)
+            partial = self.folder / f".{part:05d}.{self.ranks.number}"
+            self.write(partial, self.work(part))
+            os.replace(partial, self.path(part))
 
     def results(self) -> Iterator[Result]:
         """All parts' results in order, waiting for those that other ranks still work on."""

@@ -15,7 +15,7 @@ import shlex
 import sys
 import time
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from probing.memory import keep_freed_memory
+from probing.samplers.base import Progress
 from probing.stages.config import SolutionsConfig, SuitesConfig
 from rewards.sandbox import Sandbox, SandboxConfig
 from rewards.sandbox.cli import add_package_options
@@ -186,7 +187,7 @@ def _print(solved: Solved, args: argparse.Namespace, console: Console) -> None:
 
 
 @contextmanager
-def _bar(console: Console, name: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+def _bar(console: Console, name: str, total: int, unit: str) -> Iterator[Progress]:
     with stage(name, total, unit, console) as advance:
         yield advance
 

@@ -15,7 +15,7 @@ from probing.parsing.proposals import Unreadable, header_line, parse_signature, 
 from probing.prompts.asking import Ask, answers_to
 from probing.prompts.templates import PromptSetError
 from probing.records import Candidate, Problem, TestSuite, short_hash
-from probing.samplers.base import Sampler, SamplingParams
+from probing.samplers.base import Progress, Sampler, SamplingParams
 from probing.stages.config import ProblemsConfig, SolutionsConfig, SuitesConfig
 from probing.stages.problems import Funnel, write_interfaces
 from probing.stages.solutions import sample_solutions
@@ -29,7 +29,7 @@ FROM_MODEL, FROM_EXAMPLES = "the model", "the examples"  # where a signature is 
 STAGES = 8  # seeds of one solving, a stage each
 
 # name, how many, of what -> advance(count)
-Bar = Callable[[str, int, str], AbstractContextManager[Callable[[int], None]]]
+Bar = Callable[[str, int, str], AbstractContextManager[Progress]]
 
 
 @dataclass(frozen=True)

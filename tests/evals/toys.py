@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from probing.samplers.base import Completion, SamplingParams
+from probing.samplers.base import Completion, Progress, SamplingParams
 from rl.benchmarks.base import Benchmark, EvalTask
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class ListSampler:
         n: int,
         params: SamplingParams,
         seed: int,
-        progress: Callable[[int], None] | None = None,
+        progress: Progress | None = None,
         indices: Sequence[int] | None = None,
     ) -> list[list[Completion]]:
         self.asked.append((list(prompts), n, params, seed))

@@ -127,9 +127,10 @@ def engine(checkpoint: str) -> Iterator[VllmSampler]:
 
 
 def test_vllm_samples_are_whole_and_have_the_policy_s_logprobs(checkpoint: str, engine: VllmSampler) -> None:
-    counted: list[int] = []
-    drawn = engine.sample(PROMPTS, 3, SamplingParams(max_new_tokens=12), 1, counted.append)
-    assert [len(group) for group in drawn] == [3, 3, 3] and sum(counted) == 9
+    counted: list[tuple[int, int]] = []
+    drawn = engine.sample(PROMPTS, 3, SamplingParams(max_new_tokens=12), 1, lambda *words: counted.append(words))
+    assert [len(group) for group in drawn] == [3, 3, 3] and [samples for samples, _ in counted] == [3, 3, 3]
+    assert sum(tokens for _, tokens in counted) == sum(len(c.token_ids) for group in drawn for c in group)
     for prompt, group in zip(PROMPTS, drawn, strict=True):
         for completion in group:
             assert completion.finished == (completion.token_ids[-1] == END) and "<end>" not in completion.text
@@ -263,9 +264,10 @@ def http(server: Server, checkpoint: str, **settings: Any) -> HttpSampler:
 
 
 def test_a_server_s_samples_are_whole_and_in_order(server: Server, checkpoint: str) -> None:
-    sampler, counted = http(server, checkpoint), list[int]()
-    drawn = sampler.sample(PROMPTS, 3, SamplingParams(max_new_tokens=10), 1, counted.append)
-    assert [len(group) for group in drawn] == [3, 3, 3] and sum(counted) == 9
+    sampler, counted = http(server, checkpoint), list[tuple[int, int]]()
+    drawn = sampler.sample(PROMPTS, 3, SamplingParams(max_new_tokens=10), 1, lambda *words: counted.append(words))
+    assert [len(group) for group in drawn] == [3, 3, 3]
+    assert counted == [(3, sum(len(c.token_ids) for c in group)) for group in drawn]
     for prompt, group in zip(PROMPTS, drawn, strict=True):
         for completion in group:
             torch.testing.assert_close(torch.tensor(completion.logprobs), logprobs_of(checkpoint, prompt, completion), atol=1e-4, rtol=0)

@@ -1,5 +1,7 @@
 """The transformers sampler: the same distribution as the model's, whatever the batch."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -92,10 +94,39 @@ def test_rows_end_at_the_end_token_or_the_limit(samplers):
         assert "<end>" not in completion.text
 
 
-def test_progress_counts_every_sample_once(samplers):
-    counts: list[int] = []
-    samplers["qwen2"].sample(PROMPTS, 7, SamplingParams(max_new_tokens=9), 0, counts.append)
-    assert sum(counts) == 28 and min(counts) > 0
+def test_progress_counts_every_sample_and_every_token_once(samplers):
+    said: list[tuple[int, int, float | None]] = []
+    drawn = samplers["qwen2"].sample(PROMPTS, 7, SamplingParams(max_new_tokens=9), 0, lambda *words: said.append(words))
+    samples, tokens, left = zip(*said, strict=True)
+    assert sum(samples) == 28 and sum(tokens) == sum(len(c.token_ids) for group in drawn for c in group)
+    assert len(said) > 20 and max(tokens) <= 5  # after every step, of five rows
+    assert left[0] == math.inf and left[-1] == 0
+
+
+def test_what_all_prompts_begin_with_is_read_once(samplers, monkeypatch):
+    sampler, read = samplers["llama"], []
+    start = "what all of them begin with: "
+    prompts = [start + end for end in ("a", "bb + c", "x", "x")]
+    params = SamplingParams(max_new_tokens=6)
+    apart = [sampler.sample([prompt], 3, params, 1, indices=[place])[0] for place, prompt in enumerate(prompts)]
+    forward = type(sampler.model).forward
+
+    def counting(self, *args, **kwargs):
+        read.append(kwargs["input_ids"].shape)
+        return forward(self, *args, **kwargs)
+
+    monkeypatch.setattr(type(sampler.model), "forward", counting)
+    together = sampler.sample(prompts, 3, params, 1)
+    assert [[c.token_ids for c in group] for group in together] == [[c.token_ids for c in group] for group in apart]
+    for one, other in zip(together, apart, strict=True):
+        np.testing.assert_allclose(one[0].logprobs, other[0].logprobs, atol=1e-4)
+    assert read[0] == (1, len(start)) and sum(rows * width for rows, width in read[:3]) < 2 * len(start)
+
+
+def test_equal_prompts_are_read_too(samplers):
+    drawn = samplers["llama"].sample(["a prompt that is there twice"] * 2, 2, SamplingParams(max_new_tokens=4), 1)
+    alone = samplers["llama"].sample(["a prompt that is there twice"], 2, SamplingParams(max_new_tokens=4), 1)
+    assert [c.token_ids for c in drawn[0]] == [c.token_ids for c in alone[0]]
 
 
 def test_a_live_model_is_left_as_it_was():

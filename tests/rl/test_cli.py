@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import time
@@ -85,11 +86,27 @@ def test_progress_in_a_log_is_a_line_now_and_then() -> None:
     ]
 
 
-def test_progress_on_a_terminal_has_counts_and_an_eta() -> None:
+def test_progress_moves_with_tokens_and_ends_when_the_sampler_expects_it() -> None:
+    now = iter([0.0, 6.0, 12.0, 20.0, 24.0, 60.0])
+    out = Console(record=True, width=140, force_terminal=False)
+    with console.stage("solutions", 400, "samples", out, clock=lambda: next(now)) as advance:
+        advance(0)  # prompts are read
+        advance(2, 600, math.inf)  # the sampler cannot tell yet: no guess from the first samples
+        advance(0, 600, 90.0)
+        advance(1, 100, 80.0)
+    assert out.export_text().splitlines() == [
+        "  solutions                    2/400 samples    0 %  600 tokens, 50/s  12.0 s, ETA ?",
+        "  solutions                    3/400 samples    0 %  1,300 tokens, 54/s  24.0 s, ETA 1 min 20 s",
+        "  solutions                    3/400 samples  done in 1 min 00 s  1,300 tokens, 22/s",
+    ]
+
+
+def test_progress_on_a_terminal_has_counts_tokens_and_an_eta() -> None:
     out = Console(record=True, width=120, force_terminal=True, color_system=None)
     with console.stage("solutions", 4, "samples", out) as advance:
-        advance(4)
-    assert "4/4" in out.export_text()
+        advance(3, 1000, 77.0)
+    text = out.export_text()
+    assert "3/4" in text and "1,000 tokens" in text and "ETA 1 min 17 s" in text
 
 
 def test_a_failing_stage_says_where_it_stopped() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 import subprocess
@@ -15,6 +16,7 @@ import psutil
 import pytest
 
 from rl.progress import NAME, Progress, is_alive
+from rl.watch.eta import stage_left
 
 
 def written(folder: Path) -> dict[str, Any]:
@@ -44,6 +46,21 @@ def test_a_task_is_counted_on_disk_while_it_runs(tmp_path: Path) -> None:
         assert (found["state"], found["ranks"], found["memory_mb"]) == ("running", 4, 812)
     found = until(tmp_path, "stage", lambda stage: stage is None)
     assert found["task"] is None
+    progress.close()
+
+
+def test_a_sampler_s_words_are_kept_beside_the_count(tmp_path: Path) -> None:
+    progress = Progress(tmp_path, every=0.02)
+    progress.start()
+    with progress.task(2, "solutions", 100, "samples") as advance:
+        advance(0, 640, math.inf)
+        advance(0, 640, 90.5)
+        found = until(tmp_path, "task", lambda task: task and task["tokens"] == 1280)["task"]
+        assert (found["done"], found["advanced"], found["left"]) == (0, None, 90.5)
+        assert stage_left(found, found["left_at"] + 60.5) == pytest.approx(30.0)
+        advance(5, 640, math.inf)
+        found = until(tmp_path, "task", lambda task: task and task["tokens"] == 1920)["task"]
+        assert found["left"] is None and stage_left(found, found["left_at"] + 60) is None, "no guess from the first samples"
     progress.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -15,11 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probing.probe.hidden_states import StateFeatures
-from probing.samplers.base import Completion, SamplingParams
+from probing.samplers.base import Completion, Progress, SamplingParams
 from rewards.records import Execution, Kind, Outcome
 from rl.ranks.executor import read_part, write_part
 from rl.ranks.ranks import RankError, Ranks
-from rl.ranks.sampler import SharedSampler, read_groups, write_groups
+from rl.ranks.sampler import PartPace, SharedSampler, read_groups, write_groups
 from rl.ranks.shards import Shards, cut
 from rl.ranks.states import read_features, write_features
 
@@ -99,7 +100,7 @@ class CountingSampler:
         n: int,
         params: SamplingParams,
         seed: int,
-        progress: Callable[[int], None] | None = None,
+        progress: Progress | None = None,
         indices: Sequence[int] | None = None,
     ) -> list[list[Completion]]:
         self.drawn += n * len(prompts)
@@ -124,7 +125,7 @@ def test_ranks_draw_together_what_one_draws_alone(tmp_path: Path) -> None:
     def draw(ranks: Ranks, folder: Path) -> tuple[Any, int]:
         counted: list[int] = []
         sampler = SharedSampler(make, ranks, folder, part=8)
-        drawn = sampler.sample([f"p{i}" for i in range(11)], 3, SamplingParams(), 5, counted.append)
+        drawn = sampler.sample([f"p{i}" for i in range(11)], 3, SamplingParams(), 5, lambda samples, *_: counted.append(samples))
         return drawn, sum(counted)
 
     ((alone, counted),) = on_ranks(1, lambda ranks: draw(ranks, tmp_path / "one"))
@@ -132,6 +133,35 @@ def test_ranks_draw_together_what_one_draws_alone(tmp_path: Path) -> None:
     assert counted == 33 and [count for _, count in together] == [33] * 3
     assert all(drawn == alone for drawn, _ in together)
     assert [s.drawn for s in samplers[1:]] != [33] * 3 and sum(s.drawn for s in samplers[1:]) == 33
+
+
+def test_what_is_left_of_a_part_is_told_as_what_is_left_of_all_parts() -> None:
+    now, said = 0.0, []
+    pace = PartPace(40, lambda *words: said.append(words), clock=lambda: now)
+    pace.begin(10)
+    now = 5.0
+    pace(0, 100, 15.0)  # a part takes 20 s, and four of them are to be drawn
+    assert said[-1] == (0, 100, 75.0)
+    now = 18.0
+    pace(10, 30, 0.0)
+    assert said[-1] == (10, 30, 54.0)
+    now = 100.0  # something else went on
+    pace.begin(10)
+    now = 101.0
+    pace(1, 3, 21.0)
+    assert said[-1] == (1, 3, 21.0 + 20 * (18 + 1 + 21) / 20)
+    now = 106.0
+    pace(1, 3, math.inf)  # it cannot be told: as the part before, which took 18 s
+    assert said[-1] == (1, 3, 12.0 + 20 * 36 / 20) and pace.finished == 12
+
+
+def test_nothing_is_left_to_tell_while_the_first_part_s_sampler_is_silent() -> None:
+    said: list[tuple[int, int, float | None]] = []
+    pace = PartPace(40, lambda *words: said.append(words), clock=lambda: 0.0)
+    pace.begin(10)
+    pace(1, 3, math.inf)
+    pace(1, 3)
+    assert said == [(1, 3, math.inf), (1, 3, None)]
 
 
 def test_another_question_is_another_call(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
-from probing.samplers.base import Completion, SamplingParams
+from probing.samplers.base import Completion, Progress, SamplingParams
 from probing.stages.config import SolutionsConfig, SuitesConfig
 from rl.solve.solving import Settings
 
@@ -46,7 +46,7 @@ class ToyModel:
         n: int,
         params: SamplingParams,
         seed: int,
-        progress: Callable[[int], None] | None = None,
+        progress: Progress | None = None,
         indices: Sequence[int] | None = None,
     ) -> list[list[Completion]]:
         return [self._answers(prompt, n) for prompt in prompts]

@@ -6,16 +6,18 @@ The bookkeeping is on the host in numpy, one small array a property; keys and va
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from transformers import DynamicCache
 
-from probing.samplers.base import SamplerError, SamplingParams
+from probing.samplers.base import Progress, SamplerError, SamplingParams
 from probing.samplers.engines.draws import choose_tokens
+from probing.samplers.engines.prefill import Prefill
 from probing.samplers.engines.prefix_cache import ATTENTION, PrefixCache
+from probing.samplers.forecast import Forecast
 from probing.samplers.randomness import U64, uniforms
 from probing.samplers.stops import START, StopWatch
 
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
 Drawn = tuple[tuple[int, ...], tuple[float, ...], bool]  # token ids, logprobs in nats, ended by itself
 
-PREFILL_TOKENS = 8192  # most prompt tokens, padding included, in one prefill
 REFILL_SHARE = 16  # rows are let in once a sixteenth of the batch is free: fewer and larger prefills
 
 
@@ -39,7 +40,7 @@ class Decoding:
         params: SamplingParams,
         end_ids: frozenset[int],
         rows: int,
-        progress: Callable[[int], None] | None,
+        progress: Progress | None,
         watch: StopWatch | None = None,
     ) -> None:
         self.model, self.prompts, self.params, self.progress = model, prompts, params, progress
@@ -54,6 +55,8 @@ class Decoding:
         self.unfinished = np.full(len(prompts), self.n)
         self.first_logits: dict[int, torch.Tensor] = {}  # prompt -> float[V], while it has samples to let in
         self.slots: list[int] = []  # prompt in each live slot of the cache
+        self.prefill = Prefill(model, prompts)
+        self.forecast = Forecast(self.keys_Nn.size, int(lengths.sum()), params.max_new_tokens, self.device.type)
         self.cache = PrefixCache(rows, params.max_new_tokens, int(lengths.max()))
         self.rows, self.live = rows, 0
         self.prompt_B, self.sample_B, self.slot_B, self.count_B, self.state_B = (np.zeros(rows, dtype=np.int64) for _ in range(5))
@@ -69,19 +72,18 @@ class Decoding:
         while self.queued < total or self.live:
             free = self.rows - self.live
             if self.queued < total and (free * REFILL_SHARE >= self.rows or not self.live):
-                self._let_in(min(free, total - self.queued))
+                drawn = self._let_in(min(free, total - self.queued))
             else:
-                self._step()
-            self._retire()
+                drawn = self._step()
+            self._retire(drawn)
         done = [[row for row in rows if row is not None] for rows in self.drawn]
         assert all(len(rows) == self.n for rows in done)
         return done
 
-    def _let_in(self, k: int) -> None:
-        """Give the next `k` samples a row each, prefill the prompts that are new, and draw everyone's first token."""
+    def _let_in(self, k: int) -> int:
+        """Give the next `k` samples a row each, prefill the prompts that are new, and draw everyone's first token. Returns `k`."""
         places = np.arange(self.queued, self.queued + k)
-        while self.loaded <= places[-1] // self.n:
-            self._prefill(places[-1] // self.n + 1)
+        self._prefill(places[-1] // self.n + 1)
         new = slice(self.live, self.live + k)
         self.prompt_B[new] = self.queue[places // self.n]
         self.sample_B[new] = places % self.n
@@ -95,31 +97,23 @@ class Decoding:
         self._draw(torch.stack([self.first_logits[prompt] for prompt in self.prompt_B[new].tolist()]), new)
         for prompt in self.queue[places[places % self.n == self.n - 1] // self.n].tolist():
             del self.first_logits[prompt]
+        return k
 
     def _prefill(self, stop: int) -> None:
-        """Run the model over the next queued prompts, up to place `stop` or the token bound, right-padded (never seen: causal)."""
-        start, width = self.loaded, len(self.prompts[self.queue[self.loaded]])
-        chosen = self.queue[start : min(stop, start + max(1, PREFILL_TOKENS // width))].tolist()
-        ids_GP = np.zeros((len(chosen), width), dtype=np.int64)
-        for row, prompt in enumerate(chosen):
-            ids_GP[row, : len(self.prompts[prompt])] = self.prompts[prompt]
-        ends = np.array([len(self.prompts[prompt]) - 1 for prompt in chosen])
-        kept = np.unique(ends)  # logits of a few places only: a whole [G, P, V] would be the largest tensor of the run
-        cache = DynamicCache()
-        output = self.model(
-            input_ids=torch.as_tensor(ids_GP, device=self.device),
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=torch.as_tensor(kept, device=self.device),
-        )
-        for row, (prompt, end) in enumerate(zip(chosen, np.searchsorted(kept, ends), strict=True)):
-            self.first_logits[prompt] = output.logits[row, end]
-        self.cache.add_prompts(len(self.slots), cache, width)
-        self.slots += chosen
-        self.loaded += len(chosen)
+        """Run the model over the queued prompts that it has not read yet, up to place `stop`."""
+        prompts = [self.prompts[prompt] for prompt in self.queue[self.loaded : stop]]
+        for places in self.prefill.batches(prompts):
+            logits_GV, cache = self.prefill.read([prompts[place] for place in places])
+            chosen = self.queue[self.loaded : self.loaded + len(places)].tolist()
+            self.first_logits |= zip(chosen, logits_GV, strict=True)
+            self.cache.add_prompts(len(self.slots), cache)
+            self.slots += chosen
+            self.loaded += len(chosen)
+            self.forecast.prompts_read(sum(len(prompts[place]) for place in places))
+            self._tell(0, 0)
 
-    def _step(self) -> None:
-        """One token for every live row."""
+    def _step(self) -> int:
+        """One token for every live row; returns how many that are."""
         rows = slice(0, self.live)
         age_B = self.count_B[rows] - 1  # the newest token is not in the cache yet
         length_G = np.array([len(self.prompts[prompt]) for prompt in self.slots])
@@ -136,6 +130,7 @@ class Decoding:
         if self.cache.calls != len(self.cache.own[0]):
             raise SamplerError(f"{type(self.model).__name__} did not use the attention it was given in every layer")
         self._draw(output.logits[:, -1], rows)
+        return self.live
 
     def _draw(self, logits_BV: torch.Tensor, rows: slice) -> None:
         """Draw and record the next token of `rows`."""
@@ -154,12 +149,14 @@ class Decoding:
             for row in (rows.start + np.flatnonzero(hit_B)).tolist():
                 self.stopped_B[row] = self.watch.confirm(self.token_BT[row, : self.count_B[row]].tolist())
 
-    def _retire(self) -> None:
-        """Hand over the rows that have ended, and pack the rest (and the prompts still in use) to the front."""
+    def _retire(self, drawn: int) -> None:
+        """Hand over the rows that have ended by the last `drawn` tokens, and pack the rest (and the prompts in use) to the front."""
         last_B = self.token_BT[np.arange(self.live), self.count_B[: self.live] - 1]
         ended_B = np.isin(last_B, self.end_ids) | self.stopped_B[: self.live]
         over_B = ended_B | (self.count_B[: self.live] == self.params.max_new_tokens)
+        self.forecast.tokens_drawn(drawn, self.count_B[: self.live][over_B])
         if not over_B.any():
+            self._tell(0, drawn)
             return
         for row in np.flatnonzero(over_B).tolist():
             count, prompt = self.count_B[row], int(self.prompt_B[row])
@@ -173,9 +170,7 @@ class Decoding:
             places = (self.prompt_B, self.sample_B, self.slot_B, self.count_B, self.key_B, self.state_B, self.stopped_B)
             for store in (*places, self.token_BT, self.logprob_BT):
                 store[holes] = store[movers]
-        if self.progress is not None:
-            self.progress(self.live - kept)
-        self.live = kept
+        ended, self.live = self.live - kept, kept
         for slot in reversed(range(len(self.slots))):
             if not self.unfinished[self.slots[slot]]:
                 last = len(self.slots) - 1
@@ -183,6 +178,13 @@ class Decoding:
                 self.slot_B[: self.live][self.slot_B[: self.live] == last] = slot
                 self.slots[slot] = self.slots[last]
                 self.slots.pop()
+        self._tell(ended, drawn)
+
+    def _tell(self, ended: int, drawn: int) -> None:
+        """Say that `ended` samples are finished and `drawn` tokens drawn."""
+        if self.progress is not None:
+            left = self.forecast.seconds_left(self.count_B[: self.live])
+            self.progress(ended, drawn, math.inf if left is None else left)
 
 
 @contextlib.contextmanager

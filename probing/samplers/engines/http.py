@@ -17,13 +17,13 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 from typing import Any
 
 from probing.models.loading import end_token_ids, load_model, load_tokenizer
-from probing.samplers.base import Completion, SamplerError, SamplingParams, cut_at_stop
+from probing.samplers.base import Completion, Progress, SamplerError, SamplingParams, cut_at_stop
 from probing.samplers.config import SamplingConfig
 from probing.samplers.engines.vllm import check_lengths, request_seeds
 from probing.samplers.parity import check_parity, greedy_trace
@@ -63,7 +63,7 @@ class HttpSampler:
         n: int,
         params: SamplingParams,
         seed: int,
-        progress: Callable[[int], None] | None = None,
+        progress: Progress | None = None,
         indices: Sequence[int] | None = None,
     ) -> list[list[Completion]]:
         """See `Sampler.sample`."""
@@ -90,7 +90,7 @@ class HttpSampler:
                 for future in waiting:
                     groups.append(future.result())
                     if progress is not None:
-                        progress(n)
+                        progress(n, sum(len(completion.token_ids) for completion in groups[-1]))
             except BaseException:
                 self._closed.set()  # the other requests stop trying
                 for future in waiting:

@@ -41,14 +41,14 @@ class PrefixCache(Cache):
         self.own: list[torch.Tensor] = []  # keys and values: two of [L, rows, H, S, D]
         self.calls = 0  # layers attended in this step: tells a model that goes past this cache
 
-    def add_prompts(self, first: int, prefill: DynamicCache, width: int) -> None:
-        """Copy what a right-padded prefill of some prompts has computed into slots `first`, `first + 1`, ...; `width` in tokens."""
+    def add_prompts(self, first: int, prefill: DynamicCache) -> None:
+        """Copy what a right-padded prefill of some prompts has computed into slots `first`, `first + 1`, ..."""
         for which, name in enumerate(("keys", "values")):
             layers_GHPD = [getattr(layer, name) for layer in prefill.layers]
             if len({tensor.shape for tensor in layers_GHPD}) > 1:
                 raise SamplerError("the layers of this model have caches of different shapes, which the transformers sampler cannot decode")
             new_LGHPD = torch.stack(layers_GHPD)
-            layers, slots, heads, _, head_dim = new_LGHPD.shape
+            layers, slots, heads, width, head_dim = new_LGHPD.shape
             if len(self.prompts) <= which:
                 self.prompts.append(new_LGHPD.new_zeros(layers, 0, heads, self.prompt_length, head_dim))
                 self.own.append(new_LGHPD.new_zeros(layers, self.rows, heads, self.own_length, head_dim))
@@ -56,7 +56,7 @@ class PrefixCache(Cache):
             if short > 0:  # at least double, so that the copying stays linear in the slots
                 extra = new_LGHPD.new_zeros(layers, max(short, first), heads, self.prompt_length, head_dim)
                 self.prompts[which] = torch.cat([self.prompts[which], extra], dim=1)
-            self.prompts[which][:, first : first + slots, :, :width] = new_LGHPD[:, :, :, :width]
+            self.prompts[which][:, first : first + slots, :, :width] = new_LGHPD
 
     def move_prompt(self, source: int, target: int) -> None:
         """Overwrite slot `target` with slot `source`."""

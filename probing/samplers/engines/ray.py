@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from probing.samplers.base import Completion, Sampler, SamplerError, SamplingParams
+from probing.samplers.base import Completion, Progress, Sampler, SamplerError, SamplingParams
 from probing.samplers.config import SamplingConfig
 from remote.replicas import ClusterError, Replicas
 
@@ -43,7 +43,7 @@ class RaySampler:
         n: int,
         params: SamplingParams,
         seed: int,
-        progress: Callable[[int], None] | None = None,
+        progress: Progress | None = None,
         indices: Sequence[int] | None = None,
     ) -> list[list[Completion]]:
         """See `Sampler.sample`."""
@@ -59,7 +59,7 @@ class RaySampler:
             for done in self._replicas.map(tasks):
                 groups += done
                 if progress is not None:
-                    progress(n * len(done))
+                    progress(n * len(done), sum(len(completion.token_ids) for group in done for completion in group))
         except ClusterError as error:
             raise SamplerError(str(error)) from error
         return groups

@@ -8,15 +8,16 @@ Measured against `generate` by `python -m bench.speed.sampling`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from probing.models.loading import end_token_ids
-from probing.samplers.base import Completion, SamplerError, SamplingParams, cut_at_stop
-from probing.samplers.engines.decoding import PREFILL_TOKENS, Decoding, Drawn, evaluation_mode
+from probing.samplers.base import Completion, Progress, SamplerError, SamplingParams, cut_at_stop
+from probing.samplers.engines.decoding import Decoding, Drawn, evaluation_mode
+from probing.samplers.engines.prefill import Prefill
 from probing.samplers.randomness import row_keys
 from probing.samplers.stops import StopWatch
 
@@ -42,7 +43,7 @@ class TransformersSampler:
         n: int,
         params: SamplingParams,
         seed: int,
-        progress: Callable[[int], None] | None = None,
+        progress: Progress | None = None,
         indices: Sequence[int] | None = None,
     ) -> list[list[Completion]]:
         """See `Sampler.sample`. Raises ValueError on an empty or too long prompt, SamplerError when logits stop being finite."""
@@ -57,7 +58,7 @@ class TransformersSampler:
         n: int,
         params: SamplingParams,
         seed: int,
-        progress: Callable[[int], None] | None = None,
+        progress: Progress | None = None,
         indices: Sequence[int] | None = None,
     ) -> list[list[Drawn]]:
         """As `sample`, from token ids to (token ids, logprobs, finished) triples."""
@@ -84,31 +85,32 @@ class TransformersSampler:
         with torch.no_grad(), evaluation_mode(self.model):
             return Decoding(self.model, prompts, keys_Nn, params, ends, rows, progress, watch).run()
 
-    def choose(
-        self, prompts: Sequence[str], choices: Sequence[str], progress: Callable[[int], None] | None = None
-    ) -> list[tuple[float, ...] | None]:
-        """See `ChoosingSampler.choose`: forward passes over prompts of equal length, so that none is padded."""
+    def choose(self, prompts: Sequence[str], choices: Sequence[str], progress: Progress | None = None) -> list[tuple[float, ...] | None]:
+        """See `ChoosingSampler.choose`."""
         encoded = self.tokenizer(list(prompts), add_special_tokens=False)["input_ids"] if prompts else []
         found: list[tuple[float, ...] | None] = [None] * len(prompts)
-        of_length: dict[int, list[tuple[int, list[int]]]] = {}  # length -> (prompt, last tokens of its choices)
+        ends: dict[int, list[int]] = {}  # prompt -> last tokens of its choices
         for place, (prompt, ids) in enumerate(zip(prompts, encoded, strict=True)):
             longer = self.tokenizer([prompt + choice for choice in choices], add_special_tokens=False)["input_ids"]
             if all(row[:-1] == ids for row in longer):
-                of_length.setdefault(len(ids), []).append((place, [row[-1] for row in longer]))
-            elif progress is not None:
-                progress(1)
+                ends[place] = [row[-1] for row in longer]
+        if progress is not None and len(ends) < len(prompts):
+            progress(len(prompts) - len(ends))
+        order = sorted(ends, key=lambda place: -len(encoded[place]))
+        if not order:
+            return found
+        asked = [encoded[place] for place in order]
+        prefill = Prefill(self.model, asked)
         with torch.no_grad(), evaluation_mode(self.model):
-            for length, asked in of_length.items():
-                most = max(1, PREFILL_TOKENS // length)
-                for chunk in (asked[i : i + most] for i in range(0, len(asked), most)):
-                    ids_GP = torch.tensor([encoded[place] for place, _ in chunk], device=self.model.device)
-                    logits_GV = self.model(input_ids=ids_GP, logits_to_keep=1).logits[:, -1].float()
-                    ends_GC = torch.tensor([ends for _, ends in chunk], device=self.model.device)
-                    shares_GC = torch.softmax(logits_GV.gather(1, ends_GC), dim=-1).tolist()
-                    for (place, _), shares in zip(chunk, shares_GC, strict=True):
-                        found[place] = tuple(shares)
-                    if progress is not None:
-                        progress(len(chunk))
+            for batch in prefill.batches(asked):
+                chunk = [order[i] for i in batch]
+                logits_GV, _ = prefill.read([encoded[place] for place in chunk])
+                ends_GC = torch.tensor([ends[place] for place in chunk], device=self.model.device)
+                shares_GC = torch.softmax(logits_GV.float().gather(1, ends_GC), dim=-1).tolist()
+                for place, shares in zip(chunk, shares_GC, strict=True):
+                    found[place] = tuple(shares)
+                if progress is not None:
+                    progress(len(chunk))
         return found
 
     def close(self) -> None:

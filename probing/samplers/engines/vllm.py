@@ -25,7 +25,7 @@ import torch
 
 from probing.memory import free_device_memory
 from probing.models.loading import load_tokenizer
-from probing.samplers.base import Completion, SamplerError, SamplingParams, cut_at_stop
+from probing.samplers.base import Completion, Progress, SamplerError, SamplingParams, cut_at_stop
 from probing.samplers.config import SamplingConfig
 from probing.samplers.randomness import row_keys
 from probing.samplers.stops import decoded
@@ -67,7 +67,7 @@ class VllmSampler:
         n: int,
         params: SamplingParams,
         seed: int,
-        progress: Callable[[int], None] | None = None,
+        progress: Progress | None = None,
         indices: Sequence[int] | None = None,
     ) -> list[list[Completion]]:
         """See `Sampler.sample`."""
@@ -89,14 +89,21 @@ class VllmSampler:
             "max_tokens": params.max_new_tokens,
             "stop": params.stop,
         }
-        drawn = self._ask(request, self.config.vllm.answer_seconds, "answered")
+        told = 0
+
+        def tell(samples: int, tokens: int) -> None:
+            nonlocal told
+            told += samples * (n // draws)
+            if progress is not None:
+                progress(samples * (n // draws), tokens)
+
+        drawn = self._ask(request, self.config.vllm.answer_seconds, "answered", tell)
         completions = []
         for rows in drawn:
             texts = [cut_at_stop(decoded(self.tokenizer, ids), params.stop) for ids, _, _ in rows]
             group = [Completion(text, tuple(ids), tuple(logp), ended) for text, (ids, logp, ended) in zip(texts, rows, strict=True)]
             completions.append(group * (n // draws))
-        if progress is not None:
-            progress(n * len(prompts))
+        assert told == n * len(prompts)
         return completions
 
     def close(self) -> None:
@@ -112,15 +119,19 @@ class VllmSampler:
         self.pipe.close()
         self.log.close()
 
-    def _ask(self, request: dict[str, Any], seconds: float, what: str) -> Any:
-        """Send a request and wait for its answer, for a death, or for the deadline."""
+    def _ask(self, request: dict[str, Any], seconds: float, what: str, tell: Callable[[int, int], None] | None = None) -> Any:
+        """Send a request and wait for its answer, for a death, or for the deadline. tell: hears of samples and tokens on the way."""
         deadline = time.monotonic() + seconds
         try:
             self.pipe.send(request)
-            while not self.pipe.poll(POLL_SECONDS):
-                if time.monotonic() > deadline:
-                    raise SamplerError(f"the vLLM engine of {self.model_path} has not {what} in {seconds:.0f} s{self._last_words()}")
-            kind, value = self.pipe.recv()
+            kind, value = "progress", (0, 0)
+            while kind == "progress":
+                while not self.pipe.poll(POLL_SECONDS):
+                    if time.monotonic() > deadline:
+                        raise SamplerError(f"the vLLM engine of {self.model_path} has not {what} in {seconds:.0f} s{self._last_words()}")
+                kind, value = self.pipe.recv()
+                if kind == "progress" and tell is not None:
+                    tell(*value)
         except (EOFError, OSError) as error:
             status = self.process.wait(CLOSE_SECONDS)
             words = self._last_words()

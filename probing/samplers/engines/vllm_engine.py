@@ -1,7 +1,7 @@
 """The child process of the `vllm` sampler, and the only importer of vLLM: `python -m probing.samplers.engines.vllm_engine FD`.
 
-It reads settings, then requests, from a pipe; answers ("ok", value) or ("error", text); ends at None, at SIGTERM, or when its parent is
-gone, and takes vLLM's own processes along.
+It reads settings, then requests, from a pipe; answers ("progress", (samples, tokens)) as prompts are done, then ("ok", value), or
+("error", text); ends at None, at SIGTERM, or when its parent is gone, and takes vLLM's own processes along.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -58,8 +58,9 @@ class Engine:
         top_p: float,
         max_tokens: int,
         stop: Sequence[str] = (),
+        tell: Callable[[int, int], None] = lambda samples, tokens: None,
     ) -> list[Rows]:
-        """n samples of each prompt."""
+        """n samples of each prompt. tell: called with the samples and the tokens of each prompt that is done."""
         from vllm import SamplingParams as VllmParams
         from vllm.inputs import TokensPrompt
 
@@ -78,7 +79,14 @@ class Engine:
             for seed in seeds
         ]
         asked = [TokensPrompt(prompt_token_ids=list(ids)) for ids in prompts]
-        found = self.llm.generate(asked, params, use_tqdm=False)
+        self.llm.enqueue(asked, params, use_tqdm=False)
+        engine, found = self.llm.llm_engine, []
+        while engine.has_unfinished_requests():
+            for request in engine.step():
+                if request.finished:
+                    found.append(request)
+                    tell(len(request.outputs), sum(len(output.token_ids) for output in request.outputs))
+        found.sort(key=lambda request: int(request.request_id))
         return [[self._row(output) for output in sorted(request.outputs, key=lambda o: o.index)] for request in found]
 
     def _row(self, output: Any) -> tuple[list[int], list[float], bool]:
@@ -133,7 +141,7 @@ def serve(pipe: Connection) -> None:
     pipe.send(("ok", engine.limit))
     while (request := pipe.recv()) is not None:
         try:
-            pipe.send(("ok", engine.draw(**request)))
+            pipe.send(("ok", engine.draw(**request, tell=lambda samples, tokens: pipe.send(("progress", (samples, tokens))))))
         except (RuntimeError, ValueError) as error:  # what vLLM raises for a request, or for an engine that died
             pipe.send(("error", f"{type(error).__name__}: {error}"))
 

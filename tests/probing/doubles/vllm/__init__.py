@@ -54,6 +54,8 @@ class Output:
 @dataclass
 class Request:
     outputs: list[Output]
+    request_id: str = "0"
+    finished: bool = True
 
 
 class LLM:
@@ -72,19 +74,34 @@ class LLM:
             deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(600)"
             self.core = subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE)
             self.core.stdout.readline()
-        self.calls = 0
+        self.calls = self.numbered = 0
+        self.llm_engine = self  # what steps is not the LLM in vLLM, but has its requests
+        self.queue: list[tuple[str, dict[str, Any], SamplingParams]] = []
 
-    @torch.no_grad()
-    def generate(self, prompts: list[dict[str, Any]], params: list[SamplingParams], use_tqdm: bool) -> list[Request]:
+    def enqueue(self, prompts: list[dict[str, Any]], params: list[SamplingParams], use_tqdm: bool) -> list[str]:
         self.calls += 1
         if self.calls > 1 and FAULT == "die":
             os._exit(9)
         if self.calls > 1 and FAULT == "hang":
             time.sleep(600)
-        return [
-            Request([self._draw(prompt["prompt_token_ids"], p, index) for index in range(p.n)])
-            for prompt, p in zip(prompts, params, strict=True)
-        ]
+        names = [str(self.numbered + place) for place in range(len(prompts))]
+        self.numbered += len(prompts)
+        self.queue += zip(names, prompts, params, strict=True)
+        return names
+
+    def has_unfinished_requests(self) -> bool:
+        return bool(self.queue)
+
+    @torch.no_grad()
+    def step(self) -> list[Request]:
+        """Finishes the request that came last: vLLM promises no order."""
+        name, prompt, params = self.queue.pop()
+        return [Request([self._draw(prompt["prompt_token_ids"], params, index) for index in range(params.n)], name)]
+
+    def generate(self, prompts: list[dict[str, Any]], params: list[SamplingParams], use_tqdm: bool) -> list[Request]:
+        self.enqueue(prompts, params, use_tqdm)
+        found = [request for _ in prompts for request in self.step()]
+        return sorted(found, key=lambda request: int(request.request_id))
 
     def _draw(self, ids: list[int], params: SamplingParams, index: int) -> Output:
         generator = torch.Generator().manual_seed(params.seed + index)
