@@ -120,6 +120,8 @@ def consolidate(current: Round, selected: Selected, update: Update) -> None:
         result: SftResult = train_sft(update.policy, folder, pairs, config, current.seed("sft"), log, advance)
     update.policy = result.checkpoint
     update.figures["sft_pairs"] = len(pairs)
+    if result.skipped:
+        update.figures["sft_skipped"] = result.skipped
     if result.stopped_because is not None:
         update.figures |= {"stopped_because": result.stopped_because, "stop_run": True}
         update.stopped = True

@@ -9,22 +9,13 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from transformers import (
-    PreTrainedTokenizerBase,
-    PrinterCallback,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-    set_seed,
-)
+from transformers import PreTrainedTokenizerBase, PrinterCallback, set_seed
 from trl import SFTConfig as TrlConfig
-from trl import SFTTrainer
 
 from probing.records import Candidate, Problem
 from rewards.records import Kind
@@ -32,6 +23,7 @@ from rl.config.training import SftConfig
 from rl.models.checkpoints import discard, latest_complete, read_result, write_result
 from rl.round_files import BankProgram, Verdict
 from rl.training.adapters import copy_policy, load_for_training, save_trained
+from rl.training.pair_trainer import PairTrainer, StopNotFinite
 from rl.training.trainer_parts import StepCallback, let_go_after, optimizer_arguments, quiet_libraries, repeatable_sums, step_figures
 
 __all__ = ["SftConfig", "SftPair", "SftResult", "select_for_sft", "sft_steps", "train_sft"]
@@ -55,7 +47,8 @@ class SftResult:
     checkpoint: Path
     history: list[dict[str, Any]]  # one record a step
     n_too_long: int  # pairs left out because they pass `max_length`
-    stopped_because: str | None = None  # a loss or gradient that is not finite: the checkpoint is the policy that was started from
+    stopped_because: str | None = None  # values that are not finite: the checkpoint is the policy that was started from
+    skipped: list[dict[str, Any]] = field(default_factory=list)  # steps left out for a gradient that is not finite: `PairTrainer.skipped`
 
 
 def select_for_sft(
@@ -118,38 +111,18 @@ def sft_steps(n_pairs: int, config: SftConfig) -> int:
     return math.ceil(n_pairs / config.batch) * config.epochs
 
 
-class PairTrainer(SFTTrainer):
-    """SFTTrainer that tells nobody about itself and writes no model card."""
+def fitting(pairs: Sequence[SftPair], tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[tuple[SftPair, dict[str, list[int]]]]:
+    """Each pair with its row: input_ids int[L] and labels int[L], -100 over the prompt, so that the loss sees the answer alone.
 
-    def _send_telemetry(self) -> None:
-        pass
-
-    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
-        pass
-
-
-class StopNotFinite(TrainerCallback):
-    """Ends the training at a loss or gradient that is not finite. No checkpoint is left of that step: a killed run finds it again."""
-
-    cause: str | None = None
-
-    def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, Any] | None = None, **_: Any
-    ) -> None:
-        broken = [name for name in ("loss", "grad_norm") if not math.isfinite((logs or {}).get(name, 0.0))]
-        if broken:
-            self.cause = f"{broken[0]} is {(logs or {})[broken[0]]} at step {state.global_step}: the weights cannot be trusted any more"
-            control.should_training_stop, control.should_save = True, False
-
-
-def tokenised(pairs: Sequence[SftPair], tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[dict[str, list[int]]]:
-    """input_ids int[L] and labels int[L], -100 over the prompt: the loss sees the answer alone. Longer than `max_length`: left out."""
-    rows = []
+    Pairs that are longer than `max_length` are left out.
+    """
+    found = []
     for pair in pairs:
         prompt = tokenizer(pair.prompt, add_special_tokens=False)["input_ids"]
         if len(prompt) + len(pair.token_ids) <= max_length:
-            rows.append({"input_ids": [*prompt, *pair.token_ids], "labels": [-100] * len(prompt) + list(pair.token_ids)})
-    return rows
+            row = {"input_ids": [*prompt, *pair.token_ids], "labels": [-100] * len(prompt) + list(pair.token_ids)}
+            found.append((pair, row))
+    return found
 
 
 def train_sft(
@@ -173,29 +146,32 @@ def train_sft(
         set_seed(seed % 2**31)
         arguments = _trl_config(config, seed, out_dir)  # first: under ZeRO-3 it has the model loaded in shards
         model, tokenizer, adapter = load_for_training(policy_dir, config)
-        rows = tokenised(pairs, tokenizer, config.max_length)
-        if not rows:
+        fit = fitting(pairs, tokenizer, config.max_length)
+        if not fit:
             raise ValueError(
                 f"there is no pair to train on: {len(pairs)} were selected, and those over max_length ({config.max_length}) are left out"
             )
         trainer = PairTrainer(
             model=model,
             args=arguments,
-            train_dataset=Dataset.from_list(rows),
+            train_dataset=Dataset.from_list([row for _, row in fit]),
             processing_class=tokenizer,
             peft_config=adapter,
-            callbacks=[StepCallback(log, progress, dict)],
+            names={tuple(row["input_ids"]): pair.problem_id for pair, row in fit},
         )
         del model  # the trainer's alone from here on
         with let_go_after(trainer):
             trainer.remove_callback(PrinterCallback)
-            trainer.add_callback(finite := StopNotFinite())
+            trainer.add_callback(StepCallback(log, progress, lambda: {"skipped": trainer.skipped}))
+            trainer.add_callback(finite := StopNotFinite(trainer))
             found = latest_complete(out_dir / "trainer")
-            if found is not None and progress is not None:
-                progress(int(found[0].name.rsplit("-", 1)[1]))
+            if found is not None:
+                trainer.skipped = list(found[1].get("skipped", []))
+                if progress is not None:
+                    progress(int(found[0].name.rsplit("-", 1)[1]))
             trainer.train(resume_from_checkpoint=str(found[0]) if found is not None else None)
             history = [step_figures(record, int(record["step"])) for record in trainer.state.log_history if "loss" in record]
-            result = SftResult(out_dir / "checkpoint", history, len(pairs) - len(rows), finite.cause)
+            result = SftResult(out_dir / "checkpoint", history, len(pairs) - len(fit), finite.cause, trainer.skipped)
             if finite.cause is None:
                 save_trained(trainer, tokenizer, result.checkpoint, config.lora)
             elif trainer.is_world_process_zero():

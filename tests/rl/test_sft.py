@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from trl import SFTTrainer
 
+import rl.training.sft
 from probing.records import Candidate, Problem
 from rewards.records import Execution
 from rl.round_files import BankProgram, Verdict
-from rl.training.sft import SftConfig, SftPair, draw_unexecuted, select_for_sft, sft_steps, tokenised, train_sft
+from rl.training.sft import SftConfig, SftPair, draw_unexecuted, fitting, select_for_sft, sft_steps, train_sft
 from tests.rl.fakes import error, value
 from tests.rl.tiny import save_tiny_policy
 
@@ -82,7 +85,7 @@ def test_learns_the_pairs_and_leaves_an_ordinary_checkpoint(tmp_path: Path) -> N
     assert result.history[-1]["loss"] < result.history[0]["loss"] / 4
     tokenizer = AutoTokenizer.from_pretrained(result.checkpoint)
     model = AutoModelForCausalLM.from_pretrained(result.checkpoint)
-    row = tokenised(pairs, tokenizer, 100)[0]
+    _, row = fitting(pairs, tokenizer, 100)[0]
     assert model(torch.tensor([row["input_ids"]])).logits[0, 3].argmax() == 2
     assert not (tmp_path / "out" / "trainer").exists()
 
@@ -101,6 +104,58 @@ def test_weights_that_are_no_longer_finite_leave_the_policy_as_it_was(tmp_path: 
     before, after = (AutoModelForCausalLM.from_pretrained(path).state_dict() for path in (policy, result.checkpoint))
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert train_sft(policy, tmp_path / "out", pairs, config, 1, lambda record: None) == result  # what was finished is read back
+
+
+def break_gradient(monkeypatch: pytest.MonkeyPatch, bad_calls: set[int]) -> None:
+    """The backward passes of these micro-batches (from 0) leave a NaN in one weight's gradient, under a finite loss."""
+    calls, step = iter(range(1000)), SFTTrainer.training_step
+
+    def broken(self: SFTTrainer, model: torch.nn.Module, *args: object, **kwargs: object) -> torch.Tensor:
+        loss = step(self, model, *args, **kwargs)
+        if next(calls) in bad_calls:
+            next(p for p in model.parameters() if p.grad is not None).grad[0] = float("nan")
+        return loss
+
+    monkeypatch.setattr(SFTTrainer, "training_step", broken)
+
+
+def test_a_step_whose_gradient_is_not_finite_is_skipped_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = save_tiny_policy(tmp_path / "policy")
+    pairs = [SftPair(f"p{i}", "abc"[: 1 + i % 3], (5 + i, 6, 1), 1.0, -0.1) for i in range(8)]
+    config = SftConfig(epochs=2, batch=4, micro_batch=2, learning_rate=1e-2)
+    break_gradient(monkeypatch, {3})  # the second half of step 2
+    result = train_sft(policy, tmp_path / "out", pairs, config, 1, lambda record: None)
+    assert result.stopped_because is None and len(result.history) == 4
+    (skipped,) = result.skipped
+    assert skipped["step"] == 2 and skipped["grad_norm"] == "nan" and math.isfinite(float(skipped["loss"]))
+    assert len(skipped["problems"]) == 2 and set(skipped["problems"]) <= {pair.problem_id for pair in pairs}
+    before, after = (AutoModelForCausalLM.from_pretrained(path).state_dict() for path in (policy, result.checkpoint))
+    assert all(bool(torch.isfinite(weight).all()) for weight in after.values())
+    assert not all(torch.equal(before[name], after[name]) for name in before)
+    assert train_sft(policy, tmp_path / "out", pairs, config, 1, lambda record: None) == result
+
+
+def test_gradients_that_stay_not_finite_end_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = save_tiny_policy(tmp_path / "policy")
+    pairs = [SftPair(f"p{i}", "abc", (5 + i, 6, 1), 1.0, -0.1) for i in range(4)]
+    break_gradient(monkeypatch, {1, 2, 3, 4, 5})
+    result = train_sft(policy, tmp_path / "out", pairs, SftConfig(epochs=8, batch=4), 1, lambda record: None)
+    assert [record["step"] for record in result.skipped] == [2, 3, 4] and len(result.history) == 4
+    assert "grad_norm is nan at step 4, in the pairs of p" in str(result.stopped_because)
+    before, after = (AutoModelForCausalLM.from_pretrained(path).state_dict() for path in (policy, result.checkpoint))
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("length", [1, 12])
+def test_masked_rows_and_short_last_batches_have_finite_gradients_in_bf16(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    arguments = rl.training.sft.optimizer_arguments
+    monkeypatch.setattr(rl.training.sft, "optimizer_arguments", lambda *given: {**arguments(*given), "bf16": True})
+    policy = save_tiny_policy(tmp_path / "policy")
+    pairs = [SftPair(f"p{i}", "abcdefgh", (5,) * 12 if i else (1,), 1.0, -0.1) for i in range(5)]
+    result = train_sft(policy, tmp_path / "out", pairs, SftConfig(epochs=2, batch=4, micro_batch=2), 1, lambda record: None)
+    assert result.stopped_because is None and not result.skipped and len(result.history) == 4
 
 
 def test_the_unexecuted_control_draws_one_finished_answer_a_problem() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from probing.samplers.base import Completion, Progress, SamplingParams
@@ -61,5 +61,5 @@ class ToyModel:
         return None
 
 
-def no_bar(name: str, total: int, unit: str) -> AbstractContextManager[Callable[[int], None]]:
-    return nullcontext(lambda count: None)
+def no_bar(name: str, total: int, unit: str) -> AbstractContextManager[Progress]:
+    return nullcontext(lambda samples, tokens=0, seconds_left=None: None)
