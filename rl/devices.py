@@ -34,6 +34,9 @@ def check_devices(config: Config) -> None:
     for where, sampling in (("sampling.weights", config.sampling), ("evals.dtype", evaluated)):
         if sampling.weights == "int8" and (reason := why_not_int8(sampling.backend, sampling.device)) is not None:
             raise UserError(reason, where, "leave it at its default")
+    training = "cuda" if torch.cuda.is_available() else "cpu"
+    if config.grpo.rollout_weights == "int8" and (reason := why_not_int8("transformers", training)) is not None:
+        raise UserError(reason, "grpo.rollout_weights", "set it to full")
     if config.grpo.rollouts == "vllm_colocate" and not torch.cuda.is_available():
         raise UserError(
             "vLLM cannot be given new weights on a CPU: its weights there have no weight_loader, which TRL's colocate mode needs, and an "

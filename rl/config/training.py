@@ -76,6 +76,14 @@ class GrpoConfig(OptimizerSection):
     oracle_score: Literal["exact", "share"] = Field(
         "exact", description="oracle arm only: 1 if all reference outcomes match, or the share that does"
     )
+    rollout_weights: Literal["full", "int8"] = Field(
+        "full",
+        description="weights that `rollouts: policy` draws from: the policy's own, or an 8-bit copy made anew after each step (x86 CPUs); "
+        "the loss is then weighed by policy / copy for each token",
+    )
+    importance_cap: float = Field(
+        2.0, gt=0, description="rollout_weights int8: largest weight policy / copy of a token in the loss (truncated importance sampling)"
+    )
     rollouts: Literal["policy", "vllm_colocate", "vllm_server"] = Field(
         "policy", description="what draws rollouts: the live policy itself, or TRL's vLLM modes (on GPUs)"
     )
@@ -100,6 +108,12 @@ class GrpoConfig(OptimizerSection):
             raise ValueError(
                 f"save_every ({self.save_every}) is not a multiple of num_iterations ({self.num_iterations}): a checkpoint between "
                 f"two passes over a batch could not be resumed exactly; set save_every to {fitting}"
+            )
+        fixed = {"rollouts": "policy", "temperature": 1.0, "weights_dtype": "float32"}  # the copy's logprobs are those of temperature 1
+        if self.rollout_weights == "int8" and (wrong := [name for name, value in fixed.items() if getattr(self, name) != value]):
+            raise ValueError(
+                f"rollout_weights int8 needs {wrong[0]} to be {fixed[wrong[0]]}, and it is {getattr(self, wrong[0])}: "
+                "change it, or set rollout_weights to full"
             )
         if self.steps % self.num_iterations:
             raise ValueError(

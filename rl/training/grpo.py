@@ -89,11 +89,11 @@ def train_grpo(
         raise ValueError("there is no problem to train on: every one fell outside the band of agreement, or none was made")
     with quiet_libraries(), repeatable_sums():
         set_seed(seed % 2**31)
-        arguments = _trl_config(config, seed, out_dir)  # first: under ZeRO-3 it has the model loaded in shards
+        arguments = _trl_config(config, seed, out_dir, tasks[0].stop)  # first: under ZeRO-3 it has the model loaded in shards
         model, tokenizer, adapter = load_for_training(policy_dir, config)
         params = SamplingParams(config.temperature, 1.0, config.max_new_tokens, tasks[0].stop)
         kind = PolicyRollouts if config.rollouts == "policy" else VllmRollouts
-        rollouts = kind(make_sampler, params, config.group_size, seed)
+        rollouts = kind(make_sampler, params, config.group_size, seed, config.rollout_weights == "int8")
         rewards = BatchRewards(scorer, rollouts)
         by_id = {task.problem_id: task for task in tasks}
         order = schedule(list(by_id), config.steps // config.num_iterations, config.tasks_per_step, seed)
@@ -110,6 +110,8 @@ def train_grpo(
             rewards=rewards,
             measure_kl_every=guards.kl_every if guards is not None and guards.enabled else 0,
             output_norm_lr_scale=config.output_norm_lr_scale,
+            mask_truncated=config.mask_truncated,
+            importance_cap=config.importance_cap if config.rollout_weights == "int8" else None,
             callbacks=[guard, RolloutLog(rewards, out_dir), StepCallback(log, progress, guard.state)],
         )
         guard.trainer = trainer
@@ -128,7 +130,7 @@ def train_grpo(
     return result
 
 
-def _trl_config(config: GrpoConfig, seed: int, out_dir: Path) -> TrlConfig:
+def _trl_config(config: GrpoConfig, seed: int, out_dir: Path, stop: tuple[str, ...] = ()) -> TrlConfig:
     return TrlConfig(
         **optimizer_arguments(config, seed, config.rollouts_per_step),
         output_dir=str(out_dir / "trainer"),
@@ -144,9 +146,9 @@ def _trl_config(config: GrpoConfig, seed: int, out_dir: Path) -> TrlConfig:
         scale_rewards=config.scale_rewards,
         num_iterations=config.num_iterations,
         entropy_coef=config.entropy_coef,
-        mask_truncated_completions=config.mask_truncated,
         shuffle_dataset=False,  # `schedule` has shuffled; a resumed run must meet the same order
         use_vllm=config.rollouts != "policy",
+        generation_kwargs={"stop": list(stop)} if config.rollouts != "policy" and stop else None,  # vLLM's
         vllm_mode="server" if config.rollouts == "vllm_server" else "colocate",
         vllm_gpu_memory_utilization=config.vllm_memory,
         vllm_tensor_parallel_size=config.vllm_tensor_parallel,

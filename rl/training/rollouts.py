@@ -8,6 +8,7 @@ alone, so any number of ranks draws the same rollouts, and a resumed run repeats
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -19,7 +20,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import GRPOTrainer
 from trl.models import unwrap_model_for_generation
 
-from probing.samplers.base import Completion, Sampler, SamplingParams
+from probing.samplers.base import Completion, Sampler, SamplingParams, cut_at_stop, first_stop
+from probing.samplers.engines.int8 import int8_copy
 
 SamplerFactory = Callable[[PreTrainedModel, PreTrainedTokenizerBase], Sampler]
 
@@ -72,13 +74,15 @@ def whole_parameters(model: torch.nn.Module, reshard: bool = True) -> Iterator[N
 class PolicyRollouts:
     """TRL's `rollout_func`: samples the live policy through our own sampler.
 
-    params: temperature and length of the rollouts (top_p is 1: the loss knows nothing of a truncated distribution).
+    params: temperature and length of the rollouts (top_p is 1: the loss knows nothing of a truncated distribution). int8: draw from an
+    8-bit copy of the policy, which is made anew when the policy has changed; its logprobs go along, for the loss to be corrected by.
     """
 
-    def __init__(self, make_sampler: SamplerFactory, params: SamplingParams, group_size: int, seed: int) -> None:
-        self.make_sampler, self.params, self.group_size, self.seed = make_sampler, params, group_size, seed
+    def __init__(self, make_sampler: SamplerFactory, params: SamplingParams, group_size: int, seed: int, int8: bool = False) -> None:
+        self.make_sampler, self.params, self.group_size, self.seed, self.int8 = make_sampler, params, group_size, seed, int8
         self._sampler: Sampler | None = None
-        self._model: PreTrainedModel | None = None
+        self._drawn_from: tuple[PreTrainedModel, int] | None = None  # the policy, and the step of the copy (0 without one)
+        self.copy_seconds = 0.0  # the newest 8-bit copy took so long
         self.last: list[Completion] = []  # the rank's rollouts of this step, in row order
 
     def __call__(self, prompts: list[str], trainer: GRPOTrainer) -> dict[str, Any]:
@@ -91,7 +95,7 @@ class PolicyRollouts:
         return {
             "prompt_ids": [encoded[text] for text in prompts],
             "completion_ids": [list(c.token_ids) for c in self.last],
-            "logprobs": None,  # only TRL's off-policy corrections read them
+            "logprobs": [list(c.logprobs) for c in self.last] if self.int8 else None,  # read where the loss is corrected for the sampler
         }
 
     def sample(self, trainer: GRPOTrainer, prompts: Sequence[str], n: int, seed: int, indices: Sequence[int]) -> list[list[Completion]]:
@@ -104,19 +108,31 @@ class PolicyRollouts:
             trainer.accelerator.autocast(),
         ):
             model = wrapped.get_base_model() if is_peft_model(wrapped) else wrapped
-            if self._sampler is None or self._model is not model:
-                self._sampler, self._model = self.make_sampler(model, tokenizer_of(trainer)), model
             training = model.training
             model.eval()
-            completions = self._sampler.sample(prompts, n, self.params, seed, indices=indices)
+            sampler = self._sampler_of(model, trainer)
+            completions = sampler.sample(prompts, n, self.params, seed, indices=indices)
             model.train(training)
         return completions
+
+    def _sampler_of(self, model: PreTrainedModel, trainer: GRPOTrainer) -> Sampler:
+        """The sampler of the policy, or of its copy as the policy is at this step."""
+        wanted = model, trainer.state.global_step if self.int8 else 0
+        if self._sampler is None or self._drawn_from is None or self._drawn_from[0] is not model or self._drawn_from != wanted:
+            self.close()
+            drawn_from = model
+            if self.int8:
+                started = time.monotonic()
+                drawn_from = int8_copy(model)
+                self.copy_seconds = time.monotonic() - started
+            self._sampler, self._drawn_from = self.make_sampler(drawn_from, tokenizer_of(trainer)), wanted
+        return self._sampler
 
     def close(self) -> None:
         """Free what the sampler holds (the policy itself belongs to the trainer)."""
         if self._sampler is not None:
             self._sampler.close()
-            self._sampler = self._model = None
+            self._sampler = self._drawn_from = None
 
 
 class VllmRollouts(PolicyRollouts):
@@ -155,8 +171,11 @@ class VllmRollouts(PolicyRollouts):
         _, drawn, logprobs, _ = trainer.vllm_generation.generate(prompts=prompt_ids, images=None, num_generations=n)
         texts = tokenizer.batch_decode(drawn, skip_special_tokens=True)
         own = [[place[0] for place in row] for row in logprobs]  # of the sampled token; tempered, as TRL's correction wants them
-        ends = set(trainer.eos_token_ids)
-        return prompt_ids, [Completion(t, tuple(ids), tuple(p), ids[-1] in ends) for t, ids, p in zip(texts, drawn, own, strict=True)]
+        ends, stop = set(trainer.eos_token_ids), self.params.stop
+        return prompt_ids, [
+            Completion(cut_at_stop(text, stop), tuple(ids), tuple(p), ids[-1] in ends or first_stop(text, stop) is not None)
+            for text, ids, p in zip(texts, drawn, own, strict=True)
+        ]
 
 
 def _reshards(trainer: GRPOTrainer) -> bool:

@@ -8,14 +8,17 @@ Sampling, loss, optimizer and distribution stay TRL's. Where our parts enter TRL
 Overridden methods of GRPOTrainer and its bases:
 
 - `_generate_and_score_completions`: once a batch of rollouts. Puts the reward weights and the KL weight
-  (beta) of the moment in place before TRL reads them, and measures the KL from the round's start after it. If
-  TRL moves it: any method that runs once before the rewards of a batch are weighed, and returns prompt_ids,
-  prompt_mask, completion_ids, completion_mask and advantages.
-- `_compute_loss`: notes which rows have an advantage, so that the others run without a gradient. If TRL moves
-  it: whatever calls `_get_per_token_logps_and_entropies` with the batch at hand. Without this override
-  training gives the same result, slower.
+  (beta) of the moment in place before TRL reads them; afterwards it masks the rollouts that were cut off, and
+  measures the KL from the round's start. TRL's own `mask_truncated_completions` stays off: it takes a rollout
+  that a stop string ended for cut off. If TRL moves it: any method that runs once before the rewards of a batch
+  are weighed, and returns prompt_ids, prompt_mask, completion_ids, completion_mask, num_items_in_batch,
+  advantages and sampling_per_token_logps.
+- `_compute_loss`: notes which rows have an advantage, so that the others run without a gradient, and the batch,
+  whose advantages are weighed where the sampler was not the policy (`rl.training.importance`). If TRL moves it:
+  whatever calls `_get_per_token_logps_and_entropies` with the batch at hand.
 - `_get_per_token_logps_and_entropies`: runs each prompt once a group (`rl.training.shared_prefix`). Returns logprobs
-  float[B, T], entropies float[B, T] and an auxiliary loss, here None. If TRL moves it: delete the override,
+  float[B, T], entropies float[B, T] and an auxiliary loss, here None. TRL reads the batch's advantages, [B] or
+  [B, T], after this call. If TRL moves it: delete the override,
   check the speed, then find the new place of the forward pass. `tests/rl/test_shared_prefix.py` holds it
   against the plain pass.
 - `create_optimizer` (of transformers' Trainer): gives the output norm's gain a learning rate of its own.
@@ -25,7 +28,8 @@ Overridden methods of GRPOTrainer and its bases:
 
 Private names that are read or written:
 
-- `_metrics["train"]`: lists of figures, averaged into the next line of the log. Here for the KL, in
+- `_metrics["train"]`: lists of figures, averaged into the next line of the log. Here for the KL, the share of
+  rollouts that were cut off and the figures of the importance weights, in
   `rl.training.guard_callback` for the agreement on held-out problems; both are measured where no reward function, and
   so no `log_metric`, is at hand.
 - `_entropy_bonus_enabled`: whether the loss has an entropy bonus; then rows without an advantage have a
@@ -36,8 +40,9 @@ Private names that are read or written:
 
 Helpers: `prepare_deepspeed`, `prepare_fsdp` and `unwrap_model_for_generation` of `trl.models`;
 `add_fused_lm_head` of `trl.trainer.utils`, whose head gives `log_probs` and `entropy` when a forward pass has
-`fused_lm_head=True`. The SFT trainer (`rl.training.sft`) overrides `_send_telemetry` and `create_model_card` for the
-same reasons.
+`fused_lm_head=True`. The SFT trainer (`rl.training.pair_trainer`) overrides `_send_telemetry` and `create_model_card`
+for the same reasons, and `training_step` (one micro-batch forward and backward) and `_clip_grad_norm` (once a step,
+before the optimizer) to leave out a step whose gradient is not finite.
 """
 
 from __future__ import annotations
@@ -55,6 +60,7 @@ from trl.trainer.utils import add_fused_lm_head
 from rl.models.checkpoints import load_policy
 from rl.scoring.scores import BatchScores, RolloutScore
 from rl.scoring.scoring import RolloutScorer
+from rl.training.importance import importance_weights
 from rl.training.rollouts import PolicyRollouts
 from rl.training.shared_prefix import can_share_prefix, shared_prefix_logps
 
@@ -128,14 +134,24 @@ class PolicyTrainer(GRPOTrainer):
     """GRPOTrainer for one round.
 
     start: folder of the round's starting policy. measure_kl_every: steps between measurements of the KL from it, 0 for never.
-    output_norm_lr_scale: learning rate of the output norm's gain, as a multiple of the others'.
+    output_norm_lr_scale: learning rate of the output norm's gain, as a multiple of the others'. mask_truncated: leave rollouts that ended
+    by the length limit out of the loss. importance_cap: largest weight policy / sampler of a token; None: the policy is the sampler.
     """
 
     def __init__(
-        self, *args: Any, start: Path | str, rewards: BatchRewards, measure_kl_every: int, output_norm_lr_scale: float = 1.0, **kwargs: Any
+        self,
+        *args: Any,
+        start: Path | str,
+        rewards: BatchRewards,
+        measure_kl_every: int,
+        output_norm_lr_scale: float = 1.0,
+        mask_truncated: bool = False,
+        importance_cap: float | None = None,
+        **kwargs: Any,
     ) -> None:
         self.start, self.rewards, self.measure_kl_every = start, rewards, measure_kl_every
-        self.output_norm_lr_scale = output_norm_lr_scale
+        self.output_norm_lr_scale, self.mask_truncated, self.importance_cap = output_norm_lr_scale, mask_truncated, importance_cap
+        self._weighed: dict[str, Any] | None = None  # the batch whose advantages are weighed once its logprobs are there
         self._reference: Any = None  # the frozen start, wrapped as the backend wants it
         self._active_B: torch.Tensor | None = None  # bool[B], rows of the batch that need a gradient; None: all
         self.next_beta: float | None = None  # a KL weight that takes effect with the next batch of rollouts
@@ -186,28 +202,58 @@ class PolicyTrainer(GRPOTrainer):
             self.ref_model = self.reference() if self.beta > 0 else None
         self.reward_weights = torch.tensor(self.rewards.weights)
         output = super()._generate_and_score_completions(inputs)
+        self._note_truncated(output)
+        if self.importance_cap is not None:
+            self._metrics["train"]["copy_seconds"].append(self.rewards.rollouts.copy_seconds)
         if self.measure_kl_every and self.beta == 0 and self.state.global_step % self.measure_kl_every == 0:
             self._metrics["train"]["kl"].append(self._kl_from_start(output))
         return output
 
+    def _note_truncated(self, batch: dict[str, torch.Tensor]) -> None:
+        """Which rollouts were cut off: into the log, and out of the loss where that is asked for. A stop string ends one as well."""
+        mask_BT = batch["completion_mask"]
+        finished_B = torch.tensor([c.finished for c in self.rewards.rollouts.last], device=mask_BT.device)
+        cut: torch.Tensor = self.accelerator.gather(~finished_B)
+        self._metrics["train"]["completions/clipped_ratio"][-1] = cut.float().mean().item()
+        if self.mask_truncated:
+            batch["completion_mask"] = mask_BT * finished_B[:, None]
+            batch["num_items_in_batch"] = self.accelerator.gather(batch["completion_mask"].sum()).sum()
+
     def _compute_loss(self, model: Any, inputs: Any) -> Any:
+        if self.importance_cap is not None:
+            inputs = self._weighed = dict(inputs)
         if self.beta == 0 and not self._entropy_bonus_enabled:  # then a rollout without an advantage has no gradient
             self._active_B = inputs["advantages"] != 0
         try:
             return super()._compute_loss(model, inputs)
         finally:
-            self._active_B = None
+            self._active_B = self._weighed = None
 
     def _get_per_token_logps_and_entropies(
         self, model: Any, input_ids: Any, attention_mask: Any, logits_to_keep: int, *args: Any, **kwargs: Any
     ) -> Any:
         bare = self.accelerator.unwrap_model(model)
         if not self._share_prefix or kwargs.get("compute_aux_loss"):
-            return super()._get_per_token_logps_and_entropies(model, input_ids, attention_mask, logits_to_keep, *args, **kwargs)
-        backbone = (bare.get_base_model() if is_peft_model(bare) else bare).base_model
-        with self.accelerator.autocast():
-            logps, entropies = shared_prefix_logps(model, backbone, input_ids, attention_mask, logits_to_keep, self._active_B)
-        return logps, entropies, None
+            found = super()._get_per_token_logps_and_entropies(model, input_ids, attention_mask, logits_to_keep, *args, **kwargs)
+        else:
+            backbone = (bare.get_base_model() if is_peft_model(bare) else bare).base_model
+            with self.accelerator.autocast():
+                logps, entropies = shared_prefix_logps(model, backbone, input_ids, attention_mask, logits_to_keep, self._active_B)
+            found = logps, entropies, None
+        if self._weighed is not None:
+            self._weigh(self._weighed, found[0].detach())
+        return found
+
+    def _weigh(self, batch: dict[str, Any], logps_BT: torch.Tensor) -> None:
+        """Turn the batch's advantages [B] into [B, T]: each token's, times its importance weight."""
+        assert self.importance_cap is not None
+        drawn_BT = logps_BT if batch.get("old_per_token_logps") is None else batch["old_per_token_logps"]  # of the policy that was copied
+        weight_BT, figures = importance_weights(
+            drawn_BT, batch["sampling_per_token_logps"], batch["completion_mask"], self.importance_cap, self.accelerator
+        )
+        batch["advantages"] = batch["advantages"][:, None] * weight_BT
+        for name, value in figures.items():
+            self._metrics["train"][name].append(value)
 
     @property
     def _share_prefix(self) -> bool:

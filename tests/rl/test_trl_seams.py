@@ -13,7 +13,7 @@ from trl import GRPOTrainer, SFTTrainer
 from trl.trainer.utils import add_fused_lm_head
 
 import rl
-from rl.training.sft import PairTrainer
+from rl.training.pair_trainer import PairTrainer
 from rl.training.trainer import PolicyTrainer
 
 OURS = {PolicyTrainer: GRPOTrainer, PairTrainer: SFTTrainer}
