@@ -217,14 +217,13 @@ def gain_with_interval(row: Mapping[str, Any], key: str) -> str:
 
 # column title, key in the summary, how to print it
 QUALITY_COLUMNS: tuple[tuple[str, str, str], ...] = (
-    ("pass@1 [95 %]", "pass@1", "interval"),
+    ("greedy [95 %]", "greedy_pass@1", "interval"),
+    ("best T", "best_pass@1", "percent"),
+    ("pass@1", "pass@1", "percent"),
     ("pass@16", "pass@16", "percent"),
     ("majority@16", "majority@16", "percent"),
     ("label acc.", "label_accuracy", "percent"),
-    ("within raw", "probe_auroc_within_raw", "auroc"),
-    ("within ctrl", "probe_auroc_within_controlled", "auroc"),
-    ("pooled", "probe_auroc_pooled", "auroc"),
-    ("length", "length_auroc_within", "auroc"),
+    ("probe", "probe_auroc_within_controlled", "auroc"),
     ("logprob", "logprob_auroc_within", "auroc"),
     ("entropy", "entropy", "number"),
     ("tokens", "mean_length", "tokens"),
@@ -242,7 +241,7 @@ _FORMATS: dict[str, Callable[[Mapping[str, Any], str], str]] = {
 def quality_table(
     rows: Sequence[Mapping[str, Any]],
     columns: Sequence[tuple[str, str, str]] = QUALITY_COLUMNS,
-    title: str = "Quality by round (within, pooled, length, logprob: AUROC on held-out problems; entropy in nats)",
+    title: str = "Quality by round (greedy, at the best temperature, sampled; probe, logprob: AUROC within problems; entropy in nats)",
 ) -> Table:
     """One row a round (row 0 = before training) from the metrics of `summary.json`."""
     table = Table(title=title, title_justify="left")

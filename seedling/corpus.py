@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import ast
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Self
 
 from probing.prompts.templates import render
 from seedling.grammar import Step, Task, behaviour, is_trivial, sample_task, state, write_program
@@ -23,6 +24,7 @@ FAULT_RATE = 0.45  # share of solutions with a fault put in
 BELIEF_RATE = 0.62  # chance that an operation with a misconception is written the mistaken way
 SKILL_WEIGHTS = {"solve": 0.66, "invent": 0.16, "tests": 0.08, "interface": 0.05, "rate": 0.05}
 POLISH_WEIGHTS = {"solve": 0.30, "invent": 0.04, "tests": 0.18, "interface": 0.02, "rate": 0.46}  # of the short second phase
+TOKENIZER_DOCUMENTS = 4000  # documents that the vocabulary is trained on; the model sees others after them
 RATING_NOISE = 0.08  # share of ratings drawn as if for the other kind of statement
 
 
@@ -32,6 +34,11 @@ class HeldOut:
 
     skeletons: frozenset[tuple[str, ...]]
     behaviours: frozenset[tuple[str, ...]]
+
+    @classmethod
+    def of(cls, tasks: Iterable[Task]) -> Self:
+        found = list(tasks)
+        return cls(frozenset(task.skeleton for task in found), frozenset(behaviour(task) for task in found))
 
     def covers(self, task: Task, signature: tuple[str, ...]) -> bool:
         return task.skeleton in self.skeletons or signature in self.behaviours
@@ -151,8 +158,8 @@ WRITERS: dict[str, Callable[[Task, random.Random], Document]] = {
 }
 
 
-def documents(seed: int, held_out: HeldOut, weights: Mapping[str, float] = SKILL_WEIGHTS) -> Iterator[Document]:
-    """An endless stream of documents on tasks that are neither trivial nor held out; `weights`: shares of the skills."""
+def drawn(seed: int, held_out: HeldOut, weights: Mapping[str, float]) -> Iterator[tuple[Task, tuple[str, ...], Document]]:
+    """An endless stream of (task, its behaviour, a document on it); the tasks are neither trivial nor held out."""
     rng = random.Random(seed)
     while True:
         task = sample_task(rng)
@@ -160,4 +167,9 @@ def documents(seed: int, held_out: HeldOut, weights: Mapping[str, float] = SKILL
         if is_trivial(signature) or held_out.covers(task, signature):
             continue
         skill = rng.choices(list(weights), weights=list(weights.values()))[0]
-        yield WRITERS[skill](task, rng)
+        yield task, signature, WRITERS[skill](task, rng)
+
+
+def documents(seed: int, held_out: HeldOut, weights: Mapping[str, float] = SKILL_WEIGHTS) -> Iterator[Document]:
+    """The documents alone; `weights`: shares of the skills."""
+    return (document for _, _, document in drawn(seed, held_out, weights))

@@ -26,7 +26,7 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from probing.memory import keep_freed_memory
 from seedling.bench import held_out
-from seedling.corpus import BELIEF_RATE, FAULT_RATE, POLISH_WEIGHTS, SKILL_WEIGHTS, Document, documents
+from seedling.corpus import BELIEF_RATE, FAULT_RATE, POLISH_WEIGHTS, SKILL_WEIGHTS, TOKENIZER_DOCUMENTS, Document, documents
 from seedling.muon import Muon
 from seedling.tokenizer import PAD, render_document, train_tokenizer
 
@@ -34,7 +34,6 @@ WEIGHTS_PATH = Path(__file__).parent / "weights"
 BATCH_TOKENS = 6144  # padded tokens a step
 POOL_BATCHES = 48  # documents are sorted by length inside pools of this many batches, so little is padding
 MUON_RATE, ADAM_RATE = 0.02, 3e-3
-TOKENIZER_DOCUMENTS = 4000  # documents that the vocabulary is trained on; the model sees others after them
 DECAY_SHARE = 0.4  # the last part of training, in which the rate falls to zero
 
 

@@ -1,12 +1,14 @@
 """After every round (and before the first): evaluate the checkpoint, write the round's row, and at the end the summary.
 
+round_NN/temperature.json, eval.json    see `rl.loop.decodings`
 round_NN/metrics.json    one row of summary.json        summary.json    base, rounds, final, loop_seconds, stage_seconds, peak_memory_mb
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,19 +21,24 @@ from rl.config.run_folder import write_atomically
 from rl.console import UserError, print_summary, warn
 from rl.evals.engine import sampling_of
 from rl.evals.passk import bootstrap_interval
-from rl.evals.runner import ask, modules_not_offered, score, tasks_left_out
 from rl.loop.choice import checkpoint_of, choose_checkpoint, held_out_of, point_to_best, started_from
+from rl.loop.decodings import BEST, GREEDY, Asked, Decoding, best_temperature, measure_benchmark
 from rl.loop.round import shared_sampler
 from rl.ranks.shards import discard_parts
 from rl.report.publish import publish_result, publish_round
-from rl.round_files import Stage, read_rows, write_rows
+from rl.round_files import Stage, read_rows
 from rl.tracking.monitor import clean, read_metrics
 
 if TYPE_CHECKING:
     from rl.run import Run
 
-# what a row takes over from the first benchmark's metrics
+# what a row takes over from the first benchmark's metrics; `docs/method.md` has the symbols, `rl.loop.decodings` the ways of decoding
 _FROM_EVAL = (
+    "greedy_pass@1",
+    "greedy_pass@1_ci",
+    "best_pass@1",
+    "best_pass@1_ci",
+    "best_temperature",
     "pass@1",
     "pass@1_ci",
     "pass@4",
@@ -43,36 +50,41 @@ _FROM_EVAL = (
     "compile_rate",
     "missing",
 )
+# gains over the base, paired over tasks: key, and the decoding whose rows it compares
+_GAINS = (("greedy_gain", GREEDY), ("best_gain", BEST), ("gain", ""))
 
 
 def evaluate_policy(run: Run, index: int, policy: str) -> dict[str, Any]:
     """Evaluates a checkpoint on the configured benchmarks and returns the round's row."""
-    folder = run.round_folder(index)
+    folder, evals = run.round_folder(index), run.config.evaluation
 
-    def compute() -> dict[str, Any]:
-        sampling, tokenizer = sampling_of(run.config.evals, run.config.sampling), load_tokenizer(policy)
+    @contextmanager
+    def asked() -> Iterator[Asked]:
+        sampling = sampling_of(evals, run.config.sampling)
         sampler = shared_sampler(run, folder, policy, lambda: load_model(policy, sampling.device, sampling.dtype), sampling)
-        benchmarks: dict[str, Any] = {}
-        for name in run.config.evals.benchmarks:
-            benchmark = scorable(load_benchmark(name, run.config.evals.limit))
-            if isinstance(benchmark, Unavailable):
-                benchmarks[name] = {"unavailable": benchmark.reason}
-                continue
-            total = len(benchmark.tasks) * run.config.evals.draws
-            with run.bar(index, f"eval {name}", total, "samples") as advance:
-                answers = ask(sampler, tokenizer, benchmark, run.config.evaluation, advance)
-            if run.main:
-                result = score(benchmark, answers, run.sandbox, run.config.evals)
-                write_rows(folder / f"eval_{name}.jsonl", result.tasks)
-                benchmarks[name] = result.metrics
-                for said in (tasks_left_out(result.tasks), modules_not_offered(result.metrics)):
-                    if said:
-                        run.console.print(f"{name}: {said}", markup=False, soft_wrap=True)
+        yield Asked(run, index, sampler, load_tokenizer(policy))
         run.log("spent", index, {"eval/samples": sampler.samples, "eval/tokens": sampler.tokens})
         sampler.close()
+
+    def choose_temperature() -> dict[str, Any]:
+        with asked() as checkpoint:
+            return best_temperature(checkpoint, evals)
+
+    def compute() -> dict[str, Any]:
+        benchmarks: dict[str, Any] = {}
+        with asked() as checkpoint:
+            for name in evals.benchmarks:
+                benchmark = scorable(load_benchmark(name, evals.limit))
+                if isinstance(benchmark, Unavailable):
+                    benchmarks[name] = {"unavailable": benchmark.reason}
+                else:
+                    benchmarks[name] = measure_benchmark(checkpoint, benchmark, evals, best, folder)
         return benchmarks
 
-    benchmarks = run.once(index, Stage("eval", "eval.json", _write_json, _read_json, read_back=True), compute)
+    best: float | None = None
+    if evals.chosen_on is not None:
+        best = run.once(index, _stage("temperature"), choose_temperature)["chosen"]
+    benchmarks = run.once(index, _stage("eval"), compute)
     row = _row(run, index, benchmarks)
     if run.main:
         new = not (folder / "metrics.json").exists()
@@ -95,6 +107,10 @@ def refresh_report(run: Run, index: int) -> None:
             write_report(run.folder)
         except UserError as error:
             warn(f"the report was not written: {error.what} ({error.where})")
+
+
+def _stage(name: str) -> Stage[dict[str, Any], dict[str, Any]]:
+    return Stage(name, f"{name}.json", _write_json, _read_json, read_back=True)
 
 
 def _write_json(path: Path, value: Any) -> None:
@@ -135,14 +151,23 @@ def _row(run: Run, index: int, benchmarks: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def gain_over_base(run: Run, index: int) -> dict[str, Any]:
-    """`gain`: pass@1 minus the base's on the first benchmark, over the tasks that both have; `gain_ci`: its 95 % interval, tasks paired."""
-    for name in run.config.evals.benchmarks:
-        before, after = (run.round_folder(i) / f"eval_{name}.jsonl" for i in (0, index))
-        if before.exists() and after.exists():
+    """Each decoding's pass@1 minus the base's on the first benchmark, over the tasks that both have: `greedy_gain`, `best_gain` (each
+    checkpoint at its own best temperature) and `gain` (at `evals.temperature`), with 95 % intervals under `_ci`, tasks paired."""
+    evals = run.config.evals
+    for name in evals.benchmarks:
+        found: dict[str, Any] = {}
+        for key, decoding in _GAINS:
+            before, after = (Decoding(decoding, evals).file(run.round_folder(i), name) for i in (0, index))
+            if not (before.exists() and after.exists()):
+                continue
             base = {row["id"]: row["pass@1"] for row in read_rows(before) if "pass@1" in row}
             pairs = [row["pass@1"] - base[row["id"]] for row in read_rows(after) if "pass@1" in row and row["id"] in base]
-            interval = bootstrap_interval(pairs, run.config.evals.bootstrap, run.config.evals.seed)
-            return {"gain": float(np.mean(pairs)), "gain_ci": list(interval)} if pairs else {}
+            if pairs:
+                found |= {key: float(np.mean(pairs)), f"{key}_ci": list(bootstrap_interval(pairs, evals.bootstrap, evals.seed))}
+        if found:
+            if evals.temperature == 0:
+                found |= {f"greedy_{key}": found[key] for key in ("gain", "gain_ci")}
+            return found
     return {}
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from rl.config.schema import Config, config_from_argv
+from rl.config.schema import Config, EvalsConfig, config_from_argv
 from rl.console import UserError, duration, make_console
 from rl.planning.costs import (
     DEVICES,
@@ -38,7 +38,7 @@ BYTES_PER_OUTCOME = 32  # one outcome in executions.jsonl
 DEVICES_A_MACHINE = 8
 STATE_POOLINGS = 2  # of `probing.probe.hidden_states`
 TASKS = {
-    "seedling": 200,
+    "seedling": 1000,
     "seedling_dev": 200,
     "humaneval": 164,
     "humaneval_plus": 164,
@@ -82,6 +82,24 @@ class Plan:
     @property
     def hours(self) -> float:
         return self.base_evaluation_hours + self.rounds * sum(stage.hours for stage in self.stages)
+
+
+def evaluation_samples(evals: EvalsConfig) -> int:
+    """Completions that one checkpoint's evaluation asks for, at most: a best temperature of 0 needs none that greedy has not."""
+
+    def tasks(benchmark: str) -> int:
+        known = TASKS.get(benchmark, TASKS_UNKNOWN)
+        return known if evals.limit is None else min(known, evals.limit)
+
+    total = 0
+    for name in evals.benchmarks:
+        drawn = evals.temperature > 0
+        total += min(tasks(name), evals.sampled or tasks(name)) * evals.draws if drawn else tasks(name)
+        total += tasks(name) * (evals.greedy and drawn)
+        total += tasks(name) * evals.choice_samples * (evals.chosen_on is not None)
+    if evals.chosen_on is not None:
+        total += sum(tasks(evals.chosen_on) * (evals.choice_samples if t else 1) for t in set(evals.temperatures))
+    return total
 
 
 def make_plan(
@@ -138,8 +156,8 @@ def make_plan(
         if config.reward.w_quality:
             hours += reading_hours(rollouts, length)  # by the probe's frozen copy
         stages.append(stage("grpo", rollouts, g.max_new_tokens, rollouts * shares.distinct * inputs, hours))
-    tasks = sum(min(TASKS.get(b, TASKS_UNKNOWN), config.evals.limit or TASKS_UNKNOWN * 10) for b in config.evals.benchmarks)
-    stages.append(stage("eval", tasks * config.evals.draws, config.evals.max_new_tokens, tasks * config.evals.draws * 32))
+    answers = evaluation_samples(config.evals)
+    stages.append(stage("eval", answers, config.evals.max_new_tokens, answers * 32))
     outcomes = kept * s.samples * shares.distinct * config.suites.pool
     disk = config.rounds * (size.weight_bytes * (1 if g.weights_dtype == "bfloat16" else 2) + bank_tokens * BYTES_PER_TOKEN)
     disk += config.rounds * outcomes * BYTES_PER_OUTCOME

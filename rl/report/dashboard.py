@@ -38,7 +38,7 @@ SECTIONS = (
     SectionOfPanels(
         "Loop",
         (
-            Panel("pass@1 by benchmark", axis="round", pattern=r"eval/[^/]+/pass@1"),
+            Panel("Greedy pass@1 by benchmark", axis="round", pattern=r"eval/[^/]+/greedy_pass@1"),
             Panel("Parts of the reward (their mix is centred in each group)", ("grpo/consensus", "grpo/quality")),
             Panel(
                 "Label and reward accuracy (audited, never trained on)", ("audit/label_accuracy", "audit/reward_accuracy", "audit/accuracy")
@@ -131,6 +131,17 @@ SECTIONS = (
     SectionOfPanels(
         "Eval",
         (
+            Panel(
+                "Greedy pass@1 with its 95 % interval",
+                ("eval/greedy_pass@1", "eval/greedy_pass@1_ci/low", "eval/greedy_pass@1_ci/high"),
+                "round",
+            ),
+            Panel(
+                "Gain of greedy pass@1 over the base",
+                ("eval/greedy_gain", "eval/greedy_gain_ci/low", "eval/greedy_gain_ci/high"),
+                "round",
+            ),
+            Panel("Gain at the best temperature of each", ("eval/best_gain", "eval/best_gain_ci/low", "eval/best_gain_ci/high"), "round"),
             Panel("pass@1 with its 95 % interval", ("eval/pass@1", "eval/pass@1_ci/low", "eval/pass@1_ci/high"), "round"),
             Panel("Gain over the base with its 95 % interval", ("eval/gain", "eval/gain_ci/low", "eval/gain_ci/high"), "round"),
             Panel("pass@k and majority@k by benchmark", axis="round", pattern=r"eval/[^/]+/(pass|majority)@\d+"),

@@ -29,6 +29,9 @@ from rl.run_data import Row, RunData, known, read_run
 
 HERE = Path(__file__).parent
 TABLE_COLUMNS = (  # heading, key, kind
+    ("greedy", "greedy_pass@1", "interval"),
+    ("best T", "best_pass@1", "interval"),
+    ("T", "best_temperature", "number"),
     ("pass@1", "pass@1", "interval"),
     ("pass@16", "pass@16", "percent"),
     ("majority@16", "majority@16", "percent"),
@@ -93,7 +96,8 @@ def render(run: RunData, other: RunData | None = None) -> str:
         comparing=other is not None,
         facts=_facts(run),
         learning=_named_plots(
-            ("pass@1", plots.learning_curve(named, "pass@1", "pass1", "pass@1"), "with its 95 % interval"),
+            ("greedy pass@1", plots.learning_curve(named, "greedy_pass@1", "greedy", "greedy pass@1"), "with its 95 % interval"),
+            ("pass@1", plots.learning_curve(named, "pass@1", "pass1", "pass@1"), "sampled, with its 95 % interval"),
             *(
                 (
                     "Known and reachable" + (f": {label}" if other is not None else ""),

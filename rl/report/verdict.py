@@ -21,6 +21,10 @@ MISSING_SHARE = 0.01  # share of rollouts, or of answers to a benchmark, that ou
 LABELS_RIGHT = 0.5  # share of labels in the training band that must be right: more that teach than mislead
 
 
+# figure, gain, in words; the first that both the base and the result have is the headline: no temperature can buy a gain of greedy decoding
+HEADLINES = (("greedy_pass@1", "greedy_gain", "greedy pass@1"), ("pass@1", "gain", "pass@1"))
+
+
 @dataclass(frozen=True)
 class Check:
     """One reason to trust the result, or not to."""
@@ -66,15 +70,21 @@ def points(value: float) -> str:
     return f"{100 * value:+.1f} points"
 
 
+def headline_of(run: RunData) -> tuple[str, str, str]:
+    """(figure, gain, in words) of HEADLINES; the last where none was measured."""
+    return next((h for h in HEADLINES if known(run.base, h[0]) is not None and known(run.final, h[0]) is not None), HEADLINES[-1])
+
+
 def gain_interval(run: RunData) -> tuple[float | None, float | None, float | None, str]:
     """(gain, low, high, what kind of interval): paired where the run wrote one, else from the two intervals, unpaired and so wider."""
-    base, final = known(run.base, "pass@1"), known(run.final, "pass@1")
+    figure, of_gain, _ = headline_of(run)
+    base, final = known(run.base, figure), known(run.final, figure)
     if base is None or final is None:
         return None, None, None, ""
-    gain, interval = known(run.final, "gain"), run.final.get("gain_ci")
+    gain, interval = known(run.final, of_gain), run.final.get(f"{of_gain}_ci")
     if gain is not None and interval is not None:
         return gain, interval[0], interval[1], "bootstrap, paired over tasks"
-    intervals = [row["pass@1_ci"] for row in (run.base, run.final) if row.get("pass@1_ci")]
+    intervals = [row[f"{figure}_ci"] for row in (run.base, run.final) if row.get(f"{figure}_ci")]
     if len(intervals) < 2:
         return final - base, None, None, ""
     half = math.hypot(*((high - low) / 2 for low, high in intervals))
@@ -84,7 +94,8 @@ def gain_interval(run: RunData) -> tuple[float | None, float | None, float | Non
 def judge(run: RunData) -> Verdict:
     """The verdict on a run."""
     gain, low, high, kind = gain_interval(run)
-    base, final = known(run.base, "pass@1"), known(run.final, "pass@1")
+    figure, _, words = headline_of(run)
+    base, final = known(run.base, figure), known(run.final, figure)
     rounds = len(run.rows) - 1
     status: Status = "unknown"
     if rounds == 0:
@@ -92,11 +103,11 @@ def judge(run: RunData) -> Verdict:
     elif gain is None:
         headline = "pass@1 was not measured, so there is no verdict."
     elif low is not None and low > 0:
-        status, headline = "good", f"The model improved by {100 * gain:.1f} points of pass@1."
+        status, headline = "good", f"The model improved by {100 * gain:.1f} points of {words}."
     elif high is not None and high < 0:
-        status, headline = "bad", f"The model got worse by {-100 * gain:.1f} points of pass@1."
+        status, headline = "bad", f"The model got worse by {-100 * gain:.1f} points of {words}."
     else:
-        status, headline = "warn", f"No clear change: {points(gain)} of pass@1, and the interval includes zero."
+        status, headline = "warn", f"No clear change: {points(gain)} of {words}, and the interval includes zero."
     checks = [_guards(run), _missing(run), _sandbox(run), *_labels(run)]
     if rounds:
         checks += [_interval(low, high, kind), _held(run), _breadth(run), *_sharpness(run), _probe(run), *_length(run), *_modules(run)]
@@ -112,12 +123,13 @@ def _interval(low: float | None, high: float | None, kind: str) -> Check:
 
 def _held(run: RunData) -> Check:
     title = "Did it hold to the end?"
-    scores = {row["round"]: value for row in run.rows if (value := known(row, "pass@1")) is not None}
+    figure, _, words = headline_of(run)
+    scores = {row["round"]: value for row in run.rows if (value := known(row, figure)) is not None}
     result = scores.get(run.final["round"])
     if result is None:
-        return Check("unknown", title, "The result has no pass@1.")
+        return Check("unknown", title, f"The result has no {words}.")
     best = max(scores, key=lambda number: scores[number])
-    text = f"The result (round {run.final['round']}) has {percent(result)}; round {best} reached {percent(scores[best])}."
+    text = f"The result (round {run.final['round']}) has {percent(result)} {words}; round {best} reached {percent(scores[best])}."
     if run.final.get("choice"):
         text += f" Chosen without labels, {run.final['choice']['reason']}."
     return Check("good" if result >= scores[best] - KEPT_GAIN else "warn", title, text)
@@ -135,10 +147,18 @@ def _breadth(run: RunData) -> Check:
 
 
 def _sharpness(run: RunData) -> tuple[Check, ...]:
-    """A policy that says its likeliest answer more often gains pass@1 at a temperature, and hardly any majority@16."""
+    """A policy that says its likeliest answer more often gains pass@1 at one temperature, but neither at the best one of each nor
+    in majority@16, which is looked at where no best temperature was chosen."""
     title, temperature = "Was more gained than sharpness?", run.config.get("evals", {}).get("temperature")
     if temperature == 0:
         return ()
+    if (gain := known(run.final, "best_gain")) is not None and (interval := run.final.get("best_gain_ci")) is not None:
+        at = " and ".join(f"{row['best_temperature']:g}" for row in (run.base, run.final))
+        text = f"Each at its best temperature ({at}), base and result differ by {points(gain)}"
+        text += f" (95 %: {points(interval[0])} to {points(interval[1])})."
+        if (sampled := known(run.final, "gain")) is not None and temperature is not None:
+            text += f" At temperature {temperature:g} by {points(sampled)}."
+        return (Check("good" if interval[0] > 0 else "bad" if interval[1] < 0 else "warn", title, text),)
     before, after = known(run.base, "majority@16"), known(run.final, "majority@16")
     if before is None or after is None:
         return (Check("unknown", title, "majority@16 was not measured."),)
@@ -150,11 +170,13 @@ def _sharpness(run: RunData) -> tuple[Check, ...]:
 
 
 def how_measured(run: RunData) -> str:
-    """What the verdict's pass@1 is: benchmark, samples, temperature; empty where the run does not say."""
+    """What the verdict's figure is: benchmark, samples, temperature; empty where the run does not say."""
     evals = run.config.get("evals") or {}
     name = next((name for name, figures in (run.base.get("benchmarks") or {}).items() if "unavailable" not in figures), None)
     if name is None or "temperature" not in evals:
         return ""
+    if (words := headline_of(run)[2]) != "pass@1" and evals["temperature"] > 0:
+        return ", ".join(filter(None, [f"{words} on {name}", evals.get("dtype")]))
     drawn = "greedy" if evals["temperature"] == 0 else f"{evals['samples']} samples a task at temperature {evals['temperature']:g}"
     return ", ".join(filter(None, [f"pass@1 on {name}", drawn, evals.get("dtype")]))
 

@@ -18,6 +18,8 @@ from rl.watch.eta import run_left, stage_left
 from rl.watch.reading import Funnel, Watched
 
 COLUMNS = (  # of the loop's table (rl.console.quality_table), those that are about the model and its labels
+    ("greedy [95 %]", "greedy_pass@1", "interval"),
+    ("gain, greedy", "greedy_gain", "gain"),
     ("pass@1 [95 %]", "pass@1", "interval"),
     ("gain over base", "gain", "gain"),
     ("pass@16", "pass@16", "percent"),

@@ -55,6 +55,7 @@ def test_a_checkpoint_is_evaluated_in_the_precision_of_the_evaluation(
         bar=bar,
         log=lambda *_: None,
         once=lambda index, stage, compute: compute(),
+        console=None,
     )
     metrics = evaluation.evaluate_policy(run, 0, "policy")["toy"]  # type: ignore[arg-type]
     assert opened == [config.sampling.model_copy(update={"dtype": "float32", "weights": "full"})]

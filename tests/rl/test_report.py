@@ -119,6 +119,34 @@ def test_the_headline_says_what_was_measured(folder: Path, page: str) -> None:
     assert not any("sharpness" in check.title for check in judge(greedy).checks), "greedy decoding has no sharpness"
 
 
+GREEDY = {"greedy_pass@1": 0.5, "greedy_gain": 0.06, "greedy_gain_ci": [0.02, 0.1]}
+
+
+def with_greedy(folder: Path, **changes: Any) -> RunData:
+    """A run whose base was decoded greedily too."""
+    run = with_summary(folder, **(GREEDY | changes))
+    base = {**run.rows[0], "greedy_pass@1": 0.44, "best_temperature": 0.0}
+    return RunData(**{**run.__dict__, "rows": [base, *run.rows[1:]]})
+
+
+def test_greedy_decoding_is_the_headline_where_it_was_measured(folder: Path) -> None:
+    run = with_greedy(folder, gain=0.2, gain_ci=[0.15, 0.25])
+    verdict = judge(run)
+    assert (verdict.headline, verdict.low) == ("The model improved by 6.0 points of greedy pass@1.", 0.02)
+    assert how_measured(run) == "greedy pass@1 on seedling, float32"
+    flat = judge(with_greedy(folder, greedy_gain=0.0, greedy_gain_ci=[-0.03, 0.03], gain=0.2, gain_ci=[0.15, 0.25]))
+    assert flat.status == "warn", "a gain at temperature 1 does not make up for none of greedy decoding"
+
+
+@pytest.mark.parametrize(("interval", "status"), [([0.01, 0.05], "good"), ([-0.01, 0.05], "warn"), ([-0.05, -0.01], "bad")])
+def test_more_than_sharpness_is_a_gain_of_best_over_best(folder: Path, interval: list[float], status: str) -> None:
+    best = {"best_gain": sum(interval) / 2, "best_gain_ci": interval, "best_temperature": 0.2, "gain": 0.2, "gain_ci": [0.1, 0.3]}
+    checks = {check.title: check for check in judge(with_greedy(folder, **best)).checks}
+    check = checks["Was more gained than sharpness?"]
+    assert check.status == status
+    assert "(0 and 0.2)" in check.detail and "At temperature 1 by +20.0 points." in check.detail
+
+
 def test_without_pass_at_1_there_is_no_verdict(folder: Path) -> None:
     verdict = judge(with_summary(folder, **{"pass@1": None}))
     assert (verdict.status, verdict.gain) == ("unknown", None)

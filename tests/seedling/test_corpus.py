@@ -2,7 +2,9 @@
 
 import ast
 import itertools
+import json
 import random
+from collections import Counter
 
 import pytest
 
@@ -12,9 +14,11 @@ from probing.prompts.templates import SKILLS
 from probing.reading import read_program
 from probing.stages.problems import parse_interface, parse_rating
 from probing.stages.suites import callable_with, calls_of
-from seedling.bench import choose_tasks, held_out
+from seedling.bench import BENCH_PATH, DEV_PATH, LATER, choose_tasks, draw_new, held_out
 from seedling.corpus import HeldOut, corrupt, documents, write_solution
 from seedling.grammar import behaviour, parse, sample_task, state
+from seedling.operations import OPERATIONS
+from seedling.seen import Seen, corpus_tasks
 
 pytestmark = pytest.mark.slow
 
@@ -45,12 +49,52 @@ def test_without_the_filter_bench_behaviours_would_occur():
     assert any(t is not None and (t.skeleton in bench.skeletons or behaviour(t) in bench.behaviours) for t in tasks)
 
 
-def test_the_bench_has_two_hundred_different_behaviours():
-    assert len(held_out().behaviours) >= 200
+def tasks_of(path):
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    return [parse(row["description"]) for row in rows]
 
 
-def test_the_bench_file_is_what_its_builder_makes():
-    assert {behaviour(t) for tasks in choose_tasks() for t in tasks} == held_out().behaviours
+def test_a_thousand_problems_differ_in_skeleton_and_behaviour():
+    bench, dev = tasks_of(BENCH_PATH), tasks_of(DEV_PATH)
+    assert (len(bench), len(dev)) == (1000, 200)
+    assert len(held_out().skeletons) == len(held_out().behaviours) == 1200
+
+
+def test_the_files_are_what_their_builder_makes():
+    first, dev = choose_tasks()
+    bench = tasks_of(BENCH_PATH)
+    assert [behaviour(t) for t in bench[:200]] == [behaviour(t) for t in first]
+    assert {behaviour(t) for t in tasks_of(DEV_PATH)} == {behaviour(t) for t in dev}
+    assert [t.has_belief for t in bench[200:]].count(True) == 160
+    assert Counter(t.source for t in bench[200:]) == dict.fromkeys(OPERATIONS, LATER)
+
+
+def test_the_corpus_behind_the_weights_holds_no_problem_that_was_drawn_after_them():
+    """Written again as it was, kept only from the first problems; `python -m seedling.bench --check` looks at all of it."""
+    first, dev = choose_tasks()
+    later = HeldOut.of(tasks_of(BENCH_PATH)[200:])
+    corpus = list(corpus_tasks(HeldOut.of([*first, *dev]), most=2000))
+    assert len(corpus) == 4000  # of both phases
+    assert not any(later.covers(task, signature) for task, signature in corpus)
+
+
+def test_a_problem_of_the_corpus_is_not_drawn():
+    first, dev = choose_tasks()
+    held = HeldOut.of([*first, *dev])
+    small = Counter({("str", 3, False): 5})
+    alone = draw_new(small, [*first, *dev], Seen(), seed=1)
+    seen = Seen()
+    for task in alone:
+        seen.add(task, behaviour(task))
+    again = draw_new(small, [*first, *dev], seen, seed=1)
+    assert len(again) == 5 and not {t.skeleton for t in again} & {t.skeleton for t in alone}
+    assert not any(held.covers(task, behaviour(task)) for task in again)
+
+
+def test_more_held_out_problems_leave_the_corpus_as_it_was():
+    first, dev = choose_tasks()
+    before, now = (itertools.islice(documents(1, held), 1500) for held in (HeldOut.of([*first, *dev]), held_out()))
+    assert list(before) == list(now)
 
 
 def test_every_skill_occurs_and_its_answer_is_what_the_loop_reads():
