@@ -219,7 +219,7 @@ def gain_with_interval(row: Mapping[str, Any], key: str) -> str:
 QUALITY_COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("greedy [95 %]", "greedy_pass@1", "interval"),
     ("best T", "best_pass@1", "percent"),
-    ("pass@1", "pass@1", "percent"),
+    ("pass@1 [95 %]", "pass@1", "interval"),
     ("pass@16", "pass@16", "percent"),
     ("majority@16", "majority@16", "percent"),
     ("label acc.", "label_accuracy", "percent"),

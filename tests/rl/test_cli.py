@@ -119,11 +119,19 @@ def test_a_failing_stage_says_where_it_stopped() -> None:
 
 def test_the_summary_prints_missing_figures_as_dashes() -> None:
     out = Console(record=True, width=200, force_terminal=False)
-    base = {"pass@1": 0.4, "pass@1_ci": [0.35, 0.45], "pass@16": float("nan"), "seconds": {"eval": 3.0}}
+    base = {
+        "greedy_pass@1": 0.45,
+        "greedy_pass@1_ci": [0.43, 0.47],
+        "best_pass@1": 0.46,
+        "pass@1": 0.4,
+        "pass@1_ci": [0.35, 0.45],
+        "pass@16": float("nan"),
+        "seconds": {"eval": 3.0},
+    }
     after = {"pass@1": 0.55, "pass@1_ci": [0.5, 0.6], "pass@16": 0.9, "entropy": 0.0, "seconds": {"solutions": 60.0, "eval": 3.0}}
     console.print_summary({"base": base, "rounds": [after]}, {"report": "runs/x/report.html"}, out)
     text = out.export_text()
-    assert "40.0 % [35.0, 45.0]" in text
+    assert "40.0 % [35.0, 45.0]" in text and "45.0 % [43.0, 47.0]" in text and "46.0 %" in text
     assert "–" in text
     assert "0.00" in text
     assert "63.0" in text
