@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from probing.models.gguf_copies import COPIES, EMBEDDINGS, OUTPUT
 from probing.models.gguf_header import REFETCH, GgufError, GgufHeader, GgufTensor, read_header
 from probing.models.loading import whole_weights
 
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 FLOATS = {0: torch.float32, 1: torch.float16, 30: torch.bfloat16}  # ggml's numbers of the types that hold plain floats
-OUTPUT, EMBEDDINGS = "output.weight", "token_embd.weight"  # names of the two matrices in a GGUF file
-# Two quantisations of one matrix differ by 0.04 (5 against 8 bits) and 0.07 (4 against 6) of its size; unrelated matrices by 1 or more.
-COPIES = 0.3
 END_TOKENS = ("<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "<end_of_turn>", "<eos>", "</s>")
 ROWS = 8192  # compared at once
 ORIGINAL = "give its original checkpoint (a folder, or a Hub id) instead"

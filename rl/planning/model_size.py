@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from probing.models.gguf_copies import EMBEDDINGS, OUTPUT, stored_twice
 from probing.models.gguf_header import GgufError, read_header
 from rl.console import UserError
 from rl.models.source import SEEDLING_WEIGHTS, names_gguf
+
+UNKNOWN_COPIES = ", its output matrix apart (whether it is a copy of the embeddings is told with the extra: pip install 'ucoder[gguf]')"
 
 
 def _qwen(hidden: int, layers: int, heads: int, kv_heads: int, inner: int, vocabulary: int, tied: bool) -> dict[str, Any]:
@@ -68,7 +71,7 @@ def read_model_size(name: str, parameters: float | None = None) -> ModelSize:
         folder = _cached(name) or folder
     if (folder / "config.json").is_file():
         config = json.loads((folder / "config.json").read_text())
-        counted = sum(_safetensors_count(path) for path in folder.glob("*.safetensors"))
+        counted = _safetensors_count(folder, tied=bool(config.get("tie_word_embeddings")))
         return _from_config(config, counted or parameters, f"counted in {folder}" if counted else f"computed from {folder / 'config.json'}")
     if parameters is not None:
         return _guessed(parameters, "given")
@@ -92,12 +95,11 @@ def _of_gguf(path: Path) -> ModelSize:
         raise UserError(str(error), str(path), error.remedy) from None
     except TypeError:
         raise UserError("the file's header lacks the shape of a language model", str(path), "give another --model") from None
-    embeddings = header.named("token_embd.weight")
-    apart = ", its output matrix stored apart" if header.named("output.weight") else ""
+    embeddings, output, copied = header.named(EMBEDDINGS), header.named(OUTPUT), stored_twice(header)
     vocabulary = embeddings.shape[0] if embeddings is not None else 0
-    return ModelSize(
-        float(header.parameters), layers, hidden, vocabulary, 2 * layers * _most(kv_heads) * int(head), f"counted in {path}{apart}"
-    )
+    parameters = header.parameters - (output.count if output is not None and copied else 0)  # the model is tied when it is read
+    said = {True: ", its tied matrix once", False: ", its output matrix apart" if output is not None else "", None: UNKNOWN_COPIES}[copied]
+    return ModelSize(float(parameters), layers, hidden, vocabulary, 2 * layers * _most(kv_heads) * int(head), f"counted in {path}{said}")
 
 
 def _most(heads: int | list[int]) -> int:
@@ -115,12 +117,20 @@ def _cached(name: str) -> Path | None:
     return Path(found).parent if isinstance(found, str) else None
 
 
-def _safetensors_count(path: Path) -> int:
-    """Number of values in a safetensors file, read from its header."""
-    with path.open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header: dict[str, Any] = json.loads(file.read(length))
-    return sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+def _safetensors_count(folder: Path, tied: bool) -> int:
+    """Number of values in a checkpoint's safetensors files, read from their headers; 0 without any.
+
+    tied: some checkpoints store the output matrix of a tied model as well; it is one with the embeddings once the model is loaded.
+    """
+    counts: dict[str, int] = {}
+    for path in folder.glob("*.safetensors"):
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            header: dict[str, Any] = json.loads(file.read(length))
+        counts |= {name: math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__"}
+    if tied and any(name.endswith("embed_tokens.weight") for name in counts):
+        counts.pop("lm_head.weight", None)
+    return sum(counts.values())
 
 
 def _from_config(config: dict[str, Any], parameters: float | None, source: str) -> ModelSize:

@@ -81,6 +81,28 @@ def test_parameters_are_counted_in_the_weights(tmp_path: Path) -> None:
     assert (size.parameters, size.kv_values_per_token) == (22, 2 * 2 * 2 * 2)
 
 
+@pytest.mark.parametrize(("tied", "parameters"), [(True, 256 + 7), (False, 512 + 7)])
+def test_a_tied_matrix_that_is_stored_twice_counts_once(tmp_path: Path, tied: bool, parameters: int) -> None:
+    folder = write_model(tmp_path / "m", tied=tied)
+    shapes = {"model.embed_tokens.weight": [32, 8], "lm_head.weight": [32, 8], "model.norm.weight": [7]}
+    header = json.dumps({name: {"shape": shape} for name, shape in shapes.items()}).encode()
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+    assert read_model_size(str(folder)).parameters == parameters
+
+
+@pytest.mark.parametrize("types", [{}, {"output.weight": "Q8_0", "token_embd.weight": "Q4_0"}])
+def test_a_gguf_s_copy_of_the_embeddings_counts_once(tmp_path: Path, types: dict[str, str]) -> None:
+    pytest.importorskip("gguf")
+    from tests.probing.tiny_gguf import tiny_model, write_gguf
+
+    model = tiny_model(tied=False)
+    two = read_model_size(str(write_gguf(tmp_path / "two.gguf", model, types=types)))
+    model.lm_head.weight.data.copy_(model.model.embed_tokens.weight)
+    once = read_model_size(str(write_gguf(tmp_path / "once.gguf", model, types=types)))
+    assert two.parameters - once.parameters == model.lm_head.weight.numel() and "tied matrix once" in once.source
+    assert two.parameters == sum(p.numel() for p in model.parameters())
+
+
 def test_parameters_are_computed_from_the_shape(tmp_path: Path) -> None:
     block = 2 * 8 * 8 + 2 * 8 * 4 + 3 * 8 * 16
     assert read_model_size(str(write_model(tmp_path / "m"))).parameters == 2 * block + 32 * 8
