@@ -1,7 +1,7 @@
 """Whether a GGUF file stores one matrix twice, told from a few rows of it: for plans, which load no model.
 
-llama.cpp writes the output matrix of a tied model a second time, in a finer type. `probing.models.gguf_model` compares the two whole when it
-reads a model, and ties them again; this module reads `SAMPLED` rows of each.
+llama.cpp writes the output matrix of a tied model a second time, in a finer type. `probing.models.gguf_model` ties the two again when it
+reads a model, after a comparison of all rows; this module reads `SAMPLED` rows of each.
 """
 
 from __future__ import annotations
