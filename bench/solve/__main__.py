@@ -36,6 +36,7 @@ from probing.samplers.config import SamplingConfig
 from probing.samplers.engines.factory import open_sampler
 from probing.stages.config import SolutionsConfig, SuitesConfig
 from probing.stages.solutions import candidates_of, solve_question
+from rewards.judge.determinism import Steady
 from rewards.sandbox import Sandbox, SandboxConfig
 from rl.benchmarks.base import Benchmark, EvalTask, load_benchmark
 from rl.config.run_folder import git_commit, write_atomically
@@ -45,13 +46,15 @@ from rl.evals.answers_file import AnswersFile, read_answers
 from rl.evals.engine import engine_errors
 from rl.evals.runner import score
 from rl.models.source import resolve_model
-from rl.solve.report import Solved
-from rl.solve.solving import Settings, judged
+from rl.solve.solving import Settings, vote_of
 from rl.solve.stages import Written, problem_of_examples, suite_of_examples, write_inputs, write_problems
 from rl.solve.statement import read_statement
+from rl.solve.vote import Vote
 
 RESULT = Path(__file__).parents[1] / "results" / "solve.json"
 BENCHMARK = "mbpp_plus"
+
+Writer = tuple[Sampler, Asker]
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,9 +178,10 @@ def measure(
             sampler = stack.enter_context(closing(open_sampler(SamplingConfig(batch_size=args.batch_size), path)))
             writer = sampler, Asker.of(load_tokenizer(path))
         sandbox = stack.enter_context(Sandbox(SandboxConfig()))
+        executor = stack.enter_context(closing(Steady(sandbox, settings.consensus.recheck)))
         advance = stack.enter_context(stage("tasks", len(tasks), "tasks", make_console()))
         for start in range(0, len(tasks), args.chunk):
-            for row in solve_tasks(writer, sandbox, settings, benchmark, tasks[start : start + args.chunk], given):
+            for row in solve_tasks(writer, executor, settings, benchmark, tasks[start : start + args.chunk], given):
                 rows[row["id"]] = row
                 with args.rows.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(row) + "\n")
@@ -185,8 +189,8 @@ def measure(
 
 
 def solve_tasks(
-    writer: tuple[Sampler, Asker] | None,
-    sandbox: Sandbox,
+    writer: Writer | None,
+    executor: Steady,
     settings: Settings,
     benchmark: Benchmark,
     tasks: Sequence[EvalTask],
@@ -203,12 +207,9 @@ def solve_tasks(
         problems = write_problems(*writer, statements, settings.seed, quiet)
         suites = write_inputs(*writer, [w for w in problems if w is not None], settings.suites, settings.seed, quiet)
     spent = round((time.process_time() - started) / len(tasks), 1)
-    for task, written in zip(tasks, problems, strict=True):
-        drawn, greedy = answers_of(task, written, settings, writer, given)
-        answers = [*drawn, *([greedy] if greedy is not None else [])]
-        graded = score(replace(benchmark, tasks=(task,)), [answers], sandbox, EvalsConfig(samples=1)) if answers else None
-        passed = [sample.passed for sample in graded.samples] if graded is not None else []
-        row: dict[str, Any] = {"id": task.id, "passed": passed[: len(drawn)], "greedy": passed[-1] if greedy is not None else False}
+    answers = [answers_of(task, written, settings, writer, given) for task, written in zip(tasks, problems, strict=True)]
+    for task, written, drawn, passed in zip(tasks, problems, answers, graded(benchmark, tasks, answers, executor.sandbox), strict=True):
+        row: dict[str, Any] = {"id": task.id, "greedy": passed[0] if passed else False, "passed": passed[1:]}
         row |= {"asking_cpu_seconds": spent}
         suite = suites.get(written.problem.id) if written is not None else None
         if written is None or suite is None:
@@ -216,37 +217,38 @@ def solve_tasks(
             continue
         row |= {"signature_from": written.signature_from, "has_interface": written.has_interface}
         row |= {"inputs_written": suite.origins.count("model"), "inputs": len(suite.inputs)}
-        candidates = candidates_of(written.problem, drawn)
-        for name, examples in (("vote", False), ("examples", True)):
-            solved = judged(sandbox, written, suite, candidates, replace(settings, examples=examples), quiet)
-            row[name] = outcome_of(solved, passed)
+        vote = vote_of(executor, written, suite, candidates_of(written.problem, drawn[1:]), settings, quiet)
+        for name, counted in (("vote", vote), ("examples", vote.with_examples(written.statement.examples)[0])):
+            row[name] = outcome_of(counted, row["passed"])
         yield row
 
 
-def answers_of(
-    task: EvalTask, written: Written | None, settings: Settings, writer: tuple[Sampler, Asker] | None, given: Given | None
-) -> tuple[list[Completion], Completion | None]:
-    """(candidates, greedy answer): of the files, else of the model, which is asked the same question for both."""
+def graded(
+    benchmark: Benchmark, tasks: Sequence[EvalTask], answers: Sequence[Sequence[Completion]], sandbox: Sandbox
+) -> list[list[bool | None]]:
+    """Whether each answer passes its task's tests; None where our infrastructure failed."""
+    found = score(replace(benchmark, tasks=tuple(tasks)), answers, sandbox, EvalsConfig(samples=1)).samples
+    passed = iter([sample.passed for sample in found])
+    return [[next(passed) for _ in group] for group in answers]
+
+
+def answers_of(task: EvalTask, written: Written | None, settings: Settings, writer: Writer | None, given: Given | None) -> list[Completion]:
+    """The greedy answer, then the candidates: of the files, else of the model, which is asked the same question for both."""
     if given is not None:
-        return list(given.candidates[task.id]), given.greedy[task.id]
+        return [given.greedy[task.id], *given.candidates[task.id]]
     if written is None or writer is None:
-        return [], None
-    return sampled(*writer, written, settings)
-
-
-def sampled(sampler: Sampler, ask: Asker, written: Written, settings: Settings) -> tuple[list[Completion], Completion]:
-    """Candidates and the greedy answer, to the same question."""
+        return []
+    sampler, ask = writer
     config, question = settings.solutions, solve_question(ask, written.problem)
-    [drawn] = answers_to(
-        sampler, [question], config.samples, SamplingParams(config.temperature, config.top_p, config.max_new_tokens), settings.seed
+    greedy, drawn = (
+        answers_to(sampler, [question], n, SamplingParams(temperature, config.top_p, config.max_new_tokens), settings.seed)[0]
+        for n, temperature in ((1, 0.0), (config.samples, config.temperature))
     )
-    [[greedy]] = answers_to(sampler, [question], 1, SamplingParams(0.0, 1.0, config.max_new_tokens), settings.seed)
-    return drawn, greedy
+    return [*greedy, *drawn]
 
 
-def outcome_of(solved: Solved, passed: Sequence[bool | None]) -> dict[str, Any]:
+def outcome_of(vote: Vote, passed: Sequence[bool | None]) -> dict[str, Any]:
     """What was handed out, and whether it passes: False where nothing was, None where our infrastructure failed on it."""
-    vote = solved.vote
     clustering = vote.ranking.judgement.clustering
     if vote.winner is None:
         return {"candidate": None, "passed": False, "won": False, "share": None, "behaviours": 0}

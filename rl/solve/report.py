@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 
 from probing.records import Candidate, TestSuite
+from probing.stages.solutions import TYPING
 from rewards.judge.ranking import NO_VOTE
 from rewards.judge.report import as_json
 from rl.solve.stages import Written
@@ -35,7 +37,20 @@ class Solved:
     @property
     def code(self) -> str | None:
         """The program to hand out; None where nobody has a vote."""
-        return None if self.ruled_out_all else self.vote.code
+        return None if self.ruled_out_all or self.vote.code is None else tidy(self.vote.code)
+
+
+def tidy(code: str) -> str:
+    """The program with those of the names of `typing` that it uses, where reading it put all of them in front.
+
+    >>> tidy(TYPING + "def f(x: List[int]):\\n    return x").split("\\n")[0]
+    'from typing import List'
+    """
+    if not code.startswith(TYPING):
+        return code
+    rest = code.removeprefix(TYPING)
+    used = [name for name in TYPING.removeprefix("from typing import ").strip().split(", ") if re.search(rf"\b{name}\b", rest)]
+    return (f"from typing import {', '.join(used)}\n\n\n" if used else "") + rest.lstrip("\n")
 
 
 def as_record(solved: Solved) -> dict[str, Any]:

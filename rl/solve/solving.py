@@ -16,7 +16,7 @@ from probing.samplers.base import Sampler
 from probing.stages.config import SolutionsConfig, SuitesConfig
 from rewards.clusters.inputs import InputsConfig
 from rewards.judge.determinism import Steady
-from rewards.judge.programs import run_programs
+from rewards.judge.programs import Executor, run_programs
 from rewards.rules.consensus import ConsensusConfig
 from rewards.sandbox import Sandbox
 from rl.console import UserError
@@ -57,32 +57,24 @@ def solve(
         cut_off = sum(not candidate.finished for candidate in candidates)
         said = f"none of {len(candidates)} answers holds a program that defines {written.problem.entry} ({cut_off} were cut off)"
         raise UserError(said, "candidates", "raise --max_new_tokens, lower --temperature, or take another model")
-    return judged(sandbox, written, suite, candidates, settings, bar, talk)
-
-
-def judged(
-    sandbox: Sandbox,
-    written: Written,
-    suite: TestSuite,
-    candidates: Sequence[Candidate],
-    settings: Settings,
-    bar: Bar,
-    talk: Talk | None = None,
-) -> Solved:
-    """Run the candidates, judge them, and go through the examples, then through what a person says."""
     with closing(Steady(sandbox, settings.consensus.recheck)) as executor:
-        with bar("executions", len(candidates), "candidates") as advance:
-            programs = run_programs(
-                [candidate.code for candidate in candidates],
-                written.problem.entry,
-                suite.inputs,
-                executor,
-                logprobs=[candidate.mean_logprob for candidate in candidates],
-            )
-            advance(len(candidates))
-        vote = Vote.of(programs, executor, settings.consensus, InputsConfig(keep=settings.suites.inputs))
+        vote = vote_of(executor, written, suite, candidates, settings, bar)
         vote, unmet = vote.with_examples(written.statement.examples) if settings.examples else (vote, [])
         if talk is None or vote.winner is None:
             return Solved(written, suite, candidates, vote, unmet)
         after = talk(vote)
         return Solved(written, suite, candidates, vote if after is None else after, unmet, ruled_out_all=after is None)
+
+
+def vote_of(executor: Executor, written: Written, suite: TestSuite, candidates: Sequence[Candidate], settings: Settings, bar: Bar) -> Vote:
+    """Run the candidates on the inputs, and judge them."""
+    with bar("executions", len(candidates), "candidates") as advance:
+        programs = run_programs(
+            [candidate.code for candidate in candidates],
+            written.problem.entry,
+            suite.inputs,
+            executor,
+            logprobs=[candidate.mean_logprob for candidate in candidates],
+        )
+        advance(len(candidates))
+    return Vote.of(programs, executor, settings.consensus, InputsConfig(keep=settings.suites.inputs))

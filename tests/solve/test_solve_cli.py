@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from probing.stages.solutions import TYPING
 from rewards.judge import cli as judge_cli
 from rl.cli import main
+from rl.solve.report import tidy
 from tests.solve.toys import BROKEN, RIGHT, SIGNED, SPREAD, STATEMENT, ToyModel
 
 VOTERS = [RIGHT, RIGHT, RIGHT, SIGNED, SIGNED, SPREAD]
@@ -150,3 +152,15 @@ def test_mistakes_end_in_one_screen(tmp_path: Path, words: list[str], said: str,
         main(["solve", *(str(file) if word == "FILE" else word for word in words)])
     out, err = capsys.readouterr()
     assert left.value.code == 2 and said in err and out == ""
+
+
+@pytest.mark.parametrize(
+    ("rest", "shown"),
+    [
+        ("def f(x: List[int]) -> Optional[int]:\n    return x", "from typing import List, Optional\n\n\n"),
+        ("def f(Listing):\n    return Listing", ""),
+    ],
+)
+def test_a_program_is_shown_with_the_names_of_typing_that_it_uses(rest: str, shown: str) -> None:
+    assert tidy(TYPING + rest) == shown + rest
+    assert tidy(rest) == rest
