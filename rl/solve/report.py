@@ -118,8 +118,7 @@ def print_trust(solved: Solved, show: int, console: Console) -> None:
         share = f"{clustering.counts[clustering.top]} of {record['valid']} ({100 * record['top_share']:.0f} %)"
         say(f"vote         {share}, {100 * record['margin']:+.0f} points ahead of the next cluster")
     elif solved.code is not None:
-        said = "no cluster wins: no two candidates behave alike, or only constant and echoing ones do"
-        say(f"vote         {said}. Shown is the one that agrees most with the others, input by input; do not rely on it")
+        say(f"vote         {_why_not_won(vote)}; do not rely on it")
     say(f"behaviours   {clustering.n_clusters} distinct (entropy {record['entropy']:.2f} nats)")
     say(f"             {vote.ranking.hidden.sentence()}")
     say(f"             {vote.ranking.bound.sentence()}")
@@ -128,8 +127,16 @@ def print_trust(solved: Solved, show: int, console: Console) -> None:
         console.print(_table(rows[:show], vote, record["entry"]), markup=False)
         if len(rows) > show:
             say(f"… and {len(rows) - show} more inputs on which they differ")
-    elif solved.code is not None:
+    elif record["valid"] > 1:
         say("All candidates with a vote return the same on every input.")
+
+
+def _why_not_won(vote: Vote) -> str:
+    """Why there is a program and no winner."""
+    if vote.ranking.judgement.clustering.n_valid == 1:
+        return "one candidate is left, and no other confirms it"
+    why = "no two candidates behave alike, or only constant and echoing ones do"
+    return f"no cluster wins: {why}. Shown is the one that agrees most with the others, input by input"
 
 
 def print_no_vote(record: dict[str, Any], console: Console) -> None:

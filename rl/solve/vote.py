@@ -88,17 +88,16 @@ class Vote:
         return None if self.winner is None else self.programs.codes[self.winner]
 
     def rule_out(self, column: int, keep: np.ndarray, said: str, by: Literal["statement", "person"]) -> Vote | None:
-        """The vote of the candidates whose programs are kept, bool[d]; None where none of them is left.
+        """The vote of the candidates whose programs are kept, bool[d]; None where none of them could have a vote.
 
-        A program that our infrastructure failed on is kept: nothing is known of it.
+        Programs without a value anywhere, and those that our infrastructure failed on, have no vote and stay, so that they are counted.
         """
-        keep = keep | self.programs.matrix.missing
+        mute = self.programs.matrix.missing | (self.programs.matrix.value_share == 0)
+        if not (keep & ~mute).any():
+            return None
+        keep = keep | mute
         left = self.programs.only(keep)
         known = (*self.known, Known(self.programs.inputs[column], said, by, len(self.programs.places) - len(left.places)))
-        if keep.all():
-            return Vote(self.programs, self.ranking, self.executor, self.consensus, self.selection, known)
-        if not len(left.places):
-            return None
         # What a person confirmed needs no second candidate that says the same.
         consensus = self.consensus.model_copy(update={"tau": 1}) if by == "person" else self.consensus
         ranking = rank_programs(left, self.executor, consensus, self.selection, n_mutants=MUTANTS)
@@ -116,12 +115,11 @@ class Vote:
                 continue
             column = vote.programs.inputs.index(example.input)
             keep = np.array([returns(outcome, example.value) for outcome in vote.outcomes_at(column)])
-            if not keep.any():
-                unmet.append(example)
-                continue
             after = vote.rule_out(column, keep, repr(example.value), "statement")
-            assert after is not None
-            vote = after
+            if after is None:
+                unmet.append(example)
+            else:
+                vote = after
         return vote, unmet
 
     def question(self, asked: Sequence[int]) -> Question | None:
