@@ -49,6 +49,8 @@ class ToyModel:
         progress: Progress | None = None,
         indices: Sequence[int] | None = None,
     ) -> list[list[Completion]]:
+        if progress is not None:
+            progress(n * len(prompts), 2 * n * len(prompts), None)
         return [self._answers(prompt, n) for prompt in prompts]
 
     def _answers(self, prompt: str, n: int) -> list[Completion]:
