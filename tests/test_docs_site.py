@@ -26,5 +26,5 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
 
     assert "usage: ucoder judge" in page("reference/commands.html")
     assert "grpo.learning_rate" in page("reference/config.html")
-    assert "max_missing" in page("reference/judge.html") and "seconds_per_input" in page("reference/sandbox.html")
+    assert "max_missing" in page("reference/judge.html") and "Processor time for one call" in page("reference/sandbox.html")
     assert not (tmp_path / "site" / "build").exists()

@@ -1,10 +1,12 @@
-"""The sandbox: model-written programs in, typed outcomes out. See docs/sandbox.md for its use, docs/security.md for what it promises.
+"""The sandbox: model-written programs in, typed outcomes out.
 
-from rewards.sandbox import Program, Sandbox
+    from rewards.sandbox import Program, Sandbox
 
-with Sandbox() as sandbox:
-    for execution in sandbox.run([Program("def f(x):\\n    return x + 1", "f", ("[1]", "['a']"))]):
-        print(execution.outcomes)
+    with Sandbox() as sandbox:
+        for execution in sandbox.run([Program("def f(x):\\n    return x + 1", "f", ("[1]", "['a']"))]):
+            print(execution.outcomes)
+
+Its use: docs/sandbox.md. What it promises: docs/security.md.
 """
 
 from rewards.records import Execution, Kind, Outcome, Program
