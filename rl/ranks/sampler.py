@@ -133,8 +133,9 @@ class PartPace:
             return
         if seconds_left is not None and math.isinf(seconds_left) and self.before:
             expected = self.earlier / self.before * (self.begun - self.before)
-            seconds_left = max(0.0, expected - (self.last - self.started))
-        if seconds_left is not None:
+            left = expected - (self.last - self.started)
+            seconds_left = left if left > 0 else math.inf  # it takes longer than the parts before: how much is not known
+        if seconds_left is not None and not math.isinf(seconds_left):
             each = (self.earlier + self.last - self.started + seconds_left) / self.begun
             seconds_left += each * (self.total - self.begun)
         self.progress(samples, tokens, seconds_left)

@@ -164,6 +164,27 @@ def test_nothing_is_left_to_tell_while_the_first_part_s_sampler_is_silent() -> N
     assert said == [(1, 3, math.inf), (1, 3, None)]
 
 
+def test_what_is_left_of_the_only_part_is_not_known_while_its_sampler_is_silent() -> None:
+    said: list[tuple[int, int, float | None]] = []
+    pace = PartPace(10, lambda *words: said.append(words), clock=lambda: 0.0)
+    pace.begin(10)
+    pace(1, 3, math.inf)
+    assert said == [(1, 3, math.inf)]  # and not NaN, which a console shows as 0 seconds
+
+
+def test_a_part_that_takes_longer_than_those_before_has_no_known_end() -> None:
+    said: list[tuple[int, int, float | None]] = []
+    now = 0.0
+    pace = PartPace(20, lambda *words: said.append(words), clock=lambda: now)
+    pace.begin(10)
+    now = 5.0
+    pace(10, 30, 0.0)
+    pace.begin(10)
+    now = 11.0
+    pace(1, 3, math.inf)
+    assert said[-1] == (1, 3, math.inf)
+
+
 def test_another_question_is_another_call(tmp_path: Path) -> None:
     sampler = SharedSampler(CountingSampler, Ranks(0, 1), tmp_path, part=8)
     first, again, other = (sampler.sample(["a"], 2, SamplingParams(), seed) for seed in (1, 1, 2))
