@@ -86,7 +86,7 @@ def sampling_memory(config: Config, size: ModelSize, device: str) -> float:
 def training_memory(config: Config, size: ModelSize, device: str, launch: str = "ddp", devices: int = 1) -> float:
     """Bytes on each device: weights, gradients, two Adam moments (and the 32-bit weights that DeepSpeed keeps beside 16-bit ones), the
     logits and activations of one micro-batch, or a sharded policy gathered to sample from it, whichever is more, the frozen copies that
-    the probe and the KL guard read, and a colocated vLLM's share.
+    the probe and the KL guard read, the 8-bit copy that rollouts are drawn from, and a colocated vLLM's share.
     """
     training = config.grpo if "grpo" in config.consolidation else config.sft
     width = 4 if training.weights_dtype == "float32" else 2
@@ -103,7 +103,8 @@ def training_memory(config: Config, size: ModelSize, device: str, launch: str = 
     vllm = DEVICES[device].memory * config.grpo.vllm_memory if config.grpo.rollouts == "vllm_colocate" else 0.0
     copies = frozen_copies(config, devices if shards_weights else 1)
     gathered = size.parameters * width if shards_weights and gathers_policy(config) else 0.0
-    return weights + state + max(activations, gathered) + copies * size.parameters * (4 if device == "cpu" else 2) + vllm
+    rounded = size.parameters if "grpo" in config.consolidation and config.grpo.rollout_weights == "int8" else 0.0
+    return weights + state + max(activations, gathered) + copies * size.parameters * (4 if device == "cpu" else 2) + rounded + vllm
 
 
 def gathers_policy(config: Config) -> bool:

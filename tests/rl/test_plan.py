@@ -13,6 +13,7 @@ from rl.config.schema import load_config
 from rl.config.training import LoraSection
 from rl.console import UserError
 from rl.planning import plan
+from rl.planning.costs import training_memory
 from rl.planning.measured_shares import shares_of
 from rl.planning.model_size import ModelSize, read_model_size
 
@@ -165,6 +166,12 @@ def test_memory_is_shared_by_sharded_devices_and_spared_by_adapters() -> None:
     assert needed[0] > needed[1] > needed[2] > 2 * size.parameters  # at least the probe's whole frozen copy
     lora = config.model_copy(update={"grpo": config.grpo.model_copy(update={"lora": LoraSection()})})
     assert plan.make_plan(lora, size, "h100").training_memory < 0.6 * plan.make_plan(config, size, "h100").training_memory
+
+
+def test_memory_counts_the_8_bit_copy_that_rollouts_are_drawn_from() -> None:
+    size = read_model_size("Qwen/Qwen2.5-Coder-0.5B-Instruct")
+    full, int8 = (load_config(None, ["--grpo.rollout_weights", weights]) for weights in ("full", "int8"))
+    assert training_memory(int8, size, "cpu") - training_memory(full, size, "cpu") == size.parameters
 
 
 def test_memory_counts_a_sharded_policy_that_is_gathered_to_sample_from_it() -> None:
