@@ -59,9 +59,8 @@ def _entries(path: Path, run: RunData) -> list[Any]:
     if found.get("version") != VERSION:
         raise UserError(f"the marks are of version {found.get('version')!r}, and {VERSION} is known", str(path), "export them again")
     if found.get("run") != run_id(run.rounds):
-        raise UserError(
-            f"these are marks of another run ({found.get('name', 'of no name')!r})", str(path), f"give the marks of {run.folder}"
-        )
+        name, page = found.get("name", "of no name"), run.folder / "report.html"
+        raise UserError(f"these are marks of another run ({name!r})", str(path), f"give marks that were made in {page}")
     if not found["marks"]:
         raise UserError("no label is marked there", str(path), EXPORT)
     entries: list[Any] = found["marks"]

@@ -14,7 +14,9 @@ from probing.samplers.config import SamplingConfig
 from rewards.sandbox import Sandbox
 from rl.config.schema import Config, EvalsConfig
 from rl.loop import evaluation
+from rl.progress import Progress
 from tests.evals.toys import TOKENIZER, TOY, ListSampler, fenced
+from tests.rl.fake_run import write_run
 
 
 def test_a_checkpoint_is_evaluated_in_the_precision_of_the_evaluation(
@@ -45,7 +47,8 @@ def test_a_checkpoint_is_evaluated_in_the_precision_of_the_evaluation(
     monkeypatch.setattr(evaluation, "shared_sampler", shared_sampler)
     monkeypatch.setattr(evaluation, "_row", lambda run, index, benchmarks: benchmarks)
     monkeypatch.setattr(evaluation, "_write_summary", lambda run: None)
-    monkeypatch.setattr(evaluation, "refresh_report", lambda run, index: None)
+    refreshed: list[int] = []
+    monkeypatch.setattr(evaluation, "refresh_report", lambda run, index: refreshed.append(index))
     run = SimpleNamespace(
         config=config,
         sandbox=sandbox,
@@ -62,3 +65,21 @@ def test_a_checkpoint_is_evaluated_in_the_precision_of_the_evaluation(
     assert loaded == [("policy", "cpu", "float32")]
     assert metrics["pass@1"] == 1.0
     assert totals == [2], "greedy draws one sample of each task"
+    evaluation.evaluate_policy(run, 0, "policy")  # type: ignore[arg-type]
+    assert refreshed == [0], "a run that goes on finds this round's report written"
+
+
+def test_the_report_is_refreshed_while_the_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_run(tmp_path / "run", rounds=3)
+    (folder / "summary.json").unlink()
+    for number in (1, 2, 3):
+        (folder / f"round_{number:02d}" / "metrics.json").unlink()
+    run = SimpleNamespace(folder=folder, progress=Progress(None))
+    evaluation.refresh_report(run, 0)  # type: ignore[arg-type]
+    assert "Only the base model has been evaluated so far." in (folder / "report.html").read_text(encoding="utf-8")
+    (folder / "round_01" / "clusters.jsonl").write_text("{")
+    evaluation.refresh_report(run, 1)  # type: ignore[arg-type]
+    said = capsys.readouterr().err
+    assert "warning: the report was not written" in said and "clusters.jsonl" in said

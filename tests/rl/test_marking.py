@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from rl.evals.passk import wilson_interval
 from rl.marking.accuracy import BANDS, HALF_WIDTH, label_accuracy, marks_needed
 from rl.marking.marks import read_marks
 from rl.report import write_report
-from rl.report.browser import browser_data
+from rl.report.browser import PROBLEMS_SHOWN, browser_data
 from rl.report.verdict import judge
 from rl.round_files import read_rows, write_rows
 from rl.run_data import AUDIT, RunData, read_run
@@ -157,6 +159,22 @@ def test_marks_of_a_run_with_other_problems_are_refused(folder: Path, tmp_path: 
     with pytest.raises(SystemExit) as ended:
         main(["audit", str(other), str(saved(folder, marks))])
     assert ended.value.code == 2
+
+
+def test_the_commands_of_the_page_on_watching_work(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "watch.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```bash\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    lines = [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
+    assert [words[1] for words in lines] == ["watch", "watch", "audit"]
+    marks = saved(folder, marks_of(read_run(folder), ["right"]))
+    for words in lines:
+        assert words[0] == "ucoder"
+        assert main([{"RUN": str(folder), "marks.json": str(marks)}.get(word, word) for word in words[1:]]) == 0
+    example = json.loads(text.split("```json\n")[1].split("```")[0])
+    assert set(example) == set(marks_of(read_run(folder), ["right"])), "the example has the fields of an exported file"
+    assert set(example["marks"][0]) == {"problem", "round", "winner", "mark"}
+    assert f"takes {marks_needed(0.7)} marks" in text and f"at most {PROBLEMS_SHOWN:,} problems" in text
+    assert capsys.readouterr().out.count("Rounds so far") == 2
 
 
 def test_a_missing_file_ends_on_one_screen(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 import struct
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,7 +18,7 @@ from rl.report.browser import browser_data, choose, problems_of
 from rl.report.cli import main
 from rl.report.reliability import judge_record
 from rl.report.screenshot import FLAGS, find_browser
-from rl.report.verdict import how_measured, judge
+from rl.report.verdict import judge
 from rl.run_data import RunData, read_run
 from tests.rl.fake_run import INPUTS, write_run
 
@@ -38,13 +36,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def page(folder: Path) -> str:
     return write_report(folder).read_text(encoding="utf-8")
-
-
-def with_summary(run: Path, **changes: Any) -> RunData:
-    """The run as it would read had its final row been another."""
-    data = read_run(run)
-    last = {**data.rows[-1], **changes}
-    return RunData(**{**data.__dict__, "rows": [*data.rows[:-1], last], "final": last})
 
 
 def test_every_section_is_there(page: str) -> None:
@@ -88,102 +79,6 @@ def test_ids_are_unique(page: str) -> None:
 
 def test_the_same_run_gives_the_same_bytes(folder: Path, page: str, tmp_path: Path) -> None:
     assert write_report(folder, tmp_path / "again.html").read_text(encoding="utf-8") == page
-
-
-@pytest.mark.parametrize(
-    ("gain", "interval", "status", "words"),
-    [
-        (0.13, [0.09, 0.17], "good", "improved by 13.0 points"),
-        (-0.11, [-0.15, -0.07], "bad", "got worse by 11.0 points"),
-        (0.01, [-0.03, 0.05], "warn", "No clear change: +1.0 points"),
-    ],
-)
-def test_the_verdict_follows_the_paired_interval(folder: Path, gain: float, interval: list[float], status: str, words: str) -> None:
-    verdict = judge(with_summary(folder, **{"pass@1": 0.41 + gain, "gain": gain, "gain_ci": interval}))
-    assert (verdict.status, verdict.low, verdict.high) == (status, *interval)
-    assert words in verdict.headline
-    assert "paired" in verdict.interval_kind
-
-
-def test_without_a_paired_interval_the_two_intervals_are_joined(folder: Path) -> None:
-    verdict = judge(with_summary(folder, **{"pass@1": 0.42, "pass@1_ci": [0.39, 0.45], "gain": None}))
-    assert verdict.interval_kind.startswith("unpaired")
-    assert (verdict.low, verdict.high) == pytest.approx((0.01 - math.hypot(0.025, 0.03), 0.01 + math.hypot(0.025, 0.03)))
-
-
-def test_the_headline_says_what_was_measured(folder: Path, page: str) -> None:
-    assert "pass@1 on seedling, 16 samples a task at temperature 1, float32; interval bootstrap, paired over tasks<" in page
-    data = read_run(folder)
-    greedy = RunData(**{**data.__dict__, "config": {**data.config, "evals": {**data.config["evals"], "temperature": 0.0}}})
-    assert how_measured(greedy) == "pass@1 on seedling, greedy, float32"
-    assert not any("sharpness" in check.title for check in judge(greedy).checks), "greedy decoding has no sharpness"
-
-
-GREEDY = {"greedy_pass@1": 0.5, "greedy_gain": 0.06, "greedy_gain_ci": [0.02, 0.1]}
-
-
-def with_greedy(folder: Path, **changes: Any) -> RunData:
-    """A run whose base was decoded greedily too."""
-    run = with_summary(folder, **(GREEDY | changes))
-    base = {**run.rows[0], "greedy_pass@1": 0.44, "best_temperature": 0.0}
-    return RunData(**{**run.__dict__, "rows": [base, *run.rows[1:]]})
-
-
-def test_greedy_decoding_is_the_headline_where_it_was_measured(folder: Path) -> None:
-    run = with_greedy(folder, gain=0.2, gain_ci=[0.15, 0.25])
-    verdict = judge(run)
-    assert (verdict.headline, verdict.low) == ("The model improved by 6.0 points of greedy pass@1.", 0.02)
-    assert how_measured(run) == "greedy pass@1 on seedling, float32"
-    flat = judge(with_greedy(folder, greedy_gain=0.0, greedy_gain_ci=[-0.03, 0.03], gain=0.2, gain_ci=[0.15, 0.25]))
-    assert flat.status == "warn", "a gain at temperature 1 does not make up for none of greedy decoding"
-
-
-@pytest.mark.parametrize(("interval", "status"), [([0.01, 0.05], "good"), ([-0.01, 0.05], "warn"), ([-0.05, -0.01], "bad")])
-def test_more_than_sharpness_is_a_gain_of_best_over_best(folder: Path, interval: list[float], status: str) -> None:
-    best = {"best_gain": sum(interval) / 2, "best_gain_ci": interval, "best_temperature": 0.2, "gain": 0.2, "gain_ci": [0.1, 0.3]}
-    checks = {check.title: check for check in judge(with_greedy(folder, **best)).checks}
-    check = checks["Was more gained than sharpness?"]
-    assert check.status == status
-    assert "(0 and 0.2)" in check.detail and "At temperature 1 by +20.0 points." in check.detail
-
-
-def test_without_pass_at_1_there_is_no_verdict(folder: Path) -> None:
-    verdict = judge(with_summary(folder, **{"pass@1": None}))
-    assert (verdict.status, verdict.gain) == ("unknown", None)
-    assert "not measured" in verdict.headline
-
-
-@pytest.mark.parametrize(
-    ("title", "changes", "status"),
-    [
-        ("Was breadth kept?", {}, "good"),
-        ("Was breadth kept?", {"pass@16": 0.6}, "warn"),
-        ("Was breadth kept?", {"pass@16": None}, "unknown"),
-        ("Was more gained than sharpness?", {"majority@16": 0.6}, "good"),
-        ("Was more gained than sharpness?", {"majority@16": 0.495}, "warn"),
-        ("Was more gained than sharpness?", {"majority@16": None}, "unknown"),
-        ("Did it hold to the end?", {"pass@1": 0.45}, "warn"),
-        ("Were the labels better than the model?", {"label_accuracy": 0.2}, "warn"),
-        ("Did the probe know more than length?", {"probe_auroc_within_controlled": 0.55}, "warn"),
-        ("Did the probe know more than length?", {"probe_weight": 0.0}, "warn"),
-        ("Did the probe know more than length?", {"probe_weight": 0.2}, "good"),
-        ("Did length stay put?", {"mean_length": 100.0}, "warn"),
-        ("Did the guards stay quiet?", {}, "warn"),
-        ("Did the sandbox hold?", {}, "good"),
-    ],
-)
-def test_checks_change_with_the_figures(folder: Path, title: str, changes: dict[str, Any], status: str) -> None:
-    checks = {check.title: check.status for check in judge(with_summary(folder, **changes)).checks}
-    assert checks[title] == status
-
-
-def test_modules_that_programs_missed_are_named(folder: Path) -> None:
-    title = "Did programs miss a module?"
-    assert title not in [check.title for check in judge(read_run(folder)).checks]
-    eval_figures = {"outcomes": {"passed": 90, "module not offered: numpy": 10}, "samples": 100}
-    checks = judge(with_summary(folder, benchmarks={"toy": eval_figures})).checks
-    [check] = [check for check in checks if check.title == title]
-    assert check.status == "warn" and "toy: 10 of 100 answers import numpy" in check.detail
 
 
 def test_an_unaudited_run_says_so(tmp_path: Path) -> None:
