@@ -18,7 +18,6 @@ from rl.report.verdict import Check, Status, how_measured, judge
 from rl.run_data import RunData, read_run
 from tests.rl.fake_run import write_run
 
-
 pytestmark = pytest.mark.slow
 
 
