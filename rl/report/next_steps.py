@@ -56,12 +56,15 @@ def _of_verdict(run: RunData, verdict: Verdict) -> list[Step]:
         kept = "the base model is better" if not best else f"round {best} is the best by its votes, and still worse than the base"
         return [Step(f"Do not use this result: {kept}. Look at the labels and the guards below before another run.")]
     if verdict.status == "warn" and run.finished:
-        spent = run.config.get("evals") or {}
-        text = "The interval includes zero: measure base and result on more tasks or samples before more training"
-        if spent.get("limit"):
-            text += f" (evals.limit is {spent['limit']})"
-        names = ",".join(run.config.get("evals", {}).get("benchmarks") or CODE_BENCHMARKS)
-        return [Step(f"{text}:", f"ucoder eval --model {_best(run)} --benchmarks {names} --samples {2 * int(spent.get('samples') or 8)}")]
+        evals = run.config.get("evals") or {}
+        seen = evals.get("benchmarks") or ()
+        if evals.get("limit"):
+            text, command = f"on all tasks (evals.limit is {evals['limit']})", f"--benchmarks {','.join(seen or CODE_BENCHMARKS)}"
+        else:
+            unseen = [name for name in CODE_BENCHMARKS if name not in seen]
+            text, command = "on more benchmarks", f"--benchmarks {','.join([*seen, *unseen])}"
+        text = f"The interval includes zero: before more training measure the result {text}, the base too, and take ucoder compare:"
+        return [Step(text, f"ucoder eval --model {_best(run)} {command} --json result.json")]
     return []
 
 
@@ -82,7 +85,7 @@ def _repairs(run: RunData, failed: dict[str, Check]) -> list[Step]:
     if "Did the sandbox hold?" in failed or "Did every answer get its verdict?" in failed:
         text = "Outcomes were lost to the machine, not to the model: give the sandbox fewer workers or more memory, then evaluate again."
         steps.append(Step(text))
-    if "Was more gained than sharpness?" in failed:
+    if "Was more gained than sharpness?" in failed and known(run.final, "greedy_pass@1") is None:
         names = ",".join(run.config.get("evals", {}).get("benchmarks") or CODE_BENCHMARKS)
         text = "The gain may be sharper sampling alone. Greedy answers tell; the same for the base, then ucoder compare:"
         steps.append(Step(text, f"ucoder eval --model {_best(run)} --benchmarks {names} --temperature 0 --json result.json"))

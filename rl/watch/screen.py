@@ -17,17 +17,17 @@ from rl.run_data import Row, known
 from rl.watch.eta import run_left, stage_left
 from rl.watch.reading import Funnel, Watched
 
-COLUMNS = (  # of the loop's table (rl.console.quality_table), those that are about the model and its labels
+COLUMNS = (  # of the loop's table (rl.console.quality_table), those that are about the model and its labels, with the gains
     ("greedy [95 %]", "greedy_pass@1", "interval"),
-    ("gain, greedy", "greedy_gain", "gain"),
+    ("greedy gain", "greedy_gain", "gain"),
     ("pass@1 [95 %]", "pass@1", "interval"),
     ("gain over base", "gain", "gain"),
-    ("pass@16", "pass@16", "percent"),
     ("majority@16", "majority@16", "percent"),
     ("label acc.", "label_accuracy", "percent"),
     ("entropy", "entropy", "number"),
     ("tokens", "mean_length", "tokens"),
 )
+ALWAYS = ("pass@1", "gain")  # columns that stand also where no round has them
 TRAINING = (  # key, what it is, digits
     ("reward", "reward, mean of the step", 3),
     ("consensus", "agreement with the votes", 3),
@@ -47,7 +47,8 @@ def page(run: Watched) -> RenderableType:
     """Everything, as one renderable."""
     parts: list[RenderableType] = [_head(run), _now(run), Text()]
     if run.rows:
-        parts += [quality_table(run.rows, COLUMNS, "Rounds so far (round 0: the base; gain: paired over tasks, 95 % interval)"), Text()]
+        columns = [column for column in COLUMNS if column[1] in ALWAYS or any(known(row, column[1]) is not None for row in run.rows)]
+        parts += [quality_table(run.rows, columns, "Rounds so far (round 0: the base; gain: paired over tasks, 95 % interval)"), Text()]
         if choice := run.final.get("choice"):
             parts[-1:] = [Text(f"best so far: {plain(choice.get('reason', ''))}", style="dim"), Text()]
     if run.funnel is not None:
