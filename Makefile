@@ -71,7 +71,7 @@ bench-evals: $(VENV)/.installed-evals ## do our verdicts equal those of the publ
 	$(BIN)/python -m bench.reading.raw_outputs
 	$(BIN)/python -m bench.bigcodebench
 
-ablate: $(VENV)/.installed ## which part of the method gives which gain: 9 arms, 5 seeds (QUICK=1: 15 minutes; bench/results/ablation.json)
+ablate: $(VENV)/.installed ## which part of the method gives which gain: 10 arms, 5 seeds (QUICK=1: 15 minutes; bench/results/ablation.json)
 	$(BIN)/python -m bench.ablate $(if $(QUICK),--quick) $(ARGS)
 
 pretrain: $(VENV)/.installed ## rebuild the bundled model from nothing (under 3 hours on 2 cores)

@@ -1,11 +1,12 @@
 """Which part of the method gives which part of the gain? (`make ablate`, `make ablate QUICK=1`)
 
-    python -m bench.ablate                # five seeds, nine arms, two long runs: under 3 hours on 2 cores
+    python -m bench.ablate                # five seeds, ten arms, two long runs, on 2 cores
     python -m bench.ablate --quick        # the same in small: 15 minutes
     python -m bench.ablate --collect      # only the tables and the plot, from the runs that are finished
     python -m bench.ablate --arms --no-long --try "rare --reward.rarity 0.3"      # an idea of your own, beside ours
 
-Arms: base, random reward, SFT-IPC, consensus (hard, soft), probe only, mixed, mixed without guards, oracle. Runs lie in runs/ablation and
+Arms: base (greedily and at its best temperature), SFT on answers that were not executed, SFT-IPC, random reward, consensus (hard, soft),
+probe only, mixed, mixed without guards, oracle; each from the same candidates, with the same number of steps. Runs lie in runs/ablation and
 are resumed; results go to bench/results/ablation.json and .png (with --quick: ablation_quick.*). Further words (`--grpo.steps 32`) are
 config keys for every run.
 """

@@ -21,6 +21,9 @@ SIGNALS = ("entropy", "distinct", "majority", "length", "probe", "kl", "held_out
 # The guards' problems stay apart, so that an arm without guards trains on the same problems as one with them.
 UNGUARDED = (*(word for name in SIGNALS for word in (f"--guards.{name}", "null")), "--guards.kl_every", "0")
 
+# Both learn as many steps as the others (`sft.steps` in the settings), from the same candidates.
+SFT = ("--consolidation", "sft", "--sft.learning_rate", "3e-4", "--sft.batch", "32")
+
 LEAD = "mixed"
 ARMS: dict[str, tuple[str, ...]] = {
     "mixed": (),
@@ -29,7 +32,8 @@ ARMS: dict[str, tuple[str, ...]] = {
     "hard": ("--consensus.rule", "hard", *CONSENSUS_ONLY),
     "probe": ("--reward.w_consensus", "0", "--reward.w_quality", "1"),
     "mixed_unguarded": UNGUARDED,
-    "sft_ipc": ("--consolidation", "sft", "--sft.learning_rate", "3e-4", "--sft.batch", "32"),
+    "sft_ipc": SFT,
+    "sft_unexecuted": (*SFT, "--sft.select", "unexecuted"),
     "random": ("--grpo.reward", "random", *CONSENSUS_ONLY),
 }
 LONG_ARMS: dict[str, tuple[str, ...]] = {
@@ -40,6 +44,7 @@ TITLES = {
     "base": "base",
     "random": "random reward",
     "sft_ipc": "SFT-IPC (the paper)",
+    "sft_unexecuted": "SFT, nothing executed",
     "hard": "consensus, hard",
     "soft": "consensus, soft",
     "probe": "probe only",
@@ -73,7 +78,12 @@ class Stage:
 
 
 STAGES = (
-    Stage("base eval", ("round_00/eval_*.jsonl", "round_00/eval.json"), None, ("model", "sampling", "sandbox", "evals")),
+    Stage(
+        "base eval",
+        ("round_00/temperature.json", "round_00/eval_*.jsonl", "round_00/eval.json"),
+        None,
+        ("model", "sampling", "sandbox", "evals"),
+    ),
     Stage("problems", (f"{_ROUND}/funnel.json", f"{_ROUND}/problems.jsonl"), "problems", ("seed", "problems")),
     Stage("suites", (f"{_ROUND}/suites.jsonl",), "suites", ("suites",)),
     Stage("candidates", (f"{_ROUND}/candidates.jsonl",), None, SAMPLING),
@@ -102,13 +112,13 @@ class Settings:
 FULL = Settings(
     "full",
     seeds=5,
-    overrides=("--rounds", "1"),
-    long_overrides=("--rounds", "20", "--problems.count", "200", "--grpo.steps", "10", "--evals.samples", "8"),
+    overrides=("--rounds", "1", "--sft.steps", "30"),
+    long_overrides=("--rounds", "20", "--problems.count", "200", "--grpo.steps", "10", "--evals.samples", "8", "--evals.chosen_on", "null"),
 )
 QUICK = Settings(
     "quick",
     seeds=1,
-    overrides=("--rounds", "1", "--grpo.steps", "12", "--problems.count", "120", "--evals.limit", "60"),
+    overrides=("--rounds", "1", "--grpo.steps", "12", "--sft.steps", "12", "--problems.count", "120", "--evals.limit", "60"),
     long_overrides=("--rounds", "3", "--problems.count", "80", "--grpo.steps", "4"),
 )
 

@@ -11,7 +11,9 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.ablate.collect import HEADLINES
 from bench.ablate.plan import TITLES, title
+from bench.ablate.tables import headline
 
 COLOURS = dict(zip(TITLES, matplotlib.colormaps["tab10"].colors, strict=False))  # type: ignore[attr-defined]
 OTHERS = matplotlib.colormaps["Dark2"].colors  # type: ignore[attr-defined]
@@ -38,14 +40,15 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
 
 
 def _arms(axis: Axes, result: Mapping[str, Any]) -> None:
-    names = sorted(result["arms"], key=lambda arm: result["arms"][arm]["pass@1"]["value"])
+    score = result.get("headline", "pass@1")
+    names = sorted(result["arms"], key=lambda arm: result["arms"][arm][score]["value"])
     for place, arm in enumerate(names):
-        found = result["arms"][arm]["pass@1"]
+        found = result["arms"][arm][score]
         low, high = found["ci"]
         axis.plot([100 * low, 100 * high], [place, place], color=_colour(arm), linewidth=2)
         axis.plot([100 * found["value"]], [place], "o", color=_colour(arm))
     axis.set_yticks(range(len(names)), [title(arm) for arm in names])
-    axis.set_xlabel(f"pass@1 on {result['benchmark']}, %, {len(result['seeds'])} seeds, 95 %")
+    axis.set_xlabel(f"{headline(result)} on {result['benchmark']}, %, {len(result['seeds'])} seeds, 95 %")
     axis.grid(alpha=0.3)
 
 
@@ -64,11 +67,12 @@ def _long(axis: Axes, result: Mapping[str, Any]) -> None:
         axis.text(0.5, 0.5, "the long runs are not among these", ha="center", color="gray")
         return
     for arm, found in result["long"].items():
-        rows = [row for row in found["rounds"] if row["pass@1"] is not None]
+        key = HEADLINES[found.get("headline", "pass@1")]
+        rows = [row for row in found["rounds"] if row[key] is not None]
         rounds = [row["round"] for row in rows]
-        axis.plot(rounds, [100 * row["pass@1"] for row in rows], color=_colour(arm), marker=".", label=title(arm))
-        axis.fill_between(rounds, *([100 * row["pass@1_ci"][i] for row in rows] for i in (0, 1)), color=_colour(arm), alpha=0.12)
+        axis.plot(rounds, [100 * row[key] for row in rows], color=_colour(arm), marker=".", label=title(arm))
+        axis.fill_between(rounds, *([100 * row[f"{key}_ci"][i] for row in rows] for i in (0, 1)), color=_colour(arm), alpha=0.12)
         chosen = next(row for row in rows if row["round"] == found["chosen_round"])
-        axis.plot([chosen["round"]], [100 * chosen["pass@1"]], "*", color=_colour(arm), markersize=13)
-    axis.set(xlabel="round", title="pass@1, %, by round\n(star: chosen without labels)")
+        axis.plot([chosen["round"]], [100 * chosen[key]], "*", color=_colour(arm), markersize=13)
+    axis.set(xlabel="round", title=f"{headline(result)}, %, by round\n(star: chosen without labels)")
     axis.grid(alpha=0.3)

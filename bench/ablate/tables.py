@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bench.ablate.collect import HEADLINES
 from bench.ablate.plan import title
 from bench.markdown import interval, number, percent, table
 
@@ -13,11 +14,17 @@ def tables(result: Mapping[str, Any]) -> str:
     """All of them, with a heading sentence each."""
     seeds = len(result["seeds"])
     heading = (
-        f"`{result['command']}`, commit {result['commit']}, {seeds} seeds, {result['tasks']} tasks of {result['benchmark']}; "
+        f"`{result['command']}`, commit {result['commit']}, {seeds} seeds, {result['tasks']} tasks of {result['benchmark']} "
+        f"({headline(result)}; sampled: {result.get('tasks_of', {}).get('pass@1', result['tasks'])}); "
         "95 % intervals by bootstrap over tasks and seeds, differences paired."
     )
     parts = [heading, arms_table(result), pairs_table(result), time_table(result), long_table(result), targets_table(result)]
     return "\n\n".join(part for part in parts if part)
+
+
+def headline(result: Mapping[str, Any]) -> str:
+    """What gains and differences are of, in words; results before greedy decoding was measured have pass@1 at a temperature."""
+    return {"greedy": "greedy pass@1"}.get(result.get("headline", "pass@1"), "pass@1")
 
 
 def _cell(found: Mapping[str, Any] | None, points: bool = False) -> str:
@@ -29,12 +36,17 @@ def _share(found: Mapping[str, Any] | None) -> str:
 
 
 def arms_table(result: Mapping[str, Any]) -> str:
-    header = ["arm", "pass@1", "gain, points", "of the oracle's gain", "pass@16", "majority@16", "pass@16 minus base, points"]
+    """Headline first; a score that was not measured has no column."""
+    scores = [score for score in ("greedy", "best temperature", "pass@1") if any(score in found for found in result["arms"].values())]
+    gains = ["best temperature"] if "best temperature" in scores else []
+    header = ["arm", *scores, f"gain, {headline(result)}, points", *(f"{score} minus base's, points" for score in gains)]
+    header += ["of the oracle's gain", "pass@16", "majority@16", "pass@16 minus base, points"]
     rows = [
         [
             title(arm),
-            _cell(found["pass@1"]),
+            *(_cell(found.get(score)) for score in scores),
             _cell(found.get("gain"), points=True),
+            *(_cell(found.get(f"{score} minus the base's"), points=True) for score in gains),
             _share(found.get("recovered")),
             _cell(found.get("pass@16")),
             _cell(found.get("majority@16")),
@@ -54,7 +66,7 @@ def pairs_table(result: Mapping[str, Any]) -> str:
             ends = sorted(sign * end for end in row["ci"])
             other = row["minus"] if sign == 1 else row["arm"]
             rows.append([title(other), _cell({"value": sign * row["value"], "ci": ends}, points=True)])
-    return table(["mixed minus", "pass@1, points (paired)"], rows) if rows else ""
+    return table(["mixed minus", f"{headline(result)}, points (paired)"], rows) if rows else ""
 
 
 def time_table(result: Mapping[str, Any]) -> str:
@@ -80,7 +92,7 @@ def long_table(result: Mapping[str, Any]) -> str:
             title(arm),
             str(found["end_round"]),
             f"{percent(found['best'])} (round {found['best_round']})",
-            percent(found["rounds"][-1]["pass@1"]),
+            percent(found["rounds"][-1][HEADLINES[found.get("headline", "pass@1")]]),
             _cell(found["end_minus_best"], points=True),
             f"round {found['chosen_round']}, {_cell(found['chosen_minus_best'], points=True)}",
             str(found["guard_actions"]),
@@ -90,7 +102,7 @@ def long_table(result: Mapping[str, Any]) -> str:
     header = [
         "long run",
         "rounds",
-        "best pass@1",
+        "best",
         "at the end",
         "end minus best, points",
         "chosen without labels, minus best",

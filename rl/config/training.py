@@ -137,6 +137,7 @@ class SftConfig(OptimizerSection):
     learning_rate: float = Field(5e-6, gt=0, description="peak learning rate (paper: 5e-6)")
     lr_schedule: Schedule = Field("cosine", description="learning-rate schedule after warmup (paper: cosine)")
     epochs: int = Field(3, ge=1, description="passes over the selected pairs (paper: 3)")
+    steps: int | None = Field(None, ge=1, description="optimizer steps, whatever `epochs` says; null: as many as the epochs take")
     batch: int = Field(128, ge=1, description="pairs of one optimizer step, over all devices (paper: 128)")
     max_length: int = Field(2048, ge=8, description="tokens of prompt and answer together; longer pairs are left out and counted")
     save_every: int = Field(50, ge=1, description="optimizer steps between resumable checkpoints inside a round")

@@ -148,7 +148,8 @@ def make_plan(
     answer = shares.tokens("solutions", s.max_new_tokens)
     stages.append(Stage("probe", 0, 0, 0, reading_hours(read, answer)))
     if "sft" in config.consolidation:
-        stages.append(Stage("sft", kept * config.sft.epochs, 0, 0, training_hours(kept * config.sft.epochs, answer)))
+        learnt = config.sft.steps * config.sft.batch if config.sft.steps else kept * config.sft.epochs
+        stages.append(Stage("sft", learnt, 0, 0, training_hours(learnt, answer)))
     if "grpo" in config.consolidation:
         rollouts = g.steps / g.num_iterations * g.rollouts_per_step
         length = shares.tokens("grpo", g.max_new_tokens)

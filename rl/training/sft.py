@@ -108,7 +108,7 @@ def draw_unexecuted(
 
 def sft_steps(n_pairs: int, config: SftConfig) -> int:
     """Optimizer steps that training on `n_pairs` takes."""
-    return math.ceil(n_pairs / config.batch) * config.epochs
+    return config.steps or math.ceil(n_pairs / config.batch) * config.epochs
 
 
 def fitting(pairs: Sequence[SftPair], tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[tuple[SftPair, dict[str, list[int]]]]:
@@ -188,6 +188,7 @@ def _trl_config(config: SftConfig, seed: int, out_dir: Path) -> TrlConfig:
         **optimizer_arguments(config, seed, config.batch),
         output_dir=str(out_dir / "trainer"),
         num_train_epochs=config.epochs,
+        max_steps=config.steps or -1,  # TRL's word for "as the epochs take"
         save_steps=config.save_every,
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},

@@ -29,11 +29,15 @@ def write_round(config: Config, number: int, gain: float) -> dict[str, Any]:
     folder = Path(config.run_dir) / f"round_{number:02d}"
     folder.mkdir(parents=True, exist_ok=True)
     rows = scores(config, gain)
-    (folder / "eval_seedling.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "eval_seedling.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[: TASKS // 2]))  # a part is sampled
+    for name, more in (("greedy", 0.1), ("best", 0.05)):
+        decoded = [{"id": row["id"], "pass@1": row["pass@1"] + more} for row in rows]
+        (folder / f"eval_seedling_{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in decoded))
     (folder / "eval.json").write_text("{}")
     mean = sum(row["pass@1"] for row in rows) / TASKS
     training = {"guard_actions": [{"guard": "entropy", "guard_action": "raise_kl"}], "stop_run": False, "problems": 9}
     row = {"round": number, "pass@1": mean, "pass@1_ci": [mean - 0.05, mean + 0.05], "pass@16": mean + 0.3}
+    row |= {"greedy_pass@1": mean + 0.1, "greedy_pass@1_ci": [mean + 0.05, mean + 0.15]}
     row |= {"training": training, "label_accuracy": 0.5} if number else {}
     (folder / "metrics.json").write_text(json.dumps(row))
     return row

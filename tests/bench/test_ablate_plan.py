@@ -64,6 +64,14 @@ def test_a_stage_is_shared_only_when_all_that_it_reads_is_equal(override, left):
     assert len(shared_stages(load_config(BASE), load_config(BASE, override))) == left
 
 
+@pytest.mark.parametrize("settings", [FULL, QUICK])
+def test_arms_that_imitate_take_as_many_steps_as_those_that_reinforce(settings):
+    jobs = plan(settings, long=False)
+    assert {job.arm for job in jobs if job.config.consolidation == "sft"} == {"sft_ipc", "sft_unexecuted"}
+    assert {job.config.sft.steps for job in jobs} == {job.config.grpo.steps for job in jobs}
+    assert len({job.config.solutions.samples for job in jobs}) == 1
+
+
 def test_long_runs_share_nothing():
     jobs = plan()
     for job in [job for job in jobs if job.long]:

@@ -42,6 +42,10 @@ def test_from_plan_to_tables(folder: Path, capsys: pytest.CaptureFixture[str]) -
     result = json.loads((folder / "results" / "ablation_quick.json").read_text())
     assert result["seeds"] == [0, 1] and result["not_finished"] == [] and result["tasks"] == 40
     mixed = result["arms"]["mixed"]
+    assert result["headline"] == "greedy" and result["tasks_of"]["pass@1"] == 20
+    assert mixed["greedy"]["value"] == pytest.approx(result["arms"]["base"]["greedy"]["value"] + mixed["gain"]["value"])
+    assert mixed["past temperature"]["value"] == pytest.approx(mixed["gain"]["value"] + 0.05), "greedy lies 0.05 above the best temperature"
+    assert mixed["best temperature minus the base's"]["value"] == pytest.approx(0.12, abs=0.01)
     assert mixed["gain"]["value"] == pytest.approx(0.12, abs=0.01)
     assert mixed["recovered"]["value"] == pytest.approx(0.8, abs=0.05)
     assert [row["seed"] for row in mixed["by_seed"]] == [0, 1] and mixed["by_seed"][0]["guard_actions"] == ["entropy: raise_kl"]
@@ -51,7 +55,16 @@ def test_from_plan_to_tables(folder: Path, capsys: pytest.CaptureFixture[str]) -
     assert result["long"]["consensus_unguarded"]["best_round"] == 0 and result["long"]["mixed"]["best_round"] == 3
     assert (folder / "results" / "ablation_quick.png").stat().st_size > 10_000
     shown = capsys.readouterr().out
+    assert "| arm | greedy | best temperature | pass@1 | gain, greedy pass@1, points |" in shown
     assert "| mixed |" in shown and tables(result) in shown and "–" in shown  # what was not measured is not a figure
+
+
+def test_results_from_before_greedy_decoding_are_still_shown() -> None:
+    result = json.loads((ROOT / "bench" / "results" / "ablation.json").read_text())
+    old = {key: value for key, value in result.items() if key not in ("headline", "tasks_of")}
+    new = ("greedy", "best temperature")
+    old["arms"] = {arm: {k: v for k, v in found.items() if k not in new} for arm, found in result["arms"].items()}
+    assert "| arm | pass@1 | gain, pass@1, points |" in tables(old)
 
 
 def test_what_is_shared_is_the_lead_s_own_file(folder: Path) -> None:

@@ -75,6 +75,14 @@ def test_loss_sees_the_answer_alone(tmp_path: Path) -> None:
     assert records[0]["loss"] == pytest.approx(sum(losses) / len(losses), rel=1e-4)
 
 
+@pytest.mark.parametrize(("epochs", "steps"), [(1, 5), (9, 2)])
+def test_a_number_of_steps_goes_before_epochs(tmp_path: Path, epochs: int, steps: int) -> None:
+    policy = save_tiny_policy(tmp_path / "policy")
+    pairs = [SftPair(str(i), "abcd"[i:], (2 + i, 3 + i, 1), 1.0, -0.1) for i in range(4)]
+    config = SftConfig(epochs=epochs, steps=steps, batch=4)
+    assert len(train_sft(policy, tmp_path / "out", pairs, config, 1, lambda _: None).history) == sft_steps(4, config) == steps
+
+
 def test_learns_the_pairs_and_leaves_an_ordinary_checkpoint(tmp_path: Path) -> None:
     policy = save_tiny_policy(tmp_path / "policy")
     pairs = [SftPair(str(i), "abcd"[i:], (2 + i, 3 + i, 1), 1.0, -0.1) for i in range(4)]
