@@ -30,7 +30,15 @@ from rl.training.guard_callback import GuardCallback
 from rl.training.rollout_log import RolloutLog
 from rl.training.rollouts import PolicyRollouts, SamplerFactory, VllmRollouts, derive_seed
 from rl.training.trainer import BatchRewards, PolicyTrainer
-from rl.training.trainer_parts import StepCallback, let_go_after, optimizer_arguments, quiet_libraries, repeatable_sums, step_figures
+from rl.training.trainer_parts import (
+    StepCallback,
+    let_go_after,
+    optimizer_arguments,
+    quiet_libraries,
+    repeatable_sums,
+    sound_attention,
+    step_figures,
+)
 
 __all__ = ["GrpoConfig", "GrpoResult", "GuardsConfig", "train_grpo"]
 
@@ -87,7 +95,7 @@ def train_grpo(
         return GrpoResult(out_dir / "checkpoint", **done)
     if not tasks:
         raise ValueError("there is no problem to train on: every one fell outside the band of agreement, or none was made")
-    with quiet_libraries(), repeatable_sums():
+    with quiet_libraries(), repeatable_sums(), sound_attention():
         set_seed(seed % 2**31)
         arguments = _trl_config(config, seed, out_dir, tasks[0].stop)  # first: under ZeRO-3 it has the model loaded in shards
         model, tokenizer, adapter = load_for_training(policy_dir, config)

@@ -2,7 +2,8 @@
 
 A loss that is not finite ends the training: the weights or the data are broken. A gradient that is not finite under a finite loss and
 finite weights is a failure of one backward pass (on a GPU it depends on the kernel and on how a batch is padded). Such a step would turn
-every weight into NaN, so it is skipped, as mixed-precision training does it (Micikevicius et al., arXiv 1710.03740, section 3.2).
+every weight into NaN, so it is skipped, as mixed-precision training does it (Micikevicius et al., arXiv 1710.03740, section 3.2). Seen
+once, on an H200, from cuDNN's attention, which `trainer_parts.sound_attention` leaves out since.
 """
 
 from __future__ import annotations

@@ -24,7 +24,15 @@ from rl.models.checkpoints import discard, latest_complete, read_result, write_r
 from rl.round_files import BankProgram, Verdict
 from rl.training.adapters import copy_policy, load_for_training, save_trained
 from rl.training.pair_trainer import PairTrainer, StopNotFinite
-from rl.training.trainer_parts import StepCallback, let_go_after, optimizer_arguments, quiet_libraries, repeatable_sums, step_figures
+from rl.training.trainer_parts import (
+    StepCallback,
+    let_go_after,
+    optimizer_arguments,
+    quiet_libraries,
+    repeatable_sums,
+    sound_attention,
+    step_figures,
+)
 
 __all__ = ["SftConfig", "SftPair", "SftResult", "select_for_sft", "sft_steps", "train_sft"]
 
@@ -142,7 +150,7 @@ def train_sft(
     done = read_result(out_dir)
     if done is not None:
         return SftResult(out_dir / "checkpoint", **done)
-    with quiet_libraries(), repeatable_sums():
+    with quiet_libraries(), repeatable_sums(), sound_attention():
         set_seed(seed % 2**31)
         arguments = _trl_config(config, seed, out_dir)  # first: under ZeRO-3 it has the model loaded in shards
         model, tokenizer, adapter = load_for_training(policy_dir, config)

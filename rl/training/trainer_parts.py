@@ -172,6 +172,20 @@ def repeatable_sums() -> Iterator[None]:
 
 
 @contextmanager
+def sound_attention() -> Iterator[None]:
+    """Without cuDNN's attention, torch's default on H100 and H200. From torch 2.11 on its backward pass gives NaN for a masked batch of a
+    width that leaves 64 when divided by 128, where a head's scores lie far below zero, as one of Qwen2.5-0.5B's does (pytorch issue 196678,
+    trl issue 7181). The flash and memory-efficient kernels take its place.
+    """
+    before = torch.backends.cuda.cudnn_sdp_enabled()
+    torch.backends.cuda.enable_cudnn_sdp(False)
+    try:
+        yield
+    finally:
+        torch.backends.cuda.enable_cudnn_sdp(before)
+
+
+@contextmanager
 def let_go_after(trainer: Trainer) -> Iterator[None]:
     """However the block ends, `trainer` then holds nothing, and the devices' memory is free for the engine that samples next."""
     try:

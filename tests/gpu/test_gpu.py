@@ -73,3 +73,18 @@ def test_vllm_on_the_gpu_is_greedy_as_transformers_is() -> None:
     sampler = VllmSampler(SamplingConfig(backend="vllm"), SEEDLING)  # the check is made at its start
     assert len(sampler.sample([PROMPT], 4, SamplingParams(max_new_tokens=8), 0)[0]) == 4
     sampler.close()
+
+
+@pytest.mark.parametrize("width", [448, 512])
+def test_attention_in_training_has_finite_gradients_for_scores_far_below_zero(width: int) -> None:
+    """At 448 cuDNN's backward pass gives NaN on Hopper with torch 2.11 to 2.13 (pytorch issue 196678)."""
+    from rl.training.trainer_parts import sound_attention
+
+    generator = torch.Generator("cuda").manual_seed(0)
+    query, key, value = (torch.randn(1, 1, width, 64, device="cuda", dtype=torch.bfloat16, generator=generator) * 0.1 for _ in range(3))
+    query[..., 0], key[..., 0] = 8.0, -120.0  # every score is about -120
+    query.requires_grad_()
+    causal = torch.ones(width, width, dtype=torch.bool, device="cuda").tril()[None, None]
+    with sound_attention():
+        torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=causal).float().square().sum().backward()
+    assert query.grad is not None and bool(torch.isfinite(query.grad).all())

@@ -12,6 +12,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from pydantic import ValidationError
+from torch.backends.cuda import cudnn_sdp_enabled
 from transformers import AutoModelForCausalLM
 
 from probing.samplers.base import Completion
@@ -115,6 +116,17 @@ def test_a_real_copy_is_near_the_policy_and_costs_what_is_logged(policy: Path, t
     for record in result.history:
         assert record["importance_ratio"] == pytest.approx(1, abs=0.1) and 0 < record["sampler_kl"] < 0.01
         assert record["copy_seconds"] > 0
+
+
+def test_training_leaves_out_cudnn_s_attention(policy: Path, tmp_path: Path) -> None:
+    seen: set[bool] = set()
+
+    def note(completion: Completion) -> Completion:
+        seen.add(cudnn_sdp_enabled())
+        return completion
+
+    train(policy, tmp_path, CONFIG.model_copy(update=ONE_STEP), note)
+    assert seen == {False} and cudnn_sdp_enabled()
 
 
 def test_what_the_copy_cannot_be_used_with_is_refused() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.backends.cuda import cudnn_sdp_enabled
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import SFTTrainer
 
@@ -112,6 +113,14 @@ def test_weights_that_are_no_longer_finite_leave_the_policy_as_it_was(tmp_path: 
     before, after = (AutoModelForCausalLM.from_pretrained(path).state_dict() for path in (policy, result.checkpoint))
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert train_sft(policy, tmp_path / "out", pairs, config, 1, lambda record: None) == result  # what was finished is read back
+
+
+def test_training_leaves_out_cudnn_s_attention_and_puts_it_back(tmp_path: Path) -> None:
+    pairs, seen = [SftPair("p", "abc", (5, 6, 1), 1.0, -0.1)], []
+    assert cudnn_sdp_enabled()
+    config = SftConfig(epochs=1, batch=1)
+    train_sft(save_tiny_policy(tmp_path / "policy"), tmp_path / "out", pairs, config, 1, lambda _: seen.append(cudnn_sdp_enabled()))
+    assert seen == [False] and cudnn_sdp_enabled()
 
 
 def break_gradient(monkeypatch: pytest.MonkeyPatch, bad_calls: set[int]) -> None:
