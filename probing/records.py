@@ -10,10 +10,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+SELF_MADE = "self"  # the source of what the model wrote itself
+
 
 @dataclass(frozen=True)
 class Problem:
-    """A problem that the model invented (stages 1 to 3), or one of a benchmark.
+    """A problem that the model invented (stages 1 to 3), one that the user brought, or one of a benchmark.
 
     >>> Problem("r01-ab12cd34", "Sum of evens", "Given a list xs, return the sum of its even numbers.", "total",
     ...         "def total(xs: list[int]) -> int:", "total([1, 2]) == 2", "lists of integers").entry
@@ -29,6 +31,7 @@ class Problem:
     topic: str  # topic the model was asked for
     rating: float | None = None  # own rating in [0, 1]; None before stage 2
     interface: str | None = None  # signature and docstring, valid Python once a body follows; None before stage 3
+    source: str = SELF_MADE  # where the statement is from: SELF_MADE, or "FILE#ROW", "hub:DATASET:SPLIT#ROW" (docs/own-problems.md)
 
 
 @dataclass(frozen=True)

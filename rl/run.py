@@ -30,6 +30,7 @@ from rl.console import UserError, make_console, stage
 from rl.devices import check_devices
 from rl.labels.oracle import Oracle, load_oracle
 from rl.models.source import KEPT, check_model, resolve_model
+from rl.own.opening import keep_record, open_own
 from rl.progress import Progress
 from rl.ranks.ranks import RankError, Ranks, distributed_state
 from rl.ranks.shards import wait_for
@@ -92,8 +93,11 @@ class Run:
             check_devices(config)
             if config.execution.backend == "local":  # elsewhere each node has packages of its own
                 check_packages(config.sandbox)
+            self.own = open_own(config)  # the user's problems and solutions; None: the model makes them
             if self.main:
                 open_run(config)
+                if self.own is not None:
+                    keep_record(self.own, self.folder)
                 resolve_model(config.model, self.folder / KEPT, self.console)
                 check_chat(load_tokenizer(self.model), config)
         self._times = self.folder / "times.json"
@@ -124,6 +128,8 @@ class Run:
         self.progress.start()
         self.ranks.on_lost = functools.partial(self._lost, self.ranks.on_lost)
         self.console.print(f"sandbox          {self.sandbox.describe()}", markup=False, soft_wrap=True)
+        for line in self.own.describe() if self.own is not None else ():
+            self.console.print(line, markup=False, soft_wrap=True)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is not None:

@@ -60,6 +60,7 @@ ROOMS = (
     "rl.training",
     "rl.evals",
     "rl.solve",
+    "rl.own",
     "rl.devices",
     "rl.run",
     "rl.planning",

@@ -86,13 +86,13 @@ def _heading(line: str) -> tuple[str, str] | None:
 
 def parse_signature(line: str) -> ast.FunctionDef | None:
     """The function that a line such as `def f(xs: list[int]) -> int:` declares; every argument must be annotated."""
-    function = _declared(line)
+    function = declared(line)
     if function is None or function.args.defaults or not function.args.args:
         return None
     return function if all(a.annotation for a in function.args.args) else None
 
 
-def _declared(text: str) -> ast.FunctionDef | None:
+def declared(text: str) -> ast.FunctionDef | None:
     """The function with plain arguments that a header declares."""
     try:
         body = ast.parse(text.strip().rstrip(":") + ": pass").body
@@ -128,7 +128,7 @@ def read_signature(text: str, example: str = "") -> ast.FunctionDef:
     Defaults are dropped, since every input gives all arguments. Raises Unreadable.
     """
     header = header_of(text)
-    function = _declared(header) if header is not None else None
+    function = declared(header) if header is not None else None
     if function is None:
         raise Unreadable("no signature")
     function.args.defaults = []

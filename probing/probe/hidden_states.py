@@ -188,32 +188,55 @@ class HiddenStates:
             pairs.append((layer.keys, layer.values))
         return output.logits[0, -1], pairs
 
-    def _forward(
+    def token_logprobs(self, prompt: Sequence[int], answers: Sequence[Sequence[int]]) -> list[list[float]]:
+        """Logprobs of N answers to one prompt (token ids), token by token, in nats under the model at temperature 1.
+
+        Raises ValueError for an empty prompt or answer.
+        """
+        if not all(len(answer) for answer in answers) or not len(prompt):
+            raise ValueError("an empty prompt or answer has no logprobs")
+        if not answers:
+            return []
+        found: dict[tuple[int, ...], list[float]] = {}
+        with torch.inference_mode():
+            first_logits, cache = self._prefill(prompt)
+            for chunk in self._chunks(sorted({(tuple(answer), len(answer)) for answer in answers}, key=lambda item: (item[1], item))):
+                _, logprob_GC = self._pass(chunk, first_logits, cache)
+                for (answer, length), row in zip(chunk, logprob_GC.tolist(), strict=True):
+                    found[answer] = row[:length]
+        return [found[tuple(answer)] for answer in answers]
+
+    def _pass(
         self, chunk: list[tuple[tuple[int, ...], int]], first_logits_V: torch.Tensor, prompt: KeysAndValues
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """float32 states [G, K, 2, D], mean logprobs [G] and least logprobs [G] of some answers to one prompt."""
-        device, n = self.model.device, len(chunk)
-        width = max(len(answer) for answer, _ in chunk)
-        ids = np.zeros((n, width), dtype=np.int64)
+    ) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
+        """Hidden states [G, C, D] by layer and logprobs [G, C] of some answers to one prompt. What is right of an answer means nothing."""
+        n = len(chunk)
+        ids = np.zeros((n, max(len(answer) for answer, _ in chunk)), dtype=np.int64)
         for row, (answer, _) in enumerate(chunk):
             ids[row, : len(answer)] = answer
-        ids_GC = torch.as_tensor(ids, device=device)
-        length_G1 = torch.tensor([[len(answer)] for answer, _ in chunk], device=device)
-        end_G1 = torch.tensor([[end] for _, end in chunk], device=device)
-        place_1C = torch.arange(width, device=device)[None]
+        ids_GC = torch.as_tensor(ids, device=self.model.device)
         cache = DynamicCache()
         for layer, (keys_1HPD, values_1HPD) in enumerate(prompt):
             cache.update(keys_1HPD.expand(n, -1, -1, -1), values_1HPD.expand(n, -1, -1, -1), layer)
         # Right padding: no real token ever attends to it, so no mask is needed beyond the causal one.
         output = self.model(input_ids=ids_GC, past_key_values=cache, use_cache=True, output_hidden_states=True)
-
         logits_GCV = torch.cat([first_logits_V.expand(n, 1, -1), output.logits[:, :-1]], dim=1).float()
-        logprob_GC = logits_GCV.gather(2, ids_GC[..., None])[..., 0] - torch.logsumexp(logits_GCV, dim=-1)
+        return output.hidden_states, logits_GCV.gather(2, ids_GC[..., None])[..., 0] - torch.logsumexp(logits_GCV, dim=-1)
+
+    def _forward(
+        self, chunk: list[tuple[tuple[int, ...], int]], first_logits_V: torch.Tensor, prompt: KeysAndValues
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """float32 states [G, K, 2, D], mean logprobs [G] and least logprobs [G] of some answers to one prompt."""
+        device, n = self.model.device, len(chunk)
+        hidden_states, logprob_GC = self._pass(chunk, first_logits_V, prompt)
+        length_G1 = torch.tensor([[len(answer)] for answer, _ in chunk], device=device)
+        end_G1 = torch.tensor([[end] for _, end in chunk], device=device)
+        place_1C = torch.arange(logprob_GC.size(1), device=device)[None]
         real_GC = place_1C < length_G1
         mean_G = logprob_GC.masked_fill(~real_GC, 0.0).sum(1) / length_G1[:, 0]
         min_G = logprob_GC.masked_fill(~real_GC, torch.inf).amin(1)
 
-        h_GKCD = torch.stack([output.hidden_states[layer] for layer in self.layers], dim=1).float()
+        h_GKCD = torch.stack([hidden_states[layer] for layer in self.layers], dim=1).float()
         last_GKD = h_GKCD[torch.arange(n, device=device), :, end_G1[:, 0] - 1]
         weight_GC = (place_1C < end_G1).float() / end_G1
         mean_GKD = torch.einsum("gkcd,gc->gkd", h_GKCD, weight_GC)

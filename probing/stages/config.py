@@ -6,12 +6,16 @@ how the answers are executed and judged belongs to the floors above.
 
 from __future__ import annotations
 
+import re
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from probing.records import SELF_MADE
 from probing.section import Section
 
+HUB = "hub:"
+FILES = (".jsonl", ".jsonl.gz")
 TOPICS = (
     "integers and digits",
     "lists of integers",
@@ -31,7 +35,12 @@ TOPICS = (
 class ProblemsConfig(Section):
     """Stages 1 to 3: invented problems, their rating, their interface."""
 
-    count: int = Field(256, ge=1, description="problems proposed a round, before any is dropped")
+    source: str = Field(
+        SELF_MADE,
+        description="where statements are from; self: the model invents them; FILE.jsonl or hub:DATASET[:SPLIT]: your own",
+    )
+    share: float = Field(0.0, ge=0, lt=1, description="share of self-made problems that is mixed with those of your own `source`")
+    count: int = Field(256, ge=1, description="problems a round: proposed, or taken from `source`, before any is dropped")
     topics: tuple[str, ...] = Field(TOPICS, min_length=1, description="topics asked for, in turn")
     temperature: float = Field(1.0, gt=0, description="sampling temperature of a proposal")
     top_p: float = Field(1.0, gt=0, le=1, description="nucleus mass of a proposal")
@@ -42,6 +51,21 @@ class ProblemsConfig(Section):
     rating_cutoff: float = Field(0.5, ge=0, le=1, description="mean rating, in [0, 1], below which a problem is dropped")
     rating_max_new_tokens: int = Field(64, ge=1, description="tokens a rating may take")
     interface_max_new_tokens: int = Field(256, ge=1, description="tokens an interface (signature and docstring) may take")
+
+    @field_validator("source")
+    @classmethod
+    def _source_is_readable(cls, value: str) -> str:
+        if value != SELF_MADE and not value.startswith(HUB) and not value.endswith(FILES):
+            raise ValueError(f"{value!r} is neither {SELF_MADE}, nor a file FILE.jsonl (or FILE.jsonl.gz), nor {HUB}DATASET[:SPLIT]")
+        if value.startswith(HUB) and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?(:[\w.\[\]%:+-]+)?", value.removeprefix(HUB)):
+            raise ValueError(f"write {HUB}OWNER/DATASET or {HUB}OWNER/DATASET:SPLIT, not {value!r}")
+        return value
+
+    @model_validator(mode="after")
+    def _share_is_of_something(self) -> Self:
+        if self.share and self.source == SELF_MADE:
+            raise ValueError(f"share ({self.share:g}) mixes self-made problems with your own, but source is {SELF_MADE}: name your source")
+        return self
 
 
 class SuitesConfig(Section):
@@ -64,12 +88,23 @@ class SuitesConfig(Section):
 class SolutionsConfig(Section):
     """Stage 5: the bank of sampled solutions, and which problems are worth training on."""
 
+    source: str = Field(
+        SELF_MADE,
+        description="where solutions are from; self: the policy samples them; FILE.jsonl: collected elsewhere, for your own problems",
+    )
     samples: int = Field(128, ge=2, description="solutions sampled for each problem (n in docs/method.md)")
     temperature: float = Field(1.0, gt=0, description="sampling temperature of a solution")
     top_p: float = Field(1.0, gt=0, le=1, description="nucleus mass of a solution")
     max_new_tokens: int = Field(512, ge=1, description="tokens a solution may take")
     band_low: float = Field(0.3, ge=0, le=1, description="least share of the largest cluster: below it a problem is hopeless")
     band_high: float = Field(0.8, ge=0, le=1, description="greatest share of the largest cluster: above it nothing is left to learn")
+
+    @field_validator("source")
+    @classmethod
+    def _source_is_readable(cls, value: str) -> str:
+        if value != SELF_MADE and not value.endswith(FILES):
+            raise ValueError(f"{value!r} is neither {SELF_MADE} nor a file FILE.jsonl (or FILE.jsonl.gz)")
+        return value
 
     @model_validator(mode="after")
     def _band_is_a_band(self) -> Self:

@@ -27,7 +27,7 @@ from probing.stages.config import ProblemsConfig
 TOP_RATING = 9  # ratings are digits from 0 to 9
 PROPOSALS_PER_PROMPT = 128  # samples of one topic's prompt that are drawn together, at most
 LEAST_PER_PROMPT = 6  # and at least, where a set words its prompt in several ways
-_PERMUTATIONS = 64  # hash functions of a MinHash sketch
+PERMUTATIONS = 64  # hash functions of a MinHash sketch
 
 
 @dataclass
@@ -91,10 +91,11 @@ def ngrams(text: str, n: int) -> set[str]:
     return {" ".join(words[i : i + n]) for i in range(max(len(words) - n + 1, 1))}
 
 
-def _sketch(text: str) -> MinHash:
-    sketch = MinHash(num_perm=_PERMUTATIONS, seed=1)
-    sketch.update_batch([gram.encode() for gram in ngrams(text, 3)])
-    return sketch
+def sketch(text: str) -> MinHash:
+    """The MinHash of a text's runs of three words."""
+    found = MinHash(num_perm=PERMUTATIONS, seed=1)
+    found.update_batch([gram.encode() for gram in ngrams(text, 3)])
+    return found
 
 
 def select_proposals(
@@ -109,9 +110,9 @@ def select_proposals(
     forbidden: set[str] = set()
     for text in benchmark_texts:
         forbidden |= ngrams(text, config.decontamination_ngram)
-    index = MinHashLSH(threshold=config.near_duplicate, num_perm=_PERMUTATIONS)
+    index = MinHashLSH(threshold=config.near_duplicate, num_perm=PERMUTATIONS)
     for i, text in enumerate(known):
-        index.insert(f"known-{i}", _sketch(text))
+        index.insert(f"known-{i}", sketch(text))
     kept: list[Problem] = []
     for topic, answer in proposals:
         funnel.proposed += 1
@@ -120,13 +121,13 @@ def select_proposals(
         except Unreadable as reason:
             funnel.drop(str(reason) if answer.finished else "cut off")
             continue
-        sketch = _sketch(problem.description)
-        if index.query(sketch):
+        found = sketch(problem.description)
+        if index.query(found):
             funnel.drop("near duplicate")
         elif ngrams(problem.description, config.decontamination_ngram) & forbidden:
             funnel.drop("benchmark overlap")
         else:
-            index.insert(f"new-{len(kept)}", sketch)
+            index.insert(f"new-{len(kept)}", found)
             kept.append(problem)
     return kept
 

@@ -186,14 +186,20 @@ def load_benchmark(name: str, limit: int | None = None, fetch: bool = False) -> 
     return benchmark
 
 
-def benchmark_texts(names: Sequence[str] | None = None) -> list[str]:
-    """The statements of every benchmark whose data is present (all known ones, and `names`), for decontamination."""
-    texts: list[str] = []
+def benchmark_statements(names: Sequence[str] | None = None) -> dict[str, str]:
+    """Statement -> "BENCHMARK TASK", of every benchmark whose data is present (all known ones, and `names`), for decontamination."""
+    found: dict[str, str] = {}
     for name in dict.fromkeys([*(names or ()), *BENCHMARKS]):
         benchmark = load_benchmark(name)
         if isinstance(benchmark, Benchmark):
-            texts += [task.statement for task in benchmark.tasks]
-    return list(dict.fromkeys(texts))
+            for task in benchmark.tasks:
+                found.setdefault(task.statement, f"{name} {task.id}")
+    return found
+
+
+def benchmark_texts(names: Sequence[str] | None = None) -> list[str]:
+    """The statements alone."""
+    return list(benchmark_statements(names))
 
 
 def data_folders() -> list[Path]:

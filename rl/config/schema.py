@@ -17,6 +17,7 @@ from pydantic import AfterValidator, Field, JsonValue, field_validator, model_va
 
 from probing.models.chat_template import RESERVED
 from probing.probe.config import ProbeConfig
+from probing.records import SELF_MADE
 from probing.samplers.config import SamplingConfig
 from probing.section import Section
 from probing.stages.config import ProblemsConfig, SolutionsConfig, SuitesConfig
@@ -164,6 +165,15 @@ class Config(Section):
             raise ValueError(
                 f"reward.by_margin is {self.reward.by_margin:g}, but grpo.scale_rewards: group divides each problem's rewards by their own "
                 "spread, which undoes it: set grpo.scale_rewards to batch or none"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _collected_solutions_have_problems(self) -> Self:
+        if self.solutions.source != SELF_MADE and (self.problems.source == SELF_MADE or self.problems.share):
+            raise ValueError(
+                "solutions.source names solutions that were collected for problems of your own: name these by problems.source (it may be "
+                "the same file), and leave problems.share at 0"
             )
         return self
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from probing.probe.hidden_states import HiddenStates
 from probing.records import Candidate, Problem, TestSuite
+from probing.stages.config import ProblemsConfig
 from probing.stages.problems import (
     Funnel,
     lexical_entropy,
@@ -26,34 +30,68 @@ from rl.benchmarks.seedling import benchmark_texts
 from rl.config.run_folder import write_atomically
 from rl.loop.round import Round, RoundError
 from rl.loop.sampling_figures import SamplingFigures
+from rl.own.samples import CandidateReader, CollectedSamples
+from rl.own.signatures import complete
+from rl.ranks.shards import Shards, cut
 from rl.round_files import CANDIDATES, PROBLEMS, SUITES, read_records, write_records
+
+PART_SAMPLES = 2048  # collected solutions whose logprobs one rank reads at a time
 
 
 def make_problems(current: Round) -> None:
-    """Stages 1 to 3: problems that the policy invented, rated and wrote an interface for."""
-    current.problems = current.run.once(current.index, PROBLEMS, lambda: _invent(current))
+    """Stages 1 to 3: problems that the policy invented, rated and wrote an interface for; or the user's own, of which only what is missing
+    is written (`problems.source`); or both (`problems.share`).
+    """
+    current.problems = current.run.once(current.index, PROBLEMS, lambda: _problems(current))
 
 
-def _invent(current: Round) -> list[Problem]:
-    run, index, ask, config, funnel = current.run, current.index, current.ask, current.config.problems, Funnel()
+def _problems(current: Round) -> list[Problem]:
+    run, index, config, own = current.run, current.index, current.config.problems, current.run.own
+    funnel = Funnel()
+    problems: list[Problem] = []
+    figures: dict[str, Any] = {}
+    if own is None:
+        problems = _invent(current, config, funnel, [])
+    else:
+        made = round(config.share * config.count)
+        drawn = own.problems.draw(index, config.count - made, funnel)
+        if made:
+            problems = _invent(current, config.model_copy(update={"count": made}), funnel, [p.description for p in drawn])
+        completed = _complete(current, drawn, funnel)
+        problems = [*problems, *completed]
+        figures = {"own": len(completed), "own_without_interface": sum(p.interface is None for p in completed)}
+    funnel.kept = len(problems)
+    if not problems:
+        raise RoundError(f"round {index}: not one of {funnel.proposed} proposals is usable; dropped: {dict(funnel.dropped)}")
+    figures |= {"lexical_entropy_bits": lexical_entropy(p.description for p in problems), "topic_shares": topic_shares(problems)}
+    ratings = [p.rating for p in problems if p.rating is not None]
+    run.log("problems", index, {**funnel.as_dict(), **figures, **({"mean_rating": float(np.mean(ratings))} if ratings else {})})
+    if run.main:
+        write_atomically(current.folder / "funnel.json", json.dumps({**funnel.as_dict(), **figures}, indent=1))
+    return problems
+
+
+def _invent(current: Round, config: ProblemsConfig, funnel: Funnel, others: Sequence[str]) -> list[Problem]:
+    """Self-made problems. others: further statements that they may not repeat."""
+    run, index, ask = current.run, current.index, current.ask
     with current.spending("problems"), run.bar(index, "problems", proposals_asked(config, ask.variants), "proposals") as advance:
         proposals = propose(current.sampler, ask, config, current.seed("propose"), advance)
     earlier = ask.examples + [p.description for r in range(1, index) for p in read_records(run.round_folder(r) / PROBLEMS.file, Problem)]
     texts = benchmark_texts(current.config.evals.benchmarks)
-    problems = select_proposals(proposals, config, f"r{index:02d}", funnel, earlier, texts)
+    problems = select_proposals(proposals, config, f"r{index:02d}", funnel, [*earlier, *others], texts)
     asked = ratings_asked(current.sampler, ask, len(problems), config)
     with current.spending("rating"), run.bar(index, "ratings", asked, "ratings") as advance:
         problems = rate(current.sampler, ask, problems, config, current.seed("rate"), funnel, advance)
     with current.spending("interface"), run.bar(index, "interfaces", len(problems), "problems") as advance:
-        problems = write_interfaces(current.sampler, ask, problems, config, current.seed("interface"), funnel, advance)
-    if not problems:
-        raise RoundError(f"round {index}: not one of {funnel.proposed} proposals is usable; dropped: {dict(funnel.dropped)}")
-    figures = {"lexical_entropy_bits": lexical_entropy(p.description for p in problems), "topic_shares": topic_shares(problems)}
-    ratings = [p.rating for p in problems if p.rating is not None]
-    run.log("problems", index, {**funnel.as_dict(), **figures, "mean_rating": float(np.mean(ratings))})
-    if run.main:
-        write_atomically(current.folder / "funnel.json", json.dumps({**funnel.as_dict(), **figures}, indent=1))
-    return problems
+        return write_interfaces(current.sampler, ask, problems, config, current.seed("interface"), funnel, advance)
+
+
+def _complete(current: Round, problems: Sequence[Problem], funnel: Funnel) -> list[Problem]:
+    """The user's problems with what their rows lack."""
+    seeds = current.seed("signature"), current.seed("interface")
+    bar = functools.partial(current.run.bar, current.index)
+    with current.spending("own problems"):
+        return complete(current.sampler, current.ask, problems, current.config.problems, seeds, funnel, bar)
 
 
 def make_suites(current: Round) -> None:
@@ -79,12 +117,15 @@ def _write_inputs(current: Round) -> list[TestSuite]:
 
 
 def draw_candidates(current: Round) -> None:
-    """Stage 5: `solutions.samples` solutions of each problem that has inputs."""
+    """Stage 5: `solutions.samples` solutions of each problem that has inputs; or those that were collected (`solutions.source`)."""
     run, tested = current.run, {s.problem_id for s in current.suites}
     chosen = [p for p in current.problems if p.id in tested]
+    collected = None if run.own is None else run.own.samples
     figures = SamplingFigures()
 
     def compute() -> Iterator[Candidate]:
+        if collected is not None:
+            return _collected(current, chosen, collected)
         config = current.config.solutions
         with run.bar(current.index, CANDIDATES.name, len(chosen) * config.samples, "samples") as advance:
             return sample_solutions(current.sampler, current.ask, chosen, config, current.seed("solutions"), advance)
@@ -92,6 +133,35 @@ def draw_candidates(current: Round) -> None:
     def write(path: Path, found: Iterable[Candidate]) -> None:
         with current.spending("solutions"):
             write_records(path, figures.counting(found))
-        run.log("sampling", current.index, figures.as_dict())
+        logged = figures.as_dict()
+        if collected is not None:
+            logged.pop("tokens_per_second", None)  # nothing was sampled
+        run.log("sampling", current.index, logged)
 
     current.candidates = run.once(current.index, CANDIDATES, compute, write)
+
+
+def _collected(current: Round, problems: Sequence[Problem], samples: CollectedSamples) -> Iterator[Candidate]:
+    """The collected candidates of each problem, with the policy's logprobs, which the ranks share."""
+    run, texts = current.run, [samples.of(problem) for problem in problems]
+    parts = cut([len(found) for found in texts], PART_SAMPLES)
+    with run.bar(current.index, "collected solutions", sum(map(len, texts)), "samples") as advance:
+
+        def work(part: int) -> list[Candidate]:
+            model, tokenizer = current.loaded.load()
+            reader = CandidateReader(current.ask, tokenizer, HiddenStates(model, tokenizer), current.config.solutions.max_new_tokens)
+            found = []
+            for i in parts[part]:
+                found += reader.candidates(problems[i], texts[i])
+                advance(len(texts[i]))
+            return found
+
+        folder = current.folder / "parts" / "collected"
+        shards = Shards(run.ranks, folder, len(parts), work, write_records, lambda path: read_records(path, Candidate))
+        shards.do_mine()
+    total = sum(map(len, texts))
+    count = 0
+    for part in shards.results():
+        count += len(part)
+        yield from part
+    run.log("collected", current.index, {"samples": total, "too_long": total - count})

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from probing.records import short_hash
+from probing.records import SELF_MADE, short_hash
 from rl.run_data import RoundFiles, Row, RunData, known, run_id
 
 PROBLEMS_PER_ROUND = 6  # of the trackers' tables
@@ -45,6 +45,7 @@ class ProblemView:
     statement: str
     interface: str
     topic: str
+    source: str  # `Problem.source`
     kept: bool
     label_correct: bool | None  # audit: does the winner behave like the reference?
     top_share: float
@@ -133,6 +134,7 @@ def _view(verdict: Row, problem: Row, pool: Sequence[str], programs: Sequence[Ro
         statement=shorten(problem["description"], LONGEST_CODE),
         interface=problem.get("interface") or problem["signature"],
         topic=problem.get("topic", ""),
+        source=problem.get("source", SELF_MADE),
         kept=verdict["kept"],
         label_correct=verdict.get("label_correct"),
         top_share=verdict["top_share"],

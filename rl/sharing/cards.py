@@ -11,6 +11,8 @@ import yaml
 from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
 
 from probing.models.gguf_header import is_gguf
+from probing.records import SELF_MADE
+from probing.stages.config import HUB
 from rl.console import with_interval
 from rl.run_data import Row, RunData, known
 from rl.sharing.problems import COLUMNS
@@ -23,9 +25,18 @@ NO_EXTERNAL_DATA = (
     "**No external data.** After the base model, training used no labels, no code corpus, no tests and no solutions from outside: "
     "every problem, test input and solution that the model learnt from was written by the model itself."
 )
+OWN_STATEMENTS = (
+    "**Statements from outside.** After the base model, training used no labels, no tests and no reference solutions. The statements of "
+    "{which} problems are from `{source}`; {written} written by the model itself. Each problem of the dataset names its source."
+)
+OWN_SOLUTIONS = " The solutions whose behaviour votes were collected elsewhere (`{solutions}`), and nobody has checked them."
 ORACLE = (
     "**Not label-free.** This run is an oracle arm: reference solutions from outside decided the reward. "
     "Problems, test inputs and solutions were written by the model itself."
+)
+ORACLE_OF_OWN = (
+    "**Not label-free.** This run is an oracle arm: reference solutions from outside decided the reward. "
+    "Statements of problems are from `{source}`."
 )
 AUDITED = " Reference solutions were read to audit the labels for the log; no figure of the audit reached training."
 DECONTAMINATED = (
@@ -52,8 +63,27 @@ def uses(config: Row) -> str:
 
 def data_statement(config: Row) -> str:
     """What the model learnt from, as the run's config says."""
-    text = ORACLE if uses(config) == "oracle" else NO_EXTERNAL_DATA + (AUDITED if config["audit"] else "")
+    statements = outside_name(config["problems"].get("source", SELF_MADE))
+    if uses(config) == "oracle":
+        text = ORACLE if statements is None else ORACLE_OF_OWN.format(source=statements)
+    else:
+        text = (NO_EXTERNAL_DATA if statements is None else _own_statement(config, statements)) + (AUDITED if config["audit"] else "")
     return text + DECONTAMINATED + (SEEDLING if config["model"] == "seedling" else OTHER_BASE)
+
+
+def outside_name(source: str) -> str | None:
+    """The name of a source for a reader, a file's without its folder; None for what the model made."""
+    if source == SELF_MADE:
+        return None
+    return source if source.startswith(HUB) else Path(source).name
+
+
+def _own_statement(config: Row, statements: str) -> str:
+    solutions = outside_name(config["solutions"].get("source", SELF_MADE))
+    which = "some" if config["problems"]["share"] else "the"
+    written = "test inputs were" if solutions is not None else "every other part of a problem, its test inputs and solutions were"
+    text = OWN_STATEMENTS.format(which=which, source=statements, written=written)
+    return text if solutions is None else text + OWN_SOLUTIONS.format(solutions=solutions)
 
 
 def training_statement(config: Row) -> str:
@@ -136,7 +166,16 @@ def dataset_card(run: RunData, repo: str, dataset: str, count: int) -> str:
         configs=[{"config_name": "default", "data_files": DATASET_FILE}],
         license="apache-2.0" if run.config["model"] == "seedling" else None,
     )
-    return _render("dataset_card", data, repo=repo, dataset=dataset, statement=data_statement(run.config), columns=COLUMNS, count=count)
+    return _render(
+        "dataset_card",
+        data,
+        repo=repo,
+        dataset=dataset,
+        source=outside_name(run.config["problems"].get("source", SELF_MADE)),
+        statement=data_statement(run.config),
+        columns=COLUMNS,
+        count=count,
+    )
 
 
 def _render(name: str, data: ModelCardData | DatasetCardData, **values: Any) -> str:

@@ -1,4 +1,4 @@
-"""The self-made problems of a run as a `datasets` dataset, each row with its provenance.
+"""The problems of a run as a `datasets` dataset, each row with its provenance.
 
 The labels are the majority's behaviour, not the truth: a row says how many agreed, and nothing was checked against a reference.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from probing.records import SELF_MADE
 from rl.report.browser import largest_text
 from rl.run_data import Row, RunData
 
@@ -22,9 +23,10 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "entry": ("string", "name of the function to write"),
     "signature": ("string", "its signature"),
     "interface": ("string", "signature and docstring"),
-    "example": ("string", "as the model wrote it; never trusted"),
-    "topic": ("string", "what the model was asked for"),
-    "rating": ("float64", "the model's own rating, 0 to 1"),
+    "example": ("string", "as the model, or the source, wrote it; never trusted"),
+    "topic": ("string", "what the model was asked for; `own` where the statement is not the model's"),
+    "source": ("string", "`self`: the model invented the problem; else the file or dataset that its statement is from, and the row"),
+    "rating": ("float64", "the model's own rating, 0 to 1; null where the statement is not the model's"),
     "inputs": ("strings", "test inputs, each a Python literal: the list of positional arguments"),
     "input_origins": ("strings", "`model` or `mutated`, one for each input"),
     "solution": ("string", "the program that most members of the winning cluster wrote; null where nothing won"),
@@ -35,7 +37,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "in_band": ("bool", "in the band of agreement that training draws from"),
     "run": ("string", "name of the run"),
     "round": ("int64", "round in which it was made"),
-    "author": ("string", "the model that wrote everything in the row"),
+    "author": ("string", "the model that wrote the row, all but what is from `source`"),
     "seed": ("int64", "seed of the run"),
     "ucoder_version": ("string", "version of the software, with the commit where it is known"),
 }
@@ -63,6 +65,7 @@ def problem_rows(run: RunData) -> Iterator[Row]:
             yield {
                 **{name: problem[name] for name in ("id", "title", "entry", "signature", "interface", "example", "topic", "rating")},
                 "statement": problem["description"],
+                "source": problem.get("source", SELF_MADE),
                 "inputs": list(suites[problem["id"]]["inputs"]),
                 "input_origins": list(suites[problem["id"]]["origins"]),
                 "solution": winner["program"] if winner else None,

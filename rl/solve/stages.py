@@ -56,7 +56,7 @@ class Written:
 def write_problems(sampler: Sampler, ask: Ask, statements: Sequence[Statement], seed: int, bar: Bar) -> list[Written | None]:
     """Stage 3 for each statement; None for one without a signature where none could be written."""
     lacking = [s for s in statements if s.signature is None]
-    found = dict(zip(map(id, lacking), _write_signatures(sampler, ask, lacking, seed * STAGES, bar), strict=True))
+    found = dict(zip(map(id, lacking), write_signatures(sampler, ask, lacking, seed * STAGES, bar), strict=True))
     written: list[Written | None] = []
     for statement in statements:
         pair = (statement.signature, statement.source) if statement.signature is not None else found[id(statement)]
@@ -85,7 +85,7 @@ def _problem(statement: Statement, signature: str) -> Problem:
     )
 
 
-def _write_signatures(sampler: Sampler, ask: Ask, statements: Sequence[Statement], seed: int, bar: Bar) -> list[tuple[str, str] | None]:
+def write_signatures(sampler: Sampler, ask: Ask, statements: Sequence[Statement], seed: int, bar: Bar) -> list[tuple[str, str] | None]:
     """(signature, source) of each statement: the model's first that can be used, greedy before sampled; then the examples' types."""
     found: dict[int, tuple[str, str]] = {}
     for n, temperature in ((1, 0.0), (SIGNATURES, SIGNATURE_TEMPERATURE)):

@@ -39,6 +39,19 @@ def test_small_passes_give_the_same_states(monkeypatch):
     assert sum(counts) == 6 and len(counts) > 3
 
 
+@pytest.mark.parametrize("most", [4, 4096])
+def test_token_logprobs_equal_a_plain_forward(most, monkeypatch):
+    monkeypatch.setattr("probing.probe.hidden_states.MAX_TOKENS", most)
+    frozen, prompt = model("qwen2"), PROMPTS[1]
+    found = HiddenStates(frozen, tokenizer()).token_logprobs(prompt, ANSWERS)
+    for answer, logprobs in zip(ANSWERS, found, strict=True):
+        with torch.no_grad():
+            logits = frozen(torch.tensor([prompt + answer])).logits[0].float()
+        plain = torch.log_softmax(logits, -1)[len(prompt) - 1 : -1].gather(1, torch.tensor(answer)[:, None])[:, 0]
+        assert logprobs == pytest.approx(plain.tolist(), abs=1e-4)
+    assert HiddenStates(frozen, tokenizer()).token_logprobs(prompt, []) == []
+
+
 def test_the_end_of_code_is_before_the_fence():
     made = tokenizer()
     reader = HiddenStates(model("qwen2"), made)

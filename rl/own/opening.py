@@ -1,0 +1,94 @@
+"""Opens what the user brings to a run before any work: reads it, says what is of use, and leaves RUN/own_problems.json.
+
+{"source": "mine.jsonl", "sha256": "...", "rows": 120, "usable": 97, "dropped": {"benchmark overlap": 20, ...},
+ "overlaps": [{"row": "mine.jsonl#17", "task": "mbpp Mbpp/3"}, ...], "not_read": ["tests"], "solutions": "more.jsonl", ...}
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from probing.records import SELF_MADE
+from rl.benchmarks.base import benchmark_statements
+from rl.config.run_folder import write_atomically
+from rl.config.schema import Config
+from rl.console import UserError
+from rl.own.problems import Benchmarks, OwnProblems, judge_rows
+from rl.own.samples import CollectedSamples
+from rl.own.source import Rows, read_source
+
+FILE = "own_problems.json"
+KEY = "problems.source"
+
+
+@dataclass(frozen=True)
+class Own:
+    """What the user brought."""
+
+    problems: OwnProblems
+    samples: CollectedSamples | None  # None: the policy samples solutions
+    record: dict[str, Any]  # what own_problems.json holds
+
+    def describe(self) -> list[str]:
+        """Lines for the console."""
+        record = self.record
+        dropped = ", ".join(f"{reason} {count}" for reason, count in record["dropped"].items())
+        lines = [
+            f"own problems     {record['source']}: {record['usable']} of {record['rows']} rows"
+            + (f"; dropped: {dropped}" if dropped else "")
+        ]
+        if record["overlaps"]:
+            lines.append(f"                 overlaps with benchmarks are listed in {FILE}")
+        if record["not_read"]:
+            lines.append(f"                 fields that look like tests or answers are not read: {', '.join(record['not_read'])}")
+        if self.samples is not None:
+            lines.append(f"own solutions    {self.samples.label}")
+        return lines
+
+
+def open_own(config: Config) -> Own | None:
+    """The user's problems and samples; None for a run that makes its own. Raises UserError when there is nothing of use."""
+    if config.problems.source == SELF_MADE:
+        return None
+    rows = read_source(config.problems.source, KEY)
+    samples = None if config.solutions.source == SELF_MADE else CollectedSamples(config.solutions.source)
+    statements = benchmark_statements(config.evals.benchmarks)
+    benchmarks = Benchmarks(statements, config.problems.decontamination_ngram, config.problems.near_duplicate)
+    judged = list(judge_rows(rows, benchmarks, samples.unusable if samples is not None else None))
+    problems = OwnProblems(judged, config.seed)
+    dropped = dict(sorted(problems.dropped.items()))
+    if not problems.deals:
+        said = ", ".join(f"{reason} {count}" for reason, count in dropped.items())
+        raise UserError(f"not one of {len(rows.rows)} rows can be used: {said}", f"{KEY}: {config.problems.source}", _remedy(rows))
+    record = {
+        "source": rows.label,
+        "sha256": rows.digest,
+        "rows": len(rows.rows),
+        "usable": len(problems.deals),
+        "dropped": dropped,
+        "overlaps": [{"row": row.place, "task": row.overlaps} for row in judged if row.overlaps],
+        "not_read": rows.unread,
+        "solutions": None if samples is None else samples.label,
+        "solutions_sha256": None if samples is None else samples.digest,
+    }
+    return Own(problems, samples, record)
+
+
+def _remedy(rows: Rows) -> str:
+    fields = ", ".join(sorted({name for row in rows.rows[:100] for name in row})[:20])
+    return f"a row needs a statement under description, prompt, text, statement or question (docs/own-problems.md); fields here: {fields}"
+
+
+def keep_record(own: Own, folder: Path) -> None:
+    """Leave own_problems.json in the run's folder. Raises UserError when the run was started on other rows."""
+    path = folder / FILE
+    if path.is_file():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        for name, key in (("sha256", KEY), ("solutions_sha256", "solutions.source")):
+            if before.get(name) != own.record[name]:
+                raise UserError(f"the rows of {key} are not those that the run was started on", str(path), "choose another --run_dir")
+        return  # what else it says was true when the run began: benchmarks may have come or gone since
+    write_atomically(path, json.dumps(own.record, indent=1) + "\n")

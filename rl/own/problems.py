@@ -1,0 +1,155 @@
+"""Problems of the user's own: statements alone, from which the rounds draw in turn.
+
+A row becomes a problem, or a reason why it cannot be used. Its signature may be without types, or absent: stage 3 writes what is missing
+(`rl.own.signatures`). Rows that overlap a benchmark are dropped, and it is said which and with what.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from datasketch import MinHashLSH
+
+from probing.parsing.proposals import LEAST_WORDS, Unreadable, header_line, header_of, read_signature
+from probing.records import Problem, short_hash
+from probing.stages.problems import PERMUTATIONS, Funnel, ngrams, sketch
+from rl.own.source import ENTRY, SIGNATURE, STATEMENT, TITLE, Rows, example_text, first_text
+from rl.solve.statement import entry_in
+
+TOPIC = "own"
+OVERLAP = "benchmark overlap"
+
+
+def read_problem(row: Mapping[str, Any], place: str) -> Problem:
+    """The problem of a row. `signature` is untyped or "" where the row says no more, `entry` "" where nothing names it.
+
+    place: its provenance. Raises Unreadable with the reason why the row cannot be used.
+    """
+    description, example = first_text(row, STATEMENT), example_text(row)
+    if len(description.split()) < LEAST_WORDS:
+        raise Unreadable("no statement")
+    entry, signature = _signature(row, description, example)
+    return Problem(
+        id=short_hash(description + signature + entry),
+        title=first_text(row, TITLE).split("\n")[0] or entry or " ".join(description.split()[:6]),
+        description=description,
+        entry=entry,
+        signature=signature,
+        example=example,
+        topic=TOPIC,
+        source=place,
+    )
+
+
+def _signature(row: Mapping[str, Any], description: str, example: str) -> tuple[str, str]:
+    """(entry, signature), as far as a row says them."""
+    named = next((str(row[key]).strip() for key in ENTRY if str(row.get(key) or "").strip().isidentifier()), "")
+    stated = first_text(row, SIGNATURE)
+    if stated and header_of(stated) is None:
+        stated = f"def {stated}"
+        if header_of(stated) is None:
+            raise Unreadable("unreadable signature")
+    text = stated or (description if header_of(description) is not None else "")
+    try:
+        function = read_signature(text, f"{example}\n{description}")
+        entry, signature = function.name, header_line(function)
+    except Unreadable as reason:
+        if str(reason) != "untyped signature":
+            if stated:
+                raise Unreadable("unreadable signature" if str(reason) == "no signature" else str(reason)) from None
+            return named or entry_in(example), ""
+        header = header_of(text) or ""
+        entry, signature = re.findall(r"def\s+(\w+)", header)[0], f"{header}:"
+    return (entry, signature) if stated or named in ("", entry) else (named, "")  # a text may show other functions too
+
+
+class Benchmarks:
+    """What is too like a benchmark's statement: a long run of words shared with one, or a near duplicate of one."""
+
+    def __init__(self, statements: Mapping[str, str], words: int, near_duplicate: float) -> None:
+        """statements: text -> name of its task. words: length of a run. near_duplicate: Jaccard similarity of word 3-grams."""
+        self.words = words
+        self.runs: dict[str, str] = {}
+        self.near = MinHashLSH(threshold=near_duplicate, num_perm=PERMUTATIONS)
+        for text, task in statements.items():
+            for run in ngrams(text, words):
+                self.runs.setdefault(run, task)
+            if task not in self.near:
+                self.near.insert(task, sketch(text))
+
+    def overlap(self, text: str) -> str | None:
+        """The task that a text overlaps; None where there is none."""
+        shared = sorted(self.runs[run] for run in ngrams(text, self.words) if run in self.runs)
+        return next(iter([*shared, *sorted(self.near.query(sketch(text)))]), None)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of a row of the source."""
+
+    place: str
+    problem: Problem | None  # None: it cannot be used
+    reason: str = ""  # why
+    overlaps: str = ""  # the benchmark's task that it overlaps
+
+
+def judge_rows(rows: Rows, benchmarks: Benchmarks, unusable: Callable[[Problem], str] | None = None) -> Iterator[Row]:
+    """What becomes of each row, in order. unusable: why a problem cannot be used all the same, "" where it can."""
+    seen: set[str] = set()
+    for index, row in enumerate(rows.rows):
+        place = rows.place(index)
+        try:
+            problem = read_problem(row, place)
+        except Unreadable as error:
+            yield Row(place, None, str(error))
+            continue
+        if problem.id in seen:
+            yield Row(place, None, "duplicate row")
+        elif (task := benchmarks.overlap(problem.description)) is not None:
+            yield Row(place, None, OVERLAP, task)
+        elif unusable is not None and (reason := unusable(problem)):
+            yield Row(place, None, reason)
+        else:
+            yield Row(place, problem)
+        seen.add(problem.id)
+
+
+class OwnProblems:
+    """The rows in a random order, dealt out to the rounds in turn: every usable row comes once before any comes again."""
+
+    def __init__(self, rows: Sequence[Row], seed: int) -> None:
+        self.rows = list(rows)
+        order = random.Random(f"{seed} own problems").sample(self.rows, len(self.rows))
+        self.deals: list[tuple[Problem, list[str]]] = []  # a problem, and why the unusable rows beside it are dropped
+        before: list[str] = []
+        for row in order:
+            if row.problem is not None:
+                self.deals.append((row.problem, before))
+                before = []
+            elif self.deals:
+                self.deals[-1][1].append(row.reason)
+            else:
+                before.append(row.reason)
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """How many rows of the whole source cannot be used, by reason."""
+        return Counter(row.reason for row in self.rows if row.problem is None)
+
+    def draw(self, number: int, count: int, funnel: Funnel) -> list[Problem]:
+        """The problems of round `number` (from 1): `count` of them, or all where there are fewer. Unusable rows that were met on the way
+        are counted in the funnel.
+        """
+        count = min(count, len(self.deals))
+        drawn = []
+        for place in range((number - 1) * count, number * count):
+            problem, dropped = self.deals[place % len(self.deals)]
+            funnel.proposed += 1 + len(dropped)
+            funnel.dropped.update(dropped)
+            drawn.append(replace(problem, id=f"r{number:02d}-{problem.id}"))
+        return drawn
