@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rl.run_data import read_run
 from rl.round_files import read_rows
+from rl.run_data import read_run
 from rl.sharing.cards import data_statement
 from rl.sharing.problems import problem_rows
 from tests.loop.runs import finish
