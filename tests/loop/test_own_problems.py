@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,8 @@ def test_collected_solutions_vote_and_are_learnt_from(tmp_path: Path) -> None:
     folder = tmp_path / "run" / "round_01"
     candidates = read_rows(folder / "candidates.jsonl")
     given = {text for row in rows for text in row["candidates"]}
-    assert len(candidates) >= 60 and {c["completion"] for c in candidates} <= given
+    counts = Counter(c["problem_id"] for c in candidates)
+    assert len(counts) >= 5 and set(counts.values()) == {6} and {c["completion"] for c in candidates} <= given
     assert all(len(c["logprobs"]) == len(c["token_ids"]) and max(c["logprobs"]) <= 0 for c in candidates)
     assert json.loads((folder / "training.json").read_text())["sft_pairs"] > 0
     assert "`mine.jsonl`" in data_statement(read_run(tmp_path / "run").config)
