@@ -8,15 +8,16 @@ from rl.run_data import Row
 
 
 def stage_left(task: Row | None, now: float) -> float | None:
-    """Seconds until the counted items are done: what the sampler expects, else at the mean pace so far; None where neither is known.
+    """Seconds until the counted items are done; None where nothing is known yet. now: Unix seconds.
 
-    now: Unix seconds. At the mean pace, between two items the time since the last one is taken off, but never more than one item is worth.
+    What a sampler said last holds, since it knows the tokens of unfinished samples; else the mean pace so far. Between two items the time
+    since the last one is taken off, but never more than one item is worth.
 
     >>> stage_left({"done": 2, "total": 10, "started": 0.0, "advanced": 20.0}, now=25.0)
     75.0
     """
     if task and task.get("left_at") is not None:
-        return None if task["left"] is None else max(0.0, task["left"] - (now - task["left_at"]))
+        return None if task.get("left") is None else max(0.0, task["left"] - max(0.0, now - task["left_at"]))
     if not task or not task.get("done") or task.get("advanced") is None:
         return None
     each = (task["advanced"] - task["started"]) / task["done"]

@@ -101,6 +101,8 @@ def _now(run: Watched) -> RenderableType:
         counted = f"{task['done']:,}/{task['total']:,} {plain(task['unit'])}  {share} %"
         if task["name"] != stage["name"]:
             counted = f"{plain(task['name'])}: {counted}"
+        if tokens := task.get("tokens"):
+            counted += f"  {tokens:,} tokens, {tokens / max(run.now - task['started'], 1e-9):,.0f}/s"
         cells += [grid_bar, Text(counted), Text(f"ETA {'?' if left is None else duration(left)}", style="bold")]
     cells.append(Text(f"{duration(spent)} so far", style="dim"))
     grid.add_row(*cells)

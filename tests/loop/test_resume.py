@@ -79,6 +79,14 @@ def test_a_run_leaves_every_stage_a_file_and_a_summary(whole):
     assert (whole / "report.html").stat().st_size > 1000 and (whole / "versions.json").exists()
 
 
+def test_a_run_says_how_it_ended_and_what_its_stages_held(whole):
+    progress, times = (json.loads((whole / name).read_text()) for name in ("progress.json", "times.json"))
+    assert (progress["state"], progress["stage"], progress["error"]) == ("finished", None, None)
+    assert times["memory"].keys() == times["stages"].keys()
+    held = {number: {name: most for name, most in stages.items() if most > 100} for number, stages in times["memory"].items()}
+    assert {number: set(stages) for number, stages in held.items()} == {number: set(stages) for number, stages in times["stages"].items()}
+
+
 def test_every_trained_group_has_its_rewards_broken_down(whole):
     steps = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines() if '"stage": "grpo"' in line]
     assert len(steps) >= 3 and all(0 <= s["consensus"] <= 1 for s in steps)

@@ -251,6 +251,20 @@ def test_eta_needs_a_first_item_and_a_run_s_estimate_a_first_round() -> None:
     assert run_left({"0": {"eval": 5.0}}, 3, 1, "problems", 1.0, None) is None
 
 
+def test_what_a_sampler_says_of_the_time_left_is_taken() -> None:
+    task = {"done": 2, "total": 4, "started": 0.0, "advanced": 20.0, "left": 50.0, "left_at": 30.0}
+    assert stage_left(task, 40.0) == 40.0
+    assert stage_left(task, 90.0) == 0.0
+    assert stage_left({**task, "left": None}, 40.0) is None, "it cannot tell yet"
+    assert stage_left({**task, "left": None, "left_at": None}, 20.0) == 20.0, "no sampler: by the pace so far"
+
+
+def test_tokens_are_shown_with_their_rate(tmp_path: Path) -> None:
+    folder = half_way(tmp_path / "run", task={**said()["task"], "tokens": 5000, "left": 30.0, "left_at": NOW - 10})
+    text = shown(folder)
+    assert "5,000 tokens, 100/s" in text and "ETA 20.0 s" in text
+
+
 def test_a_trend_tells_rise_from_rounding() -> None:
     assert trend([1.0, 2.0, 3.0]) == "▁▅█"
     assert trend([1e-9, -1e-9, 0.0]) == "▁▁▁"
