@@ -23,7 +23,7 @@ from bench.markdown import interval, number, percent, table
 
 
 def runs_table(folders: Sequence[Path]) -> str:
-    """One row a run: base, final, paired gain, and what the run cost."""
+    """One row a run: base, final, paired gains (greedily, each at its best temperature, sampled), and what the run cost."""
     rows = []
     for folder in folders:
         summary = json.loads((folder / "summary.json").read_text())
@@ -33,8 +33,12 @@ def runs_table(folders: Sequence[Path]) -> str:
         rows.append(
             [
                 str(config["seed"]),
-                interval(base, "pass@1"),
-                interval(final, "pass@1"),
+                interval(base, "greedy_pass@1"),
+                interval(final, "greedy_pass@1"),
+                interval(final, "greedy_gain", points=True),
+                f"{percent(base.get('best_pass@1'))} → {percent(final.get('best_pass@1'))}",
+                interval(final, "best_gain", points=True),
+                f"{percent(base.get('pass@1'))} → {percent(final.get('pass@1'))}",
                 interval(final, "gain", points=True),
                 f"{percent(base.get('pass@16'))} → {percent(final.get('pass@16'))}",
                 f"{percent(base.get('majority@16'))} → {percent(final.get('majority@16'))}",
@@ -43,7 +47,8 @@ def runs_table(folders: Sequence[Path]) -> str:
                 commit,
             ]
         )
-    header = ["seed", "base pass@1", "final pass@1", "gain, points (paired)", "pass@16", "majority@16", "minutes", "GB", "commit"]
+    header = ["seed", "base, greedy", "final, greedy", "gain, points (paired)", "at the best temperature", "gain"]
+    header += ["sampled pass@1", "gain", "pass@16", "majority@16", "minutes", "GB", "commit"]
     return table(header, rows)
 
 
@@ -62,11 +67,13 @@ def rounds_table(folder: Path) -> str:
         "seconds": lambda r: number(sum(r["seconds"].values()), 0),
     }
     rows = [
-        [str(row["round"]), interval(row, "pass@1"), percent(row.get("pass@16")), percent(row.get("majority@16"))]
+        [str(row["round"]), interval(row, "greedy_pass@1"), percent(row.get("best_pass@1")), number(row.get("best_temperature"), 1)]
+        + [interval(row, "pass@1"), percent(row.get("pass@16")), percent(row.get("majority@16"))]
         + [show(row) for show in columns.values()]
         for row in [summary["base"], *summary["rounds"]]
     ]
-    return table(["round", "pass@1 [95 %]", "pass@16", "majority@16", *columns], rows)
+    header = ["round", "greedy [95 %]", "best temperature", "T", "sampled pass@1 [95 %]", "pass@16", "majority@16"]
+    return table([*header, *columns], rows)
 
 
 def card_table(path: Path) -> str:

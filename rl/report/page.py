@@ -185,7 +185,7 @@ def _facts(run: RunData) -> list[tuple[str, str]]:
 
 
 def _benchmarks(run: RunData) -> list[tuple[str, list[tuple[str, str]]]]:
-    """For each benchmark its pass@1 by round, or why there is none; only where there is more than one."""
+    """For each benchmark its pass@1 by round, greedy where that was measured, or why there is none; only where there is more than one."""
     names = list(dict.fromkeys(name for row in run.rows for name in row.get("benchmarks") or {}))
     if len(names) < 2:
         return []
@@ -194,12 +194,9 @@ def _benchmarks(run: RunData) -> list[tuple[str, list[tuple[str, str]]]]:
         cells = []
         for row in run.rows:
             figures = (row.get("benchmarks") or {}).get(name, {})
-            cells.append(
-                (
-                    str(row["round"]),
-                    f"unavailable: {figures['unavailable']}" if "unavailable" in figures else table_cell(figures, "pass@1", "interval"),
-                )
-            )
+            key = "greedy_pass@1" if "greedy_pass@1" in figures else "pass@1"
+            text = f"unavailable: {figures['unavailable']}" if "unavailable" in figures else table_cell(figures, key, "interval")
+            cells.append((str(row["round"]), text))
         found.append((name, cells))
     return found
 

@@ -41,7 +41,8 @@ class Verdict:
 
     status: Status
     headline: str
-    base: float | None
+    base: float | None  # of the headline's figure, as are the others
+    base_interval: tuple[float, float] | None
     final: float | None
     gain: float | None
     low: float | None
@@ -111,7 +112,8 @@ def judge(run: RunData) -> Verdict:
     checks = [_guards(run), _missing(run), _sandbox(run), *_labels(run)]
     if rounds:
         checks += [_interval(low, high, kind), _held(run), _breadth(run), *_sharpness(run), _probe(run), *_length(run), *_modules(run)]
-    return Verdict(status, headline, base, final, gain, low, high, kind, tuple(checks))
+    interval = run.base.get(f"{figure}_ci")
+    return Verdict(status, headline, base, None if interval is None else tuple(interval), final, gain, low, high, kind, tuple(checks))
 
 
 def _interval(low: float | None, high: float | None, kind: str) -> Check:

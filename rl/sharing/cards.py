@@ -99,12 +99,12 @@ def base_name(model: str) -> tuple[str, bool]:
     return model, model != "seedling"
 
 
-def gain_text(row: Row) -> str:
+def gain_text(row: Row, key: str = "gain") -> str:
     """`+2.3 [0.1, 4.5]` points; a dash where it was not measured."""
-    gain = known(row, "gain")
+    gain = known(row, key)
     if gain is None:
         return "–"
-    low, high = row["gain_ci"]
+    low, high = row[f"{key}_ci"]
     return f"{100 * gain:+.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 

@@ -68,7 +68,7 @@ def test_the_card_has_base_statement_results_config_and_versions(run: Path, shar
     assert "`seedling` after 3 rounds" in card.text
     assert "**No external data.**" in card.text
     assert "chosen without labels: its answers agree most." in card.text
-    assert "| 3 (this model) | 54.0 % [51.5, 56.5] | +13.0 [10.0, 16.0] |" in card.text
+    assert "| 3 (this model) | – | – | 54.0 % [51.5, 56.5] | +13.0 [10.0, 16.0] |" in card.text
     assert "| seedling | 41.0 % [38.5, 43.5] | 54.0 % [51.5, 56.5] |" in card.text
     written = yaml.safe_load(card.text.split("```yaml\n")[1].split("```")[0])
     assert written == yaml.safe_load((run / "config.yaml").read_text())
