@@ -74,6 +74,10 @@ def _labels(run: RunData, verdict: Verdict) -> list[Step]:
     if any(check.status == "unknown" for check in about):
         text = "Nobody knows yet how many labels are right. Mark some under Problems and votes, below, export the marks, then:"
         return [Step(text, f"ucoder audit {_quoted(run)} marks.json")]
+    marked = (run.audit.get("kept") if (run.audit.get("kept") or {}).get("accuracy") is not None else run.audit.get("all")) or {}
+    if any(check.status == "warn" for check in about) and marked.get("accuracy") is not None and not marked["enough"]:
+        text = f"Too few labels are marked to tell: mark about {marked['needed']} more under Problems and votes, then:"
+        return [Step(text, f"ucoder audit {_quoted(run)} marks.json")]
     if any(check.status in ("bad", "warn") for check in about):
         text = "Labels are weak: draw more voters (solutions.samples), or train on clearer votes only (raise solutions.band_low)."
         return [Step(text)]

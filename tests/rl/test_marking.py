@@ -18,6 +18,7 @@ from rl.marking.accuracy import BANDS, HALF_WIDTH, label_accuracy, marks_needed
 from rl.marking.marks import read_marks
 from rl.report import write_report
 from rl.report.browser import PROBLEMS_SHOWN, browser_data
+from rl.report.next_steps import next_steps
 from rl.report.verdict import judge
 from rl.round_files import read_rows, write_rows
 from rl.run_data import AUDIT, RunData, read_run
@@ -111,6 +112,15 @@ def test_the_report_s_trust_follows_the_marks(folder: Path, marks: list[str], st
     assert main(["audit", str(folder), str(saved(folder, marks_of(run, marks)))]) == 0
     check = next(check for check in judge(read_run(folder)).checks if check.title == "Are the labels right?")
     assert (check.status, check.first) == (status, True)
+
+
+@pytest.mark.parametrize(
+    ("marks", "words"), [(["wrong"] * 20, "Labels are weak"), (["right", "wrong"] * 5, "Too few labels are marked to tell: mark about")]
+)
+def test_the_next_step_is_more_marks_or_better_labels(folder: Path, marks: list[str], words: str) -> None:
+    assert main(["audit", str(folder), str(saved(folder, marks_of(read_run(folder), marks)))]) == 0
+    run = read_run(folder)
+    assert any(step.text.startswith(words) for step in next_steps(run, judge(run)))
 
 
 def edited(**changes: Any) -> Callable[[dict[str, Any]], Any]:
