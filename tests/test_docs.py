@@ -104,7 +104,7 @@ def test_functions_are_where_the_page_says(page: Path) -> None:
 def test_config_keys_that_are_named_exist(page: Path) -> None:
     keys = {".".join(key) for key in known_keys(Config)}
     sections = {key.split(".")[0] for key in keys if "." in key}
-    words = {word for code in codes(page) for word in re.findall(r"(?<![\w./])[a-z_]+(?:\.[a-z_]+)+(?![\w/])", code)}
+    words = {word for code in codes(page) for word in re.findall(r"(?<![\w./-])[a-z_]+(?:\.[a-z_]+)+(?![\w/])", code)}
     named = {word for word in words if word.split(".")[0] in sections and not word.endswith((".json", ".jsonl", ".npz"))}
     assert not named - keys
 

@@ -144,7 +144,7 @@ class SftConfig(OptimizerSection):
 
 
 class ChoiceConfig(Section):
-    """Which round's checkpoint the run ends with: the one whose answers to self-made problems agree most with the votes on them."""
+    """Which round's checkpoint the run ends with: the one whose answers to problems kept apart agree most with the votes on them."""
 
     problems: int = Field(24, ge=0, description="problems of round 1 kept from training to compare checkpoints by; 0: take the last round")
     samples: int = Field(16, ge=1, description="answers sampled for each of them, from every round's checkpoint")
@@ -193,7 +193,7 @@ class GuardsConfig(Section):
         _rule(0.5, "raise_kl", "lower_lr", "end_round"), description="KL from the round's start, nats a token: not above"
     )
     held_out: GuardRule | None = Field(
-        _rule(0.05, "lower_lr", "roll_back"), description="agreement on held-out self-made problems, fall from its best: not above"
+        _rule(0.05, "lower_lr", "roll_back"), description="agreement on held-out problems of the round, fall from its best: not above"
     )
     between_rounds: float | None = Field(
         0.05,
@@ -205,6 +205,6 @@ class GuardsConfig(Section):
     kl_factor: float = Field(2.0, gt=1, description="what raise_kl multiplies beta by")
     kl_start: float = Field(0.02, gt=0, description="the beta that raise_kl starts from where beta was 0")
     kl_every: int = Field(5, ge=0, description="steps between measurements of the KL from the round's start while beta is 0; 0: never")
-    held_out_problems: int = Field(24, ge=0, description="self-made problems kept from training for the guards to watch, at most")
+    held_out_problems: int = Field(24, ge=0, description="problems of a round kept from training for the guards to watch, at most")
     held_out_every: int = Field(10, ge=1, description="steps between looks at the held-out problems")
     held_out_samples: int = Field(8, ge=1, description="rollouts of each held-out problem at each look")

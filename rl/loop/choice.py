@@ -69,10 +69,10 @@ def choose(agreement: dict[int, float | None], last: int) -> Choice:
     """
     known = {number: value for number, value in sorted(agreement.items()) if value is not None}
     if not known:
-        return Choice(last, "the last round: no self-made problem was kept apart to compare checkpoints by", {})
+        return Choice(last, "the last round: no problem was kept apart to compare checkpoints by", {})
     best = max(known, key=lambda number: (known[number], number))
     name = "the base" if best == 0 else f"round {best}"
-    reason = f"{name}: its answers agree most with the votes on self-made problems kept apart ({known[best]:.1%}"
+    reason = f"{name}: its answers agree most with the votes on problems kept apart ({known[best]:.1%}"
     reason += f"; the last round's {known[last]:.1%})" if best != last and last in known else ")"
     return Choice(best, reason, known)
 

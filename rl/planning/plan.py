@@ -17,6 +17,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from probing.records import SELF_MADE
 from rl.config.schema import Config, EvalsConfig, config_from_argv
 from rl.console import UserError, duration, make_console
 from rl.planning.costs import (
@@ -122,7 +123,10 @@ def make_plan(
     machines = -(-devices // DEVICES_A_MACHINE)
     run_speed = EXECUTIONS_PER_CORE_SECOND * config.sandbox.workers * machines
     p, s, g = config.problems, config.solutions, config.grpo
-    kept, rated, inputs = p.count * shares.kept, p.count * max(shares.rated, shares.kept), config.suites.inputs
+    made = p.count if p.source == SELF_MADE else round(p.share * p.count)
+    kept = made * shares.kept + (p.count - made)  # only a run knows how many of the user's own rows can be used
+    rated, inputs = made * max(shares.rated, shares.kept), config.suites.inputs
+    drawn = s.samples if s.source == SELF_MADE else 0  # collected solutions are executed, and not sampled
 
     def stage(name: str, samples: float, most: int, executions: float = 0.0, extra_hours: float = 0.0) -> Stage:
         tokens = samples * shares.tokens(name, most)
@@ -137,13 +141,13 @@ def make_plan(
         return 2 * size.parameters * samples * answer / (flops * devices) / 3600
 
     stages = [
-        stage("problems", p.count, p.max_new_tokens),
+        stage("problems", made, p.max_new_tokens),
         stage("rating", rated * p.ratings_per_problem, p.rating_max_new_tokens),
         stage("interface", kept, p.interface_max_new_tokens),
         stage("test inputs", kept * config.suites.samples, config.suites.max_new_tokens),
-        stage("solutions", kept * s.samples, s.max_new_tokens, kept * s.samples * shares.distinct * config.suites.pool),
+        stage("solutions", kept * drawn, s.max_new_tokens, kept * s.samples * shares.distinct * config.suites.pool),
     ]
-    bank_tokens = stages[-1].tokens
+    bank_tokens = kept * s.samples * shares.tokens("solutions", s.max_new_tokens)
     read = min(kept, config.probe.problems) * min(s.samples, config.probe.answers)  # answers whose hidden states are read, in one pass
     answer = shares.tokens("solutions", s.max_new_tokens)
     stages.append(Stage("probe", 0, 0, 0, reading_hours(read, answer)))

@@ -50,6 +50,15 @@ def test_counts_by_hand() -> None:
     assert found["eval"].samples == 90  # two samples of each task, and one greedy
 
 
+def test_own_problems_are_not_invented_and_collected_solutions_not_sampled() -> None:
+    own = ("--problems.count", "100", "--problems.source", "mine.jsonl")
+    found, mixed = stages(*own), stages(*own, "--problems.share", "0.5")
+    assert (found["problems"].samples, found["rating"].samples, found["interface"].samples) == (0, 0, 100)
+    assert (mixed["problems"].samples, mixed["interface"].samples) == (50, 75)  # half of the fifty proposals are kept
+    collected = stages(*own, "--solutions.source", "mine.jsonl")
+    assert collected["solutions"].samples == 0 and collected["solutions"].executions == found["solutions"].executions > 0
+
+
 def test_twice_the_rounds_cost_twice_the_rounds() -> None:
     one, two = (plan.make_plan(load_config(None, ["--rounds", str(n)]), SIZE) for n in (1, 2))
     assert two.hours - two.base_evaluation_hours == pytest.approx(2 * (one.hours - one.base_evaluation_hours))
