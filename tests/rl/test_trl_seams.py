@@ -110,5 +110,13 @@ def test_a_batch_still_holds_what_the_kl_is_measured_on() -> None:
         assert f'"{key}": {key}' in source, key
 
 
+def test_advantages_are_still_read_after_the_logprobs_and_may_differ_by_token() -> None:
+    # the importance weights are multiplied into them between the two
+    source = inspect.getsource(GRPOTrainer._compute_loss)
+    read = source.index('advantages = inputs["advantages"]')
+    assert source.index("self._get_per_token_logps_and_entropies(") < read < source.index("advantages.dim() == 1")
+    assert '"sampling_per_token_logps"] = sampling_per_token_logps' in inspect.getsource(GRPOTrainer._generate_and_score_completions)
+
+
 def test_the_fused_head_still_takes_a_temperature() -> None:
     assert "temperature" in inspect.signature(add_fused_lm_head).parameters
