@@ -73,7 +73,7 @@ GREEDY = {"greedy_pass@1": 0.5, "greedy_gain": 0.06, "greedy_gain_ci": [0.02, 0.
 def with_greedy(folder: Path, **changes: Any) -> RunData:
     """A run whose base was decoded greedily too."""
     run = with_summary(folder, **(GREEDY | changes))
-    base = {**run.rows[0], "greedy_pass@1": 0.44, "best_temperature": 0.0}
+    base = {**run.rows[0], "greedy_pass@1": 0.44, "greedy_pass@1_ci": [0.41, 0.47], "best_temperature": 0.0}
     return RunData(**{**run.__dict__, "rows": [base, *run.rows[1:]]})
 
 
@@ -81,6 +81,7 @@ def test_greedy_decoding_is_the_headline_where_it_was_measured(folder: Path) -> 
     run = with_greedy(folder, gain=0.2, gain_ci=[0.15, 0.25])
     verdict = judge(run)
     assert (verdict.headline, verdict.low) == ("The model improved by 6.0 points of greedy pass@1.", 0.02)
+    assert (verdict.base, verdict.base_interval) == (0.44, (0.41, 0.47))
     assert how_measured(run) == "greedy pass@1 on seedling, float32"
     flat = judge(with_greedy(folder, greedy_gain=0.0, greedy_gain_ci=[-0.03, 0.03], gain=0.2, gain_ci=[0.15, 0.25]))
     assert flat.status == "warn", "a gain at temperature 1 does not make up for none of greedy decoding"
