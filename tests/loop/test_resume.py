@@ -14,6 +14,7 @@ from tests.loop.runs import PATIENCE, finish, start
 # Each kill comes when this file appears, that is, in the stage after it.
 MILESTONES = (
     "config.yaml",
+    "round_00/temperature.json",
     "round_00/eval.json",
     "round_01/problems.jsonl",
     "round_01/suites.jsonl",
