@@ -89,8 +89,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if left:
             measure(args, settings, benchmark, left, given, rows)
         found = [rows[benchmark.tasks[i].id] for i in order if benchmark.tasks[i].id in rows]
-        record = {"command": command_of(words), "commit": git_commit(), **how, **summary(found), "rows": found}
-        write_atomically(args.json, json.dumps(record, indent=1) + "\n")
+        record = {"command": command_of(words), "commit": git_commit(), **how, **summary(found)}
+        lines = ",\n".join(f"  {json.dumps(row)}" for row in found)  # one line a task
+        write_atomically(args.json, f'{json.dumps(record, indent=1)[:-2]},\n "rows": [\n{lines}\n ]\n}}\n')
         print(markdown(record))
     return 0
 
