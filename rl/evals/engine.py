@@ -69,8 +69,11 @@ def hardware(sampling: SamplingConfig) -> str:
 
 
 @contextmanager
-def engine_errors(model: str) -> Iterator[None]:
-    """Turns what models, engines, prompt sets and sandboxes raise in the block into UserError. model: as the user named it."""
+def engine_errors(model: str, too_long: str = "lower --max_new_tokens") -> Iterator[None]:
+    """Turns what models, engines, prompt sets and sandboxes raise in the block into UserError.
+
+    model: as the user named it. too_long: what to do where prompt and answer pass the model's length.
+    """
     from probing.models.loading import ModelError
     from probing.prompts.templates import PromptSetError
     from probing.samplers.base import SamplerError
@@ -85,7 +88,7 @@ def engine_errors(model: str) -> Iterator[None]:
     except ValueError as error:
         if isinstance(error, UserError) or "max_new_tokens" not in str(error):
             raise
-        raise UserError(str(error), "command line", "lower --max_new_tokens") from None
+        raise UserError(str(error), "command line", too_long) from None
 
 
 def check_engine(sampling: SamplingConfig, model_path: str) -> None:

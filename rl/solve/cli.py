@@ -152,7 +152,7 @@ def _solve(args: argparse.Namespace, others: Sequence[str], statement: Statement
     from rl.config.chat_check import check_template_args
 
     bar = partial(_bar, make_console(stderr=True, quiet=not sys.stderr.isatty()))
-    with engine_errors(args.model):
+    with engine_errors(args.model, "shorten the statement, lower --max_new_tokens, or take a model with a longer context"):
         tokenizer = load_tokenizer(path)
         check_template_args(tokenizer, template_args or {}, "--chat_template_args")
         ask = Asker.of(tokenizer, args.prompts, template_args)

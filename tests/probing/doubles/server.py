@@ -20,12 +20,12 @@ PLAIN = {"top_k": -1, "repetition_penalty": 1.0, "min_p": 0.0}
 class Server:
     """Serves a tiny checkpoint on loopback. faults: taken one by one by completions: a status, `drop` (cut off), `garbage`, or None."""
 
-    def __init__(self, checkpoint: str) -> None:
+    def __init__(self, checkpoint: str, longest: int = 256) -> None:
         self.checkpoint = self.root = checkpoint
-        self.llm = LLM(checkpoint, "float32", 256, True, "raw_logprobs", enable_chunked_prefill=False)
+        self.llm = LLM(checkpoint, "float32", longest, True, "raw_logprobs", enable_chunked_prefill=False)
         self.tokenizer = tokenizer()
         self.faults: list[int | str | None] = []
-        self.longest = 256  # tokens of prompt and answer
+        self.longest = longest  # tokens of prompt and answer
         self.token_ids = True
         self.completions = 0
         self.bodies: list[dict[str, Any]] = []  # of the requests that were answered

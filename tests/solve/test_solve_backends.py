@@ -1,0 +1,39 @@
+"""`ucoder solve` with transformers, a server and vLLM (the last two stand-ins). The model is random, and so writes no program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rl.cli import main
+from tests.probing import doubles
+from tests.probing.doubles.server import Server
+from tests.probing.tiny_models import model, tokenizer
+from tests.solve.toys import STATEMENT
+
+pytestmark = pytest.mark.slow
+DOUBLES = Path(doubles.__file__).parent
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("checkpoint")
+    model("qwen2", positions=2048).save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize("backend", ["transformers", "http", "vllm"])
+def test_every_engine_is_asked(
+    checkpoint: str, backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(DOUBLES))
+    monkeypatch.setenv("PYTHONPATH", str(DOUBLES))
+    file = tmp_path / "problem.md"
+    file.write_text(STATEMENT + "\nlargest_gap([1, 5]) == 4\n")
+    words = ["solve", str(file), "--model", checkpoint, "--samples", "3", "--max_new_tokens", "4", "--device", "cpu"]
+    with Server(checkpoint, 2048) as server, pytest.raises(SystemExit) as left:
+        main([*words, *(["--url", server.url] if backend == "http" else ["--backend", backend])])
+    assert left.value.code == 2 and "none of 3 answers holds a program" in capsys.readouterr().err
+    assert (server.completions > 0) == (backend == "http")
