@@ -175,8 +175,8 @@ def _input(console: Console, prompt: str) -> str:
 def _print(solved: Solved, args: argparse.Namespace, console: Console) -> None:
     """The program and the report; where there is no program, why."""
     if solved.code is None:
-        why = "your answers rule out every candidate" if solved.ruled_out_all else "no candidate has a vote"
-        console.print(f"No vote: {why}, of {len(solved.candidates)}. There is no program to show.", markup=False, highlight=False)
+        why = "your answers rule out every candidate that was left" if solved.ruled_out_all else "no candidate has a vote"
+        console.print(f"No vote: {why} ({len(solved.candidates)} sampled). There is no program to show.", markup=False, highlight=False)
         print_no_vote(as_record(solved), console)
         return
     print_program(solved.code, console)

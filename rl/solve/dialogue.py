@@ -38,10 +38,11 @@ def talk(vote: Vote, console: Console, ask: Ask = input) -> Vote | None:
         if after is None:
             console.print(f"No candidate is left: all {len(vote.programs.places)} are ruled out.", markup=False)
             return None
-        left, clusters = len(after.programs.places), after.ranking.judgement.clustering.n_clusters
-        console.print(f"{len(vote.programs.places) - left} candidates ruled out; {left} left, in {clusters} clusters.", markup=False)
+        clustering = after.ranking.judgement.clustering
+        ruled_out = len(vote.programs.places) - len(after.programs.places)
+        console.print(f"ruled out: {ruled_out}; left with a vote: {clustering.n_valid}, in clusters: {clustering.n_clusters}", markup=False)
         vote = after
-    console.print("No input parts the two largest clusters: there is nothing more to ask.", markup=False)
+    console.print("There is nothing more to ask: no input parts the clusters that are left.", markup=False)
     return vote
 
 

@@ -116,7 +116,8 @@ def print_trust(solved: Solved, show: int, console: Console) -> None:
     print_no_vote(record, console)
     if vote.is_won:
         share = f"{clustering.counts[clustering.top]} of {record['valid']} ({100 * record['top_share']:.0f} %)"
-        say(f"vote         {share}, {100 * record['margin']:+.0f} points ahead of the next cluster")
+        ahead = f"{100 * record['margin']:+.0f} points ahead of the next cluster" if clustering.n_clusters > 1 else "the only cluster"
+        say(f"vote         {share}, {ahead}")
     elif solved.code is not None:
         say(f"vote         {_why_not_won(vote)}; do not rely on it")
     say(f"behaviours   {clustering.n_clusters} distinct (entropy {record['entropy']:.2f} nats)")

@@ -100,7 +100,7 @@ def test_no_vote_is_said_with_its_reasons(solve: Any, tmp_path: Path, capsys: py
     out = tmp_path / "solution.py"
     assert solve(ToyModel([BROKEN, BROKEN, "def largest_gap(xs): import numpy; return 0"]), "--out", str(out)) == 1
     said = capsys.readouterr().out
-    assert "No vote: no candidate has a vote, of 3" in said and "2: too few inputs" in said and "1: they need a module" in said
+    assert "No vote: no candidate has a vote (3 sampled)" in said and "2: too few inputs" in said and "1: they need a module" in said
     assert not out.exists()
 
 
