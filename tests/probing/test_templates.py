@@ -89,3 +89,19 @@ def test_what_is_wrong_with_a_set_is_said(tmp_path: Path, file: str, text: str |
 def test_a_set_that_is_not_there_is_said_with_the_known_ones() -> None:
     with pytest.raises(PromptSetError, match="completion, instruct, seedling"):
         load_prompt_set("instructed")
+
+
+@pytest.mark.parametrize("entry", ["f", ""])
+def test_a_set_may_word_the_question_for_a_signature(entry: str) -> None:
+    for name in ("instruct", "completion"):
+        prompt = load_prompt_set(name).render("signature", **{**FIELDS, "entry": entry})
+        assert "Add one to x." in prompt.user and prompt.prefill == f"```python\ndef {'f(' if entry else ''}"
+
+
+def test_a_set_without_it_is_whole_and_says_so_when_it_is_asked(tmp_path: Path) -> None:
+    folder = copied(tmp_path)
+    (folder / "signature.jinja").unlink()
+    prompts = load_prompt_set(str(folder))
+    assert prompts.skills == SKILLS
+    with pytest.raises(PromptSetError, match=r"has no signature\.jinja"):
+        prompts.render("signature", **FIELDS)
