@@ -159,7 +159,7 @@ class _Reading:
         place = next((i for i, other in enumerate(self.fenced) if other.text == run.text), len(self.fenced))
         beside = [*reversed(self.fenced[:place]), *self.fenced[place + 1 :], *self.around, *self.unfenced]
         for other in [*beside, *self.prompt]:
-            if other.text != run.text and any(choice.binds(statement, name) for statement in other.body):
+            if any(choice.binds(statement, name) for statement in other.body) and not _inside(other.text, run.text):
                 given = any(other is part for part in self.prompt)
                 program = Program(other.body)
                 kept = program.needed([name], harmless=False)
@@ -211,6 +211,12 @@ class _Reading:
             if names := choice.defined_names(run):
                 return self.completed(run, names)
         return None
+
+
+def _inside(text: str, whole: str) -> bool:
+    """Whether the lines of a text are lines of another one that follow one another, their indentation aside."""
+    part, lines = (["", *(line.strip() for line in t.split("\n") if line.strip()), ""] for t in (text, whole))
+    return "\n".join(part) in "\n".join(lines)
 
 
 def _indent_behind(head: str) -> str:

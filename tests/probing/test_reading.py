@@ -169,6 +169,13 @@ def test_a_program_that_is_whole_takes_nothing_from_other_blocks() -> None:
     assert read_program(f"```python\ndef _twice(x):\n    return 0\n```\n```python\n{whole}\n```", "f") == whole
 
 
+def test_lines_of_another_function_are_no_helper() -> None:
+    docstring = ["'''", "```python", "f(1)", "```", "```", "f(2)", "```", "'''"]
+    lines = ["table = value", "", "", "def f(x):", *(f"    {line}" for line in [*docstring, "pass", "value = []", "return [table]"])]
+    answer = "\n".join(["The code:", "", *(f"    {line}" for line in lines), "", "That is it."])
+    assert read_program(answer, "f") == "\n".join(lines)
+
+
 def test_what_the_prompt_gave_stands_in_front() -> None:
     given = f"import unheard_of\nfrom typing import List\n\n\n{HELPER}\n\n\ndef f(x: List[int]) -> List[int]:\n    '''Doc.'''\n"
     code = "def f(x: List[int]) -> List[int]:\n    return [_twice(y) for y in x]"
