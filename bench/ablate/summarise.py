@@ -1,12 +1,12 @@
 """Prints the Markdown tables of RESULTS.md and README.md from what runs and evaluations left behind.
 
-python -m bench.summarise runs/seed-0 runs/seed-1 runs/seed-2      # a row a run
-python -m bench.summarise --rounds runs/seed-0                     # a row a round
-python -m bench.summarise --card bench/results/seedling_card.json  # the base model's card, from `ucoder eval --json`
-python -m bench.summarise --ablation bench/results/ablation.json   # the ablation's tables, from `make ablate`
-python -m bench.summarise --probe bench/results/probe.json         # what the probe knows, held against references
-python -m bench.summarise --parity bench/results/parity.json       # our verdicts against the public harnesses'
-python -m bench.summarise --sandbox bench/results/sandbox.json     # how fast the sandbox is, and where its time goes
+python -m bench.ablate.summarise runs/seed-0 runs/seed-1 runs/seed-2      # a row a run
+python -m bench.ablate.summarise --rounds runs/seed-0                     # a row a round
+python -m bench.ablate.summarise --card bench/results/seedling_card.json  # the base model's card, from `ucoder eval --json`
+python -m bench.ablate.summarise --ablation bench/results/ablation.json   # the ablation's tables, from `make ablate`
+python -m bench.ablate.summarise --probe bench/results/probe.json         # what the probe knows, held against references
+python -m bench.ablate.summarise --parity bench/results/parity.json       # our verdicts against the public harnesses'
+python -m bench.ablate.summarise --sandbox bench/results/sandbox.json     # how fast the sandbox is, and where its time goes
 """
 
 from __future__ import annotations
