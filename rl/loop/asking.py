@@ -53,7 +53,7 @@ def _problems(current: Round) -> list[Problem]:
     if own is None:
         problems = _invent(current, config, funnel, [])
     else:
-        made = round(config.share * config.count)
+        made = min(round(config.share * config.count), config.count - 1)
         drawn = own.problems.draw(index, config.count - made, funnel)
         if made:
             problems = _invent(current, config.model_copy(update={"count": made}), funnel, [p.description for p in drawn])

@@ -15,7 +15,7 @@ from probing.records import SELF_MADE
 from rl.benchmarks.base import benchmark_statements
 from rl.config.run_folder import write_atomically
 from rl.config.schema import Config
-from rl.console import UserError
+from rl.console import UserError, warn
 from rl.own.problems import Benchmarks, OwnProblems, judge_rows
 from rl.own.samples import CollectedSamples
 from rl.own.source import Rows, read_source
@@ -90,5 +90,7 @@ def keep_record(own: Own, folder: Path) -> None:
         for name, key in (("sha256", KEY), ("solutions_sha256", "solutions.source")):
             if before.get(name) != own.record[name]:
                 raise UserError(f"the rows of {key} are not those that the run was started on", str(path), "choose another --run_dir")
-        return  # what else it says was true when the run began: benchmarks may have come or gone since
+        if before.get("dropped") != own.record["dropped"]:
+            warn(f"other rows of {KEY} can be used than when the run was started: has benchmark data come or gone ($UCODER_DATA)?")
+        return
     write_atomically(path, json.dumps(own.record, indent=1) + "\n")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 from dataclasses import replace
 
-from probing.parsing.proposals import declared, parse_signature
+from probing.parsing.proposals import declared, header_of, parse_signature
 from probing.prompts.asking import Ask
 from probing.records import Problem
 from probing.samplers.base import Sampler
@@ -18,14 +19,15 @@ from rl.solve.statement import Statement, examples_in
 def complete(
     sampler: Sampler, ask: Ask, problems: Sequence[Problem], config: ProblemsConfig, seeds: tuple[int, int], funnel: Funnel, bar: Bar
 ) -> list[Problem]:
-    """The problems with a typed signature each, and with an interface where the model's can be read (else the signature stands alone).
+    """The problems with a typed signature each, and with an interface where the model's can be read and takes the same arguments (else the
+    signature stands alone).
 
     A problem for which no signature could be written is dropped, counted as `no signature`. seeds: of signatures and of interfaces.
     """
     typed = _with_signatures(sampler, ask, problems, seeds[0], funnel, bar)
     with bar("interfaces", len(typed), "problems") as advance:
         written = write_interfaces(sampler, ask, typed, config, seeds[1], Funnel(), advance)
-    interfaces = {problem.id: problem.interface for problem in written}
+    interfaces = {p.id: p.interface for p in written if p.interface is not None and _arguments(p.interface) == _arguments(p.signature)}
     return [replace(problem, interface=interfaces.get(problem.id)) for problem in typed]
 
 
@@ -54,6 +56,12 @@ def _statement(problem: Problem) -> Statement:
     text = problem.description + shown
     examples = examples_in(f"{problem.example}\n{problem.description}", problem.entry) if problem.entry else ()
     return Statement(text, problem.entry, None, None, examples)
+
+
+def _arguments(code: str) -> str:
+    """The arguments of the first function in a text, with their types; "" where there is none."""
+    function = declared(header_of(code) or "")
+    return "" if function is None else ast.unparse(function.args)
 
 
 def _as_many_arguments(untyped: str, signature: str) -> bool:

@@ -212,7 +212,8 @@ def test_a_dataset_of_the_hub_is_read_by_its_split(monkeypatch: pytest.MonkeyPat
     assert found.record["not_read"] == ["code"]
 
 
-def test_a_run_goes_on_with_the_rows_that_it_was_started_on_alone(tmp_path: Path) -> None:
+def test_a_run_goes_on_with_the_rows_that_it_was_started_on_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rl.own.opening.benchmark_statements", lambda names: {})
     path = write_rows(tmp_path / "mine.jsonl", statements(3))
     for _ in range(2):
         found = open_own(config_of(path))
@@ -224,6 +225,18 @@ def test_a_run_goes_on_with_the_rows_that_it_was_started_on_alone(tmp_path: Path
     assert changed is not None
     with pytest.raises(UserError, match="not those that the run was started on"):
         keep_record(changed, tmp_path)
+
+
+def test_benchmark_data_that_came_since_the_start_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_rows(tmp_path / "mine.jsonl", [{"text": TEXT}, {"text": "Return the number of vowels in a word."}])
+    for known, said in (({}, False), ({TEXT: "toy a"}, True)):
+        monkeypatch.setattr("rl.own.opening.benchmark_statements", lambda names, known=known: known)
+        found = open_own(config_of(path))
+        assert found is not None
+        keep_record(found, tmp_path)
+        assert ("has benchmark data come or gone" in capsys.readouterr().err) == said
 
 
 @pytest.mark.parametrize(

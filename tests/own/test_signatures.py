@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from probing.prompt import Question
 from probing.records import Problem
 from probing.stages.config import ProblemsConfig
 from probing.stages.problems import Funnel
@@ -60,3 +61,18 @@ def test_a_problem_without_a_signature_is_dropped_and_its_neighbours_are_not() -
 def test_a_problem_keeps_its_signature_where_no_interface_can_be_read() -> None:
     (found,), funnel = completed(ToyModel(interface=[""]), problem(signature=TYPED))
     assert (found.signature, found.interface) == (TYPED, None) and not funnel.dropped
+
+
+def test_an_interface_with_other_arguments_is_not_taken() -> None:
+    """Sets without a prefill let the model write the header anew; test inputs are of the row's signature."""
+
+    class Anew(Wording):
+        def __call__(self, skill: str, **fields: object) -> Question:
+            return replace(super().__call__(skill, **fields), prefill="")
+
+    other = f'def largest_gap(word: str) -> int:\n    """{INTERFACE}"""'
+    same = f'{TYPED}\n    """{INTERFACE}"""'
+    problems = [problem(signature=TYPED)]
+    for written, kept in ((other, None), (same, same)):
+        (found,) = complete(ToyModel(interface=[written]), Anew("instruct"), problems, ProblemsConfig(), (1, 2), Funnel(), no_bar)
+        assert (found.signature, found.interface) == (TYPED, kept)
