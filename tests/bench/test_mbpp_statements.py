@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.mbpp_statements import main
+from bench.own.mbpp_statements import main
 from tests.own.rows import write_rows
 
 TASK = "Write a function to find the shared elements from the given two lists of numbers."
@@ -24,8 +24,8 @@ def row(number: int, text: str, name: str = "shared") -> dict[str, Any]:
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "mbpp").mkdir()
     monkeypatch.setenv("UCODER_DATA", str(tmp_path))
-    monkeypatch.setattr("bench.mbpp_statements.benchmark_statements", lambda: {TASK: "mbpp_plus Mbpp/2"})
-    monkeypatch.setattr("bench.mbpp_statements.load_benchmark", lambda name: SimpleNamespace(tasks=()))
+    monkeypatch.setattr("bench.own.mbpp_statements.benchmark_statements", lambda: {TASK: "mbpp_plus Mbpp/2"})
+    monkeypatch.setattr("bench.own.mbpp_statements.load_benchmark", lambda name: SimpleNamespace(tasks=()))
     return tmp_path
 
 
@@ -44,7 +44,7 @@ def test_statements_and_def_lines_are_kept_and_overlaps_named(data: Path, capsys
 
 
 def test_without_the_data_there_is_one_screen(data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("bench.mbpp_statements.find_data", lambda *names: None)
+    monkeypatch.setattr("bench.own.mbpp_statements.find_data", lambda *names: None)
     with pytest.raises(SystemExit) as ended:
         main([str(data / "out.jsonl")])
     assert ended.value.code == 2 and "UCODER_DATA" in capsys.readouterr().err

@@ -1,6 +1,6 @@
 """Unlabelled MBPP statements as problems of one's own: those that overlap no benchmark, statement and untyped signature alone.
 
-    python -m bench.mbpp_statements mbpp.jsonl
+    python -m bench.own.mbpp_statements mbpp.jsonl
     python rl/train.py --config configs/own-problems.yaml --problems.source mbpp.jsonl
 
 Reads `mbpp/mbpp.jsonl` of $UCODER_DATA (the 974 rows of github.com/google-research/google-research, folder mbpp/, CC BY 4.0), or
@@ -60,7 +60,7 @@ def summary(judged: Sequence[Row], path: Path) -> str:
 
 
 def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.mbpp_statements", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m bench.own.mbpp_statements", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("out", type=Path, help="the file to write, FILE.jsonl")
     out: Path = parser.parse_args(argv).out
     with error_screen():

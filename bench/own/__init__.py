@@ -1,0 +1,1 @@
+"""What runs on problems of one's own are made from."""
