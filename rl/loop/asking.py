@@ -35,8 +35,6 @@ from rl.own.signatures import complete
 from rl.ranks.shards import Shards, cut
 from rl.round_files import CANDIDATES, PROBLEMS, SUITES, read_records, write_records
 
-PART_SAMPLES = 2048  # collected solutions whose logprobs one rank reads at a time
-
 
 def make_problems(current: Round) -> None:
     """Stages 1 to 3: problems that the policy invented, rated and wrote an interface for; or the user's own, of which only what is missing
@@ -142,9 +140,9 @@ def draw_candidates(current: Round) -> None:
 
 
 def _collected(current: Round, problems: Sequence[Problem], samples: CollectedSamples) -> Iterator[Candidate]:
-    """The collected candidates of each problem, with the policy's logprobs, which the ranks share."""
+    """The collected candidates of each problem, with the policy's logprobs, which the ranks share. This rank's share is read at once."""
     run, texts = current.run, [samples.of(problem) for problem in problems]
-    parts = cut([len(found) for found in texts], PART_SAMPLES)
+    parts = cut([len(found) for found in texts], current.config.sampling.part)
     with run.bar(current.index, "collected solutions", sum(map(len, texts)), "samples") as advance:
 
         def work(part: int) -> list[Candidate]:
@@ -158,10 +156,14 @@ def _collected(current: Round, problems: Sequence[Problem], samples: CollectedSa
 
         folder = current.folder / "parts" / "collected"
         shards = Shards(run.ranks, folder, len(parts), work, write_records, lambda path: read_records(path, Candidate))
-        shards.do_mine()
-    total = sum(map(len, texts))
-    count = 0
-    for part in shards.results():
-        count += len(part)
-        yield from part
-    run.log("collected", current.index, {"samples": total, "too_long": total - count})
+        shards.do_mine()  # before it returns: the first rank alone goes through the result
+
+    def joined() -> Iterator[Candidate]:
+        count = 0
+        for part in shards.results():
+            count += len(part)
+            yield from part
+        total = sum(map(len, texts))
+        run.log("collected", current.index, {"samples": total, "too_long": total - count})
+
+    return joined()

@@ -55,7 +55,9 @@ def _statement(problem: Problem) -> Statement:
     shown = f"\n\n```python\n{problem.signature}\n```" if problem.signature else ""
     text = problem.description + shown
     examples = examples_in(f"{problem.example}\n{problem.description}", problem.entry) if problem.entry else ()
-    return Statement(text, problem.entry, None, None, examples)
+    row = declared(problem.signature)
+    first = row.args.args[0].arg if row is not None and row.args.args else ""
+    return Statement(text, problem.entry, None, None, examples, first)
 
 
 def _arguments(code: str) -> str:

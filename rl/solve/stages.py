@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 from probing.parsing.proposals import Unreadable, header_line, parse_signature, read_signature
+from probing.prompt import Question
 from probing.prompts.asking import Ask, answers_to
 from probing.prompts.templates import PromptSetError
 from probing.records import Candidate, Problem, TestSuite, short_hash
@@ -93,7 +94,7 @@ def write_signatures(sampler: Sampler, ask: Ask, statements: Sequence[Statement]
         if not open_:
             break
         try:
-            questions = [ask("signature", description=statements[i].text, entry=statements[i].entry) for i in open_]
+            questions = [_signature_question(ask, statements[i]) for i in open_]
         except PromptSetError:  # the set has no words for it
             break
         params = SamplingParams(temperature, 1.0, SIGNATURE_TOKENS)
@@ -107,6 +108,11 @@ def write_signatures(sampler: Sampler, ask: Ask, statements: Sequence[Statement]
         if i not in found and (line := signature_of_examples(statement)) is not None:
             found[i] = line, FROM_EXAMPLES
     return [found.get(i) for i in range(len(statements))]
+
+
+def _signature_question(ask: Ask, statement: Statement) -> Question:
+    """With the first argument's name as the start of the answer, where it is known: a model shown a `def` line without types repeats it."""
+    return ask("signature", description=statement.text, entry=statement.entry, argument=statement.argument)
 
 
 def usable_signature(text: str, statement: Statement) -> str | None:

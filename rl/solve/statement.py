@@ -57,6 +57,7 @@ class Statement:
     signature: str | None  # one line, every argument with its type
     source: str | None  # where the signature is from: "--signature" or "the statement"; None without one
     examples: tuple[Example, ...] = ()
+    argument: str = ""  # name of the first parameter, where a signature without types gives it: the model's begins with it
 
 
 def read_text(name: str) -> str:

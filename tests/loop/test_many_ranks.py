@@ -31,10 +31,10 @@ def environment(**more: str) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"} | more
 
 
-def run(folder: Path, processes: int, config: str = "cpu2") -> None:
+def run(folder: Path, processes: int, *rest: str, config: str = "cpu2") -> None:
     launcher = ["-m", "accelerate.commands.launch", "--quiet", "--config_file", f"configs/accelerate/{config}.yaml"]
     launcher += ["--main_process_port", "0"]
-    words = [sys.executable, *(launcher if processes > 1 else []), *command(folder)]
+    words = [sys.executable, *(launcher if processes > 1 else []), *command(folder, *rest)]
     done = subprocess.run(words, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr[-4000:]
 
@@ -85,7 +85,7 @@ def test_two_ranks_make_the_run_that_one_makes(alone: Path, tmp_path: Path) -> N
 @pytest.mark.slow
 def test_so_do_two_ranks_under_zero_2(alone: Path, tmp_path: Path) -> None:
     pytest.importorskip("deepspeed")
-    run(tmp_path / "run", 2, "cpu2_zero2")
+    run(tmp_path / "run", 2, config="cpu2_zero2")
     is_the_same_run(tmp_path / "run", alone)
 
 

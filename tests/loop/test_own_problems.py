@@ -13,6 +13,7 @@ from rl.run_data import read_run
 from rl.sharing.cards import data_statement
 from rl.sharing.problems import problem_rows
 from tests.loop.runs import finish
+from tests.loop.test_many_ranks import run
 from tests.own.rows import statements, write_rows
 
 SHORT = ("--evals.limit", "1", "--choice.problems", "0", "--grpo.steps", "1", "--problems.count", "16", "--audit", "false")
@@ -54,3 +55,18 @@ def test_collected_solutions_vote_and_are_learnt_from(tmp_path: Path) -> None:
     assert all(len(c["logprobs"]) == len(c["token_ids"]) and max(c["logprobs"]) <= 0 for c in candidates)
     assert json.loads((folder / "training.json").read_text())["sft_pairs"] > 0
     assert "`mine.jsonl`" in data_statement(read_run(tmp_path / "run").config)
+
+
+@pytest.mark.slow
+def test_two_ranks_read_the_collected_solutions_that_one_reads(tmp_path: Path) -> None:
+    path = str(write_rows(tmp_path / "mine.jsonl", statements(16, candidates=6)))
+    words = ("--problems.source", path, "--solutions.source", path, "--consolidation", "sft", "--sampling.part", "12", *SHORT)
+    found = []
+    for processes in (1, 2):
+        folder = tmp_path / f"run{processes}"
+        run(folder, processes, *words)
+        found.append(read_rows(folder / "round_01" / "candidates.jsonl"))
+    one, two = found
+    for row in (*one, *two):
+        row["logprobs"] = [round(p, 2) for p in row["logprobs"]]
+    assert one == two and len(one) >= 30

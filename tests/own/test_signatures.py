@@ -35,10 +35,10 @@ def test_a_typed_signature_stays_and_an_interface_is_written_for_it() -> None:
 
 
 def test_an_untyped_signature_is_shown_to_the_model_and_gets_its_types() -> None:
-    model = ToyModel(signature=["xs: list[int]) -> int"])
-    (found,), _ = completed(model, problem(signature="def largest_gap(numbers):"))
-    assert (found.entry, found.signature) == ("largest_gap", TYPED)
-    assert "def largest_gap(numbers):" in model.asked["signature"][0]
+    model = ToyModel(signature=[" list[int], k: int) -> int"])
+    (found,), _ = completed(model, problem(signature="def largest_gap(numbers, k):"))
+    assert (found.entry, found.signature) == ("largest_gap", "def largest_gap(numbers: list[int], k: int) -> int:")
+    assert "def largest_gap(numbers, k):" in model.asked["signature"][0]
     assert found.description == TEXT, "what the solver reads is the row's own statement"
 
 
@@ -48,7 +48,7 @@ def test_a_function_that_no_row_names_is_named_by_the_model() -> None:
 
 
 def test_a_written_signature_with_other_arguments_is_not_taken() -> None:
-    found, funnel = completed(ToyModel(signature=["xs: list[int], k: int) -> int"]), problem(signature="def largest_gap(xs):"))
+    found, funnel = completed(ToyModel(signature=[" list[int], k: int) -> int"]), problem(signature="def largest_gap(xs):"))
     assert found == [] and funnel.dropped == {"no signature": 1}
 
 
