@@ -131,15 +131,15 @@ def test_a_round_s_models_are_let_go_after_training(tmp_path: Path, monkeypatch:
     if there:
         (tmp_path / "training.json").write_text(done)
     monkeypatch.setattr(training, "_damage", lambda round, done: None)
-    monkeypatch.setattr(training, "_consolidate", lambda *_: (tmp_path / "round_01/grpo/checkpoint", {}))
+    monkeypatch.setattr(training, "_train", lambda current: training.Update(tmp_path / "round_01/grpo/checkpoint"))
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: said.append("cache"))
     run = SimpleNamespace(main=True, folder=tmp_path, round_folder=lambda *_, **__: tmp_path)
     run.state = SimpleNamespace(wait_for_everyone=lambda: None)
     run.ranks = SimpleNamespace(at=lambda stage: None)
     run.timed = lambda *_: pytest.MonkeyPatch.context()
-    round: Any = SimpleNamespace(index=1, run=run, folder=tmp_path, release=lambda: said.append("round"))
-    probe: Any = SimpleNamespace(close=lambda: said.append("probe"))
-    assert training.train(round, [], [], [], [], [], probe) == tmp_path / "round_01/grpo/checkpoint"
+    loaded, probe = (SimpleNamespace(release=lambda name=name: said.append(name)) for name in ("round", "probe"))
+    current: Any = SimpleNamespace(index=1, run=run, folder=tmp_path, loaded=loaded, probe=probe)
+    assert training.update_policy(current) == str(tmp_path / "round_01/grpo/checkpoint")
     assert said == ["round", "probe", "cache"]
 
 
