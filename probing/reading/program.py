@@ -10,13 +10,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from probing.reading import choice
 from probing.reading.assembly import import_of, join, kept_text
 from probing.reading.blocks import Block, blocks_of
+from probing.reading.definitions import (
+    Definition,
+    binds,
+    class_with,
+    defined_names,
+    defining_run,
+    definition,
+    ends_in_head,
+    whole_program,
+    written_lines,
+)
 from probing.reading.needs import Program
 from probing.reading.parsing import Parser
 from probing.reading.renderings import renderings
-from probing.reading.runs import Run, indented_parts, indented_runs, runs_of
+from probing.reading.runs import CodeRun, indented_parts, indented_runs, runs_of
 from probing.reading.text import answer_text
 
 _ADOPTED = "\n\n\ndef {entry}(*args, **kwargs):\n    return {owner}().{entry}(*args, **kwargs)"
@@ -75,22 +85,22 @@ class _Reading:
         self.blocks = blocks_of(text, self.parser)
 
     @cached_property
-    def fenced(self) -> list[Run]:
+    def fenced(self) -> list[CodeRun]:
         return [run for block in self.blocks if block.fenced and block.python for run in runs_of(block, self.parser)]
 
     @cached_property
-    def around(self) -> list[Run]:
+    def around(self) -> list[CodeRun]:
         """Runs of the text around the blocks, and of blocks in other languages."""
         return [run for block in self.blocks if not (block.fenced and block.python) for run in runs_of(block, self.parser)]
 
     @cached_property
-    def unfenced(self) -> list[Run]:
+    def unfenced(self) -> list[CodeRun]:
         """Runs of the text as if it had no fences, and of its indented parts."""
         whole = Block(self.text, False)
         return [*(runs_of(whole, self.parser) if len(self.blocks) > 1 else ()), *indented_runs(whole, self.parser)]
 
     @cached_property
-    def prompt(self) -> list[Run]:
+    def prompt(self) -> list[CodeRun]:
         """Runs of the code that the prompt gave."""
         given = self.given.strip("\n")
         head = f"{given}\n{_indent_behind(given)}pass"
@@ -100,7 +110,7 @@ class _Reading:
     def whole(self, entry: str | None) -> str | None:
         """The program, where one is there that defines the entry from its first line to its last."""
         if entry is None:
-            run = choice.whole_program(self.fenced) or choice.whole_program(self.around) or choice.whole_program(self.unfenced)
+            run = whole_program(self.fenced) or whole_program(self.around) or whole_program(self.unfenced)
             return None if run is None else self.completed(run, None)
         first = self.blocks[:1]
         if first and not first[0].fenced and _INDENTED.match(first[0].text) and (continued := self.continued(entry, first)) is not None:
@@ -108,17 +118,17 @@ class _Reading:
         run = self.defining(entry)
         if run is None and (adopted := self.adopted(entry)) is not None:
             return adopted
-        if run is None or choice.definition(run, entry) < choice.Definition.WHOLE:  # what looked like a fence may have been in a string
-            run = choice.defining_run([*([run] if run else []), *self.unfenced], entry)
-        return None if run is None or choice.definition(run, entry) < choice.Definition.WHOLE else self.completed(run, [entry])
+        if run is None or definition(run, entry) < Definition.WHOLE:  # what looked like a fence may have been in a string
+            run = defining_run([*([run] if run else []), *self.unfenced], entry)
+        return None if run is None or definition(run, entry) < Definition.WHOLE else self.completed(run, [entry])
 
     def remainder(self, entry: str | None) -> str | None:
         """What there is where no program is whole: a cut one, a body for the prompt's head, one that does not parse, another one."""
         if entry is None:
             return None
         known = self.defining(entry)
-        run = choice.defining_run([*([known] if known else []), *self.unfenced], entry)
-        if run is not None and choice.definition(run, entry) is choice.Definition.CUT:
+        run = defining_run([*([known] if known else []), *self.unfenced], entry)
+        if run is not None and definition(run, entry) is Definition.CUT:
             return self.completed(run, [entry])
         blocks = sorted(self.blocks, key=lambda block: not block.fenced)
         continued = self.continued(entry, [*blocks, *indented_parts(self.text)])
@@ -126,11 +136,11 @@ class _Reading:
             return continued or self.unparsed(entry) or self.other()
         return self.completed(run, [entry])
 
-    def defining(self, entry: str) -> Run | None:
+    def defining(self, entry: str) -> CodeRun | None:
         """The run that defines the entry, between fences if there is one, else around them."""
-        return choice.defining_run(self.fenced, entry) or choice.defining_run(self.around, entry)
+        return defining_run(self.fenced, entry) or defining_run(self.around, entry)
 
-    def completed(self, run: Run, entries: Sequence[str] | None) -> str:
+    def completed(self, run: CodeRun, entries: Sequence[str] | None) -> str:
         """The run's text, less what the entries do not need, with what it needs from other parts of the answer and from the prompt."""
         every = [True] * len(run.body)
         try:
@@ -154,12 +164,12 @@ class _Reading:
         given = [helper.text for helper in helpers if helper.given]
         return join([*given, *(h.text for h in helpers if not h.given), kept_text(run.text, run.body, kept)])
 
-    def helper(self, name: str, run: Run) -> _Helper | None:
+    def helper(self, name: str, run: CodeRun) -> _Helper | None:
         """What binds a name outside of the run: the last in front of it, else the first behind it, else the prompt's."""
         place = next((i for i, other in enumerate(self.fenced) if other.text == run.text), len(self.fenced))
         beside = [*reversed(self.fenced[:place]), *self.fenced[place + 1 :], *self.around, *self.unfenced]
         for other in [*beside, *self.prompt]:
-            if any(choice.binds(statement, name) for statement in other.body) and not _inside(other.text, run.text):
+            if any(binds(statement, name) for statement in other.body) and not _inside(other.text, run.text):
                 given = any(other is part for part in self.prompt)
                 program = Program(other.body)
                 kept = program.needed([name], harmless=False)
@@ -172,28 +182,28 @@ class _Reading:
     def adopted(self, entry: str) -> str | None:
         """A class with a method of the entry's name, and a function of that name that calls it."""
         for run in [*reversed(self.fenced), *reversed(self.around)]:
-            owner = choice.class_with(run, entry)
+            owner = class_with(run, entry)
             if owner is not None:
                 return self.completed(run, [owner]) + _ADOPTED.format(entry=entry, owner=owner)
         return None
 
     def continued(self, entry: str, blocks: Sequence[Block]) -> str | None:
         """The prompt's code with a block as the body of the entry, where it ends in the entry's head and the block can be one."""
-        if not self.prompt or not choice.ends_in_head(self.prompt[-1], entry):
+        if not self.prompt or not ends_in_head(self.prompt[-1], entry):
             return None
         head = self.given.strip("\n").rstrip()
         for block in blocks[:_HELPERS]:
             body = block.text.strip("\n")
             shapes = [body, _indent_behind(head) + body.lstrip(), textwrap.indent(textwrap.dedent(body), _indent_behind(head))]
-            best: Run | None = None
+            best: CodeRun | None = None
             longest = 0
             for place, shape in enumerate(shapes):
                 for run in runs_of(Block(f"{head}\n{shape}", True), self.parser)[:1]:
-                    length = choice.written_lines(run, entry, must_return=place > 0)
+                    length = written_lines(run, entry, must_return=place > 0)
                     if length > longest:
                         best, longest = run, length
             if best is not None:
-                return self.completed(choice.defining_run([best], entry) or best, [entry])
+                return self.completed(defining_run([best], entry) or best, [entry])
         return None
 
     def unparsed(self, entry: str) -> str | None:
@@ -208,7 +218,7 @@ class _Reading:
     def other(self) -> str | None:
         """The functions and classes of the last run that has any."""
         for run in [*reversed(self.fenced), *reversed(self.around)]:
-            if names := choice.defined_names(run):
+            if names := defined_names(run):
                 return self.completed(run, names)
         return None
 

@@ -27,7 +27,7 @@ _INDENTED = re.compile(r"([ \t]+)(?:(?:async[ \t]+def|def|class|import|from)\b|@
 
 
 @dataclass(frozen=True)
-class Run:
+class CodeRun:
     """Statements that follow one another."""
 
     text: str
@@ -36,7 +36,7 @@ class Run:
     cut: bool = False  # the last statement is the start of one that does not parse
 
 
-def runs_of(block: Block, parser: Parser) -> list[Run]:
+def runs_of(block: Block, parser: Parser) -> list[CodeRun]:
     """The runs of a block, in order."""
     text = without_language_line(block.text.removeprefix("\ufeff"))
     whole = _whole(text, block, parser) or _whole(unindented(text), block, parser)
@@ -49,14 +49,14 @@ def runs_of(block: Block, parser: Parser) -> list[Run]:
         part = "\n".join(lines[start:end])
         body = parser.body(part)
         if body:
-            found.append(Run(part, body, block.fenced, cut))
+            found.append(CodeRun(part, body, block.fenced, cut))
     return found
 
 
-def indented_runs(block: Block, parser: Parser) -> list[Run]:
+def indented_runs(block: Block, parser: Parser) -> list[CodeRun]:
     """Runs of code that stands further right than the text around it."""
     lines = block.text.split("\n")
-    found: list[Run] = []
+    found: list[CodeRun] = []
     place = 0
     while place < len(lines):
         code = _INDENTED.match(lines[place])
@@ -84,9 +84,9 @@ def _is_method(statement: ast.stmt) -> bool:
     return bool(statement.args.args) and statement.args.args[0].arg in ("self", "cls")
 
 
-def _whole(text: str, block: Block, parser: Parser) -> Run | None:
+def _whole(text: str, block: Block, parser: Parser) -> CodeRun | None:
     body = parser.body(text)
-    return None if body is None else Run(text, body, block.fenced)
+    return None if body is None else CodeRun(text, body, block.fenced)
 
 
 def _spans(lines: Sequence[str], parser: Parser) -> Iterator[tuple[int, int, bool]]:

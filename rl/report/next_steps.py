@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
-from rl.report.verdict import Check, Verdict
+from rl.report.conclusion import Check, Conclusion
 from rl.run_data import RunData, known
 
 SHOWN = 4
@@ -20,11 +20,11 @@ class Step:
     command: str = ""
 
 
-def next_steps(run: RunData, verdict: Verdict) -> list[Step]:
+def next_steps(run: RunData, conclusion: Conclusion) -> list[Step]:
     """At most `SHOWN` steps."""
-    failed = {check.title: check for check in verdict.checks if check.status in ("bad", "warn")}
-    steps = [*_unfinished(run), *_stopped(run), *_of_verdict(run, verdict), *_labels(run, verdict), *_repairs(run, failed)]
-    if verdict.status == "good" and run.finished:
+    failed = {check.title: check for check in conclusion.checks if check.status in ("bad", "warn")}
+    steps = [*_unfinished(run), *_stopped(run), *_of_conclusion(run, conclusion), *_labels(run, conclusion), *_repairs(run, failed)]
+    if conclusion.status == "good" and run.finished:
         steps += _onwards(run)
     return steps[:SHOWN]
 
@@ -49,13 +49,13 @@ def _stopped(run: RunData) -> list[Step]:
     ]
 
 
-def _of_verdict(run: RunData, verdict: Verdict) -> list[Step]:
+def _of_conclusion(run: RunData, conclusion: Conclusion) -> list[Step]:
     """Where the model got worse, or nobody can say."""
     best = run.final.get("round")
-    if verdict.status == "bad":
+    if conclusion.status == "bad":
         kept = "the base model is better" if not best else f"round {best} is the best by its votes, and still worse than the base"
         return [Step(f"Do not use this result: {kept}. Look at the labels and the guards below before another run.")]
-    if verdict.status == "warn" and run.finished:
+    if conclusion.status == "warn" and run.finished:
         evals = run.config.get("evals") or {}
         seen = evals.get("benchmarks") or ()
         if evals.get("limit"):
@@ -68,9 +68,9 @@ def _of_verdict(run: RunData, verdict: Verdict) -> list[Step]:
     return []
 
 
-def _labels(run: RunData, verdict: Verdict) -> list[Step]:
+def _labels(run: RunData, conclusion: Conclusion) -> list[Step]:
     """Labels that nobody has looked at, or that are wrong."""
-    about = [check for check in verdict.checks if check.first and "label" in check.title]
+    about = [check for check in conclusion.checks if check.first and "label" in check.title]
     if any(check.status == "unknown" for check in about):
         text = "Nobody knows yet how many labels are right. Mark some under Problems and votes, below, export the marks, then:"
         return [Step(text, f"ucoder audit {_quoted(run)} marks.json")]

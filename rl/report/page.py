@@ -21,9 +21,9 @@ from rl.report import plots
 from rl.report.answers import COLUMNS as ANSWER_COLUMNS
 from rl.report.answers import answer_counts
 from rl.report.browser import browser_data, script_json
+from rl.report.conclusion import conclude, how_measured, percent, points
 from rl.report.next_steps import next_steps
 from rl.report.reliability import judge_record
-from rl.report.verdict import how_measured, judge, percent, points
 from rl.round_files import BOUND_ERROR
 from rl.run_data import Row, RunData, known, read_run
 
@@ -91,7 +91,7 @@ def render(run: RunData, other: RunData | None = None) -> str:
         js=Markup(script),
         js_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         run=run,
-        verdict=judge(run),
+        verdict=conclude(run),
         sides=[_side(label, side, place) for place, (label, side) in enumerate(named)],
         comparing=other is not None,
         facts=_facts(run),
@@ -130,8 +130,8 @@ def _side(label: str, run: RunData, place: int) -> dict[str, Any]:
     return {
         "label": label,
         "run": run,
-        "verdict": (verdict := judge(run)),
-        "steps": next_steps(run, verdict),
+        "verdict": (conclusion := conclude(run)),
+        "steps": next_steps(run, conclusion),
         "measured": how_measured(run),
         "benchmarks": _benchmarks(run),
         "answers": answer_counts(run),

@@ -18,8 +18,8 @@ from rl.marking.accuracy import BANDS, HALF_WIDTH, label_accuracy, marks_needed
 from rl.marking.marks import read_marks
 from rl.report import write_report
 from rl.report.browser import PROBLEMS_SHOWN, browser_data
+from rl.report.conclusion import conclude
 from rl.report.next_steps import next_steps
-from rl.report.verdict import judge
 from rl.round_files import read_rows, write_rows
 from rl.run_data import AUDIT, RunData, read_run
 from tests.rl.fake_run import write_run
@@ -110,7 +110,7 @@ def test_the_audit_is_kept_and_shown_in_the_report(folder: Path, capsys: pytest.
 def test_the_report_s_trust_follows_the_marks(folder: Path, marks: list[str], status: str) -> None:
     run = read_run(folder)
     assert main(["audit", str(folder), str(saved(folder, marks_of(run, marks)))]) == 0
-    check = next(check for check in judge(read_run(folder)).checks if check.title == "Are the labels right?")
+    check = next(check for check in conclude(read_run(folder)).checks if check.title == "Are the labels right?")
     assert (check.status, check.first) == (status, True)
 
 
@@ -120,7 +120,7 @@ def test_the_report_s_trust_follows_the_marks(folder: Path, marks: list[str], st
 def test_the_next_step_is_more_marks_or_better_labels(folder: Path, marks: list[str], words: str) -> None:
     assert main(["audit", str(folder), str(saved(folder, marks_of(read_run(folder), marks)))]) == 0
     run = read_run(folder)
-    assert any(step.text.startswith(words) for step in next_steps(run, judge(run)))
+    assert any(step.text.startswith(words) for step in next_steps(run, conclude(run)))
 
 
 def edited(**changes: Any) -> Callable[[dict[str, Any]], Any]:

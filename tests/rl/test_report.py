@@ -16,9 +16,9 @@ from rl.report import write_report
 from rl.report.answers import answer_counts
 from rl.report.browser import browser_data, choose, problems_of
 from rl.report.cli import main
+from rl.report.conclusion import conclude
 from rl.report.reliability import judge_record
 from rl.report.screenshot import FLAGS, find_browser
-from rl.report.verdict import judge
 from rl.run_data import RunData, read_run
 from tests.rl.fake_run import INPUTS, write_run
 
@@ -41,7 +41,7 @@ def page(folder: Path) -> str:
 def test_every_section_is_there(page: str) -> None:
     assert re.findall(r'<section id="(\w+)"', page) == list(SECTIONS)
     assert "The model improved by 13.0 points of pass@1." in page
-    assert page.count("<svg") == 19  # 2 learning curves, 11 training curves, funnel, 4 of the judge, time
+    assert page.count("<svg") == 19  # 2 learning curves, 11 training curves, funnel, 4 of the conclude, time
 
 
 def test_answers_without_a_program_have_a_count_of_their_own(folder: Path, page: str) -> None:
@@ -83,7 +83,7 @@ def test_the_same_run_gives_the_same_bytes(folder: Path, page: str, tmp_path: Pa
 
 def test_an_unaudited_run_says_so(tmp_path: Path) -> None:
     run = read_run(write_run(tmp_path / "run", rounds=1, audited=False, guards=False))
-    checks = {check.title: check.status for check in judge(run).checks}
+    checks = {check.title: check.status for check in conclude(run).checks}
     assert checks["Were the labels better than the model?"] == "unknown"
     assert checks["Did the guards stay quiet?"] == "good"
     assert judge_record(run).shares == []

@@ -36,7 +36,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Conclusion:
     """Shares, not percent. `gain` is None where there is nothing to compare."""
 
     status: Status
@@ -92,8 +92,8 @@ def gain_interval(run: RunData) -> tuple[float | None, float | None, float | Non
     return final - base, final - base - half, final - base + half, "unpaired, from the two 95 % intervals"
 
 
-def judge(run: RunData) -> Verdict:
-    """The verdict on a run."""
+def conclude(run: RunData) -> Conclusion:
+    """What the run has shown: better or not, by how much, and whether it can be trusted."""
     gain, low, high, kind = gain_interval(run)
     figure, _, words = headline_of(run)
     base, final = known(run.base, figure), known(run.final, figure)
@@ -113,7 +113,7 @@ def judge(run: RunData) -> Verdict:
     if rounds:
         checks += [_interval(low, high, kind), _held(run), _breadth(run), *_sharpness(run), _probe(run), *_length(run), *_modules(run)]
     interval = run.base.get(f"{figure}_ci")
-    return Verdict(status, headline, base, None if interval is None else tuple(interval), final, gain, low, high, kind, tuple(checks))
+    return Conclusion(status, headline, base, None if interval is None else tuple(interval), final, gain, low, high, kind, tuple(checks))
 
 
 def _interval(low: float | None, high: float | None, kind: str) -> Check:

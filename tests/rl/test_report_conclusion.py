@@ -13,8 +13,8 @@ import pytest
 
 from rl.cli import COMMANDS
 from rl.report import write_report
+from rl.report.conclusion import Check, Status, conclude, how_measured
 from rl.report.next_steps import next_steps
-from rl.report.verdict import Check, Status, how_measured, judge
 from rl.run_data import RunData, read_run
 from tests.rl.fake_run import write_run
 
@@ -47,16 +47,16 @@ def with_summary(run: Path, **changes: Any) -> RunData:
     ],
 )
 def test_the_verdict_follows_the_paired_interval(folder: Path, gain: float, interval: list[float], status: str, words: str) -> None:
-    verdict = judge(with_summary(folder, **{"pass@1": 0.41 + gain, "gain": gain, "gain_ci": interval}))
-    assert (verdict.status, verdict.low, verdict.high) == (status, *interval)
-    assert words in verdict.headline
-    assert "paired" in verdict.interval_kind
+    conclusion = conclude(with_summary(folder, **{"pass@1": 0.41 + gain, "gain": gain, "gain_ci": interval}))
+    assert (conclusion.status, conclusion.low, conclusion.high) == (status, *interval)
+    assert words in conclusion.headline
+    assert "paired" in conclusion.interval_kind
 
 
 def test_without_a_paired_interval_the_two_intervals_are_joined(folder: Path) -> None:
-    verdict = judge(with_summary(folder, **{"pass@1": 0.42, "pass@1_ci": [0.39, 0.45], "gain": None}))
-    assert verdict.interval_kind.startswith("unpaired")
-    assert (verdict.low, verdict.high) == pytest.approx((0.01 - math.hypot(0.025, 0.03), 0.01 + math.hypot(0.025, 0.03)))
+    conclusion = conclude(with_summary(folder, **{"pass@1": 0.42, "pass@1_ci": [0.39, 0.45], "gain": None}))
+    assert conclusion.interval_kind.startswith("unpaired")
+    assert (conclusion.low, conclusion.high) == pytest.approx((0.01 - math.hypot(0.025, 0.03), 0.01 + math.hypot(0.025, 0.03)))
 
 
 def test_the_headline_says_what_was_measured(folder: Path, page: str) -> None:
@@ -64,7 +64,7 @@ def test_the_headline_says_what_was_measured(folder: Path, page: str) -> None:
     data = read_run(folder)
     greedy = RunData(**{**data.__dict__, "config": {**data.config, "evals": {**data.config["evals"], "temperature": 0.0}}})
     assert how_measured(greedy) == "pass@1 on seedling, greedy, float32"
-    assert not any("sharpness" in check.title for check in judge(greedy).checks), "greedy decoding has no sharpness"
+    assert not any("sharpness" in check.title for check in conclude(greedy).checks), "greedy decoding has no sharpness"
 
 
 GREEDY = {"greedy_pass@1": 0.5, "greedy_gain": 0.06, "greedy_gain_ci": [0.02, 0.1]}
@@ -79,27 +79,27 @@ def with_greedy(folder: Path, **changes: Any) -> RunData:
 
 def test_greedy_decoding_is_the_headline_where_it_was_measured(folder: Path) -> None:
     run = with_greedy(folder, gain=0.2, gain_ci=[0.15, 0.25])
-    verdict = judge(run)
-    assert (verdict.headline, verdict.low) == ("The model improved by 6.0 points of greedy pass@1.", 0.02)
-    assert (verdict.base, verdict.base_interval) == (0.44, (0.41, 0.47))
+    conclusion = conclude(run)
+    assert (conclusion.headline, conclusion.low) == ("The model improved by 6.0 points of greedy pass@1.", 0.02)
+    assert (conclusion.base, conclusion.base_interval) == (0.44, (0.41, 0.47))
     assert how_measured(run) == "greedy pass@1 on seedling, float32"
-    flat = judge(with_greedy(folder, greedy_gain=0.0, greedy_gain_ci=[-0.03, 0.03], gain=0.2, gain_ci=[0.15, 0.25]))
+    flat = conclude(with_greedy(folder, greedy_gain=0.0, greedy_gain_ci=[-0.03, 0.03], gain=0.2, gain_ci=[0.15, 0.25]))
     assert flat.status == "warn", "a gain at temperature 1 does not make up for none of greedy decoding"
 
 
 @pytest.mark.parametrize(("interval", "status"), [([0.01, 0.05], "good"), ([-0.01, 0.05], "warn"), ([-0.05, -0.01], "bad")])
 def test_more_than_sharpness_is_a_gain_of_best_over_best(folder: Path, interval: list[float], status: str) -> None:
     best = {"best_gain": sum(interval) / 2, "best_gain_ci": interval, "best_temperature": 0.2, "gain": 0.2, "gain_ci": [0.1, 0.3]}
-    checks = {check.title: check for check in judge(with_greedy(folder, **best)).checks}
+    checks = {check.title: check for check in conclude(with_greedy(folder, **best)).checks}
     check = checks["Was more gained than sharpness?"]
     assert check.status == status
     assert "(0 and 0.2)" in check.detail and "At temperature 1 by +20.0 points." in check.detail
 
 
 def test_without_pass_at_1_there_is_no_verdict(folder: Path) -> None:
-    verdict = judge(with_summary(folder, **{"pass@1": None}))
-    assert (verdict.status, verdict.gain) == ("unknown", None)
-    assert "not measured" in verdict.headline
+    conclusion = conclude(with_summary(folder, **{"pass@1": None}))
+    assert (conclusion.status, conclusion.gain) == ("unknown", None)
+    assert "not measured" in conclusion.headline
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_without_pass_at_1_there_is_no_verdict(folder: Path) -> None:
     ],
 )
 def test_checks_change_with_the_figures(folder: Path, title: str, changes: dict[str, Any], status: str) -> None:
-    checks = {check.title: check.status for check in judge(with_summary(folder, **changes)).checks}
+    checks = {check.title: check.status for check in conclude(with_summary(folder, **changes)).checks}
     assert checks[title] == status
 
 
@@ -147,8 +147,8 @@ def test_the_first_screen_answers_four_questions_in_order(page: str) -> None:
     ],
 )
 def test_trust_is_that_of_the_worst_check(folder: Path, statuses: list[Status], status: str, words: str) -> None:
-    verdict = replace(judge(read_run(folder)), checks=tuple(Check(found, "title", "detail") for found in statuses))
-    assert verdict.trust[0] == status and verdict.trust[1].startswith(words)
+    conclusion = replace(conclude(read_run(folder)), checks=tuple(Check(found, "title", "detail") for found in statuses))
+    assert conclusion.trust[0] == status and conclusion.trust[1].startswith(words)
 
 
 def lost(run: RunData, answers: int) -> RunData:
@@ -159,7 +159,7 @@ def lost(run: RunData, answers: int) -> RunData:
 
 @pytest.mark.parametrize(("answers", "status"), [(0, "good"), (10, "good"), (11, "bad")])
 def test_answers_without_a_verdict_cost_trust(folder: Path, answers: int, status: str) -> None:
-    check = next(check for check in judge(lost(read_run(folder), answers)).checks if "its verdict" in check.title)
+    check = next(check for check in conclude(lost(read_run(folder), answers)).checks if "its verdict" in check.title)
     assert check.status == status and f"{2 * answers} are missing" in check.detail
 
 
@@ -167,12 +167,12 @@ def test_failures_of_the_sandbox_in_rounds_and_in_training_count(folder: Path) -
     run = read_run(folder)
     for stage, prefix in (("sandbox", ""), ("grpo", "outcomes/")):
         row = {"round": 1, "stage": stage, "step": 1, f"{prefix}value": 90, f"{prefix}infrastructure": 10, "rechecked": 10_000}
-        check = next(check for check in judge(replace(run, metrics=(row,))).checks if check.title == "Did the sandbox hold?")
+        check = next(check for check in conclude(replace(run, metrics=(row,))).checks if check.title == "Did the sandbox hold?")
         assert check.status == "bad" and "10.00 %" in check.detail, stage
 
 
 def steps_of(run: RunData) -> list[str]:
-    return [f"{step.text} {step.command}" for step in next_steps(run, judge(run))]
+    return [f"{step.text} {step.command}" for step in next_steps(run, conclude(run))]
 
 
 def test_the_next_steps_follow_from_the_verdict(folder: Path, tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_every_command_that_is_advised_is_one(folder: Path) -> None:
         with_summary(folder, gain=0.0, gain_ci=[-0.1, 0.1]),
         with_summary(folder, **{"majority@16": 0.49}),
     ]
-    for step in (step for run in runs for step in next_steps(run, judge(run)) if step.command.startswith("ucoder ")):
+    for step in (step for run in runs for step in next_steps(run, conclude(run)) if step.command.startswith("ucoder ")):
         command, *words = shlex.split(step.command)[1:]
         assert command in COMMANDS
         if command == "eval":
@@ -212,8 +212,8 @@ def test_every_command_that_is_advised_is_one(folder: Path) -> None:
 
 def test_modules_that_programs_missed_are_named(folder: Path) -> None:
     title = "Did programs miss a module?"
-    assert title not in [check.title for check in judge(read_run(folder)).checks]
+    assert title not in [check.title for check in conclude(read_run(folder)).checks]
     eval_figures = {"outcomes": {"passed": 90, "module not offered: numpy": 10}, "samples": 100}
-    checks = judge(with_summary(folder, benchmarks={"toy": eval_figures})).checks
+    checks = conclude(with_summary(folder, benchmarks={"toy": eval_figures})).checks
     [check] = [check for check in checks if check.title == title]
     assert check.status == "warn" and "toy: 10 of 100 answers import numpy" in check.detail

@@ -8,7 +8,7 @@ from dataclasses import replace
 from enum import IntEnum
 
 from probing.reading.needs import KNOWN, Program, is_main_guard, is_stub
-from probing.reading.runs import Run
+from probing.reading.runs import CodeRun
 
 _FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
 _READS = frozenset(("input", "stdin", "fileinput"))
@@ -23,7 +23,7 @@ class Definition(IntEnum):
     WHOLE = 3
 
 
-def definition(run: Run, entry: str) -> Definition:
+def definition(run: CodeRun, entry: str) -> Definition:
     """How the run defines the entry at module level."""
     best = Definition.NO
     for place, statement in enumerate(run.body):
@@ -34,7 +34,7 @@ def definition(run: Run, entry: str) -> Definition:
     return best
 
 
-def defining_run(runs: Sequence[Run], entry: str) -> Run | None:
+def defining_run(runs: Sequence[CodeRun], entry: str) -> CodeRun | None:
     """The last of the runs that define the entry best; None where none does. A cut definition behind a whole one is left out of it."""
     ranked = [(definition(run, entry), run) for run in runs]
     best = max((rank for rank, _ in ranked), default=Definition.NO)
@@ -46,7 +46,7 @@ def defining_run(runs: Sequence[Run], entry: str) -> Run | None:
     return run
 
 
-def class_with(run: Run, entry: str) -> str | None:
+def class_with(run: CodeRun, entry: str) -> str | None:
     """The last class of the run that has a method of that name and can be made without arguments."""
     for statement in reversed(run.body):
         if isinstance(statement, ast.ClassDef):
@@ -63,7 +63,7 @@ def _made_without_arguments(init: ast.FunctionDef | ast.AsyncFunctionDef | None)
     return positional <= 1 and all(default is not None for default in init.args.kw_defaults)
 
 
-def whole_program(runs: Sequence[Run]) -> Run | None:
+def whole_program(runs: Sequence[CodeRun]) -> CodeRun | None:
     """The run that is the program of an answer without an entry: the last that reads standard input, else the last that leaves no name
     unbound, else the last that does something.
     """
@@ -73,17 +73,17 @@ def whole_program(runs: Sequence[Run]) -> Run | None:
     return next((group[-1] for group in (reading, bound, candidates) if group), None)
 
 
-def defined_names(run: Run) -> list[str]:
+def defined_names(run: CodeRun) -> list[str]:
     return [s.name for s in run.body if isinstance(s, _FUNCTIONS | ast.ClassDef)]
 
 
-def ends_in_head(run: Run, entry: str) -> bool:
+def ends_in_head(run: CodeRun, entry: str) -> bool:
     """Whether the run ends in the head of the entry: its signature, with a docstring or not."""
     last = run.body[-1]
     return is_stub(last) and isinstance(last, _FUNCTIONS) and last.name == entry
 
 
-def written_lines(run: Run, entry: str, must_return: bool) -> int:
+def written_lines(run: CodeRun, entry: str, must_return: bool) -> int:
     """Lines of the run's first function of that name, 0 where its body says nothing, or returns nothing and has to."""
     function = next((s for s in run.body if isinstance(s, _FUNCTIONS) and s.name == entry), None)
     if function is None or not any(not isinstance(s, ast.Expr | ast.Pass) or _calls(s) for s in function.body):
@@ -105,7 +105,7 @@ def _returns(statement: ast.stmt) -> bool:
     return False
 
 
-def unbound(run: Run) -> set[str]:
+def unbound(run: CodeRun) -> set[str]:
     """Names that the run reads and nobody binds."""
     try:
         return Program(run.body).missing([True] * len(run.body)) - KNOWN
@@ -134,7 +134,7 @@ def _inner(statement: ast.If | ast.Try | ast.With | ast.For | ast.While) -> list
     return inner + [s for handler in getattr(statement, "handlers", []) for s in handler.body]
 
 
-def _does_something(run: Run) -> bool:
+def _does_something(run: CodeRun) -> bool:
     """Whether the run is more than words and values, as prose and printed output are."""
     return any(not isinstance(s, ast.Expr | ast.AnnAssign | ast.Pass) or _calls(s) for s in run.body)
 
@@ -143,7 +143,7 @@ def _calls(statement: ast.stmt) -> bool:
     return any(isinstance(node, ast.Call) for node in ast.walk(statement))
 
 
-def _reads_input(run: Run) -> bool:
+def _reads_input(run: CodeRun) -> bool:
     for statement in run.body:
         for node in ast.walk(statement):
             if isinstance(node, ast.Name) and node.id in _READS:
