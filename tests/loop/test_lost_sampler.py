@@ -12,8 +12,11 @@ import pytest
 from tests.loop.runs import PATIENCE, ROOT, start
 from tests.probing.doubles.server import Server
 
-# the first evaluation has two parts of two problems each
-SMALL = ("--sampling.backend", "http", "--sampling.part", "4", "--evals.limit", "4", "--sampling.http.parity_prompts", "1")
+# the first evaluation has two parts of two problems each, at temperature 1 alone
+SMALL = (
+    *("--sampling.backend", "http", "--sampling.part", "4", "--sampling.http.parity_prompts", "1"),
+    *("--evals.limit", "4", "--evals.greedy", "false", "--evals.chosen_on", "null"),
+)
 
 
 def begin(folder: Path, server: Server) -> tuple[int | None, str]:

@@ -122,13 +122,13 @@ def test_a_program_that_differs_from_itself_does_not_close_the_lane(code: str) -
 
 
 def test_a_real_disagreement_closes_the_lane(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = Sandbox.__init__.__globals__["Run"].compare_lanes
+    real = Sandbox.__init__.__globals__["Stream"].compare_lanes
 
     def lie(self, job):  # what a fast lane that is wrong would have said
         job.fast_outcomes = [Outcome(Kind.VALUE, "99")]
         real(self, job)
 
-    monkeypatch.setattr("rewards.sandbox.pool.Run.compare_lanes", lie)
+    monkeypatch.setattr("rewards.sandbox.pool.Stream.compare_lanes", lie)
     with Sandbox(SandboxConfig(workers=1, recheck_share=1.0)) as sandbox:
         programs = [Program(f"def f(x):\n    return x + {i}", "f", ("[1]",)) for i in range(4)]
         assert [e.outcomes[0].payload for e in sandbox.run(programs)] == ["1", "2", "3", "4"]
