@@ -233,7 +233,7 @@ def _probe(run: RunData) -> Check:
     floor = float(run.config.get("probe", {}).get("floor", 0.6))
     text = f"AUROC within problems, length controlled: {controlled:.3f} (round {row['round']}; floor {floor:.2f})."
     if weight is not None:
-        text += f" Its earned say in the reward was {weight:.2f}." if weight > 0 else " It earned no say in the reward."
+        text += f" Its weight in the reward was {weight:.2f}." if weight > 0 else " It earned no weight in the reward."
     return Check("good" if controlled > floor and weight != 0 else "warn", title, text)
 
 
