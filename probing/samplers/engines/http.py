@@ -25,7 +25,7 @@ from typing import Any
 from probing.models.loading import end_token_ids, load_model, load_tokenizer
 from probing.samplers.base import Completion, Progress, SamplerError, SamplingParams, cut_at_stop
 from probing.samplers.config import SamplingConfig
-from probing.samplers.engines.vllm import check_lengths, request_seeds
+from probing.samplers.engines.requests import prepare
 from probing.samplers.parity import check_parity, greedy_trace
 from probing.samplers.stops import decoded
 
@@ -67,24 +67,17 @@ class HttpSampler:
         indices: Sequence[int] | None = None,
     ) -> list[list[Completion]]:
         """See `Sampler.sample`."""
-        if n < 1:
-            raise ValueError(f"n must be at least 1, not {n}")
-        if not prompts:
-            return []
-        prompt_ids = self.tokenizer(list(prompts), add_special_tokens=False)["input_ids"]
-        check_lengths(prompt_ids, params.max_new_tokens, self.limit)
-        seeds = request_seeds(seed, range(len(prompts)) if indices is None else indices)
-        draws = 1 if params.temperature == 0 else n  # greedy answers are all the same
+        asked = prepare(self.tokenizer, prompts, n, params, seed, indices, self.limit)
 
         def ask(ids: Sequence[int], its_seed: int) -> list[Completion]:
-            answer = self._persist("completions", self._request(ids, draws, params, its_seed % 2**31))
+            answer = self._persist("completions", self._request(ids, asked.draws, params, its_seed % 2**31))
             group = [self._completion(choice, params.stop) for choice in sorted(answer.get("choices", []), key=lambda c: c.get("index", 0))]
-            if len(group) != draws:
-                raise SamplerError(f"the server at {self.http.url} gave {len(group)} answers where {draws} were asked for")
-            return group * (n // draws)
+            if len(group) != asked.draws:
+                raise SamplerError(f"the server at {self.http.url} gave {len(group)} answers where {asked.draws} were asked for")
+            return group * asked.copies
 
         with ThreadPoolExecutor(self.http.requests, thread_name_prefix="http-sampler") as threads:
-            waiting = [threads.submit(ask, ids, its_seed) for ids, its_seed in zip(prompt_ids, seeds, strict=True)]
+            waiting = [threads.submit(ask, ids, its_seed) for ids, its_seed in zip(asked.prompt_ids, asked.seeds, strict=True)]
             try:
                 groups = []
                 for future in waiting:

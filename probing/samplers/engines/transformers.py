@@ -18,6 +18,7 @@ from probing.models.loading import end_token_ids
 from probing.samplers.base import Completion, Progress, SamplerError, SamplingParams, cut_at_stop
 from probing.samplers.engines.decoding import Decoding, Drawn, evaluation_mode
 from probing.samplers.engines.prefill import Prefill
+from probing.samplers.engines.requests import check_lengths
 from probing.samplers.randomness import row_keys
 from probing.samplers.stops import StopWatch
 
@@ -69,14 +70,7 @@ class TransformersSampler:
             raise ValueError(f"{len(prompts)} prompts with {len(names_N)} indices")
         if not len(prompts):
             return []
-        limit = getattr(self.model.config, "max_position_embeddings", None)
-        for place, ids in enumerate(prompts):
-            if not len(ids):
-                raise ValueError(f"prompt {place} has no tokens")
-            if limit is not None and len(ids) + params.max_new_tokens > limit:
-                raise ValueError(
-                    f"prompt {place} has {len(ids)} tokens, which with max_new_tokens={params.max_new_tokens} passes the model's {limit}"
-                )
+        check_lengths(prompts, params.max_new_tokens, getattr(self.model.config, "max_position_embeddings", None), "model")
         prompts_Nn, samples_Nn = np.broadcast_arrays(names_N[:, None], np.arange(n)[None])
         keys_Nn = row_keys(seed, prompts_Nn, samples_Nn)
         rows = min(self.batch_size, len(prompts) * n)

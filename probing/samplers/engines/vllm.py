@@ -27,7 +27,7 @@ from probing.memory import free_device_memory
 from probing.models.loading import load_tokenizer
 from probing.samplers.base import Completion, Progress, SamplerError, SamplingParams, cut_at_stop
 from probing.samplers.config import SamplingConfig
-from probing.samplers.randomness import row_keys
+from probing.samplers.engines.requests import prepare
 from probing.samplers.stops import decoded
 
 POLL_SECONDS = 0.5
@@ -71,19 +71,13 @@ class VllmSampler:
         indices: Sequence[int] | None = None,
     ) -> list[list[Completion]]:
         """See `Sampler.sample`."""
-        if n < 1:
-            raise ValueError(f"n must be at least 1, not {n}")
+        asked = prepare(self.tokenizer, prompts, n, params, seed, indices, self.limit)
         if not prompts:
             return []
-        prompt_ids = self.tokenizer(list(prompts), add_special_tokens=False)["input_ids"]
-        check_lengths(prompt_ids, params.max_new_tokens, self.limit)
-        names = range(len(prompts)) if indices is None else indices
-        seeds = request_seeds(seed, names)
-        draws = 1 if params.temperature == 0 else n  # greedy answers are all the same
         request = {
-            "prompts": prompt_ids,
-            "seeds": seeds,
-            "n": draws,
+            "prompts": asked.prompt_ids,
+            "seeds": asked.seeds,
+            "n": asked.draws,
             "temperature": params.temperature,
             "top_p": params.top_p,
             "max_tokens": params.max_new_tokens,
@@ -93,16 +87,16 @@ class VllmSampler:
 
         def tell(samples: int, tokens: int) -> None:
             nonlocal told
-            told += samples * (n // draws)
+            told += samples * asked.copies
             if progress is not None:
-                progress(samples * (n // draws), tokens)
+                progress(samples * asked.copies, tokens)
 
         drawn = self._ask(request, self.config.vllm.answer_seconds, "answered", tell)
         completions = []
         for rows in drawn:
             texts = [cut_at_stop(decoded(self.tokenizer, ids), params.stop) for ids, _, _ in rows]
             group = [Completion(text, tuple(ids), tuple(logp), ended) for text, (ids, logp, ended) in zip(texts, rows, strict=True)]
-            completions.append(group * (n // draws))
+            completions.append(group * asked.copies)
         assert told == n * len(prompts)
         return completions
 
@@ -152,21 +146,6 @@ class VllmSampler:
         with open(self.log.name, errors="replace") as file:
             lines = file.read().splitlines()[-LAST_LINES:]
         return "\n  its last lines:\n" + "\n".join(f"  {line}" for line in lines) if lines else ""
-
-
-def request_seeds(seed: int, prompts: Sequence[int]) -> list[int]:
-    """One seed a prompt, from which an engine counts up for the prompt's samples: 61 bits, so that none overflows."""
-    keys = row_keys(seed, list(prompts), [0] * len(prompts))
-    return [int(key) >> 3 for key in keys]
-
-
-def check_lengths(prompts: Sequence[Sequence[int]], new_tokens: int, limit: int | None) -> None:
-    """Raises ValueError for a prompt that is empty, or too long for the engine."""
-    for place, ids in enumerate(prompts):
-        if not len(ids):
-            raise ValueError(f"prompt {place} has no tokens")
-        if limit is not None and len(ids) + new_tokens > limit:
-            raise ValueError(f"prompt {place} has {len(ids)} tokens, which with max_new_tokens={new_tokens} passes the engine's {limit}")
 
 
 def engine_environment(config: SamplingConfig) -> dict[str, str]:
