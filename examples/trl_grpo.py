@@ -56,7 +56,8 @@ def accuracy_in(sandbox: Sandbox) -> Callable[..., list[float | None]]:
             for codes in (answers, reference)
         ]
         return [
-            float(all(a.agrees(b) for a, b in zip(got.outcomes, wanted.outcomes, strict=True))) for got, wanted in zip(*ran, strict=True)
+            None if got.missing or wanted.missing else float(all(a.agrees(b) for a, b in zip(got.outcomes, wanted.outcomes, strict=True)))
+            for got, wanted in zip(*ran, strict=True)
         ]
 
     return accuracy

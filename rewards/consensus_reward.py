@@ -178,10 +178,10 @@ class ConsensusReward:
 
         Raises:
             ValueError: The inputs cannot be read.
-            SandboxError: The sandbox cannot start, or lost more than `max_missing` of the group.
+            SandboxError: The sandbox cannot start, or lost more than one program and more than `max_missing` of the group.
         """
         problem = self._problem("", entry, inputs, given, "inputs")
-        return self._score(self._execute([problem] * len(answers), answers), None)
+        return self._score(self._execute([problem] * len(answers), answers), None, least_lost=1)  # one loss of a group is no rate
 
     def _problems(self, prompts: Sequence[Any], columns: Mapping[str, Any]) -> list[_Problem | None]:
         """The problem of each row; None for rows without an entry or inputs."""
@@ -245,8 +245,10 @@ class ConsensusReward:
             weakref.finalize(self, stack.close)  # also at the end of the process
         return self._executor
 
-    def _score(self, batch: Sequence[_Judged | None], log_metric: Callable[[str, float], None] | None) -> list[float | None]:
-        """Rewards of the whole batch: every group of it is whole."""
+    def _score(
+        self, batch: Sequence[_Judged | None], log_metric: Callable[[str, float], None] | None, least_lost: int = 0
+    ) -> list[float | None]:
+        """Rewards of the whole batch: every group of it is whole. least_lost: programs that may be lost whatever their share."""
         groups: dict[str, list[int]] = {}
         for i, row in enumerate(batch):
             if row is not None:
@@ -269,7 +271,7 @@ class ConsensusReward:
             figures.append((found.top_share, float(found.n_clusters), found.entropy))
         rows = [row for row in batch if row is not None]
         lost = sum(row.execution.missing for row in rows)
-        if lost > self.max_missing * max(len(rows), 1):
+        if lost > max(least_lost, self.max_missing * len(rows)):
             raise SandboxError(f"the sandbox lost {lost} of {len(rows)} programs ({self.max_missing:.0%} allowed)")
         if log_metric is not None and rows:
             for name, values in zip(("majority_share", "behaviours", "entropy"), zip(*figures, strict=True), strict=False):

@@ -88,6 +88,12 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for _, line in json_lines(path.read_text(encoding="utf-8"))]
 
 
+def count_lines(path: Path) -> int:
+    """Lines of a file, which may be long."""
+    with path.open("rb") as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+
+
 def write_records(path: Path, records: Iterable[Problem | TestSuite | Candidate | Verdict]) -> None:
     write_rows(path, map(vars, records))  # all fields are plain: `asdict` would copy every token
 

@@ -30,7 +30,7 @@ from rl.console import UserError, make_console, stage
 from rl.devices import check_devices
 from rl.labels.oracle import Oracle, load_oracle
 from rl.models.source import KEPT, check_model, resolve_model
-from rl.own.opening import keep_record, open_own
+from rl.own.opening import check_same, keep_record, open_own
 from rl.progress import Progress
 from rl.ranks.ranks import RankError, Ranks, distributed_state
 from rl.ranks.shards import wait_for
@@ -113,6 +113,8 @@ class Run:
         if not (self.folder / "config.yaml").is_file():
             remedy = "put --run_dir on a disk that all machines share"
             raise UserError(f"rank {self.ranks.number} does not see the run folder", str(self.folder.resolve()), remedy)
+        if self.own is not None and not self.main:
+            check_same(self.own, self.folder)
         stored: dict[str, Any] = json.loads(self._times.read_text()) if self._times.is_file() else {"stages": {}, "peak_memory_mb": 0.0}
         self.seconds: dict[str, dict[str, float]] = stored["stages"]  # round -> stage -> seconds
         self.stage_memory: dict[str, dict[str, float]] = stored.get("memory", {})  # round -> stage -> most megabytes

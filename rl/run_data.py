@@ -8,6 +8,7 @@ by a person also audit.json.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,6 +93,14 @@ class RunData:
         before = {number: sum(n for other, n in lengths.items() if other < number) for number in lengths}
         return sorted(({**row, "global_step": before[row["round"]] + row["step"]} for row in steps), key=lambda row: row["global_step"])
 
+    @property
+    def marked(self) -> tuple[str, Row]:
+        """Which labels a person marked (`ucoder audit`): those in the training band or, where none of these is, all. And its figures."""
+        band: Row = self.audit.get("kept") or {}
+        if band.get("accuracy") is not None:
+            return "in the training band", band
+        return "of all", self.audit.get("all") or {}
+
 
 def read_run(folder: Path) -> RunData:
     """Read a run's folder, finished or not. Raises UserError when it holds no evaluated round."""
@@ -102,12 +111,11 @@ def read_run(folder: Path) -> RunData:
     if not rows:
         raise UserError("the run has not evaluated anything yet", str(folder), "wait until round_00 is evaluated, then try again")
     config = read_config(folder / "config.yaml")
-    stopped = bool((rows[-1].get("training") or {}).get("stop_run"))
     return RunData(
         folder=folder,
         rows=rows,
         final=summary.get("final") or rows[-1],
-        finished=stopped or len(rows) > config.get("rounds", 0),
+        finished=is_done(rows, config),
         summary=summary,
         metrics=tuple(read_logged(folder / "metrics.jsonl")),
         config=config,
@@ -115,6 +123,28 @@ def read_run(folder: Path) -> RunData:
         rounds=rounds,
         audit=read_audit(folder / AUDIT, rounds),
     )
+
+
+def stopped(rows: Sequence[Row]) -> bool:
+    """Whether a guard ended the run in its last round."""
+    return bool(rows and (rows[-1].get("training") or {}).get("stop_run"))
+
+
+def is_done(rows: Sequence[Row], config: Row) -> bool:
+    """Whether all rounds are evaluated, or a guard ended the run. A config that is not there tells of no rounds: not done."""
+    rounds = config.get("rounds")
+    return stopped(rows) or (isinstance(rounds, int) and len(rows) > rounds)
+
+
+def launch_command(folder: Path, *words: object, ranks: int = 1) -> str:
+    """`accelerate launch` on a run's own config, with further words. What was given to `accelerate launch` itself is not known."""
+    launch = ["accelerate", "launch", "--quiet", *(["--num_processes", ranks] if ranks > 1 else [])]
+    return shlex.join(str(word) for word in [*launch, "rl/train.py", "--config", folder / "config.yaml", *words])
+
+
+def again(run: RunData) -> str:
+    """The command that makes the run once more, in a new folder."""
+    return launch_command(run.folder, "--run_dir", f"{run.folder}-again")
 
 
 def rounds_of(folder: Path) -> tuple[RoundFiles, ...]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -39,8 +40,10 @@ def statement_row(row: Mapping[str, Any]) -> dict[str, Any]:
         return {"id": row["task_id"], "description": row["description"], "signature": row["signature"]}
     name = entry_of(dict(row))
     code = str(row["code"])
-    start = code.find(f"def {name}")
-    return {"id": f"MBPP/{row['task_id']}", "description": row["text"], "signature": f"{header_of(code[start:])}:"}
+    found = re.search(rf"def\s+{re.escape(str(name))}\s*\(", code)
+    if found is None:
+        raise ValueError(f"MBPP/{row['task_id']}: its code does not define {name}")
+    return {"id": f"MBPP/{row['task_id']}", "description": row["text"], "signature": f"{header_of(code[found.start() :])}:"}
 
 
 def kept_rows(rows: Sequence[Mapping[str, Any]], benchmarks: Benchmarks) -> tuple[list[dict[str, Any]], list[Row]]:

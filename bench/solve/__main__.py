@@ -15,6 +15,7 @@ that the seed fixes, so the first so many are a sample of all. The summary goes 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shlex
 import sys
@@ -43,6 +44,7 @@ from rl.config.run_folder import git_commit, write_atomically
 from rl.config.schema import EvalsConfig
 from rl.console import UserError, error_screen, make_console, stage
 from rl.evals.answers_file import AnswersFile, read_answers
+from rl.evals.cache import model_hash
 from rl.evals.engine import engine_errors
 from rl.evals.runner import score
 from rl.models.source import resolve_model
@@ -126,7 +128,10 @@ def described(args: argparse.Namespace, settings: Settings, given: Given | None)
     return {
         "benchmark": BENCHMARK,
         "model": None if args.model is None else Path(args.model).name,  # that writes the inputs
+        "model_hash": None if args.model is None else model_hash(resolve_model(args.model))[:16],
         "candidates": "sampled here" if given is None else args.answers.name,
+        "answers_hash": None if given is None else [hashlib.sha256(p.read_bytes()).hexdigest()[:16] for p in (args.answers, args.greedy)],
+        "max_new_tokens": settings.solutions.max_new_tokens,
         "samples": settings.solutions.samples if given is None else len(next(iter(given.candidates.values()))),
         "temperature": settings.solutions.temperature,
         "suites": settings.suites.model_dump(mode="json"),
@@ -210,7 +215,7 @@ def solve_tasks(
     spent = round((time.process_time() - started) / len(tasks), 1)
     answers = [answers_of(task, written, settings, writer, given) for task, written in zip(tasks, problems, strict=True)]
     for task, written, drawn, passed in zip(tasks, problems, answers, graded(benchmark, tasks, answers, executor.sandbox), strict=True):
-        row: dict[str, Any] = {"id": task.id, "greedy": passed[0] if passed else False, "passed": passed[1:]}
+        row: dict[str, Any] = {"id": task.id, "greedy": passed[0] if passed else None, "passed": passed[1:]}
         row |= {"asking_cpu_seconds": spent}
         suite = suites.get(written.problem.id) if written is not None else None
         if written is None or suite is None:
@@ -252,7 +257,8 @@ def outcome_of(vote: Vote, passed: Sequence[bool | None]) -> dict[str, Any]:
     """What was handed out, and whether it passes: False where nothing was, None where our infrastructure failed on it."""
     clustering = vote.ranking.judgement.clustering
     if vote.winner is None:
-        return {"candidate": None, "passed": False, "won": False, "share": None, "behaviours": 0}
+        lost = "lost" in vote.ranking.no_vote
+        return {"candidate": None, "passed": None if lost else False, "won": False, "share": None, "behaviours": 0}
     candidate = int(vote.programs.places[vote.programs.row_of == vote.winner][0])
     first = int(vote.programs.places[vote.ranking.order[0]])
     return {

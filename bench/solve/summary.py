@@ -38,7 +38,7 @@ def greedy(row: Row) -> float | None:
 
 def best_of(row: Row) -> float | None:
     """pass@n: whether any candidate passes, the most that a vote can reach."""
-    return None if None in row["passed"] else float(any(row["passed"]))
+    return None if not row["passed"] or None in row["passed"] else float(any(row["passed"]))
 
 
 FIGURES: dict[str, tuple[str, Callable[[Row], float | None]]] = {

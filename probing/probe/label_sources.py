@@ -22,8 +22,6 @@ from probing.probe.contrasts import Floats
 from probing.probe.hidden_states import StateFeatures
 from probing.probe.quality import Probe, compare_targets, fit_probe
 
-SOURCES = ("margin", "soft", "pairs")
-
 
 def label_sources(
     in_top: npt.ArrayLike, margin: npt.ArrayLike, agreement: npt.ArrayLike, cluster_share: npt.ArrayLike, min_margin: float

@@ -44,7 +44,8 @@ def model_hash(path: str) -> str:
 def scoring_hash() -> str:
     """Hash of the code that decides: a verdict of other adapters, or of another sandbox, is not this one's."""
     digest = hashlib.sha256()
-    for folder in (REPOSITORY / "rl" / "benchmarks", REPOSITORY / "rl" / "evals", REPOSITORY / "rewards"):
+    for name in ("probing/reading", "rl/benchmarks", "rl/evals", "rl/grading", "rewards"):
+        folder = REPOSITORY / name
         for file in sorted(folder.rglob("*.py")):
             digest.update(file.read_bytes())
     return digest.hexdigest()

@@ -15,14 +15,14 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from probing.memory import keep_freed_memory
-from probing.samplers.base import Completion, Progress
+from probing.samplers.base import Completion
 from probing.samplers.config import SamplingConfig
 from rewards.sandbox import Sandbox, SandboxConfig, SandboxError
 from rewards.sandbox.packages import make_offer
@@ -232,7 +232,7 @@ def _measure(
                 from rl.evals.skills import measure_skills
 
                 ask = Asker.of(tokenizer, args.prompts, config.chat_template_args)
-                bar = partial(_bar, console)
+                bar = partial(stage, console=console)
                 skills = measure_skills(sampler, ask, sandbox, config.seed, bar, config.limit, config.max_new_tokens)
     return results, skills
 
@@ -246,12 +246,6 @@ def write_samples(benchmark: Benchmark, result: EvalResult, folder: Path) -> Pat
     file = folder / f"{benchmark.name}.{'json' if benchmark.name == 'livecodebench' else 'jsonl'}"
     write_atomically(file, benchmark.export([(task, groups[task.id]) for task in benchmark.tasks]))
     return file
-
-
-@contextmanager
-def _bar(console: Any, name: str, total: int, unit: str) -> Iterator[Progress]:
-    with stage(name, total, unit, console) as advance:
-        yield advance
 
 
 if __name__ == "__main__":

@@ -59,20 +59,20 @@ def evaluate_policy(run: Run, index: int, policy: str) -> dict[str, Any]:
     folder, evals = run.round_folder(index), run.config.evaluation
 
     @contextmanager
-    def asked() -> Iterator[Asked]:
+    def asked(stage: str) -> Iterator[Asked]:
         sampling = sampling_of(evals, run.config.sampling)
         sampler = shared_sampler(run, folder, policy, lambda: load_model(policy, sampling.device, sampling.dtype), sampling)
         yield Asked(run, index, sampler, load_tokenizer(policy))
-        run.log("spent", index, {"eval/samples": sampler.samples, "eval/tokens": sampler.tokens})
+        run.log("spent", index, {f"{stage}/samples": sampler.samples, f"{stage}/tokens": sampler.tokens})
         sampler.close()
 
     def choose_temperature() -> dict[str, Any]:
-        with asked() as checkpoint:
+        with asked("temperature") as checkpoint:
             return best_temperature(checkpoint, evals)
 
     def compute() -> dict[str, Any]:
         benchmarks: dict[str, Any] = {}
-        with asked() as checkpoint:
+        with asked("eval") as checkpoint:
             for name in evals.benchmarks:
                 benchmark = scorable(load_benchmark(name, evals.limit))
                 if isinstance(benchmark, Unavailable):

@@ -31,6 +31,15 @@ def training_split(verdicts: Sequence[Verdict], held_out: int) -> tuple[list[Ver
     return [v for i, v in enumerate(kept) if i not in apart], [v for i, v in enumerate(kept) if i in apart]
 
 
+def again(verdicts: Sequence[Verdict], apart: Sequence[Verdict]) -> list[Verdict]:
+    """The verdicts on problems that stand in an earlier round's `apart` as well: a user's own rows come again once all were met.
+
+    A problem's id is its round's number and a hash, which stays.
+    """
+    hidden = {v.problem_id.partition("-")[2] for v in apart}
+    return [v for v in verdicts if v.problem_id.partition("-")[2] in hidden]
+
+
 def without(verdicts: Sequence[Verdict], apart: Sequence[Verdict]) -> list[Verdict]:
     """The verdicts, in the band or not, on problems that are not kept apart: what the paper's SFT may learn from."""
     hidden = {v.problem_id for v in apart}

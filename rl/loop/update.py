@@ -20,10 +20,10 @@ from rl.config.run_folder import write_atomically
 from rl.console import warn
 from rl.labels.audit import Audit, oracle_signal
 from rl.loop.round import Round, RoundError
-from rl.loop.selection import kept_apart, make_tasks, training_split, without
+from rl.loop.selection import again, kept_apart, make_tasks, training_split, without
 from rl.models.checkpoints import damage
 from rl.ranks.shards import discard_parts
-from rl.round_files import Verdict
+from rl.round_files import VERDICTS, Verdict, read_records
 from rl.scoring.scoring import RolloutScorer
 from rl.scoring.signals import Signal, make_signal
 from rl.training.grpo import GrpoResult, schedule, train_grpo
@@ -97,6 +97,10 @@ def select(current: Round) -> Selected:
     """The problems to train on. Raises RoundError when there is none."""
     config = current.config
     train, apart = training_split(current.verdicts, kept_apart(config, current.index))
+    if current.index > 1 and current.run.own is not None:  # what checkpoints are compared by is trained on in no round
+        first = read_records(current.run.round_folder(1) / VERDICTS.file, Verdict)
+        returned = again(current.verdicts, training_split(first, kept_apart(config, 1))[1])
+        train, apart = without(train, returned), [*apart, *without(returned, apart)]
     if not train:
         raise RoundError(
             f"round {current.index}: none of {len(current.verdicts)} problems is in the band of agreement "
@@ -119,7 +123,11 @@ def consolidate(current: Round, selected: Selected, update: Update) -> None:
     with run.bar(current.index, "sft", sft_steps(len(pairs), config), "steps") as advance:
         result: SftResult = train_sft(update.policy, folder, pairs, config, current.seed("sft"), log, advance)
     update.policy = result.checkpoint
-    update.figures["sft_pairs"] = len(pairs)
+    update.figures["sft_pairs"] = len(pairs) - result.n_too_long
+    if result.n_too_long:
+        update.figures["sft_too_long"] = result.n_too_long
+        if run.main:
+            warn(f"{result.n_too_long} of {len(pairs)} SFT pairs are longer than sft.max_length ({config.max_length}) and were left out")
     if result.skipped:
         update.figures["sft_skipped"] = result.skipped
     if result.stopped_because is not None:

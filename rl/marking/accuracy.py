@@ -39,13 +39,15 @@ def _in_band(low: float, high: float) -> Callable[[Row], bool]:
 def _figures(rounds: Sequence[Sequence[Row]], marks: Sequence[Marked], chosen: Callable[[Row], bool]) -> dict[str, Any]:
     """Of the chosen problems. rounds: the votes with a winner of each round, in random order.
 
-    accuracy: right among right and wrong, None without any. needed: more marks that make them enough.
+    accuracy: right among right and wrong, None without any. needed: more marks that make them enough. left: how many of these
+    there are problems for.
     """
     mine = [marked for marked in marks if chosen(marked.verdict)]
     right, wrong, unclear = (sum(marked.mark == mark for marked in mine) for mark in ("right", "wrong", "unclear"))
     known = right + wrong
     low, high = wilson_interval(right, known)
     of, in_order = _sampled(rounds, mine, chosen)
+    needed = max(0, marks_needed(right / known if known else 0.5) - known)
     return {
         "problems": of,
         "right": right,
@@ -55,7 +57,8 @@ def _figures(rounds: Sequence[Sequence[Row]], marks: Sequence[Marked], chosen: C
         "interval": [low, high] if known else None,
         "random_sample": in_order,
         "enough": bool(known) and (high - low) / 2 <= HALF_WIDTH,
-        "needed": max(0, marks_needed(right / known if known else 0.5) - known),
+        "needed": needed,
+        "left": min(needed, of - len(mine)),
     }
 
 

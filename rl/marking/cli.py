@@ -73,8 +73,7 @@ def remarks(found: Mapping[str, Any]) -> list[str]:
         if figures["enough"]:
             lines.append(f"{name}: {known} marks are enough (the interval is within ±{100 * HALF_WIDTH:.0f} points)")
         else:
-            more = min(figures["needed"], figures["problems"] - known)
-            what = f"mark about {more} more" if more > 0 else "and there is none left to mark"
+            what = f"mark about {figures['left']} more" if figures["left"] > 0 else "and there is none left to mark"
             lines.append(f"{name}: {known} marks are not enough for an interval within ±{100 * HALF_WIDTH:.0f} points: {what}")
         if known and not figures["random_sample"]:
             lines.append(

@@ -16,12 +16,19 @@ from rl.benchmarks.base import benchmark_statements
 from rl.config.run_folder import write_atomically
 from rl.config.schema import Config
 from rl.console import UserError, warn
-from rl.own.problems import Benchmarks, OwnProblems, judge_rows
+from rl.own.problems import OVERLAP, Benchmarks, OwnProblems, judge_rows
 from rl.own.samples import CollectedSamples
 from rl.own.source import Rows, read_source
 
 FILE = "own_problems.json"
 KEY = "problems.source"
+# What to do when most rows are dropped for one of these reasons.
+REMEDIES = {
+    OVERLAP: "these statements are in a benchmark: bring others",
+    "no samples": "give solutions.source rows with the id or the exact statement of these problems",
+    "one sample alone": "give at least two candidates for each problem in solutions.source",
+    "no entry for its samples": "add a signature or an entry to the rows",
+}
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,9 @@ def open_own(config: Config) -> Own | None:
     dropped = dict(sorted(problems.dropped.items()))
     if not problems.deals:
         said = ", ".join(f"{reason} {count}" for reason, count in dropped.items())
-        raise UserError(f"not one of {len(rows.rows)} rows can be used: {said}", f"{KEY}: {config.problems.source}", _remedy(rows))
+        most = max(dropped, key=lambda reason: dropped[reason])
+        remedy = REMEDIES.get(most) or _remedy(rows)
+        raise UserError(f"not one of {len(rows.rows)} rows can be used: {said}", f"{KEY}: {config.problems.source}", remedy)
     record = {
         "source": rows.label,
         "sha256": rows.digest,
@@ -82,6 +91,14 @@ def _remedy(rows: Rows) -> str:
     return f"a row needs a statement under description, prompt, text, statement or question (docs/own-problems.md); fields here: {fields}"
 
 
+def check_same(own: Own, folder: Path) -> None:
+    """Raises UserError where this rank has other rows than the first, which left its record in the run's folder."""
+    first = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    if any(first.get(name) != own.record[name] for name in ("sha256", "solutions_sha256", "dropped")):
+        remedy = "give every machine the same files and the same benchmark data ($UCODER_DATA); a new --run_dir if they have changed"
+        raise UserError("this rank reads other problems than the first", str(folder / FILE), remedy)
+
+
 def keep_record(own: Own, folder: Path) -> None:
     """Leave own_problems.json in the run's folder. Raises UserError when the run was started on other rows."""
     path = folder / FILE
@@ -92,5 +109,6 @@ def keep_record(own: Own, folder: Path) -> None:
                 raise UserError(f"the rows of {key} are not those that the run was started on", str(path), "choose another --run_dir")
         if before.get("dropped") != own.record["dropped"]:
             warn(f"other rows of {KEY} can be used than when the run was started: has benchmark data come or gone ($UCODER_DATA)?")
+            write_atomically(path, json.dumps(own.record, indent=1) + "\n")
         return
     write_atomically(path, json.dumps(own.record, indent=1) + "\n")

@@ -57,9 +57,8 @@ class CollectedSamples:
             raise UserError(f"no row of {KEY} has candidate programs", name, REMEDY)
 
     def of(self, problem: Problem) -> Sequence[str]:
-        """The candidates of a problem: those of its row's id, else those of its statement; none where the file has none."""
-        by_id = self._by_id.get(problem.source.partition("#")[2], [])
-        return by_id or self._by_statement.get(problem.description, [])
+        """The candidates of a problem: those of its statement, else those of its row's id; none where the file has none."""
+        return self._by_statement.get(problem.description) or self._by_id.get(problem.source.rpartition("#")[2], [])
 
     def unusable(self, problem: Problem) -> str:
         """Why a problem cannot go on with collected samples; "" where it can."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
 from rl.console import UserError
-from rl.round_files import read_rows
+from rl.round_files import count_lines
+from rl.run_data import read_config, read_json
 from rl.tracking.monitor import read_metrics
 
 ASKED = ("problems", "rating", "interface", "test inputs", "solutions", "grpo", "eval")  # stages that ask the model something
@@ -38,12 +36,14 @@ def shares_of(run: Path) -> Shares:
     rounds = [path.parent for path in sorted(run.glob("round_*/executions.jsonl"))]
     if not rounds:
         raise UserError("no finished round to measure", str(run), "give the folder of a run, with round_01 and so on in it")
-    funnels = [json.loads((folder / "funnel.json").read_text()) for folder in rounds]
+    funnels = [read_json(folder / "funnel.json") for folder in rounds]
+    if missing := [str(folder) for folder, funnel in zip(rounds, funnels, strict=True) if not funnel]:
+        raise UserError("a round has no funnel.json", missing[0], "give a run whose rounds are whole")
     proposed = sum(funnel["proposed"] for funnel in funnels)
     late = sum(funnel["dropped"].get(reason, 0) for funnel in funnels for reason in ("unrated", "low rating", "no interface"))
     kept = sum(funnel["kept"] for funnel in funnels)
-    candidates = sum(len(read_rows(folder / "candidates.jsonl")) for folder in rounds)
-    programs = sum(len(read_rows(folder / "executions.jsonl")) for folder in rounds)
+    candidates = sum(count_lines(folder / "candidates.jsonl") for folder in rounds)
+    programs = sum(count_lines(folder / "executions.jsonl") for folder in rounds)
     return Shares(
         kept=kept / max(proposed, 1),
         rated=(kept + late) / max(proposed, 1),
@@ -63,7 +63,9 @@ def spent_by_stage(run: Path) -> dict[str, tuple[float, float]]:
         before = spent.get(stage, (0.0, 0.0))
         spent[stage] = (before[0] + samples, before[1] + tokens)
 
-    config = yaml.safe_load((run / "config.yaml").read_text())["grpo"]
+    config = read_config(run / "config.yaml").get("grpo")
+    if config is None:
+        raise UserError("the config has no section grpo", str(run / "config.yaml"), "give the run_dir of a run that has begun")
     rollouts = config["rollouts_per_step"] / config["num_iterations"]  # drawn for one optimizer step
     for row in read_metrics(run / "metrics.jsonl"):
         if row["stage"] == "grpo" and row.get("tokens") is not None:
@@ -71,4 +73,6 @@ def spent_by_stage(run: Path) -> dict[str, tuple[float, float]]:
         for stage in ASKED if row["stage"] == "spent" else ():
             if f"{stage}/samples" in row:
                 add(stage, row[f"{stage}/samples"], row[f"{stage}/tokens"])
+        if row["stage"] == "spent" and "temperature/samples" in row:  # a part of every evaluation
+            add("eval", row["temperature/samples"], row["temperature/tokens"])
     return spent

@@ -85,15 +85,25 @@ class SharedSampler:
     def choose(self, prompts: Sequence[str], choices: Sequence[str], progress: Progress | None = None) -> list[tuple[float, ...] | None]:
         """See `ChoosingSampler.choose`."""
         parts = cut([1] * len(prompts), self.part)
+        read = 0
+
+        def count(samples: int, tokens: int = 0, seconds_left: float | None = None) -> None:
+            nonlocal read
+            read += samples
+            if progress is not None:
+                progress(samples, tokens, seconds_left)
 
         def work(part: int) -> list[tuple[float, ...] | None]:
             own = self._opened()
             assert chooses(own)
-            return own.choose([prompts[i] for i in parts[part]], choices, progress)
+            return own.choose([prompts[i] for i in parts[part]], choices, count)
 
         call = short_hash(json.dumps([list(prompts), list(choices), self.part]), 16)
         shards = Shards(self.ranks, self.folder / f"choices-{call}", len(parts), work, write_shares, read_shares, self.stride)
-        return [shares for part in shards.run() for shares in part]
+        shards.do_mine()
+        if progress is not None and read < len(prompts):
+            progress(len(prompts) - read)  # what other ranks read, or an earlier start of the run has read
+        return [shares for part in shards.results() for shares in part]
 
     def _opened(self) -> Sampler:
         """This rank's own sampler."""

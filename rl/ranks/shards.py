@@ -49,7 +49,7 @@ class Shards(Generic[Result]):
     """The parts of one stage. Every rank makes one with the same arguments.
 
     folder: of the stage's parts. work: part number -> its result. write, read: a part's result to a file and back.
-    workers: how many ranks work (the first of each `stride` neighbours does; an engine may span several devices).
+    stride: the first of each `stride` neighbouring ranks works (an engine may span several devices).
     """
 
     def __init__(

@@ -210,8 +210,7 @@ def _labels(run: RunData) -> list[Check]:
 
 def _marked(run: RunData) -> list[Check]:
     """What a person said of the labels (`ucoder audit`): of those in the training band, or of all where none of these is marked."""
-    where = "in the training band" if (run.audit.get("kept") or {}).get("accuracy") is not None else "of all"
-    figures = run.audit.get("kept" if where != "of all" else "all") or {}
+    where, figures = run.marked
     if figures.get("accuracy") is None:
         return []
     low, high = figures["interval"]

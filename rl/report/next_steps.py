@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 
 from rl.report.conclusion import Check, Conclusion
-from rl.run_data import RunData, known
+from rl.run_data import RunData, again, known, launch_command, stopped
 
 SHOWN = 4
 CODE_BENCHMARKS = ("humaneval_plus", "mbpp_plus")
@@ -45,7 +45,7 @@ def _stopped(run: RunData) -> list[Step]:
         return []
     cause = str(hard[-1].get("cause", hard[-1].get("guard")))
     return [
-        Step(f"A guard ended training ({cause}). Start again more gently, in a new folder:", f"{_again(run)} {_halved_rate(run)}".strip())
+        Step(f"A guard ended training ({cause}). Start again more gently, in a new folder:", f"{again(run)} {_halved_rate(run)}".strip())
     ]
 
 
@@ -74,9 +74,9 @@ def _labels(run: RunData, conclusion: Conclusion) -> list[Step]:
     if any(check.status == "unknown" for check in about):
         text = "Nobody knows yet how many labels are right. Mark some under Problems and votes, below, export the marks, then:"
         return [Step(text, f"ucoder audit {_quoted(run)} marks.json")]
-    marked = (run.audit.get("kept") if (run.audit.get("kept") or {}).get("accuracy") is not None else run.audit.get("all")) or {}
-    if any(check.status == "warn" for check in about) and marked.get("accuracy") is not None and not marked["enough"]:
-        text = f"Too few labels are marked to tell: mark about {marked['needed']} more under Problems and votes, then:"
+    _, marked = run.marked
+    if any(check.status == "warn" for check in about) and marked.get("accuracy") is not None and not marked["enough"] and marked["left"]:
+        text = f"Too few labels are marked to tell: mark about {marked['left']} more under Problems and votes, then:"
         return [Step(text, f"ucoder audit {_quoted(run)} marks.json")]
     if any(check.status in ("bad", "warn") for check in about):
         text = "Labels are weak: draw more voters (solutions.samples), or train on clearer votes only (raise solutions.band_low)."
@@ -106,11 +106,8 @@ def _onwards(run: RunData) -> list[Step]:
         text = "Measure the result on benchmarks that this run has not looked at:"
         steps.append(Step(text, f"ucoder eval --model {_best(run)} --benchmarks {','.join(unseen)}"))
     rounds = run.config.get("rounds")
-    stopped = bool((run.rows[-1].get("training") or {}).get("stop_run"))
-    if isinstance(rounds, int) and not stopped and run.final.get("round") == rounds:
-        config = shlex.quote(str(run.folder / "config.yaml"))
-        command = f"accelerate launch --quiet rl/train.py --config {config} --rounds {rounds + 1}"
-        steps.append(Step("The last round is the best one: another may gain more.", command))
+    if isinstance(rounds, int) and not stopped(run.rows) and run.final.get("round") == rounds:
+        steps.append(Step("The last round is the best one: another may gain more.", launch_command(run.folder, "--rounds", rounds + 1)))
     return steps
 
 
@@ -121,11 +118,6 @@ def _quoted(run: RunData) -> str:
 def _best(run: RunData) -> str:
     """The checkpoint that the run ends with."""
     return shlex.quote(str(run.folder / "best")) if run.final.get("round") else shlex.quote(str(run.config.get("model", "seedling")))
-
-
-def _again(run: RunData) -> str:
-    config, folder = shlex.quote(str(run.folder / "config.yaml")), shlex.quote(f"{run.folder}-again")
-    return f"accelerate launch --quiet rl/train.py --config {config} --run_dir {folder}"
 
 
 def _halved_rate(run: RunData) -> str:

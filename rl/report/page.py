@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from rl.report.conclusion import conclude, how_measured, percent, points
 from rl.report.next_steps import next_steps
 from rl.report.reliability import judge_record
 from rl.round_files import BOUND_ERROR
-from rl.run_data import Row, RunData, known, read_run
+from rl.run_data import Row, RunData, again, known, read_run
 
 HERE = Path(__file__).parent
 TABLE_COLUMNS = (  # heading, key, kind
@@ -119,7 +118,7 @@ def render(run: RunData, other: RunData | None = None) -> str:
         cell=table_cell,
         problem_data=Markup(script_json(problems)) if problems["problems"] else None,
         config_text=yaml.safe_dump(run.config, sort_keys=False, width=100),
-        command=_command(run),
+        command=again(run),
         config_differences=[] if other is None else _differences(run.config, other.config),
         version_differences=[] if other is None else _differences(run.versions, other.versions),
     )
@@ -259,11 +258,6 @@ def _reliability(run: RunData, place: int) -> dict[str, Any]:
             ("What ranks answers within a problem?", plots.roc(curves, f"roc-{place}"), truth),
         ),
     }
-
-
-def _command(run: RunData) -> str:
-    config, folder = shlex.quote(str(run.folder / "config.yaml")), shlex.quote(f"{run.folder}-again")
-    return f"accelerate launch --quiet rl/train.py --config {config} --run_dir {folder}"
 
 
 def _differences(mine: Row, theirs: Row) -> Sequence[tuple[str, str, str]]:

@@ -15,8 +15,8 @@ import shlex
 import sys
 import time
 import typing
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +24,6 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from probing.memory import keep_freed_memory
-from probing.samplers.base import Progress
 from probing.stages.config import SolutionsConfig, SuitesConfig
 from rewards.sandbox import Sandbox, SandboxConfig
 from rewards.sandbox.cli import add_package_options
@@ -151,7 +150,7 @@ def _solve(args: argparse.Namespace, others: Sequence[str], statement: Statement
     from probing.samplers.engines.factory import open_sampler
     from rl.config.chat_check import check_template_args
 
-    bar = partial(_bar, make_console(stderr=True, quiet=not sys.stderr.isatty()))
+    bar = partial(stage, console=make_console(stderr=True, quiet=not sys.stderr.isatty()))
     with engine_errors(args.model, "shorten the statement, lower --max_new_tokens, or take a model with a longer context"):
         tokenizer = load_tokenizer(path)
         check_template_args(tokenizer, template_args or {}, "--chat_template_args")
@@ -184,12 +183,6 @@ def _print(solved: Solved, args: argparse.Namespace, console: Console) -> None:
     print_trust(solved, args.show, console)
     if args.out is not None:
         console.print(f"written to {args.out}", markup=False, highlight=False, soft_wrap=True)
-
-
-@contextmanager
-def _bar(console: Console, name: str, total: int, unit: str) -> Iterator[Progress]:
-    with stage(name, total, unit, console) as advance:
-        yield advance
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ class Solved:
     candidates: Sequence[Candidate]
     vote: Vote  # the last one
     unmet: Sequence[Example]  # examples of the statement that no candidate meets
+    unused: Sequence[Example]  # examples of the statement that do not fit the signature
     ruled_out_all: bool = False  # a person's answers left no candidate; `vote` is the one before the last of them
 
     @property
@@ -70,6 +71,7 @@ def as_record(solved: Solved) -> dict[str, Any]:
         "origins": list(solved.suite.origins),
         "known": [asdict(known) for known in vote.known],
         "unmet_examples": [{"input": e.input, "value": repr(e.value)} for e in solved.unmet],
+        "unused_examples": [{"input": e.input, "value": repr(e.value)} for e in solved.unused],
         "disagreements": disagreements(vote),
         **as_json(vote.ranking),
     }
@@ -111,6 +113,8 @@ def print_trust(solved: Solved, show: int, console: Console) -> None:
     for known in vote.known:
         who = "the statement says" if known.by == "statement" else "you said"
         say(f"             {call_text(record['entry'], known.input)}: {who} {cut(known.said, 60)}, {known.ruled_out} ruled out")
+    for example in solved.unused:
+        say(f"             {call_text(record['entry'], example.input)}: not used, it does not fit the signature")
     for example in solved.unmet:
         say(f"             no candidate gives {example.value!r} for {call_text(record['entry'], example.input)}, as the statement says")
     print_no_vote(record, console)

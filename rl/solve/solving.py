@@ -60,10 +60,11 @@ def solve(
     with closing(Steady(sandbox, settings.consensus.recheck)) as executor:
         vote = vote_of(executor, written, suite, candidates, settings, bar)
         vote, unmet = vote.with_examples(written.statement.examples) if settings.examples else (vote, [])
+        unused = [e for e in written.statement.examples if e.known and e.input not in vote.programs.inputs] if settings.examples else []
         if talk is None or vote.winner is None:
-            return Solved(written, suite, candidates, vote, unmet)
+            return Solved(written, suite, candidates, vote, unmet, unused)
         after = talk(vote)
-        return Solved(written, suite, candidates, vote if after is None else after, unmet, ruled_out_all=after is None)
+        return Solved(written, suite, candidates, vote if after is None else after, unmet, unused, ruled_out_all=after is None)
 
 
 def vote_of(executor: Executor, written: Written, suite: TestSuite, candidates: Sequence[Candidate], settings: Settings, bar: Bar) -> Vote:

@@ -21,6 +21,7 @@ from probing.stages.config import ProblemsConfig, SolutionsConfig, SuitesConfig
 from probing.stages.problems import Funnel, write_interfaces
 from probing.stages.solutions import sample_solutions
 from probing.stages.suites import callable_with, extend_suite, write_suites
+from rl.console import warn
 from rl.solve.statement import Statement, signature_of_examples
 
 SIGNATURES = 8  # sampled where the greedy one cannot be used
@@ -95,7 +96,8 @@ def write_signatures(sampler: Sampler, ask: Ask, statements: Sequence[Statement]
             break
         try:
             questions = [_signature_question(ask, statements[i]) for i in open_]
-        except PromptSetError:  # the set has no words for it
+        except PromptSetError:
+            warn("the prompt set has no signature.jinja, so the model is not asked for signatures: types come from examples alone")
             break
         params = SamplingParams(temperature, 1.0, SIGNATURE_TOKENS)
         with bar("signature", n * len(open_), "answers") as advance:

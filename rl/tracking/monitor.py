@@ -3,7 +3,7 @@
     with Monitor(folder, config) as monitor:
         monitor.log("solutions", round=1, metrics={"tokens_per_second": 4400.0})
         train_grpo(..., log=monitor.training_log(round=1))
-        monitor.round(row)                      # a row of summary.json
+        monitor.round(row, round=1)                      # a row of summary.json
 
 A line of metrics.jsonl is one flat JSON object: round, stage, step (optimizer steps in this round, or null), time (Unix seconds),
 then the figures. Missing is null, never 0. A stage that was killed and repeated writes its lines again: readers keep the last

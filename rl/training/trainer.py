@@ -205,8 +205,9 @@ class PolicyTrainer(GRPOTrainer):
         self._note_truncated(output)
         if self.importance_cap is not None:
             self._metrics["train"]["copy_seconds"].append(self.rewards.rollouts.copy_seconds)
-        if self.measure_kl_every and self.beta == 0 and self.state.global_step % self.measure_kl_every == 0:
-            self._metrics["train"]["kl"].append(self._kl_from_start(output))
+        due = self.measure_kl_every and self.beta == 0 and self.state.global_step % self.measure_kl_every == 0
+        if due and (kl := self._kl_from_start(output)) is not None:
+            self._metrics["train"]["kl"].append(kl)
         return output
 
     def _note_truncated(self, batch: dict[str, torch.Tensor]) -> None:
@@ -261,8 +262,11 @@ class PolicyTrainer(GRPOTrainer):
         sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
         return not sharded and not self.args.gradient_checkpointing and can_share_prefix(self.policy)
 
-    def _kl_from_start(self, batch: dict[str, torch.Tensor]) -> float:
-        """KL(policy || start) in nats a token, over all ranks: Schulman's k3 on up to KL_ROWS rollouts of each rank."""
+    def _kl_from_start(self, batch: dict[str, torch.Tensor]) -> float | None:
+        """KL(policy || start) in nats a token, over all ranks: Schulman's k3 on up to KL_ROWS rollouts of each rank.
+
+        None where no token of them counts (`mask_truncated`).
+        """
         ids_BL = torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1)[:KL_ROWS]
         mask_BL = torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1)[:KL_ROWS]
         mask_BT = batch["completion_mask"][:KL_ROWS]
@@ -272,4 +276,4 @@ class PolicyTrainer(GRPOTrainer):
         gap_BT = (start_BT - policy_BT).float()
         k3_BT = (torch.exp(gap_BT) - gap_BT - 1) * mask_BT
         total, count = self.accelerator.reduce(torch.stack([k3_BT.sum(), mask_BT.sum().float()]), reduction="sum").tolist()
-        return total / max(count, 1.0)
+        return total / count if count else None

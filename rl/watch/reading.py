@@ -10,7 +10,8 @@ from typing import Any
 
 from rl.console import UserError
 from rl.progress import NAME as PROGRESS
-from rl.run_data import CUT, RoundFiles, Row, read_config, read_json, read_logged, read_rounds, read_summary, rounds_of
+from rl.round_files import count_lines
+from rl.run_data import CUT, RoundFiles, Row, is_done, read_config, read_json, read_logged, read_rounds, read_summary, rounds_of
 from rl.watch.status import Status, check_progress, status_of
 
 Times = dict[str, dict[str, float]]  # round -> stage -> seconds, or megabytes
@@ -78,8 +79,7 @@ class Reader:
             raise UserError("this folder holds no run", str(folder), remedy)
         config, summary, rounds = read_config(folder / "config.yaml"), read_summary(folder / "summary.json"), rounds_of(folder)
         rows = read_rounds(summary, rounds)
-        stopped = bool(rows and (rows[-1].get("training") or {}).get("stop_run"))
-        done = stopped or ("rounds" in config and len(rows) > config["rounds"])
+        done = is_done(rows, config)
         progress = check_progress(read_json(folder / PROGRESS), folder / PROGRESS)
         logged = self._once(folder / "metrics.jsonl", read_logged) or []
         steps = [row for row in logged if row["stage"] in ("grpo", "sft") and row["step"] is not None]
@@ -135,12 +135,6 @@ class Reader:
 def _votes(files: RoundFiles) -> tuple[int, int]:
     rows = list(files.rows("clusters"))
     return sum(row["top"] >= 0 for row in rows), sum(bool(row["kept"]) for row in rows)
-
-
-def count_lines(path: Path) -> int:
-    """Lines of a file, which may be long."""
-    with path.open("rb") as file:
-        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
 
 
 def _times(times: Mapping[str, Any], key: str, folder: Path) -> Times:

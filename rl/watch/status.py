@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any, Literal
 
 from rl.console import UserError, duration
 from rl.progress import EVERY_SECONDS, is_alive
-from rl.run_data import CUT, Row
+from rl.run_data import CUT, Row, launch_command
 
 State = Literal["running", "silent", "finished", "failed", "interrupted", "killed", "unknown"]
 SILENT_SECONDS = 60.0  # without a word, after which a run on another machine counts as ended (clocks may differ by some seconds)
@@ -58,7 +57,8 @@ def status_of(
     if not progress:
         return _without_progress(folder, done, config, now)
     age = max(0.0, now - progress["written"])
-    go_on = f"what is finished is kept; the same command goes on from there: {command(folder, config, int(progress.get('ranks', 1)))}"
+    again = command(folder, config, int(progress.get("ranks", 1)))
+    go_on = f"what is finished is kept; the same command goes on from there, with its own --config_file if it had one: {again}"
     match progress["state"]:
         case "finished":
             return Status("finished", f"{duration(age)} ago")
@@ -111,7 +111,5 @@ def last_written(folder: Path) -> float:
 
 def command(folder: Path, config: Row, ranks: int = 1) -> str:
     """What goes on with the run."""
-    launch: list[Any] = ["accelerate", "launch", "--quiet", *(["--num_processes", ranks] if ranks > 1 else [])]
-    words = [*launch, "rl/train.py", "--config", folder / "config.yaml"]
     moved = Path(str(config.get("run_dir", folder))).expanduser().resolve() != folder.resolve()
-    return shlex.join(str(word) for word in [*words, *(["--run_dir", folder] if moved else [])])
+    return launch_command(folder, *(["--run_dir", folder] if moved else []), ranks=ranks)

@@ -18,7 +18,7 @@ from rl.benchmarks.base import load_benchmark
 from rl.benchmarks.seedling import rated_statements
 from rl.cli import main
 from rl.config.schema import EvalsConfig
-from rl.evals import skills
+from rl.evals import cache, skills
 from rl.evals.cache import Cache, model_hash
 from rl.evals.runner import EvalResult, score
 from rl.evals.tables import SKILLS
@@ -173,3 +173,16 @@ def test_rated_statements_are_held_out_and_half_of_them_intact() -> None:
     known = {task.statement for task in load_benchmark("seedling").tasks}
     assert len(rows) == 200 and sum(intact for _, intact in rows) == 100
     assert all((text in known) is intact for text, intact in rows), "rebuild with: python -m seedling.ratings"
+
+
+def test_what_decides_is_part_of_a_results_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    names = ("probing/reading", "rl/benchmarks", "rl/evals", "rl/grading", "rewards")
+    for name in names:
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "a.py").write_text("1")
+    monkeypatch.setattr(cache, "REPOSITORY", tmp_path)
+    seen = {cache.scoring_hash.__wrapped__()}
+    for name in names:
+        (tmp_path / name / "a.py").write_text("2")
+        seen.add(cache.scoring_hash.__wrapped__())
+    assert len(seen) == len(names) + 1

@@ -204,3 +204,11 @@ def test_no_torch_is_imported() -> None:
     code = "import sys, rewards; r = rewards.ConsensusReward; print(sorted({'torch', 'trl', 'transformers'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_group_of_its_own_may_lose_one_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    reward = ConsensusReward(max_missing=0.05)
+    monkeypatch.setattr(reward, "_opened", lambda: Losing("x * x"))
+    assert reward.score([DOUBLE, SQUARE, DOUBLE], "f", [[1], [2], [3]]) == [1.0, None, 1.0]
+    with pytest.raises(SandboxError, match="lost 2 of 4"):
+        reward.score([DOUBLE, SQUARE, SQUARE, DOUBLE], "f", [[1], [2], [3]])

@@ -14,7 +14,7 @@ from rl.config.training import LoraSection
 from rl.console import UserError
 from rl.planning import plan
 from rl.planning.costs import training_memory
-from rl.planning.measured_shares import shares_of
+from rl.planning.measured_shares import shares_of, spent_by_stage
 from rl.planning.model_size import ModelSize, read_model_size
 
 SIZE = ModelSize(5e6, 4, 256, 1000, 1024, "test")
@@ -221,3 +221,11 @@ def test_every_shipped_config_can_be_planned(
 def test_json_can_be_read_back(capsys: pytest.CaptureFixture[str]) -> None:
     assert plan.main(["--json", "--model", "org/a-1B", "--rounds", "2"]) == 0
     assert json.loads(capsys.readouterr().out)["rounds"] == 2
+
+
+def test_choosing_a_temperature_is_a_part_of_what_an_evaluation_spends(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(config_text(load_config(None, [])))
+    spent = ({f"{name}/samples": 10, f"{name}/tokens": 100} for name in ("temperature", "eval"))
+    rows = [{"round": 1, "stage": "spent", "step": None, "time": 0.0, **figures} for figures in spent]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert spent_by_stage(tmp_path)["eval"] == (20.0, 200.0)
