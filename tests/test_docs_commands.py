@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 MARKED = re.compile(r"^<!-- (run|prints|file: [\w.]+) -->\n```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINKED = ("bench", "configs", "docs", "examples", "models", "rl", "seedling")

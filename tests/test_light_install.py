@@ -20,6 +20,8 @@ from packaging.requirements import Requirement
 
 from rl.console import TRAIN_LIBRARIES
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 

@@ -15,6 +15,8 @@ from bench.solve.summary import markdown, summary
 from rl.benchmarks.base import Benchmark
 from tests.evals.toys import DOUBLE, fenced
 
+pytestmark = pytest.mark.slow
+
 RIGHT, WRONG = "def double(x):\n    return x + x", "def double(x):\n    return x * x"
 TASK = replace(DOUBLE, statement="Double the number x.\nassert double(3) == 6")
 CANDIDATES = [WRONG, WRONG, WRONG, RIGHT, RIGHT]

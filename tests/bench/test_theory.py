@@ -12,6 +12,8 @@ from bench.theory.__main__ import RESULTS, check, main
 from bench.theory.statement import Statement, close
 from bench.theory.vote import winner_chances
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).parents[2] / "docs" / "method.md"
 
 

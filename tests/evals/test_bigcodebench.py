@@ -24,6 +24,8 @@ from rl.config.schema import EvalsConfig
 from rl.evals.runner import EvalResult, score, tasks_left_out
 from tests.evals.toys import fenced
 
+pytestmark = pytest.mark.slow
+
 TESTS = """
 import unittest
 class TestCases(unittest.TestCase):

@@ -13,6 +13,8 @@ import pytest
 from rewards import ConsensusReward
 from rewards.sandbox import SandboxConfig
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from probing.reading import read_program
 
+pytestmark = pytest.mark.slow
+
 ENTRY = "solve"
 TEST = f"assert {ENTRY}(1) == 2"
 

@@ -10,6 +10,8 @@ from rewards.clusters.clustering import cluster
 from rewards.clusters.signatures import OutcomeMatrix
 from tests.rewards.pools import matrix
 
+pytestmark = pytest.mark.slow
+
 
 def test_equal_errors_are_no_reason_to_cluster_and_no_reason_to_split():
     c = cluster(matrix("abcde", "abcd!", "abcdT", "abc!e", "!!!!!", "!!!!!"))

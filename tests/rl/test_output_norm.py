@@ -10,6 +10,8 @@ from rl.training.trainer import give_own_rate, output_norm_gain
 from tests.rl.test_grpo import CONFIG, train, weights
 from tests.rl.tiny import save_tiny_policy
 
+pytestmark = pytest.mark.slow
+
 
 def moved(start: Path, end: Path) -> dict[str, float]:
     """Largest change of any value, by tensor."""

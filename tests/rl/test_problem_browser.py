@@ -19,6 +19,8 @@ from rl.round_files import read_rows, write_rows
 from rl.run_data import read_run, run_id
 from tests.rl.fake_run import write_run
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = (
     "</script><script>alert(1)</script>",
     "<!--<script>",

@@ -24,6 +24,8 @@ from rl.training.importance import importance_weights
 from tests.rl.grpo_case import RecordingScorer, make_tasks
 from tests.rl.tiny import PlainSampler, save_tiny_policy
 
+pytestmark = pytest.mark.slow
+
 CONFIG = GrpoConfig(steps=3, group_size=4, rollouts_per_step=16, max_new_tokens=6, learning_rate=2e-2, save_every=3, lr_schedule="constant")
 INT8 = CONFIG.model_copy(update={"rollout_weights": "int8"})
 ONE_STEP: dict[str, Any] = {"steps": 1, "save_every": 1}

@@ -9,6 +9,8 @@ import pytest
 from rewards.records import Kind, Outcome, Program
 from rewards.sandbox import Sandbox
 
+pytestmark = pytest.mark.slow
+
 F = "def f(*a):\n    "
 
 

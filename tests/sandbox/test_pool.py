@@ -14,6 +14,8 @@ from pydantic import ValidationError
 from rewards.records import Kind, Outcome, Program
 from rewards.sandbox import Sandbox, SandboxConfig, SandboxError
 
+pytestmark = pytest.mark.slow
+
 
 def programs(number: int) -> Iterator[Program]:
     for i in range(number):
