@@ -17,6 +17,7 @@ from probing.reading import read_program
 from probing.stages.solutions import solve_question
 from rewards.rules.consensus import get_rule
 from rl.config.run_folder import write_atomically
+from rl.config.training import OptimizerSection
 from rl.console import warn
 from rl.labels.audit import Audit, oracle_signal
 from rl.loop.round import Round, RoundError
@@ -28,6 +29,7 @@ from rl.scoring.scoring import RolloutScorer
 from rl.scoring.signals import Signal, make_signal
 from rl.training.grpo import GrpoResult, schedule, train_grpo
 from rl.training.sft import SftResult, draw_unexecuted, select_for_sft, sft_steps, train_sft
+from rl.training.trainer_parts import compute_dtype
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,7 @@ def select(current: Round) -> Selected:
 def consolidate(current: Round, selected: Selected, update: Update) -> None:
     """SFT on the pick of each winning cluster (the paper's), or on answers that were never run (its control)."""
     run, config, problems = current.run, current.config.sft, current.problems
+    note_compute_dtype(current, config, update)
     prompts = [solve_question(current.ask, p).text for p in problems]
     if config.select == "consensus":
         verdicts = without(current.verdicts, selected.apart)
@@ -135,10 +138,19 @@ def consolidate(current: Round, selected: Selected, update: Update) -> None:
         update.stopped = True
 
 
+def note_compute_dtype(current: Round, section: OptimizerSection, update: Update) -> None:
+    """Record the dtype of training's matrix products, and warn where it is not the one that was asked for."""
+    dtype = str(compute_dtype(section)).removeprefix("torch.")
+    update.figures["compute_dtype"] = dtype
+    if section.compute_dtype not in ("auto", dtype) and current.run.main:
+        warn(f"training computes in {dtype}, not {section.compute_dtype}: this CPU has no instructions for that, and would be slower")
+
+
 def reinforce(current: Round, selected: Selected, update: Update) -> None:
     """GRPO on new rollouts, which are scored by how far the candidates of `current` agree with them and by the probe."""
     run, config, probe, chosen = current.run, current.config, current.probe, selected.train
     assert probe is not None
+    note_compute_dtype(current, config.grpo, update)
     asked = config.reward.w_quality * probe.gate > 0
     if not asked:
         probe.release()  # then nothing reads the frozen policy, and its memory is training's

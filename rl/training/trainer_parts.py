@@ -36,6 +36,7 @@ def optimizer_arguments(config: OptimizerSection, seed: int, batch: int) -> dict
             f"micro_batch ({micro}) does not divide each process's share of the batch ({share} of {batch}): choose a divisor of {share}"
         )
     on_gpu = torch.cuda.is_available()
+    in_bfloat16 = compute_dtype(config) == torch.bfloat16
     return {
         "per_device_train_batch_size": micro,
         "gradient_accumulation_steps": share // micro,
@@ -48,7 +49,7 @@ def optimizer_arguments(config: OptimizerSection, seed: int, batch: int) -> dict
         "adam_beta2": config.adam_beta2,
         "optim": config.optimizer,
         "gradient_checkpointing": config.gradient_checkpointing,
-        "bf16": on_gpu,
+        "bf16": in_bfloat16,
         "use_cpu": not on_gpu and not deepspeed_launched(),  # accelerate leaves DeepSpeed out where this is true
         "ddp_backend": "gloo" if world > 1 and not on_gpu else None,
         "seed": seed % 2**31,
@@ -62,6 +63,19 @@ def optimizer_arguments(config: OptimizerSection, seed: int, batch: int) -> dict
         "ddp_find_unused_parameters": False,
         "ddp_broadcast_buffers": False,  # they are constants; ranks make different numbers of passes, and would wait for one another
     }
+
+
+def compute_dtype(config: OptimizerSection) -> torch.dtype:
+    """The dtype in which training's matrix products are computed here: see `compute_dtype` of the config."""
+    if torch.cuda.is_available():
+        return torch.float32 if config.compute_dtype == "float32" else torch.bfloat16
+    return torch.bfloat16 if config.compute_dtype == "bfloat16" and cpu_has_bfloat16() else torch.float32
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware (older versions of torch cannot tell). Without, it is slower than float32."""
+    found: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 class StepCallback(TrainerCallback):

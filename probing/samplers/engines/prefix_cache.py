@@ -99,7 +99,7 @@ class PrefixCache(Cache):
         """Store one new token a row ([B, H, 1, D] each) and return the rows' own keys and values, [B, H, S, D]."""
         live: list[torch.Tensor] = []
         for store, new_BH1D in zip(self.own, (key_states, value_states), strict=True):
-            store[layer_idx][self.row_B, :, self.age_B] = new_BH1D[:, :, 0]
+            store[layer_idx][self.row_B, :, self.age_B] = new_BH1D[:, :, 0].to(store.dtype)  # under autocast values differ from keys
             live.append(store[layer_idx, : len(self.row_B), :, : self.S])
         return live[0], live[1]
 
