@@ -3,7 +3,8 @@
 `as_function` gives a program whose `ENTRY` takes the input and returns what is printed. Each call runs the code afresh as `__main__`, so
 that `global`, code behind the main guard and a reversed guard mean what they mean in a file. Standard input and output are streams with a
 `buffer` and a descriptor: `sys.stdout.buffer`, `open(0)`, `os.read(0, n)`, `os.write(1, b)` and `sys.stdin.fileno()` work, also through
-wrappers that are flushed at exit. Texts only; the result runs in the sandbox.
+wrappers that are flushed at exit. So do `sys.__stdin__`, `os.fstat(0).st_size`, `os._exit`, `import __main__` and `__file__`. Modules are
+shared by all calls, as in the public harness: what a program changes in one of them stays. Texts only; the result runs in the sandbox.
 """
 
 from __future__ import annotations
@@ -49,12 +50,12 @@ def run_on_text(text):
     given = _Stream(0, text.encode("utf-8", "surrogateescape"))
     printed = _Stream(1)
     by_name = {0: given, 1: printed, "/dev/stdin": given, "/dev/stdout": printed}
-    kept = _sys.stdin, _sys.stdout, _builtins.open, _io.open, _os.read, _os.write, _atexit.register
-    real_open, real_read, real_write = _builtins.open, _os.read, _os.write
+    real_open, real_read, real_write, real_fstat = _builtins.open, _os.read, _os.write, _os.fstat
     at_exit = []
 
     def open(file, mode="r", *arguments, **options):
-        stream = by_name.get(file) if isinstance(file, (int, str)) else None
+        name = _os.fspath(file) if isinstance(file, _os.PathLike) else file
+        stream = by_name.get(name) if isinstance(name, (int, str)) else None
         if stream is None:
             return real_open(file, mode, *arguments, **options)
         return stream if "b" in mode else _text_of(stream)
@@ -65,16 +66,34 @@ def run_on_text(text):
     def write(descriptor, data):
         return printed.write(data) if descriptor == 1 else real_write(descriptor, data)
 
+    def fstat(descriptor):
+        found = real_fstat(descriptor)
+        return _os.stat_result((*found[:6], len(given.getbuffer()), *found[7:])) if descriptor == 0 else found
+
+    def leave(status=0):
+        raise SystemExit(status)
+
     def register(function, *arguments, **options):
         at_exit.append((function, arguments, options))
         return function
 
-    _sys.stdin, _sys.stdout = _text_of(given), _text_of(printed)
-    _builtins.open = _io.open = open
-    _os.read, _os.write, _atexit.register = read, write, register
+    standard_input, standard_output = _text_of(given), _text_of(printed)
+    module = type(_sys)("__main__")
+    module.__dict__.update(_names, __file__="main.py", open=open)
+    replaced = [
+        *((_sys, name, standard_input) for name in ("stdin", "__stdin__")),
+        *((_sys, name, standard_output) for name in ("stdout", "__stdout__")),
+        *((_builtins, "open", open), (_io, "open", open), (_os, "read", read), (_os, "write", write), (_os, "fstat", fstat)),
+        *((_os, "_exit", leave), (_atexit, "register", register)),
+    ]
+    kept = [(owner, name, getattr(owner, name)) for owner, name, _ in replaced]
+    main = _sys.modules.get("__main__")
+    for owner, name, value in replaced:
+        setattr(owner, name, value)
+    _sys.modules["__main__"] = module
     try:
         try:
-            exec(_code, {**_names, "open": open})
+            exec(_code, module.__dict__)
         except SystemExit:
             pass
         if "threading" in _sys.modules:
@@ -88,7 +107,13 @@ def run_on_text(text):
         if hasattr(_sys.stdout, "flush"):
             _sys.stdout.flush()
     finally:
-        _sys.stdin, _sys.stdout, _builtins.open, _io.open, _os.read, _os.write, _atexit.register = kept
+        for owner, name, value in kept:
+            setattr(owner, name, value)
+        _sys.modules.pop("__main__", None)
+        if main is not None:
+            _sys.modules["__main__"] = main
+        if "fileinput" in _sys.modules:
+            _sys.modules["fileinput"]._state = None
     return printed.getvalue().decode("utf-8", "replace")
 '''
 

@@ -18,6 +18,41 @@ PROGRAMS = {
     "open(0) closed": "with open(0, 'rb') as file:\n    rows = file.read().split()\nprint(sum(map(int, rows[1:])), file=open(1, 'w'))",
     "os.read": "import os\nos.write(1, str(sum(map(int, os.read(0, 10**6).split()[1:]))).encode())",
     "os.fdopen": "import os\nprint(sum(map(int, os.fdopen(0).readlines()[1].split())))",
+    "sys.__stdin__": "import sys\nrows = sys.__stdin__.read().split()\nprint(sum(map(int, rows[1:])), file=sys.__stdout__)",
+    "a path to /dev/stdin": "import pathlib\nprint(sum(map(int, pathlib.Path('/dev/stdin').read_text().split()[1:])))",
+    "os.read of the size of the input": """
+import os
+from io import BytesIO
+input = BytesIO(os.read(0, os.fstat(0).st_size)).readline
+n = int(input())
+print(sum(map(int, input().split())))
+""",
+    "os._exit": """
+import os, sys
+n = int(input())
+sys.stdout.write(str(sum(map(int, input().split()))) + os.linesep)
+sys.stdout.flush()
+os._exit(0)
+""",
+    "its own module": """
+from __future__ import annotations
+import __main__, sys
+from dataclasses import dataclass
+@dataclass
+class Rows:
+    n: int
+    rows: list[int]
+read = Rows(int(input()), [int(x) for x in input().split()])
+assert __main__.read is sys.modules["__main__"].read and __file__
+print(sum(read.rows))
+""",
+    "fileinput that is left early": """
+import fileinput
+for line in fileinput.input():
+    if fileinput.lineno() == 2:
+        break
+print(sum(map(int, line.split())))
+""",
     "/dev/stdin": "print(sum(map(int, open('/dev/stdin').read().split()[1:])))",
     "fileinput": "import fileinput\nprint(sum(map(int, [line for line in fileinput.input()][1].split())))",
     "readline": """
