@@ -1,13 +1,14 @@
 """Token logprobs of a GRPO batch without doing the same work twice: exact, and several times faster where prompts outweigh answers.
 
 A group's rollouts share their prompt, many are the same text, and lengths differ. So: each distinct prompt runs once and its
-keys and values (with their gradients) serve all its rollouts; each distinct rollout runs once; rollouts run in chunks of like
+keys and values (with their gradients) serve all its rollouts; each distinct rollout runs once; rollouts run in passes of like
 length; rollouts whose advantage is 0 run without gradient. Shapes: B rows, P prompt places (padded left), T completion places
 (padded right), U distinct rows, G distinct prompts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -15,7 +16,9 @@ import torch
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
-CHUNK_ROWS = 32  # distinct rollouts in one pass
+CHUNK_ROWS = 32  # distinct rollouts in one pass at most
+# What another pass costs, in tokens that could have been computed meanwhile: a GPU has hardly begun by then, a CPU counts every one.
+PASS_TOKENS = {"cpu": 128, "cuda": 4096}
 
 
 def can_share_prefix(model: PreTrainedModel) -> bool:
@@ -34,6 +37,21 @@ def _select(cache: DynamicCache, rows: torch.Tensor) -> DynamicCache:
         assert layer.keys is not None and layer.values is not None
         chosen.update(layer.keys[rows], layer.values[rows], i)
     return chosen
+
+
+def passes(lengths: Sequence[int], pass_tokens: int, most: int = CHUNK_ROWS) -> list[int]:
+    """How many rows each pass takes, in order: the cut with the least padding, where a pass itself costs `pass_tokens`.
+
+    lengths: tokens of each row, ascending. A pass pads its rows to the longest, and takes `most` rows at most.
+    """
+    cost, first = [0] * (len(lengths) + 1), [0] * (len(lengths) + 1)  # of the first i rows; where the last pass of those begins
+    for i in range(1, len(lengths) + 1):
+        cost[i], first[i] = min((cost[j] + (i - j) * lengths[i - 1] + pass_tokens, j) for j in range(max(0, i - most), i))
+    sizes, end = list[int](), len(lengths)
+    while end:
+        sizes.append(end - first[end])
+        end = first[end]
+    return sizes[::-1]
 
 
 def shared_prefix_logps(
@@ -73,7 +91,8 @@ def shared_prefix_logps(
     for with_grad in (True, False):
         rows = torch.nonzero(needs_grad_U == with_grad).squeeze(1)
         rows = rows[torch.argsort(length_U[rows], stable=True)]
-        for chunk in rows.split(CHUNK_ROWS) if len(rows) else ():
+        sizes = passes(length_U[rows].tolist(), PASS_TOKENS.get(ids_BL.device.type, PASS_TOKENS["cuda"]), CHUNK_ROWS)
+        for chunk in rows.split(sizes) if sizes else ():
             longest = max(1, int(length_U[chunk].max()))
             places = slice(n_prompt - 1, n_prompt + longest)
             labels = ids_UL[chunk, places].masked_fill(mask_UL[chunk, places] == 0, -100)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,8 @@ import torch
 from transformers import AutoModelForCausalLM
 from trl.trainer.utils import add_fused_lm_head
 
-from rl.training.shared_prefix import shared_prefix_logps
+from rl.training import shared_prefix
+from rl.training.shared_prefix import passes, shared_prefix_logps
 from tests.rl.tiny import save_tiny_policy
 
 N_PROMPT, N_COMPLETION = 5, 7
@@ -38,8 +41,33 @@ def plain_logps(model: torch.nn.Module, ids: torch.Tensor, mask: torch.Tensor, t
     return logp.gather(-1, ids[:, N_PROMPT:, None]).squeeze(-1) * keep, entropy * keep
 
 
+def padded(lengths: list[int], sizes: Sequence[int], pass_tokens: int) -> int:
+    ends = list(itertools.accumulate(sizes))
+    return sum(size * lengths[end - 1] + pass_tokens for size, end in zip(sizes, ends, strict=True))
+
+
+def cuts(n: int, most: int) -> Iterator[tuple[int, ...]]:
+    """Every way to cut n rows in a row into passes of 1 to `most`."""
+    if n == 0:
+        yield ()
+    for size in range(1, min(n, most) + 1):
+        for rest in cuts(n - size, most):
+            yield (size, *rest)
+
+
+@pytest.mark.parametrize("pass_tokens", [0, 5, 40, 10**6])
+@pytest.mark.parametrize("most", [3, 32])
+@pytest.mark.parametrize("lengths", [[], [4], [1, 1, 1, 1], [2, 3, 9, 40, 41, 90, 90], [5, 50, 51, 52, 53, 54, 55, 120]])
+def test_no_cut_into_passes_pads_less(lengths: list[int], most: int, pass_tokens: int) -> None:
+    sizes = passes(lengths, pass_tokens, most)
+    assert sum(sizes) == len(lengths) and all(1 <= size <= most for size in sizes)
+    assert padded(lengths, sizes, pass_tokens) == min(padded(lengths, cut, pass_tokens) for cut in cuts(len(lengths), most))
+
+
+@pytest.mark.parametrize("pass_tokens", [0, 8, 10**6])
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
-def test_equals_the_plain_pass(tmp_path: Path, temperature: float) -> None:
+def test_equals_the_plain_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, temperature: float, pass_tokens: int) -> None:
+    monkeypatch.setattr(shared_prefix, "PASS_TOKENS", {"cpu": pass_tokens, "cuda": pass_tokens})
     model = AutoModelForCausalLM.from_pretrained(save_tiny_policy(tmp_path))
     ids, mask = batch()
     weights = torch.randn(9, N_COMPLETION, generator=torch.Generator().manual_seed(1))
