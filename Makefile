@@ -69,6 +69,8 @@ bench-lanes: $(VENV)/.installed ## do the sandbox's two lanes say the same of 10
 bench-evals: $(VENV)/.installed-evals ## do our verdicts equal those of the public harnesses? (bench/results/parity.json, raw_outputs.json, bigcodebench.json)
 	$(BIN)/python -m bench.parity $(ARGS)
 	$(BIN)/python -m bench.reading.raw_outputs
+	@[ -n "$$UCODER_BIGCODEBENCH" ] || $(MAKE) install-bigcodebench \
+		|| echo "BigCodeBench's libraries could not be installed: its tasks count as unavailable" >&2
 	$(BIN)/python -m bench.bigcodebench
 
 ablate: $(VENV)/.installed ## which part of the method gives which gain: 10 arms, 5 seeds (QUICK=1: 15 minutes; bench/results/ablation.json)

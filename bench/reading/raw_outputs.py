@@ -50,6 +50,7 @@ REASONS = {
     "Mbpp/2": AS_SETS.format("similar_elements"),
     "Mbpp/232": AS_SETS.format("larg_nnum"),
     "Mbpp/579": AS_SETS.format("find_dissimilar"),
+    "Mbpp/123": "tries every divisor of every number up to 10,000, twice: some 4 seconds, at the limit of both",
     "Mbpp/435": "the answer ends in `n=int(input())`: our reader leaves it out; evalplus's sanitizer keeps it, "
     "since it takes the parameter `n` for the variable, and it fails for want of input",
     "Mbpp/585": "the answer is cut off inside a test function, which our reader leaves out with its `import pytest`: the published program "
