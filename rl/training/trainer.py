@@ -3,7 +3,7 @@
 Sampling, loss, optimizer and distribution stay TRL's. Where our parts enter TRL's public interface:
 `rollout_func` (`rl.training.rollouts`), reward functions with `log_metric` and `trainer_state` (`BatchRewards`),
 `reward_weights`, callbacks, `ref_model` and `beta`. What goes beyond that interface is listed here, for TRL
-1.16; `tests/rl/test_trl_seams.py` fails when a name is gone, takes other arguments or is no longer called.
+1.16; `tests/rl/training/test_trl_seams.py` fails when a name is gone, takes other arguments or is no longer called.
 
 Overridden methods of GRPOTrainer and its bases:
 
@@ -19,7 +19,7 @@ Overridden methods of GRPOTrainer and its bases:
 - `_get_per_token_logps_and_entropies`: runs each prompt once a group (`rl.training.shared_prefix`). Returns logprobs
   float[B, T], entropies float[B, T] and an auxiliary loss, here None. TRL reads the batch's advantages, [B] or
   [B, T], after this call. If TRL moves it: delete the override,
-  check the speed, then find the new place of the forward pass. `tests/rl/test_shared_prefix.py` holds it
+  check the speed, then find the new place of the forward pass. `tests/rl/training/test_shared_prefix.py` holds it
   against the plain pass.
 - `create_optimizer` (of transformers' Trainer): gives the output norm's gain a learning rate of its own.
 - `_send_telemetry`: does nothing here. If TRL moves it: look for what reports usage at the start of a

@@ -13,7 +13,7 @@ from rl.report.panels import render
 from rl.report.publish import CLUSTER_COLUMNS, CLUSTERS_TABLE, ROLLOUT_COLUMNS, ROLLOUTS_TABLE
 from rl.report.screenshot import find_browser
 from rl.tracking.tracker import run_id
-from tests.rl import wandb_file
+from tests.rl.tracking import wandb_file
 
 STEPS = [1, 2, 3]  # of the small run's one round
 

@@ -14,7 +14,7 @@ from rl.console import UserError
 from rl.evals.options import config_from, parser
 from rl.evals.runner import ask
 from rl.loop.round import asker_of
-from tests.probing.test_chat_template import THINKING, with_template
+from tests.probing.models.test_chat_template import THINKING, with_template
 
 OFF = {"enable_thinking": False}
 NO_SYSTEM = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}" + THINKING

@@ -16,7 +16,7 @@ from tests.rl.tiny import save_tiny_policy
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def launch(policy: Path, out: Path, processes: int) -> list[dict]:

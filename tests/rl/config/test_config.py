@@ -13,7 +13,7 @@ from rl.config.loader import known_keys, nearest
 from rl.config.schema import Config, config_from_argv, load_config
 from rl.console import UserError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 RUN_CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 
 

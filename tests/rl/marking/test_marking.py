@@ -172,7 +172,7 @@ def test_marks_of_a_run_with_other_problems_are_refused(folder: Path, tmp_path: 
 
 
 def test_the_commands_of_the_page_on_watching_work(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    text = (Path(__file__).parents[2] / "docs" / "watch.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[3] / "docs" / "watch.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```bash\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
     lines = [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
     assert [words[1] for words in lines] == ["watch", "watch", "audit"]

@@ -20,9 +20,9 @@ from rl.report import dashboard
 from rl.tracking.monitor import Monitor, read_metrics, read_points
 from rl.tracking.tracker import Point, run_id
 from rl.tracking.wandb_tracker import wandb_mode
-from tests.rl import wandb_file
+from tests.rl.tracking import wandb_file
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 class Recorder:
@@ -216,7 +216,7 @@ def test_trackio_receives_scalars(tmp_path: Path) -> None:
     pytest.importorskip("trackio")
     script = (
         "import sys; from pathlib import Path; from rl.tracking.monitor import Monitor\n"
-        "from tests.rl.test_monitor import config, write_a_run\n"
+        "from tests.rl.tracking.test_monitor import config, write_a_run\n"
         "run = Path(sys.argv[1]); with_trackio = config('trackio').model_copy(update={'run_dir': str(run)})\n"
         "with Monitor(run, with_trackio) as monitor: write_a_run(monitor)\n"
     )

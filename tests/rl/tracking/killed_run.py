@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rl.config.schema import load_config
 from rl.tracking.monitor import Monitor
-from tests.rl.test_monitor import GRPO_FIGURES, GUARD_ACTION, summary_row
+from tests.rl.tracking.test_monitor import GRPO_FIGURES, GUARD_ACTION, summary_row
 
 REPEATED = 2  # steps since the last checkpoint when the kill comes
 

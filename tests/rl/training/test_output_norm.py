@@ -7,8 +7,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from rl.training.trainer import give_own_rate, output_norm_gain
-from tests.rl.test_grpo import CONFIG, train, weights
 from tests.rl.tiny import save_tiny_policy
+from tests.rl.training.test_grpo import CONFIG, train, weights
 
 pytestmark = pytest.mark.slow
 

@@ -1,6 +1,6 @@
 """The real vLLM, where it is installed (a GPU, or its CPU build): its engine, its server killed and started again, and a whole run.
 
-    make .venv/.installed-vllm && .venv/bin/pytest tests/probing/test_real_vllm.py       # about 5 minutes on 2 cores
+    make .venv/.installed-vllm && .venv/bin/pytest tests/probing/samplers/test_real_vllm.py       # about 5 minutes on 2 cores
 
 Everywhere else `test_engines.py` holds the same code against doubles.
 """
@@ -31,7 +31,7 @@ from tests.loop.runs import start
 pytest.importorskip("vllm", reason="vLLM is not installed (make .venv/.installed-vllm)")
 
 pytestmark = pytest.mark.slow
-SEEDLING = str(Path(__file__).resolve().parents[2] / "seedling" / "weights")
+SEEDLING = str(Path(__file__).resolve().parents[3] / "seedling" / "weights")
 # together more tokens than one step of the engine takes
 PROMPTS = [f"### Instruction:\nWrite a function that adds {i} to a number.{' Take care.' * 12}\n\n### Response:\n" for i in range(40)]
 PARAMS = SamplingParams(max_new_tokens=48)

@@ -14,12 +14,12 @@ import pytest
 
 from rl.tracking.tracker import run_id
 from rl.tracking.wandb_tracker import steps_of
-from tests.rl import wandb_file
-from tests.rl.wandb_server import WandbServer
+from tests.rl.tracking import wandb_file
+from tests.rl.tracking.wandb_server import WandbServer
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PATIENCE = 300  # seconds, on a busy machine
 FEW, MANY = 6, 150  # steps: none, or some, of the first start's points have left wandb's buffer when the kill comes
 
@@ -27,7 +27,7 @@ FEW, MANY = 6, 150  # steps: none, or some, of the first start's points have lef
 def killed_and_resumed(folder: Path, tracker: str, steps: int, starts: tuple[str, ...] = ("kill", "go-on")) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "WANDB_MODE": "offline"}
     for start in starts:
-        words = [sys.executable, "-m", "tests.rl.killed_run", str(folder), tracker, str(steps), start]
+        words = [sys.executable, "-m", "tests.rl.tracking.killed_run", str(folder), tracker, str(steps), start]
         log = folder / "log"
         with log.open("wb") as output:  # no pipe: a service that outlives the kill for a moment would hold it open
             done = subprocess.run(words, cwd=ROOT, env=environment, stdout=output, stderr=output, timeout=PATIENCE, start_new_session=True)

@@ -27,7 +27,7 @@ from tests.rl.grpo_case import RecordingScorer, make_tasks
 
 pytestmark = pytest.mark.slow
 
-CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("qwen*.yaml"))
+CONFIGS = sorted((Path(__file__).parents[3] / "configs").glob("qwen*.yaml"))
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"

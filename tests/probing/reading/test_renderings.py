@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 
 from probing.reading import read_program
-from tests.probing.test_reading_properties import ENTRY, margin, programs, tree
+from tests.probing.reading.test_reading_properties import ENTRY, margin, programs, tree
 
 TABBED = "{:6}\t{}"
 F = "def f(x):\n    return x + 1"

@@ -22,8 +22,8 @@ from rl.training.sft import SftPair, train_sft
 from rl.training.trainer import PolicyTrainer
 from rl.training.trainer_parts import let_go_after
 from tests.rl.grpo_case import make_tasks
-from tests.rl.test_grpo import Kill, train
 from tests.rl.tiny import save_tiny_policy
+from tests.rl.training.test_grpo import Kill, train
 
 pytestmark = pytest.mark.slow
 

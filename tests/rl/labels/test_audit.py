@@ -26,7 +26,7 @@ from rl.scoring.signals import ConsensusSignal, RandomSignal, make_signal
 from rl.scoring.tasks import GrpoTask
 from tests.rl.fakes import TableExecutor, completion, error, missing, value
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RIGHT, POPULAR, HALF = (value(1), value(2)), (value(5), value(6)), (value(1), value(6))
 TABLE = {"right": RIGHT, "popular": POPULAR, "half": HALF, "crash": (error(), error()), "lost": (missing(), missing())}
 BANK = OutcomeMatrix.from_executions([Execution(POPULAR), Execution(RIGHT)], weights=[5, 2])

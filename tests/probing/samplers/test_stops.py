@@ -21,8 +21,8 @@ from probing.samplers.stops import START, StopWatch, TokenBytes
 from tests.probing.doubles.server import Server
 from tests.probing.tiny_models import model, tokenizer
 
-SEEDLING = Path(__file__).parents[2] / "seedling" / "weights"
-DOUBLES = Path(__file__).parent / "doubles"
+SEEDLING = Path(__file__).parents[3] / "seedling" / "weights"
+DOUBLES = Path(__file__).parents[1] / "doubles"
 CORPUS = ["a = 1\n```\nassert x == '→ é'\n", "def f(x):\n    return x\n```", "if __name__ == '__main__':\n\n\nassert", "→→ é é ```\n\n"] * 4
 STOPS = ("\n```", "\nassert", "→ é", "\n\n\n", "==")
 

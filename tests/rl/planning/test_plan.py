@@ -18,7 +18,7 @@ from rl.planning.measured_shares import shares_of, spent_by_stage
 from rl.planning.model_size import ModelSize, read_model_size
 
 SIZE = ModelSize(5e6, 4, 256, 1000, 1024, "test")
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def stages(*overrides: str) -> dict[str, plan.Stage]:

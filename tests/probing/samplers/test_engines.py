@@ -31,7 +31,7 @@ from tests.probing.tiny_models import END, model, tokenizer
 
 pytestmark = pytest.mark.slow
 
-DOUBLES = Path(__file__).parent / "doubles"
+DOUBLES = Path(__file__).parents[1] / "doubles"
 PROMPTS = ["ab", "solve this: x", "def f(a, b):"]
 VLLM = SamplingConfig(backend="vllm", device="cpu", vllm=VllmConfig(parity_prompts=2))
 
@@ -212,7 +212,7 @@ def test_the_engine_and_its_own_processes_die_with_the_run(checkpoint: str, tmp_
         "import sys; from probing.samplers.engines.vllm import VllmSampler; from probing.samplers.config import SamplingConfig\n"
         f"s = VllmSampler(SamplingConfig(backend='vllm', device='cpu'), {checkpoint!r}); print(s.process.pid, flush=True); sys.stdin.read()"
     )
-    env = os.environ | {"PYTHONPATH": f"{DOUBLES}:{Path(__file__).parents[2]}", "UCODER_TEST_VLLM": "core"}
+    env = os.environ | {"PYTHONPATH": f"{DOUBLES}:{Path(__file__).parents[3]}", "UCODER_TEST_VLLM": "core"}
     run = subprocess.Popen([sys.executable, "-c", script], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert run.stdout is not None
     pid = int(run.stdout.readline())
@@ -238,7 +238,7 @@ def test_an_engine_that_ends_takes_its_own_processes_along(checkpoint: str, monk
 def test_an_engine_whose_run_died_while_it_was_starting_does_not_start(checkpoint: str) -> None:
     """Too early for its death to be signalled: the engine sees that it was left to another parent."""
     ours, theirs = socket.socketpair()
-    env = os.environ | {"PYTHONPATH": f"{DOUBLES}:{Path(__file__).parents[2]}"}
+    env = os.environ | {"PYTHONPATH": f"{DOUBLES}:{Path(__file__).parents[3]}"}
     words = [sys.executable, "-m", "probing.samplers.engines.vllm_engine", str(theirs.fileno())]
     with theirs:
         engine = subprocess.Popen(words, pass_fds=[theirs.fileno()], env=env, start_new_session=True)

@@ -94,7 +94,7 @@ def test_only_the_page_s_own_script_may_run(tmp_path: Path) -> None:
 
 
 def test_the_script_builds_no_html_from_text() -> None:
-    script = (Path(__file__).parents[2] / "rl" / "report" / "browser.js").read_text(encoding="utf-8")
+    script = (Path(__file__).parents[3] / "rl" / "report" / "browser.js").read_text(encoding="utf-8")
     assert not re.findall(
         r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function|fetch\(|XMLHttpRequest|import\(", script
     )
