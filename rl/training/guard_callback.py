@@ -1,6 +1,10 @@
 """Carries the guards' decisions out in the trainer: learning rate, KL, probe weight, end of the round, roll-back.
 
 Every rank sees the same gathered figures and so takes the same actions. The held-out look is shared over the ranks.
+
+The best policy so far lies in `best/step_K`, and the state that goes with a trainer's checkpoint names K. The folders
+that the last two checkpoints name are kept, so a round that goes on from either of them rolls back to the weights
+that its state speaks of, whatever was written before the kill.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from typing import Any
 from accelerate.utils import gather_object
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from rl.models.checkpoints import discard
 from rl.scoring.scoring import RolloutScorer
 from rl.scoring.tasks import GrpoTask
 from rl.training.adapters import save_trained
@@ -53,6 +58,7 @@ class GuardCallback(TrainerCallback):
         self.held_out = [task for task in held_out if task.bank is not None] if config.enabled and config.held_out is not None else []
         self.best_folder = out_dir / "best"
         self.best: tuple[float, int] | None = None  # agreement on the held-out problems, step
+        self.saved_best = self.best_policy  # as it was when the last checkpoint was saved
         self.actions: list[dict[str, Any]] = []
         self.stopped_because: str | None = None
         self.stop_run = False
@@ -65,6 +71,20 @@ class GuardCallback(TrainerCallback):
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if self.held_out and state.global_step % self.config.held_out_every == 0:
             self._look(state.global_step)
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Remove the folders that neither this checkpoint nor the one before it names: older checkpoints are gone."""
+        best = self.best_policy
+        if state.is_world_process_zero:
+            for folder in self.best_folder.glob("step_*"):
+                if folder not in (self.saved_best, best):
+                    discard(folder)
+        self.saved_best = best
+
+    @property
+    def best_policy(self) -> Path | str:
+        """Where the weights of the best look lie: a folder of its step's, or the round's start."""
+        return self.start if self.best is None or self.best[1] == 0 else self.best_folder / f"step_{self.best[1]}"
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, Any] | None = None, **_: Any
@@ -97,7 +117,7 @@ class GuardCallback(TrainerCallback):
                 self._save_best()
 
     def _save_best(self) -> None:
-        save_trained(self.trainer, tokenizer_of(self.trainer), self.best_folder, None)
+        save_trained(self.trainer, tokenizer_of(self.trainer), Path(self.best_policy), None)
 
     def _carry_out(self, action: Action, control: TrainerControl) -> None:
         match action.kind:
@@ -114,7 +134,7 @@ class GuardCallback(TrainerCallback):
                 self.stopped_because = self.stopped_because or action.cause
                 self.stop_run = self.stop_run or action.kind == "stop"
                 if action.kind == "roll_back":
-                    self.rolled_back_to = self.best_folder if self.best is not None and self.best[1] > 0 else self.start
+                    self.rolled_back_to = self.best_policy
 
     def _scale_learning_rate(self, factor: float) -> None:
         scheduler, optimizer = self.trainer.lr_scheduler, self.trainer.optimizer
@@ -139,6 +159,7 @@ class GuardCallback(TrainerCallback):
         """Go on from `state`'s record."""
         self.guards.restore(state["guards"])
         self.best = None if state["best"] is None else (float(state["best"][0]), int(state["best"][1]))
+        self.saved_best = self.best_policy
         self.actions = list(state["actions"])
         if state["beta"] != self.trainer.beta:
             self.trainer.next_beta = state["beta"]

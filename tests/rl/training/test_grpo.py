@@ -152,7 +152,7 @@ def test_a_fall_on_held_out_problems_rolls_back_to_the_best(policy: Path, tmp_pa
 
     def log(record: dict[str, Any]) -> None:
         if record["step"] == 3:
-            kept.update(weights(tmp_path / "best"))
+            kept.update(weights(tmp_path / "best" / "step_2"))
 
     rule = GuardRule(limit=0.3, actions=("roll_back",))
     guards = QUIET.model_copy(update={"held_out": rule})
