@@ -1,4 +1,4 @@
-"""Text in and out that does not depend on the locale: JSON lines split on newlines alone, and UTF-8 on stdout and stderr."""
+"""Text in and out: JSON lines split on newlines alone, UTF-8 on stdout and stderr whatever the locale, texts cut to a width."""
 
 from __future__ import annotations
 
@@ -31,3 +31,12 @@ def print_utf8() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def shorten(text: str, width: int) -> str:
+    """The text, or its first `width` - 1 characters and an ellipsis where it has more than `width`.
+
+    >>> shorten("abcdef", 6), shorten("abcdef", 5)
+    ('abcdef', 'abcd…')
+    """
+    return text if len(text) <= width else text[: width - 1] + "…"

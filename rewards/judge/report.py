@@ -11,6 +11,7 @@ from rich.table import Table
 
 from rewards.judge.ranking import NO_VOTE, Ranking
 from rewards.records import absence
+from rewards.text import shorten
 
 SHOWN_OUTCOMES = 3  # outcomes printed of each cluster's representative
 
@@ -65,10 +66,6 @@ def as_json(ranking: Ranking) -> dict[str, Any]:
 
 def print_tables(report: dict[str, Any], ranking: Ranking, show: int, console: Console) -> None:
     """The report for a person."""
-
-    def cut(text: str, width: int) -> str:
-        return text if len(text) <= width else text[: width - 1] + "…"
-
     r, quality = report, report["input_quality"]
     console.print(
         f"{r['candidates']} candidates, {r['distinct_programs']} distinct programs, {r['valid']} valid, {r['missing']} missing; "
@@ -84,7 +81,7 @@ def print_tables(report: dict[str, Any], ranking: Ranking, show: int, console: C
         clusters.add_column(name, justify="left" if name.startswith(("outcomes", "note")) else "right")
     for k, row in enumerate(r["clusters"][:show]):
         note = " ".join(["winner"] * row["winner"] + ["constant or echo"] * row["degenerate"])
-        outcomes = "  ".join(cut(text, 24) for text in row["outcomes"][:SHOWN_OUTCOMES])
+        outcomes = "  ".join(shorten(text, 24) for text in row["outcomes"][:SHOWN_OUTCOMES])
         clusters.add_row(str(k), f"{100 * row['share']:.1f} %", str(row["samples"]), f"#{row['representative']}", outcomes, note)
     console.print(clusters, markup=False)
     if len(r["clusters"]) > show:

@@ -20,6 +20,7 @@ from rewards.records import Program
 from rewards.sandbox.config import SandboxConfig, SandboxError
 from rewards.sandbox.packages import make_offer
 from rewards.sandbox.pool import Sandbox
+from rewards.text import shorten
 
 
 def read_text(path: Path) -> str:
@@ -135,6 +136,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"ucoder sandbox: {error}", file=sys.stderr)
         return 2 if arguments.isolation == "bwrap" else 1
     for text, outcome in zip(program.inputs, execution.outcomes, strict=True):
-        shown = text if len(text) <= 200 else text[:200] + "…"
-        print(json.dumps({"input": shown, "kind": outcome.kind.value, "outcome": outcome.payload}))
+        print(json.dumps({"input": shorten(text, 200), "kind": outcome.kind.value, "outcome": outcome.payload}))
     return 0

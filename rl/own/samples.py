@@ -91,19 +91,16 @@ class CandidateReader:
     def __init__(self, ask: Ask, tokenizer: PreTrainedTokenizerBase, states: HiddenStates, most_tokens: int) -> None:
         """states: reads the policy. most_tokens: a longer answer is left out, since the policy itself may not give one."""
         self.ask, self.tokenizer, self.states, self.most_tokens = ask, tokenizer, states, most_tokens
-        self.too_long = 0
 
     def candidates(self, problem: Problem, texts: Sequence[str]) -> list[Candidate]:
-        """One candidate a text, in order; texts of more than `most_tokens` tokens are left out, and counted."""
+        """One candidate a text, in order; texts of more than `most_tokens` tokens are left out."""
         question = solve_question(self.ask, problem)
         answers: list[tuple[str, str | None, list[int]]] = []
         for text in texts:
             code = read_program(text, problem.entry, given_code(problem))
             answer = text if code is None else as_answer(code, question)
             tokens = [*self._ids(answer), *self._end]
-            if len(tokens) > self.most_tokens or not tokens:
-                self.too_long += 1
-            else:
+            if 0 < len(tokens) <= self.most_tokens:
                 answers.append((text, code, tokens))
         prompt = self._ids(question.text)
         logprobs = self.states.token_logprobs(prompt, [tokens for _, _, tokens in answers])

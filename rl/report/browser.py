@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from probing.records import SELF_MADE, short_hash
+from rewards.text import shorten
 from rl.run_data import RoundFiles, Row, RunData, known, run_id
 
 PROBLEMS_PER_ROUND = 6  # of the trackers' tables
@@ -57,10 +58,6 @@ class ProblemView:
     clusters: tuple[ClusterView, ...]
     hidden_clusters: int
     winner: str | None  # digest of the winning program that is shown: what a person's mark is about; None where nobody won
-
-
-def shorten(text: str, longest: int) -> str:
-    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def choose(verdicts: Sequence[Row], count: int = PROBLEMS_PER_ROUND) -> list[Row]:

@@ -13,8 +13,10 @@ from collections.abc import Callable
 import numpy as np
 from rich.console import Console
 
-from rl.solve.vote import Question, Vote, call_text, cut, in_words, returns, shown_outcome
+from rewards.text import shorten
+from rl.solve.vote import Question, Vote, call_text, in_words, returns, shown_outcome
 
+LINE = 200  # most characters of a call or an outcome that are shown
 MOST_OPTIONS = 8  # letters a to h; the words below begin with others
 NEITHER, SKIP, STOP = "n", "s", "q"
 HELP = f"letter of the right one, the right value itself, {NEITHER} = none of these, {SKIP} = skip, {STOP} = stop"
@@ -48,9 +50,9 @@ def talk(vote: Vote, console: Console, ask: Ask = input) -> Vote | None:
 
 def _show(question: Question, entry: str, console: Console) -> None:
     total = sum(count for _, count in question.options)
-    console.print(f"\nWhat does {cut(call_text(entry, question.input))} return?", markup=False, soft_wrap=True)
+    console.print(f"\nWhat does {shorten(call_text(entry, question.input), LINE)} return?", markup=False, soft_wrap=True)
     for letter, (outcome, count) in zip(string.ascii_lowercase, question.options[:MOST_OPTIONS], strict=False):
-        console.print(f"  {letter}  {cut(in_words(outcome))}   ({count} of {total} candidates)", markup=False, soft_wrap=True)
+        console.print(f"  {letter}  {shorten(in_words(outcome), LINE)}   ({count} of {total} candidates)", markup=False, soft_wrap=True)
     if rest := question.options[MOST_OPTIONS:]:
         console.print(f"     {len(rest)} other results   ({sum(count for _, count in rest)} candidates)", markup=False)
 

@@ -15,9 +15,10 @@ from probing.records import Candidate, TestSuite
 from probing.stages.solutions import TYPING
 from rewards.judge.ranking import NO_VOTE
 from rewards.judge.report import as_json
+from rewards.text import shorten
 from rl.solve.stages import Written
 from rl.solve.statement import Example
-from rl.solve.vote import Vote, call_text, cut, in_words, shown_outcome
+from rl.solve.vote import Vote, call_text, in_words, shown_outcome
 
 COLUMNS = 4  # clusters shown side by side
 CELL = 28  # characters of a value in the table
@@ -112,7 +113,7 @@ def print_trust(solved: Solved, show: int, console: Console) -> None:
     say(f"candidates   {record['samples']}, {record['valid']} of them with a vote, {record['distinct_programs']} distinct programs left")
     for known in vote.known:
         who = "the statement says" if known.by == "statement" else "you said"
-        say(f"             {call_text(record['entry'], known.input)}: {who} {cut(known.said, 60)}, {known.ruled_out} ruled out")
+        say(f"             {call_text(record['entry'], known.input)}: {who} {shorten(known.said, 60)}, {known.ruled_out} ruled out")
     for example in solved.unused:
         say(f"             {call_text(record['entry'], example.input)}: not used, it does not fit the signature")
     for example in solved.unmet:
@@ -159,5 +160,5 @@ def _table(rows: Sequence[dict[str, Any]], vote: Vote, entry: str) -> Table:
     for k in order:
         table.add_column(f"{'winner' if k == found.top else f'cluster {k}'}, {100 * found.shares[k]:.0f} %")
     for row in rows:
-        table.add_row(cut(call_text(entry, row["input"]), 2 * CELL), *(cut(row["returns"][k], CELL) for k in order))
+        table.add_row(shorten(call_text(entry, row["input"]), 2 * CELL), *(shorten(row["returns"][k], CELL) for k in order))
     return table

@@ -199,8 +199,3 @@ def call_text(entry: str, text: str) -> str:
     "f([1, 2], 'a')"
     """
     return f"{entry}({', '.join(map(repr, ast.literal_eval(text)))})"
-
-
-def cut(text: str, width: int = 200) -> str:
-    """A text for one line of a screen."""
-    return text if len(text) <= width else text[: width - 1] + "…"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rewards.judge.files import JudgeInputError, read_candidates, read_inputs
-from rewards.text import json_lines
+from rewards.text import json_lines, shorten
 from rl.round_files import read_rows
 from rl.tracking.monitor import read_metrics
 
@@ -75,6 +75,11 @@ def unicode_files(tmp_path: Path) -> list[str]:
     (tmp_path / "żółć.jsonl").write_text(lines(UNICODE, UNICODE + "\n\n"), encoding="utf-8")
     (tmp_path / "inputs.json").write_text('[["x"], ["\\ud83d"]]')
     return ["judge", str(tmp_path / "żółć.jsonl"), "--entry", "f", "--inputs", str(tmp_path / "inputs.json"), "--mutants", "0"]
+
+
+@pytest.mark.parametrize(("text", "shown"), [("", ""), ("abc", "abc"), ("abcd", "abcd"), ("abcde", "abc…")])
+def test_a_shortened_text_is_never_wider_than_asked(text: str, shown: str) -> None:
+    assert shorten(text, 4) == shown
 
 
 @pytest.mark.parametrize("environment", [ASCII, {"LC_ALL": "C"}, {"PYTHONIOENCODING": "latin-1"}])
