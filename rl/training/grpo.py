@@ -20,7 +20,7 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, set_seed
 from trl import GRPOConfig as TrlConfig
 
-from probing.samplers.base import Sampler, SamplingParams
+from probing.samplers.base import Progress, Sampler, SamplingParams
 from rl.config.training import GrpoConfig, GuardsConfig
 from rl.models.checkpoints import discard, latest_complete, read_result, write_result
 from rl.scoring.scoring import RolloutScorer
@@ -80,7 +80,7 @@ def train_grpo(
     log: Callable[[dict[str, Any]], None],
     guards: GuardsConfig | None = None,
     held_out: Sequence[GrpoTask] = (),
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
     make_sampler: SamplerFactory = default_sampler,
 ) -> GrpoResult:
     """Train the policy of `policy_dir` for `config.steps` steps and write the result to `out_dir/checkpoint`.
@@ -129,8 +129,6 @@ def train_grpo(
             found = latest_complete(out_dir / "trainer")
             if found is not None:
                 guard.load_state(found[1])
-                if progress is not None:
-                    progress(int(found[0].name.rsplit("-", 1)[1]))
             trainer.train(resume_from_checkpoint=str(found[0]) if found is not None else None)
             history = [step_figures(record, int(record["step"])) for record in trainer.state.log_history if "loss" in record]
             result = GrpoResult(out_dir / "checkpoint", history, guard.actions, guard.stopped_because, guard.stop_run)

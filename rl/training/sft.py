@@ -18,6 +18,7 @@ from transformers import PreTrainedTokenizerBase, PrinterCallback, set_seed
 from trl import SFTConfig as TrlConfig
 
 from probing.records import Candidate, Problem
+from probing.samplers.base import Progress
 from rewards.records import Kind
 from rl.config.training import SftConfig
 from rl.models.checkpoints import discard, latest_complete, read_result, write_result
@@ -140,7 +141,7 @@ def train_sft(
     config: SftConfig,
     seed: int,
     log: Callable[[dict[str, Any]], None],
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> SftResult:
     """Fine-tune the policy on the pairs and write the result to `out_dir/checkpoint`, whole or not at all.
 
@@ -175,8 +176,6 @@ def train_sft(
             found = latest_complete(out_dir / "trainer")
             if found is not None:
                 trainer.skipped = list(found[1].get("skipped", []))
-                if progress is not None:
-                    progress(int(found[0].name.rsplit("-", 1)[1]))
             trainer.train(resume_from_checkpoint=str(found[0]) if found is not None else None)
             history = [step_figures(record, int(record["step"])) for record in trainer.state.log_history if "loss" in record]
             result = SftResult(out_dir / "checkpoint", history, len(pairs) - len(fit), finite.cause, trainer.skipped)

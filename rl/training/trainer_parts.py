@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +17,7 @@ import transformers
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from probing.memory import free_device_memory
+from probing.samplers.base import Progress
 from rl.config.training import OptimizerSection
 from rl.models.checkpoints import mark_complete
 from rl.ranks.ranks import deepspeed_launched, distributed_state
@@ -81,13 +84,25 @@ def cpu_has_bfloat16() -> bool:
 class StepCallback(TrainerCallback):
     """Hands each step's figures to the run's log, advances the progress bar, marks checkpoints as complete.
 
+    progress: hears of every step, of those that a resumed training finds made too, and what time the rest will take at the pace of this
+    process's own steps.
     state: called when a checkpoint is marked; returns what the trainer's own checkpoint lacks (JSON).
     """
 
     def __init__(
-        self, log: Callable[[dict[str, Any]], None], progress: Callable[[int], None] | None, state: Callable[[], dict[str, Any]]
+        self,
+        log: Callable[[dict[str, Any]], None],
+        progress: Progress | None,
+        state: Callable[[], dict[str, Any]],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.log, self.progress, self.extra_state = log, progress, state
+        self.log, self.progress, self.extra_state, self.clock = log, progress, state, clock
+        self.found, self.begun = 0, clock()  # steps made before this process, and when it began
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.found, self.begun = state.global_step, self.clock()
+        if self.progress is not None and self.found:
+            self.progress(self.found, 0, math.inf)
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, Any] | None = None, **_: Any
@@ -97,7 +112,8 @@ class StepCallback(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if self.progress is not None:
-            self.progress(1)
+            pace = (self.clock() - self.begun) / (state.global_step - self.found)
+            self.progress(1, 0, pace * (state.max_steps - state.global_step))
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         distributed_state().wait_for_everyone()  # every rank has written its part

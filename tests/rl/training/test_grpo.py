@@ -55,7 +55,7 @@ def whole(policy: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[GrpoR
 
 def test_raises_what_it_rewards_and_leaves_an_ordinary_checkpoint(policy: Path, tmp_path: Path) -> None:
     steps: list[int] = []
-    result = train(policy, tmp_path, CONFIG.model_copy(update={"steps": 20}), progress=steps.append)
+    result = train(policy, tmp_path, CONFIG.model_copy(update={"steps": 20}), progress=lambda count, *_: steps.append(count))
     consensus = [record["consensus"] for record in result.history]
     assert sum(consensus[-3:]) / 3 > sum(consensus[:3]) / 3 + 0.2  # a bank that voted for `a` gets more of it
     assert sum(steps) == len(result.history) == 20 and result.stopped_because is None
@@ -92,7 +92,7 @@ def test_a_killed_run_goes_on_to_the_same_result(policy: Path, tmp_path: Path, w
     if step == 5:  # the newest checkpoint was only half written: the one before it serves
         (tmp_path / "trainer" / "checkpoint-4" / "complete.json").unlink()
     steps: list[int] = []
-    result = train(policy, tmp_path, progress=steps.append)
+    result = train(policy, tmp_path, progress=lambda count, *_: steps.append(count))
     assert sum(steps) == 6
     assert same(weights(result.checkpoint), weights(whole[0].checkpoint))
     assert [r["consensus"] for r in result.history] == [r["consensus"] for r in whole[0].history]

@@ -89,7 +89,7 @@ def test_learns_the_pairs_and_leaves_an_ordinary_checkpoint(tmp_path: Path) -> N
     pairs = [SftPair(str(i), "abcd"[i:], (2 + i, 3 + i, 1), 1.0, -0.1) for i in range(4)]
     config = SftConfig(epochs=40, batch=4, learning_rate=3e-2)
     steps: list[int] = []
-    result = train_sft(policy, tmp_path / "out", pairs, config, 1, lambda _: None, steps.append)
+    result = train_sft(policy, tmp_path / "out", pairs, config, 1, lambda _: None, lambda count, *_: steps.append(count))
     assert len(result.history) == sum(steps) == sft_steps(4, config) == 40
     assert result.history[-1]["loss"] < result.history[0]["loss"] / 4
     tokenizer = AutoTokenizer.from_pretrained(result.checkpoint)

@@ -1,0 +1,34 @@
+"""What the progress bar hears of training: steps, and the time that is left at the pace of this process's own steps."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from transformers import TrainerControl, TrainerState, TrainingArguments
+
+from rl.training.trainer_parts import StepCallback
+
+
+def heard(tmp_path: Path, found: int, seconds_a_step: float, steps: int, total: int) -> list[tuple[int, int, float | None]]:
+    """What a bar is told by a training that finds `found` steps and makes `steps` more."""
+    said: list[tuple[int, int, float | None]] = []
+    now = [100.0]
+    callback = StepCallback(lambda record: None, lambda *told: said.append(told), dict, clock=lambda: now[0])  # type: ignore[arg-type]
+    arguments, control = TrainingArguments(output_dir=str(tmp_path), use_cpu=True), TrainerControl()
+    state = TrainerState(global_step=found, max_steps=total)
+    now[0] += 1000  # loading
+    callback.on_train_begin(arguments, state, control)
+    for _ in range(steps):
+        now[0] += seconds_a_step
+        state.global_step += 1
+        callback.on_step_end(arguments, state, control)
+    return said
+
+
+def test_time_left_is_told_by_the_pace_of_the_steps(tmp_path: Path) -> None:
+    assert heard(tmp_path, 0, 150.0, 3, 36) == [(1, 0, 35 * 150.0), (1, 0, 34 * 150.0), (1, 0, 33 * 150.0)]
+
+
+def test_steps_that_a_resumed_training_finds_do_not_count_as_fast(tmp_path: Path) -> None:
+    assert heard(tmp_path, 30, 150.0, 2, 36) == [(30, 0, math.inf), (1, 0, 5 * 150.0), (1, 0, 4 * 150.0)]
