@@ -3,9 +3,10 @@
     python -m bench.real_run --model MODEL [--config configs/qwen2.5-coder-0.5b-short.yaml] [--jobs 4] [--arms grpo sft_ipc ...]
     python -m bench.real_run --model MODEL --collect        # only the table, from what has finished
 
-The first arm leads: the others take over its problems, answers, executions and votes as soon as they are there, and train beside it
-(`--jobs` at once). Further words (`--grpo.steps 12`) are config keys for every arm. Killed, the same command goes on. The gain is in
-points of greedy pass@1 over all tasks of the config's benchmarks, paired by task, with a 95 % bootstrap interval.
+One arm leads (`--lead`): the others take over its problems, answers, executions and votes as soon as they are there, and train beside it
+(`--jobs` at once). Its gain is the claim; the others are its controls. Further words (`--grpo.steps 12`) are config keys for every arm.
+Killed, the same command goes on. The gain is in points of greedy pass@1 over all tasks of the config's benchmarks, paired by task, with
+a 95 % bootstrap interval.
 """
 
 from __future__ import annotations
@@ -36,15 +37,22 @@ CONFIG = Path("configs/qwen2.5-coder-0.5b-short.yaml")
 RESULT = ROOT / "bench" / "results" / "real_run.json"
 SHARED = "round_01/scores.jsonl"  # the last file that arms have in common: from here on each trains on its own
 LORA = ("--grpo.lora.rank", "16", "--grpo.learning_rate", "1e-4")
-# The first leads. Each differs from it in these keys and in nothing else.
+SFT_LORA = ("--sft.lora.rank", "16", "--sft.learning_rate", "1e-4")
+# Each differs from the first in these keys and in nothing else.
 ARMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "grpo": ("GRPO on the mixed reward, all weights", ()),
     "grpo_fast": ("the same, twice the rate", ("--grpo.learning_rate", "1e-5")),
     "grpo_lora": ("the same, LoRA of rank 16", LORA),
     "grpo_votes": ("consensus alone, no probe", ("--reward.w_quality", "0")),
     "grpo_mean": ("advantages not divided by the group's deviation", ("--grpo.scale_rewards", "none", "--grpo.learning_rate", "1e-5")),
+    "grpo_lora_votes": ("LoRA of rank 16, consensus alone", (*LORA, "--reward.w_quality", "0")),
     "sft_ipc": ("the paper's SFT-IPC", ("--consolidation", "sft")),
+    "sft_ipc_lora": ("the paper's SFT-IPC, LoRA of rank 16", ("--consolidation", "sft", *SFT_LORA)),
     "sft_unexecuted": ("SFT on own answers, none of them run", ("--consolidation", "sft", "--sft.select", "unexecuted")),
+    "sft_unexecuted_lora": (
+        "SFT on own answers, none of them run, LoRA of rank 16",
+        ("--consolidation", "sft", "--sft.select", "unexecuted", *SFT_LORA),
+    ),
     "random": ("GRPO on a random reward", ("--grpo.reward", "random", "--reward.w_quality", "0")),
 }
 LEAD = "grpo"
@@ -65,10 +73,10 @@ class Arm:
         return (self.folder / "round_01" / "metrics.json").is_file()
 
 
-def make_arms(base: Path, model: str, out: Path, names: Sequence[str], seed: int, extra: Sequence[str]) -> list[Arm]:
+def make_arms(base: Path, model: str, out: Path, names: Sequence[str], seed: int, extra: Sequence[str], lead: str = LEAD) -> list[Arm]:
     """The arms, the lead first. Raises UserError for keys that no config has."""
     found = []
-    for name in dict.fromkeys([LEAD, *names]):
+    for name in dict.fromkeys([lead, *names]):
         folder = out / f"seed-{seed}" / name
         words = ("--model", model, "--seed", str(seed), "--rounds", "1", "--run_dir", str(folder), "--tracking.report_to", "[]")
         words = (*words, *ARMS[name][1], *extra)
@@ -179,6 +187,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", required=True, help="checkpoint folder, GGUF file or Hub id")
     parser.add_argument("--config", type=Path, default=CONFIG, help=f"config of the round (default {CONFIG})")
     parser.add_argument("--arms", nargs="*", choices=list(ARMS), default=list(ARMS), help="arms beside the lead (default: all)")
+    parser.add_argument("--lead", choices=list(ARMS), default=LEAD, help=f"the arm that is claimed (default {LEAD})")
     parser.add_argument("--seed", type=int, default=0, help="seed of the round (default 0)")
     parser.add_argument("--jobs", type=int, default=1, help="arms at once (default 1)")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "real", help="folder of the runs")
@@ -186,11 +195,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--collect", action="store_true", help="run nothing")
     args, extra = parser.parse_known_args(words)
     with error_screen():
-        arms = make_arms(args.config, args.model, args.out, args.arms, args.seed, extra)
+        arms = make_arms(args.config, args.model, args.out, args.arms, args.seed, extra, args.lead)
         failed = [] if args.collect else run_arms(arms, args.config, args.jobs)
+        if not arms[0].done:
+            raise UserError(f"the leading arm, {args.lead}, has not finished", str(arms[0].folder), "see the .log file beside it")
         rows = [row_of(arm) for arm in arms if arm.done]
-        if not rows:
-            raise UserError("no arm has finished", str(args.out), "see the .log files there")
         lead = rows[0]
         record = {
             "command": shlex.join(["python", "-m", "bench.real_run", *words]),
