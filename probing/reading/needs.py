@@ -15,6 +15,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from probing.reading.aliases import Aliases, with_aliases
 from probing.reading.facts import Facts, facts_of, root_of
 
 _FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
@@ -39,13 +40,19 @@ def is_main_guard(statement: ast.stmt) -> bool:
 
 
 def is_stub(statement: ast.stmt) -> bool:
-    """Whether the statement is a function that says nothing but what it is called: a docstring, `pass`, `...` or NotImplementedError."""
+    """Whether the statement is a function that says nothing but what it is called: a docstring, `pass`, `...`, a `return` without a value or
+    NotImplementedError.
+    """
+    if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Lambda):
+        return isinstance(statement.value.body, ast.Constant) and statement.value.body.value is ...
     return isinstance(statement, _FUNCTIONS) and all(map(_says_nothing, statement.body))
 
 
 def _says_nothing(statement: ast.stmt) -> bool:
     if isinstance(statement, ast.Raise):
         return statement.exc is not None and "NotImplemented" in ast.dump(statement.exc)
+    if isinstance(statement, ast.Return):
+        return statement.value is None
     return isinstance(statement, ast.Pass) or (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant))
 
 
@@ -62,6 +69,11 @@ class Program:
         imports = {p for p, s in enumerate(self.body) if isinstance(s, ast.Import | ast.ImportFrom)}
         self.variables = {name for name, places in self.binders.items() if not imports.issuperset(places)}
         self.defined = {s.name for s in self.body if isinstance(s, _DEFINITIONS)}
+        self.aliases: Aliases = {}
+        for facts in self.facts:
+            for name, sources in facts.aliases.items():
+                self.aliases.setdefault(name, set()).update(sources)
+        self.change_arguments = self._argument_changers()
 
     def needed(self, entries: Iterable[str], harmless: bool = True) -> list[bool]:
         """bool[statements]: whether each is needed by one of the entries, or stays because it cannot fail (where `harmless` says so)."""
@@ -91,6 +103,22 @@ class Program:
 
     def _names_read(self, places: Iterable[int]) -> set[str]:
         return {name for place in places for name in self.facts[place].reads}
+
+    def _argument_changers(self) -> set[str]:
+        """Functions a call of which may change what they are called with, themselves or through others that they give it to."""
+        givers: defaultdict[str, set[str]] = defaultdict(set)  # function -> those that give it what they are called with
+        waiting: list[str] = []
+        for facts in self.facts:
+            for name in facts.hands_on:
+                givers[name] |= facts.binds
+            waiting += facts.binds if facts.changes_arguments else ()
+        found: set[str] = set()
+        while waiting:
+            name = waiting.pop()
+            if name not in found:
+                found.add(name)
+                waiting += givers[name]
+        return found
 
     def _settings(self) -> set[str]:
         """What the statements read that set up the interpreter by way of the standard library."""
@@ -122,13 +150,15 @@ class Program:
         return kept
 
     def _binders_of(self, name: str) -> list[int]:
-        """Statements that bind a name: not those that name the result of a demonstration after the function that gave it, and no stub of a
-        function that is written out elsewhere.
+        """Statements that bind a name: not those that name the result of a demonstration after the function that gave it, and no stub or
+        import of a function that is written out elsewhere.
         """
-        places = [place for place in self.binders.get(name, ()) if not isinstance(self.body[place], _NEVER)]
+        places = [place for place in self.binders.get(name, ()) if not isinstance(self.body[place], (*_NEVER, ast.Delete))]
         if name in self.defined:
             places = [p for p in places if isinstance(self.body[p], _DEFINITIONS) or not self._demonstrates(p, name)]
             whole = [p for p in places if not is_stub(self.body[p])]
+            if any(isinstance(self.body[p], _DEFINITIONS) for p in whole):
+                whole = [p for p in whole if not isinstance(self.body[p], ast.Import | ast.ImportFrom)]
             places = whole or places
         return places
 
@@ -143,15 +173,16 @@ class Program:
         statement, facts = self.body[place], self.facts[place]
         if isinstance(statement, _NEVER) or is_main_guard(statement):
             return set()
-        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call) and _called(statement.value) in _SAYS:
-            return set()
-        changed = facts.changes | (facts.method_calls & self.variables)
+        says = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call) and _called(statement.value) in _SAYS
+        changed = set() if says else facts.changes | (facts.method_calls & self.variables)
         for function, arguments in facts.calls:
             if not any(p in reached for p in self.binders.get(function, ())):
                 changed |= self._later_changes(function)
-                if any(self.facts[p].changes_arguments for p in self.binders.get(function, ())):
+                if function in self.change_arguments:
                     changed.update(arguments)
-        return changed
+        if not isinstance(statement, ast.AugAssign):
+            changed -= facts.binds & self.defined  # `with open(...) as f: f.read()` is about another f than the function
+        return with_aliases(changed, self.aliases)
 
     def _later_changes(self, function: str) -> set[str]:
         """Names that a call of the function changes, through others that it calls too."""
@@ -165,6 +196,7 @@ class Program:
             seen.add(name)
             for place in self.binders.get(name, ()):
                 changed |= self.facts[place].later_changes
+                changed.update(*(names for called, names in self.facts[place].later_passes if called in self.change_arguments))
                 waiting += self.facts[place].later_calls
         return changed
 

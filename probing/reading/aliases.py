@@ -1,0 +1,67 @@
+"""Names that may stand for the same object, or for a part of it: after `row = table[0]`, what changes `row` changes `table`.
+
+From the syntax tree alone, in any order of the statements. Better one name too many: it only keeps statements.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+
+# Builtins whose result holds, or gives out, what their arguments hold.
+_PASSING = frozenset(
+    ("enumerate", "zip", "reversed", "iter", "list", "tuple", "dict", "sorted", "filter", "map", "next", "min", "max", "deque", "cycle")
+)
+
+Aliases = dict[str, set[str]]  # name -> names of objects that it, or a part of it, may stand for
+
+
+def note_alias(aliases: Aliases, target: ast.expr, value: ast.expr) -> None:
+    """Add what the names of an assignment's target stand for once the value is bound to it."""
+    sources = sources_of(value)
+    for node in ast.walk(target) if sources else ():
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            aliases.setdefault(node.id, set()).update(sources - {node.id})
+
+
+def with_aliases(names: Iterable[str], aliases: Aliases) -> set[str]:
+    """The names, and all that they may stand for.
+
+    >>> sorted(with_aliases({"cell"}, {"cell": {"row"}, "row": {"table"}}))
+    ['cell', 'row', 'table']
+    """
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += aliases.get(name, ())
+    return found
+
+
+def sources_of(value: ast.expr) -> set[str]:
+    """Names whose objects the value may be, or be a part of, or hold.
+
+    >>> sorted(sources_of(ast.parse("zip(xs, table.values())", mode="eval").body))
+    ['table', 'xs']
+    """
+    found: set[str] = set()
+    waiting: list[ast.expr] = [value]
+    while waiting:
+        match waiting.pop():
+            case ast.Name(id=name):
+                found.add(name)
+            case ast.Attribute(value=part) | ast.Subscript(value=part) | ast.Starred(value=part) | ast.NamedExpr(value=part):
+                waiting.append(part)
+            case ast.Call(func=ast.Attribute(value=part), args=parts):
+                waiting += [part, *parts]
+            case ast.Call(func=ast.Name(id=name), args=parts) if name in _PASSING or name[:1].isupper():  # a class holds its arguments
+                waiting += parts
+            case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Set(elts=parts) | ast.BoolOp(values=parts) | ast.Dict(values=parts):
+                waiting += parts
+            case ast.IfExp(body=one, orelse=other):
+                waiting += [one, other]
+            case ast.ListComp(elt=part, generators=loops) | ast.GeneratorExp(elt=part, generators=loops):
+                waiting += [part, *(loop.iter for loop in loops)]
+    return found
