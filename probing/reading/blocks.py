@@ -16,7 +16,8 @@ from probing.reading.parsing import Parser
 
 PYTHON_WORD = r"(?:python|py|pypy|ipython|sage)[ \t]*[\d.]*"
 _CODE = (
-    r"(?:(?:async[ \t]+)?def[ \t]+\w+[ \t]*\(|class[ \t]+\w+[ \t]*[:(]|import[ \t]+\w|from[ \t]+[\w.]+[ \t]+import\b|@\w+|\w+[ \t]+=[ \t])"
+    r"(?:(?:async[ \t]+)?def[ \t]+\w+[ \t]*\(|class[ \t]+\w+[ \t]*[:(]|import[ \t]+\w|from[ \t]+[\w.]+[ \t]+import\b|@\w+|\w+[ \t]+=[ \t]"
+    r"|\w+=(?:[\[({]|lambda\b|\w+\())"  # no attribute of a fence: those are quoted, or plain words
 )
 _OPENING = re.compile(r"^[ \t]*(?:(?:>|[-*+]|\d{1,3}[.)])[ \t]+)*(?P<tilde>~{3,})(?=[^\n~]*$)|(?P<tick>`{3,})", re.MULTILINE)
 _CLOSING_LINE = re.compile(r"^[ \t>]*(`{3,}|~{3,})[ \t]*$", re.MULTILINE)

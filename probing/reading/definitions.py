@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from enum import IntEnum
 
+from probing.reading.assembly import first_line
 from probing.reading.needs import KNOWN, Program, is_main_guard, is_stub
 from probing.reading.runs import CodeRun
 
@@ -42,8 +43,14 @@ def defining_run(runs: Sequence[CodeRun], entry: str) -> CodeRun | None:
         return None
     run = next(run for rank, run in reversed(ranked) if rank is best)
     if best is Definition.WHOLE and run.cut and binds(run.body[-1], entry):
-        return replace(run, body=run.body[:-1], cut=False)
+        return without_last(run)
     return run
+
+
+def without_last(run: CodeRun) -> CodeRun:
+    """The run without its last statement."""
+    text = "\n".join(run.text.split("\n")[: first_line(run.body[-1])])
+    return replace(run, text=text, body=run.body[:-1], cut=False)
 
 
 def class_with(run: CodeRun, entry: str) -> str | None:
@@ -51,9 +58,18 @@ def class_with(run: CodeRun, entry: str) -> str | None:
     for statement in reversed(run.body):
         if isinstance(statement, ast.ClassDef):
             methods = {s.name: s for s in statement.body if isinstance(s, _FUNCTIONS)}
-            if entry in methods and not is_stub(methods[entry]) and _made_without_arguments(methods.get("__init__")):
+            bound = [s for s in statement.body if binds(s, entry)]
+            if bound and not is_stub(bound[-1]) and _made_without_arguments(methods.get("__init__")):
                 return statement.name
     return None
+
+
+def without_cut_class(run: CodeRun, entry: str) -> CodeRun:
+    """The run without the class that it ends in and that was cut off, where another one in front of it has the method too."""
+    if not run.cut or not isinstance(run.body[-1], ast.ClassDef) or not run.body[:-1]:
+        return run
+    whole = without_last(run)
+    return run if class_with(whole, entry) is None else whole
 
 
 def _made_without_arguments(init: ast.FunctionDef | ast.AsyncFunctionDef | None) -> bool:

@@ -48,6 +48,12 @@ def is_stub(statement: ast.stmt) -> bool:
     return isinstance(statement, _FUNCTIONS) and all(map(_says_nothing, statement.body))
 
 
+def is_open_import(statement: ast.stmt) -> bool:
+    """Whether the statement imports names of the standard library that it does not spell out, or changes how annotations are read."""
+    opens = isinstance(statement, ast.ImportFrom) and (statement.module == "__future__" or any(a.name == "*" for a in statement.names))
+    return opens and _is_standard(statement)
+
+
 def _says_nothing(statement: ast.stmt) -> bool:
     if isinstance(statement, ast.Raise):
         return statement.exc is not None and "NotImplemented" in ast.dump(statement.exc)
@@ -92,6 +98,15 @@ class Program:
             by_text = {p for p in every if self.facts[p].by_name and not isinstance(self.body[p], (*_NEVER, *_DEFINITIONS))}
             kept |= by_text | self._reach([*entries, *self._names_read(by_text)], changers)
         return [place in kept or (harmless and self._harmless(place, names)) for place in every]
+
+    def stubs(self, entries: Sequence[str]) -> set[str]:
+        """Names that stubs bind, and nothing else, and that the entries need; none without entries."""
+        read = self._names_read(self._reach(entries, {})) - set(entries)
+        return {name for name in read if (places := self.binders.get(name)) and all(is_stub(self.body[p]) for p in places)}
+
+    def leave_out(self, name: str) -> None:
+        """Leave out what binds the name: it is bound elsewhere."""
+        self.binders.pop(name)
 
     def bound(self, kept: Sequence[bool]) -> set[str]:
         """Names that the kept statements bind."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import textwrap
+import typing
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,9 +22,10 @@ from probing.reading.definitions import (
     definition,
     ends_in_head,
     whole_program,
+    without_cut_class,
     written_lines,
 )
-from probing.reading.needs import Program
+from probing.reading.needs import Program, is_open_import, is_stub
 from probing.reading.parsing import Parser
 from probing.reading.renderings import renderings
 from probing.reading.runs import CodeRun, indented_parts, indented_runs, runs_of
@@ -116,7 +118,7 @@ class _Reading:
         if first and not first[0].fenced and _INDENTED.match(first[0].text) and (continued := self.continued(entry, first)) is not None:
             return continued
         run = self.defining(entry)
-        if run is None and (adopted := self.adopted(entry)) is not None:
+        if (run is None or definition(run, entry) is Definition.STUB) and (adopted := self.adopted(entry)) is not None:
             return adopted
         if run is None or definition(run, entry) < Definition.WHOLE:  # what looked like a fence may have been in a string
             run = defining_run([*([run] if run else []), *self.unfenced], entry)
@@ -140,12 +142,19 @@ class _Reading:
         """The run that defines the entry, between fences if there is one, else around them."""
         return defining_run(self.fenced, entry) or defining_run(self.around, entry)
 
-    def completed(self, run: CodeRun, entries: Sequence[str] | None) -> str:
-        """The run's text, less what the entries do not need, with what it needs from other parts of the answer and from the prompt."""
+    def completed(self, run: CodeRun, entries: Sequence[str] | None, adopted: bool = False) -> str:
+        """The run's text, less what the entries do not need, with what it needs from other parts of the answer and from the prompt.
+
+        adopted: the entry is a class whose method is called. Such classes are written for a judge that has the names of `typing`.
+        """
         every = [True] * len(run.body)
         try:
             program = Program(run.body)
             wanted, hopeless, helpers = list(entries or ()), set[str](), list[_Helper]()
+            for name in sorted(program.stubs(wanted)):
+                if (helper := self.helper(name, run, written=True)) is not None:  # the prompt's, repeated as a stub
+                    helpers.append(helper)
+                    program.leave_out(name)
             while True:
                 kept = every if entries is None else program.needed(wanted)
                 bound = {name for helper in helpers for name in helper.binds} | program.bound(kept)
@@ -162,14 +171,25 @@ class _Reading:
         except RecursionError:  # nested too deep to be looked at: as it is
             return kept_text(run.text, run.body, every)
         given = [helper.text for helper in helpers if helper.given]
-        return join([*given, *(h.text for h in helpers if not h.given), kept_text(run.text, run.body, kept)])
+        opened = [ast.unparse(s) for other in self.beside(run) for s in other.body if is_open_import(s)] if hopeless else []
+        if adopted and (typed := sorted(hopeless.intersection(typing.__all__))):
+            opened.append(f"from typing import {', '.join(typed)}")
+        return join([*dict.fromkeys(opened), *given, *(h.text for h in helpers if not h.given), kept_text(run.text, run.body, kept)])
 
-    def helper(self, name: str, run: CodeRun) -> _Helper | None:
-        """What binds a name outside of the run: the last in front of it, else the first behind it, else the prompt's."""
+    def beside(self, run: CodeRun) -> list[CodeRun]:
+        """The other runs: those in front of it, the last first, those behind it, the prompt's."""
         place = next((i for i, other in enumerate(self.fenced) if other.text == run.text), len(self.fenced))
-        beside = [*reversed(self.fenced[:place]), *self.fenced[place + 1 :], *self.around, *self.unfenced]
-        for other in [*beside, *self.prompt]:
-            if any(binds(statement, name) for statement in other.body) and not _inside(other.text, run.text):
+        return [*reversed(self.fenced[:place]), *self.fenced[place + 1 :], *self.around, *self.unfenced, *self.prompt]
+
+    def helper(self, name: str, run: CodeRun, written: bool = False) -> _Helper | None:
+        """What binds a name outside of the run: the last in front of it, else the first behind it, else the prompt's.
+
+        written: a stub or an import does not count.
+        """
+        for other in self.beside(run):
+            binders = [s for s in other.body if binds(s, name)]
+            weak = written and all(is_stub(s) or isinstance(s, ast.Import | ast.ImportFrom) for s in binders)
+            if binders and not weak and not _inside(other.text, run.text):
                 given = any(other is part for part in self.prompt)
                 program = Program(other.body)
                 kept = program.needed([name], harmless=False)
@@ -182,9 +202,10 @@ class _Reading:
     def adopted(self, entry: str) -> str | None:
         """A class with a method of the entry's name, and a function of that name that calls it."""
         for run in [*reversed(self.fenced), *reversed(self.around)]:
-            owner = class_with(run, entry)
+            whole = without_cut_class(run, entry)
+            owner = class_with(whole, entry)
             if owner is not None:
-                return self.completed(run, [owner]) + _ADOPTED.format(entry=entry, owner=owner)
+                return self.completed(whole, [owner], adopted=True) + _ADOPTED.format(entry=entry, owner=owner)
         return None
 
     def continued(self, entry: str, blocks: Sequence[Block]) -> str | None:

@@ -23,6 +23,11 @@ _TAGS = r"(?:pre|code|parameter|argument|answer|solution|python)"
 _OPENING_TAG = re.compile(rf"<{_TAGS}\b[^>\n]*>(?:\s*<code\b[^>\n]*>)?", re.IGNORECASE)
 _CLOSING_TAG = re.compile(rf"(?:</code>\s*)?</{_TAGS}>", re.IGNORECASE)
 _LINE_END = re.compile(r"<br[ /]*>|<\|\w+\|>|</?s>", re.IGNORECASE)  # HTML's, and special tokens of a chat format
+_CODE_START = r"(?=(?:async[ \t]+def|def|class|import|from)[ \t]+\w|@\w)"
+_ANY_TAG = r"(?:</?[A-Za-z][^<>\n]*>|<\|\w+\|>|\[/?[A-Z][A-Z _]*\]|\{/?code\}|/\*[^*\n]*\*/)"
+_TAG_IN_FRONT = re.compile(rf"^([ \t]*){_ANY_TAG}[ \t]*{_CODE_START}", re.MULTILINE)
+_TAG_BEHIND = re.compile(rf"[ \t]*{_ANY_TAG}[ \t]*$", re.MULTILINE)
+_COPIED = re.compile(r"^[ \t]*(?:python|py)[ \t]*Copy(?:[ \t]*code)?[ \t]*(?=\n|def |import |from |class )", re.MULTILINE)
 _LABEL = re.compile(r"^[ \t]*\w[\w \t]{0,30}:[ \t]*(?=(?:async def|def|class)[ \t]+\w)", re.MULTILINE)
 _QUOTES = re.compile(r"[ \t]*(?P<quotes>\"{3}|'{3})[ \t]*(?P<language>(?:python|py)\d?)?[ \t]*", re.IGNORECASE)
 _SPAN = re.compile(r"(?<!`)`(?P<code>[^`\n]+)`(?!`)")
@@ -88,6 +93,17 @@ def without_markup(text: str) -> str | None:
     return plain_characters(html.unescape(_LINE_END.sub("\n", fenced)))
 
 
+def without_tags(text: str) -> str | None:
+    """Tags of any name that stand on the first and the last line of code, without the tags; and a chat page's `pythonCopy code`."""
+    begun = _TAG_IN_FRONT.sub(r"\1", _COPIED.sub("\n", text))
+    return _TAG_BEHIND.sub("", begun) if begun != text else None
+
+
+def tildes_as_backticks(text: str) -> str | None:
+    """Fences of tildes on one line with their code: `~~~python def f(x): return x~~~`."""
+    return text.replace("~~~", "```")
+
+
 def without_labels(text: str) -> str | None:
     """`Answer: def f(x):` as two lines."""
     return _LABEL.sub("\n", text)
@@ -151,6 +167,8 @@ _FORMS: tuple[Callable[[str], str | None], ...] = (
     json_texts,
     without_markup,
     without_labels,
+    without_tags,
+    tildes_as_backticks,
     quotes_as_fences,
     without_numbers,
     patched,

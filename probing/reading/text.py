@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 
+from probing.reading.parsing import Parser
+
 MAX_CHARACTERS = 1_000_000  # of an answer that are read
+_BOM_READ_AS_LATIN_1 = "ï»¿"
 # Quoted, a tag is a word that code or prose is about.
 _UNQUOTED, _UNQUOTED_BEHIND = r"(?<![\"'])(?<!(?<!`)`)", r"(?![\"']|`(?!`))"
-_OPEN = r"(?:<(?:seed:)?(?:think|thinking|thought|reasoning)>|\[THINK\]|◁think▷)"
-_THINKING = re.compile(
-    rf"{_UNQUOTED}(?:(?P<open>{_OPEN})"
-    rf"|</(?:seed:)?(?:think|thinking|thought|reasoning)>|\[/THINK\]|◁/think▷){_UNQUOTED_BEHIND}",
-    re.IGNORECASE,
-)
+_TAG = r"(?:seed:)?(?:think|thinking|thought|thoughts|thinking_process|thought_process|reasoning|scratchpad)"
+_OPEN = rf"(?:<{_TAG}>|\[THINK\]|◁think▷|<\|(?:begin_of_thought|START_THINKING)\|>)"
+_CLOSE = rf"(?:</{_TAG}>|\[/THINK\]|◁/think▷|<\|(?:end_of_thought|END_THINKING)\|>|\[BEGIN FINAL RESPONSE\])"
+_THINKING = re.compile(rf"{_UNQUOTED}(?:(?P<open>{_OPEN})|{_CLOSE}){_UNQUOTED_BEHIND}", re.IGNORECASE)
+_FENCE_LINE = re.compile(r"^[ \t]*```[^`\n]*$", re.MULTILINE)
 _OPENED = re.compile(rf"{_OPEN}\s*\Z", re.IGNORECASE)
 # The channels of OpenAI's harmony format, with its special tokens or as they are left when those are taken out.
 _ANALYSIS = re.compile(r"(?:<\|start\|>assistant)?(?:<\|channel\|>(?:analysis|commentary)\b|analysis(?=[A-Z]))")
@@ -20,6 +22,9 @@ _FINAL = re.compile(r"<\|channel\|>final[^<\n]*<\|message\|>|assistantfinal")
 _NEXT_TURN = re.compile(
     rf"{_UNQUOTED}(?:<\|im_start\|>\s*user\b|<\|start_header_id\|>\s*user\b|<start_of_turn>\s*user\b|<\|user\|>|<｜User｜>){_UNQUOTED_BEHIND}"
 )
+# Where a model that does not stop goes on with the next task of its prompt: behind the end mark of MBPP's few-shot form, or a new request.
+_NEXT_TASK = re.compile(r"^[ \t]*\[DONE\][ \t]*$|^(?:#{2,4} (?:Instruction|Human|User)\b|(?:Human|User):|\[INST\])", re.MULTILINE)
+_CODE_IN_FRONT = re.compile(r"^[ \t]*(?:(?:async )?def|class|import|from|return)\b|```|~~~", re.MULTILINE)
 _END_OF_TEXT = re.compile(
     rf"{_UNQUOTED}<(?:\|(?:endoftext|im_end|eot_id|end_of_text|end|EOT)\||eos|end_of_turn|｜end▁of▁sentence｜|/s)>{_UNQUOTED_BEHIND}"
 )
@@ -36,7 +41,10 @@ def without_thinking(text: str) -> str:
         return text[final.end() :] if final else ""
     said: list[str] = []
     place, thinking = 0, False
+    code = _code_with_tags(text)
     for tag in _THINKING.finditer(text):
+        if any(start <= tag.start() < end for start, end in code):
+            continue
         if tag["open"]:
             if not thinking:
                 said.append(text[place : tag.start()])
@@ -46,6 +54,22 @@ def without_thinking(text: str) -> str:
                 said = []
             place, thinking = tag.end(), False
     return "".join(said if thinking else [*said, text[place:]])
+
+
+def _code_with_tags(text: str) -> list[tuple[int, int]]:
+    """(start, end) of code whose strings or comments hold thinking tags: it would not parse if they were more than words."""
+    if _THINKING.search(text) is None:
+        return []
+    parser = Parser(len(text))
+    if parser.body(text) is not None:
+        return [(0, len(text))]
+    found: list[tuple[int, int]] = []
+    fences = [(fence.start(), fence.end()) for fence in _FENCE_LINE.finditer(text)]
+    for (_, start), (end, _) in zip(fences, fences[1:], strict=False):
+        inside = text[start:end]
+        if _THINKING.search(inside) is not None and parser.body(inside) is not None:
+            found.append((start, end))
+    return found
 
 
 def opened_thinking(prompt: str) -> str:
@@ -63,24 +87,36 @@ def opened_thinking(prompt: str) -> str:
 def closing_tag(opened: str) -> str:
     """The tag that ends the thinking which `opened` (of `opened_thinking`) begins.
 
-    >>> closing_tag("<think>\\n"), closing_tag("[THINK]")
-    ('</think>', '[/THINK]')
+    >>> closing_tag("<think>\\n"), closing_tag("[THINK]"), closing_tag("<|begin_of_thought|>")
+    ('</think>', '[/THINK]', '<|end_of_thought|>')
     """
     tag = opened.strip()
+    if tag.startswith("<|"):
+        return tag.replace("begin", "end").replace("START", "END")
     return f"{tag[0]}/{tag[1:]}"
 
 
 def answer_text(answer: str) -> str:
     """The part of an answer that can hold its program, of its first `MAX_CHARACTERS`, with lines that end in a newline alone.
 
-    A model that did not stop may go on with a turn of the user's and its own answer to it: that is no part of the answer.
+    A model that did not stop may go on with a turn of the user's and its own answer to it, or with the next task of a few-shot prompt: that
+    is no part of the answer.
     Python reads carriage returns as newlines too, in strings as well; other separators, such as U+2028, end no line.
     """
     text = answer[:MAX_CHARACTERS].replace("\r\n", "\n").replace("\r", "\n")
     turn = _NEXT_TURN.search(text)
     if turn is not None and text[: turn.start()].strip():
         text = text[: turn.start()]
-    return without_thinking(text).removeprefix("\ufeff")
+    return _without_next_task(without_thinking(text)).removeprefix("\ufeff").removeprefix(_BOM_READ_AS_LATIN_1)
+
+
+def _without_next_task(text: str) -> str:
+    for task in _NEXT_TASK.finditer(text):
+        done = "DONE" in task.group()
+        before = text[: task.start()]
+        if "[BEGIN]" not in before if done else _CODE_IN_FRONT.search(before):
+            return before if before.strip() else text
+    return text
 
 
 def up_to_end_mark(text: str) -> str:

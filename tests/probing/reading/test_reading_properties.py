@@ -135,6 +135,12 @@ WRAPPINGS: dict[str, Callable[[str], str]] = {
     "cut off behind it": lambda p: f"```python\n{p}\n\n\ndef test_it():\n    assert {ENTRY}([1, 2",
     "end of text": lambda p: f"Sure:\n\n{p}<|endoftext|>def {ENTRY}(a): return wrong",
     "indented": lambda p: f"The code:\n\n{margin(p, '    ')}\n\nThat is it.",
+    "a second definition cut off": lambda p: f"```python\n{p}\n\n\ndef {ENTRY}(a):\n    b = a\n    return (b +",
+    "an import of it behind": lambda p: f"```python\n{p}\n\n\nfrom solution import {ENTRY}\nprint({ENTRY}(1))\n```",
+    "a thinking tag in a comment": lambda p: f"```python\n# strips </think>\n{p}\n```",
+    "a scratchpad": lambda p: f"<scratchpad>\n```python\ndef {ENTRY}(a): return wrong\n```\n</scratchpad>\n{p}",
+    "the next of few shots": lambda p: f"{p}\n[DONE]\n\nNext task.\n[BEGIN]\ndef {ENTRY}(a): return wrong\n[DONE]",
+    "a next request": lambda p: f"{p}\n\n### Instruction:\nAnother.\n\n### Response:\ndef {ENTRY}(a): return wrong",
     "blank lines": lambda p: f"\n\n  \n{p}\n\n\n",
 }
 
