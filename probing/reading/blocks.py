@@ -26,7 +26,7 @@ _QUOTED = re.compile(r"""(?<!\w)[fFrRbBuU]{0,2}("|')(?:\\.|(?!\1)[^\\\n])*\1""")
 _STARTS_WITH_CODE = re.compile(
     rf"[ \t]*(?:{PYTHON_WORD}[ \t]*(?=(?-i:def|import|from|class) )|{PYTHON_WORD}[ \t]+)?(?={_CODE})", re.IGNORECASE
 )
-_LANGUAGE_LINE = re.compile(rf"\s*(?:{PYTHON_WORD})[ \t]*\n", re.IGNORECASE)
+_LANGUAGE_LINE = re.compile(rf"\s*(?:{PYTHON_WORD})[ \t]*(?:Copy(?:[ \t]code)?[ \t]*)?\n", re.IGNORECASE)
 _LANGUAGE_WORD = re.compile(rf"[ \t]*(?:{PYTHON_WORD})[ \t]+", re.IGNORECASE)
 _TAG = re.compile(r"[ \t]*\{?[ \t]*\.?([\w+#-]*)")
 _TAGGED = re.compile(

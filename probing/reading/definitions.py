@@ -13,6 +13,7 @@ from probing.reading.runs import CodeRun
 
 _FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
 _READS = frozenset(("input", "stdin", "fileinput"))
+_PRINTS = frozenset(("print", "pprint", "write", "writelines", "stdout"))
 
 
 class Definition(IntEnum):
@@ -80,13 +81,20 @@ def _made_without_arguments(init: ast.FunctionDef | ast.AsyncFunctionDef | None)
 
 
 def whole_program(runs: Sequence[CodeRun]) -> CodeRun | None:
-    """The run that is the program of an answer without an entry: the last that reads standard input, else the last that leaves no name
-    unbound, else the last that does something.
+    """The run that is the program of an answer without an entry: among those that read standard input, else those that leave no name
+    unbound, else those that do something, the last that prints something by itself. One that only defines functions gives way to the run
+    behind it that calls them.
     """
     candidates = [run for run in runs if _does_something(run)]
-    reading = [run for run in candidates if _reads_input(run)]
+    reading = [run for run in candidates if reads_input(run)]
     bound = [run for run in candidates if not unbound(run)]
-    return next((group[-1] for group in (reading, bound, candidates) if group), None)
+    group = next((group for group in (reading, bound, candidates) if group), [])
+    found = max(reversed(group), key=lambda run: (prints(run), _acts(run), not run.cut), default=None)
+    if found is None or _acts(found):
+        return found
+    names = set(defined_names(found))
+    behind = candidates[candidates.index(found) + 1 :]
+    return next((run for run in behind if _acts(run) and names & unbound(run)), found)
 
 
 def defined_names(run: CodeRun) -> list[str]:
@@ -124,7 +132,7 @@ def _returns(statement: ast.stmt) -> bool:
 def unbound(run: CodeRun) -> set[str]:
     """Names that the run reads and nobody binds."""
     try:
-        return Program(run.body).missing([True] * len(run.body)) - KNOWN
+        return Program(run.body, guarded=True).missing([True] * len(run.body)) - KNOWN
     except RecursionError:
         return set()
 
@@ -159,7 +167,20 @@ def _calls(statement: ast.stmt) -> bool:
     return any(isinstance(node, ast.Call) for node in ast.walk(statement))
 
 
-def _reads_input(run: CodeRun) -> bool:
+def _acts(run: CodeRun) -> bool:
+    """Whether running it does more than bind names."""
+    return any(not isinstance(s, _FUNCTIONS | ast.ClassDef | ast.Import | ast.ImportFrom | ast.Assign | ast.AnnAssign) for s in run.body)
+
+
+def prints(run: CodeRun) -> bool:
+    """Whether the run holds anything that writes output."""
+    nodes = [node for statement in run.body for node in ast.walk(statement)]
+    names = {node.id for node in nodes if isinstance(node, ast.Name)} | {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    return not _PRINTS.isdisjoint(names)
+
+
+def reads_input(run: CodeRun) -> bool:
+    """Whether the run holds anything that reads standard input."""
     for statement in run.body:
         for node in ast.walk(statement):
             if isinstance(node, ast.Name) and node.id in _READS:

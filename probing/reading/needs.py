@@ -40,7 +40,7 @@ def is_main_guard(statement: ast.stmt) -> bool:
 
 
 def is_stub(statement: ast.stmt) -> bool:
-    """Whether the statement is a function that says nothing but what it is called: a docstring, `pass`, `...`, a `return` without a value or
+    """Whether the statement is a function that says nothing but what it is called: a docstring, `pass`, `...`, a bare `return` or
     NotImplementedError.
     """
     if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Lambda):
@@ -63,11 +63,14 @@ def _says_nothing(statement: ast.stmt) -> bool:
 
 
 class Program:
-    """The statements of a text, with the facts of each. Raises RecursionError for one that is nested too deep to be looked at."""
+    """The statements of a text, with the facts of each. Raises RecursionError for one that is nested too deep to be looked at.
 
-    def __init__(self, body: Sequence[ast.stmt]) -> None:
+    guarded: whether what stands behind a main guard is run.
+    """
+
+    def __init__(self, body: Sequence[ast.stmt], guarded: bool = False) -> None:
         self.body = list(body)
-        self.facts = [Facts() if is_main_guard(s) else facts_of(s) for s in self.body]
+        self.facts = [Facts() if is_main_guard(s) and not guarded else facts_of(s) for s in self.body]
         self.binders: defaultdict[str, list[int]] = defaultdict(list)
         for place, facts in enumerate(self.facts):
             for name in facts.binds:

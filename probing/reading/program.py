@@ -21,6 +21,9 @@ from probing.reading.definitions import (
     defining_run,
     definition,
     ends_in_head,
+    prints,
+    reads_input,
+    unbound,
     whole_program,
     without_cut_class,
     written_lines,
@@ -112,8 +115,8 @@ class _Reading:
     def whole(self, entry: str | None) -> str | None:
         """The program, where one is there that defines the entry from its first line to its last."""
         if entry is None:
-            run = whole_program(self.fenced) or whole_program(self.around) or whole_program(self.unfenced)
-            return None if run is None else self.completed(run, None)
+            run = self.whole_run()
+            return None if run is None or self.is_doubtful(run) else self.completed(run, None)
         first = self.blocks[:1]
         if first and not first[0].fenced and _INDENTED.match(first[0].text) and (continued := self.continued(entry, first)) is not None:
             return continued
@@ -124,10 +127,21 @@ class _Reading:
             run = defining_run([*([run] if run else []), *self.unfenced], entry)
         return None if run is None or definition(run, entry) < Definition.WHOLE else self.completed(run, [entry])
 
+    def whole_run(self) -> CodeRun | None:
+        """The run that is the program of an answer without an entry."""
+        return whole_program(self.fenced) or whole_program(self.around) or whole_program(self.unfenced)
+
+    def is_doubtful(self, run: CodeRun) -> bool:
+        """Whether the run is only a part of a program that the answer shows in another form: it cannot run, nor does it read and print."""
+        if reads_input(run) and prints(run):
+            return False
+        return any(self.helper(name, run) is None for name in unbound(run))
+
     def remainder(self, entry: str | None) -> str | None:
         """What there is where no program is whole: a cut one, a body for the prompt's head, one that does not parse, another one."""
         if entry is None:
-            return None
+            run = self.whole_run()
+            return None if run is None else self.completed(run, None)
         known = self.defining(entry)
         run = defining_run([*([known] if known else []), *self.unfenced], entry)
         if run is not None and definition(run, entry) is Definition.CUT:
@@ -149,7 +163,7 @@ class _Reading:
         """
         every = [True] * len(run.body)
         try:
-            program = Program(run.body)
+            program = Program(run.body, guarded=entries is None)
             wanted, hopeless, helpers = list(entries or ()), set[str](), list[_Helper]()
             for name in sorted(program.stubs(wanted)):
                 if (helper := self.helper(name, run, written=True)) is not None:  # the prompt's, repeated as a stub

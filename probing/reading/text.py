@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from probing.reading.parsing import Parser
 
@@ -24,7 +25,9 @@ _NEXT_TURN = re.compile(
 )
 # Where a model that does not stop goes on with the next task of its prompt: behind the end mark of MBPP's few-shot form, or a new request.
 _NEXT_TASK = re.compile(r"^[ \t]*\[DONE\][ \t]*$|^(?:#{2,4} (?:Instruction|Human|User)\b|(?:Human|User):|\[INST\])", re.MULTILINE)
-_CODE_IN_FRONT = re.compile(r"^[ \t]*(?:(?:async )?def|class|import|from|return)\b|```|~~~", re.MULTILINE)
+_CODE_IN_FRONT = re.compile(
+    r"^[ \t]*(?:(?:async )?def|class|import|from|return)\b|^[ \t]*(?:\w+[ \t]*=[ \t]|print\()|```|~~~", re.MULTILINE
+)
 _END_OF_TEXT = re.compile(
     rf"{_UNQUOTED}<(?:\|(?:endoftext|im_end|eot_id|end_of_text|end|EOT)\||eos|end_of_turn|｜end▁of▁sentence｜|/s)>{_UNQUOTED_BEHIND}"
 )
@@ -65,7 +68,7 @@ def _code_with_tags(text: str) -> list[tuple[int, int]]:
         return [(0, len(text))]
     found: list[tuple[int, int]] = []
     fences = [(fence.start(), fence.end()) for fence in _FENCE_LINE.finditer(text)]
-    for (_, start), (end, _) in zip(fences, fences[1:], strict=False):
+    for (_, start), (end, _) in pairwise(fences):
         inside = text[start:end]
         if _THINKING.search(inside) is not None and parser.body(inside) is not None:
             found.append((start, end))

@@ -45,7 +45,13 @@ def test_thinking_of_any_family_holds_no_program(opening: str, closing: str) -> 
 
 @pytest.mark.parametrize(
     "line",
-    ["# strips </think>", "'''up to </think> and <think>'''", "TAG = '<think>\\n'", "print(f'<think>{1}</think>')", "# <reasoning> is kept"],
+    [
+        "# strips </think>",
+        "'''up to </think> and <think>'''",
+        "TAG = '<think>\\n'",
+        "print(f'<think>{1}</think>')",
+        "# <reasoning> is kept",
+    ],
 )
 def test_tags_in_the_strings_and_comments_of_code_are_words(line: str) -> None:
     code = f"def f(x):\n    {line}\n    return x + 1"
@@ -137,3 +143,30 @@ def test_a_tag_of_any_name_on_the_first_line_of_code(tag: str) -> None:
 )
 def test_more_forms(answer: str) -> None:
     assert returned(answer) == 2
+
+
+PROGRAM = "n = int(input())\nprint(n + 1)"
+MAIN = "def main():\n    n = int(input())\n    print(n + 1)"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        f"{fence(PROGRAM)}\nAlternative:\n```python\nn = int(input())\nprint(",
+        f"{fence(PROGRAM)}\nAlternative:\n```python\ndef main():\n    n = int(input())\n    for i in range(",
+        f"{fence(PROGRAM)}\nTemplate:\n{fence('n = int(input())' + chr(10) + '...')}",
+        f"{fence(PROGRAM)}\nIn short:\n{fence('n = 5' + chr(10) + 'print(n)')}",
+        f"{fence('n = int(input())' + chr(10) + 'print(n)')}\nNo:\n{fence(PROGRAM)}",
+        f"{fence(MAIN)}\nCall it:\n{fence('main()')}",
+        f"{fence(MAIN)}\nCall it:\n{fence('if __name__ == ' + repr('__main__') + ':' + chr(10) + '    main()')}",
+        f"pythonCopy code\n{PROGRAM}",
+        "```diff\n+n = int(input())\n+print(n + 1)\n```",
+        PROGRAM.replace(" ", "\u00a0"),
+        f"{PROGRAM}\n\n### Instruction:\nAnother.\n\n### Response:\nprint(input())",
+    ],
+)
+def test_the_program_that_reads_input_is_the_last_that_reads_and_prints(answer: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code = read_program(answer)
+    assert code is not None
+    exec(code, {"__name__": "__main__", "input": lambda: "1"})
+    assert capsys.readouterr().out == "2\n"
