@@ -11,7 +11,7 @@ from rl.config.schema import load_config
 from rl.config.training import GuardRule, GuardsConfig
 from rl.console import UserError
 
-BASE = Path(__file__).parents[2] / "configs" / "seedling.yaml"
+BASE = Path(__file__).parents[3] / "configs" / "seedling.yaml"
 ALL = [stage.name for stage in STAGES]
 
 

@@ -16,7 +16,7 @@ from bench.ablate.tables import tables
 pytestmark = pytest.mark.slow
 
 FAKE = Path(__file__).with_name("fake_train.py")
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True)
