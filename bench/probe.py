@@ -27,7 +27,7 @@ from probing.probe.auroc import auroc_within
 from probing.probe.config import ProbeConfig
 from probing.probe.contrasts import Bools, Floats, Ints
 from probing.probe.hidden_states import HiddenStates, StateFeatures
-from probing.probe.label_sources import SOURCES, label_sources
+from probing.probe.label_sources import label_sources
 from probing.probe.quality import fit_probe
 from probing.prompts.templates import render
 from probing.reading import read_program
@@ -135,10 +135,10 @@ def audit(pool: Pool, config: ProbeConfig, seed: int) -> dict[str, Any]:
     """Every figure, from two-fold scores: each half of the problems is scored by probes fitted on the other."""
     half = np.random.default_rng(seed).permutation(int(pool.groups.max()) + 1) % 2
     sources = label_sources(pool.in_top, pool.margin, pool.agreement, pool.cluster_share, config.label_margin)
-    scores = {name: np.full(len(pool.groups), np.nan) for name in SOURCES}
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in SOURCES}
-    with stage("probes", 2 * len(SOURCES), "fits") as advance:
-        for side, name in itertools.product((0, 1), SOURCES):
+    scores = {name: np.full(len(pool.groups), np.nan) for name in sources}
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in sources}
+    with stage("probes", 2 * len(sources), "fits") as advance:
+        for side, name in itertools.product((0, 1), sources):
             train, test = half[pool.groups] == side, half[pool.groups] != side
             probe = fit_probe(pool.features.take(train), sources["margin"][train], pool.groups[train], config, seed, sources[name][train])
             found[name].append(asdict(probe.report))

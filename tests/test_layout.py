@@ -101,6 +101,26 @@ def imports_of(path: Path, known: Mapping[str, Path]) -> set[str]:
     return {name for name in found if name in known}
 
 
+def top_names(path: Path) -> set[str]:
+    """Names that a module has once it is imported, at its head or under a condition; those it gets by `import *` are not known."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+    return found
+
+
+def broken_imports(path: Path, known: Mapping[str, Path]) -> list[str]:
+    """Names that a file imports from a module of the project, and that this module does not have."""
+    nodes = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.ImportFrom)]
+    ours = [(node.module, alias.name) for node in nodes if node.module in known for alias in node.names]
+    return [f"{module}.{name}" for module, name in ours if f"{module}.{name}" not in known and name not in top_names(known[module])]
+
+
 def all_imports() -> dict[str, set[str]]:
     known = modules()
     return {name: imports_of(path, known) for name, path in known.items()}
@@ -154,6 +174,12 @@ def test_no_circle_of_imports() -> None:
     assert circle(all_imports()) == []
 
 
+def test_every_imported_name_is_there() -> None:
+    """Types are not checked in bench, whose commands no test runs."""
+    known = modules()
+    assert {name: found for name, path in known.items() if (found := broken_imports(path, known))} == {}
+
+
 def test_every_module_has_a_room() -> None:
     assert [name for name in modules() if not room_of(name) and name not in LOOSE] == []
 
@@ -163,7 +189,7 @@ def test_every_room_is_there() -> None:
 
 
 def test_no_folder_is_crowded() -> None:
-    assert crowded(modules().values()) == []
+    assert crowded([*modules().values(), *(ROOT / "tests").rglob("*.py")]) == []
 
 
 def test_every_package_is_installed() -> None:
@@ -203,6 +229,12 @@ def test_an_upward_import_is_found(importer: str, imported: str) -> None:
 def test_a_crowded_folder_is_found() -> None:
     assert crowded([Path(f"rl/room/m{i}.py") for i in range(MOST_MODULES + 1)]) == [f"rl/room: {MOST_MODULES + 1}"]
     assert crowded([Path(f"rl/room/m{i}.py") for i in range(MOST_MODULES)]) == []
+
+
+def test_a_name_that_is_gone_is_found(tmp_path: Path) -> None:
+    file = tmp_path / "m.py"
+    file.write_text("from rl.console import UserError, NoSuchThing\nfrom rl import console, nowhere\n")
+    assert broken_imports(file, modules()) == ["rl.console.NoSuchThing", "rl.nowhere"]
 
 
 def test_imports_inside_functions_and_for_types_count(tmp_path: Path) -> None:

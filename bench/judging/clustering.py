@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -64,7 +66,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "results" / "clustering.json")
     args = parser.parse_args()
     rows = measure(args.sizes)
-    write_atomically(args.out, json.dumps({"commit": git_commit(), "rows": rows}, indent=1) + "\n")
+    command = shlex.join(["python", "-m", "bench.judging.clustering", *sys.argv[1:]])
+    write_atomically(args.out, json.dumps({"command": command, "commit": git_commit(), "rows": rows}, indent=1) + "\n")
     names = list(rows[0])
     print("| " + " | ".join(names) + " |\n|" + "---|" * len(names))
     for row in rows:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -46,6 +45,7 @@ from rewards.rules.passfail import PassFail
 from rewards.rules.sharp import Sharp
 from rewards.rules.soft import Soft
 from rewards.sandbox import Sandbox, SandboxConfig
+from rl.config.run_folder import git_commit
 
 SIZE = 64
 WRONG_SHARES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -274,12 +274,6 @@ def plot(rows: Sequence[Row], path: Path) -> None:
     pyplot.close(figure)
 
 
-def commit() -> str | None:
-    """The checkout's commit, None outside one."""
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent, check=False)
-    return done.stdout.strip() or None
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark; returns the exit status."""
     parser = argparse.ArgumentParser(
@@ -306,7 +300,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = " ".join(["python -m bench.judging.judge", *given])
     result = {
         "command": command,
-        "commit": commit(),
+        "commit": git_commit(),
         "python": platform.python_version(),
         "settings": settings,
         "population": facts,

@@ -15,6 +15,7 @@ import contextlib
 import json
 import math
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -49,6 +50,7 @@ def main() -> None:
     if result["base"] != BASE:
         raise SystemExit(f"{args.out} has another base ({result['base']}): give --again")
     args.out.parent.mkdir(parents=True, exist_ok=True)
+    result["command"] = shlex.join(["python", "-m", "bench.speed.scale", *sys.argv[1:]])
     with ThreadPoolExecutor(args.jobs) as threads:
         for run in as_completed([threads.submit(run_once, setting) for setting in missing(result["runs"])[: args.most]]):
             result["runs"].append(run.result())

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from probing.probe.hidden_states import HiddenStates
 from probing.prompts.templates import render
 from probing.samplers.base import SamplingParams
 from probing.samplers.engines.transformers import TransformersSampler
+from rl.config.run_folder import git_commit
 from rl.console import UserError, error_screen
 from rl.models.source import resolve_model
 from rl.round_files import read_rows
@@ -50,6 +53,7 @@ def main() -> None:
         except (ValueError, ModelError) as error:
             raise UserError(str(error), f"--model {args.model} --device {args.device}") from error
     result = measure(model, tokenizer, args.problems, args.samples, args.batch, args.micro_batch, args.max_new_tokens)
+    result |= {"command": shlex.join(["python", "-m", "bench.speed.throughput", *sys.argv[1:]]), "commit": git_commit()}
     results = json.loads(args.out.read_text()) if args.out.is_file() else {}
     results[f"{device_name(model)} | {model.num_parameters() / 1e6:.1f} M parameters | {model.dtype}"] = result
     args.out.parent.mkdir(parents=True, exist_ok=True)
@@ -93,7 +97,7 @@ def measure(
     whole = [prompt + answer for prompt, answer in zip(asked, answers, strict=True)]
     step(model, optimizer, whole[:micro_batch])
     chosen = [whole[i : i + micro_batch] for i in range(0, min(len(whole), 8 * micro_batch), micro_batch)]
-    _, seconds = timed(model, lambda: [step(model, optimizer, rows) for rows in chosen])
+    _, seconds = timed(model, lambda: train(model, optimizer, chosen))
     result["training"] = figures(sum(len(row) for rows in chosen for row in rows), seconds, 3)
     return result | {
         "matmul_tflops": flops / 1e12,
@@ -112,6 +116,11 @@ def timed(model: PreTrainedModel, work: Any) -> tuple[Any, float]:
     if model.device.type == "cuda":
         torch.cuda.synchronize()
     return found, time.perf_counter() - started
+
+
+def train(model: PreTrainedModel, optimizer: torch.optim.Optimizer, batches: list[list[list[int]]]) -> None:
+    for rows in batches:
+        step(model, optimizer, rows)
 
 
 def step(model: PreTrainedModel, optimizer: torch.optim.Optimizer, rows: list[list[int]]) -> None:
