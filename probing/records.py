@@ -1,4 +1,4 @@
-"""The records that flow through a round (ground floor). Frozen, JSON-serialisable, one line each in the round's files.
+"""The records that flow through a round. Frozen, JSON-serialisable, one line each in the round's files.
 
     problems → suites → candidates → executions → clusters → probe scores → rewards → update → eval → next round
 

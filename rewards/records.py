@@ -1,4 +1,4 @@
-"""The records that scoring adds: programs, outcomes, executions, clusters and scores (middle floor, no torch)."""
+"""The records that scoring adds: programs, outcomes, executions, clusters and scores (no torch)."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ State = Literal["running", "finished", "failed", "interrupted"]
 
 
 @dataclass
-class Stage:
+class RunningStage:
     """A stage of a round, as `Run.timed` names it. Times here are Unix seconds."""
 
     round: int
@@ -57,7 +57,7 @@ class Task:
     left_at: float | None = None  # None: no sampler says anything of it
 
 
-class Progress:
+class ProgressFile:
     """Keeps progress.json up to date from `start` to `close`. Without a folder (ranks other than 0) it writes nothing.
 
     ranks: how many processes the run has. memory: megabytes held now. clock: Unix seconds.
@@ -76,7 +76,7 @@ class Progress:
         process = psutil.Process()
         self._who = {"host": socket.gethostname(), "pid": process.pid, "process_started": process.create_time(), "ranks": ranks}
         self._started = clock()
-        self._stage: Stage | None = None
+        self._stage: RunningStage | None = None
         self._task: Task | None = None
         self._state: State = "running"
         self._error: dict[str, str] | None = None
@@ -94,7 +94,7 @@ class Progress:
     @contextmanager
     def stage(self, round: int, name: str) -> Iterator[None]:
         """The block is a stage. After an error it stays the current one: that is where the run failed."""
-        self._stage = Stage(round, name, self.clock())
+        self._stage = RunningStage(round, name, self.clock())
         yield
         self._stage = self._task = None
 

@@ -31,7 +31,7 @@ from rl.devices import check_devices
 from rl.labels.oracle import Oracle, load_oracle
 from rl.models.source import KEPT, check_model, resolve_model
 from rl.own.opening import check_same, keep_record, open_own
-from rl.progress import Progress
+from rl.progress import ProgressFile
 from rl.ranks.ranks import RankError, Ranks, distributed_state
 from rl.ranks.shards import wait_for
 from rl.round_files import Stage
@@ -126,7 +126,7 @@ class Run:
         open_second = functools.partial(make_sandbox, self.config.execution)
         self.executor = Steady(self.sandbox, self.config.consensus.recheck, open_second)  # what votes, or trains, goes through it
         self.monitor = Monitor(self.folder, self.config, main=self.main)
-        self.progress = Progress(self.folder if self.main else None, self.ranks.count, lambda: self.memory.now)
+        self.progress = ProgressFile(self.folder if self.main else None, self.ranks.count, lambda: self.memory.now)
         self.progress.start()
         self.ranks.on_lost = functools.partial(self._lost, self.ranks.on_lost)
         self.console.print(f"sandbox          {self.sandbox.describe()}", markup=False, soft_wrap=True)

@@ -98,3 +98,9 @@ def cluster(
     margin = top_share - float(others.max(initial=0.0)) if top >= 0 else 0.0
     entropy = abs(float(-(shares * np.log(shares)).sum()))
     return Clustering(labels, shares, counts, representatives, degenerate, top, top_share, margin, entropy, n_valid, n_missing)
+
+
+def winner_of(matrix: OutcomeMatrix, rho: float = 0.8, tau: int = 2, signature: Signature = "outputs") -> OutcomeMatrix | None:
+    """The one row that stands for the winning cluster; None where nobody wins. Arguments: see `cluster`."""
+    found = cluster(matrix, rho, tau, signature=signature)
+    return matrix.select_programs([found.representatives[found.top]]) if found.top >= 0 else None

@@ -2,7 +2,6 @@
 
 rule = get_rule(ConsensusConfig(rule="soft"))
 scores = rule.scores(group, bank)           # float64[n] in [0, 1], NaN = missing
-clustering = cluster(bank, config.rho, config.tau)
 """
 
 from __future__ import annotations
@@ -14,11 +13,10 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from probing.section import Section
-from rewards.clusters.clustering import Clustering, cluster
-from rewards.clusters.signatures import OutcomeMatrix, Signature
+from rewards.clusters.signatures import Signature
 from rewards.rules.base import RULES, Anchor, Rule
 
-__all__ = ["Clustering", "ConsensusConfig", "Recheck", "Rule", "cluster", "get_rule", "winner_of"]
+__all__ = ["ConsensusConfig", "Recheck", "Rule", "get_rule"]
 
 Recheck = Literal["never", "suspects", "always"]
 
@@ -52,12 +50,6 @@ class ConsensusConfig(Section):
     def needs_expected_outputs(self) -> bool:
         """Whether anything is compared with outputs that the model has to predict (asserts)."""
         return RULES[self.rule].needs_expected_outputs or self.signature == "passfail"
-
-
-def winner_of(voters: OutcomeMatrix, config: ConsensusConfig) -> OutcomeMatrix | None:
-    """The one row that stands for the winning cluster; None where nobody wins."""
-    found = cluster(voters, config.rho, config.tau, signature=config.signature)
-    return voters.select_programs([found.representatives[found.top]]) if found.top >= 0 else None
 
 
 def get_rule(config: ConsensusConfig) -> Rule:

@@ -21,7 +21,7 @@ DECIDING = ("memory_mb", "output_kb", "significant_digits", "whole_floats", "dig
 COMMIT_EVERY = 256  # executions
 
 
-class Cache:
+class ExecutionCache:
     """Executions by the hash of everything that they depend on."""
 
     def __init__(self, folder: Path, config: SandboxConfig, offer: Offer, hash_seed: int) -> None:

@@ -73,7 +73,7 @@ class Layers:
         return "sandbox: " + ", ".join(on)
 
 
-def choose(config: SandboxConfig) -> Layers:
+def choose_layers(config: SandboxConfig) -> Layers:
     """The layers that this machine and the config allow. Raises SandboxError when nothing would hold, or packages are not here."""
     try:
         offer = make_offer(config.packages, config.environment)

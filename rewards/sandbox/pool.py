@@ -16,7 +16,7 @@ from types import TracebackType
 
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import layers as isolation
-from rewards.sandbox.cache import Cache
+from rewards.sandbox.cache import ExecutionCache
 from rewards.sandbox.config import SandboxConfig, SandboxError
 from rewards.sandbox.inside import wire
 from rewards.sandbox.jobs import Job, differ, settle
@@ -39,7 +39,7 @@ class Pool:
         self.failed_starts = 0
         self.fast_lane = config.fast_lane
         self.packages = tuple(f"{word} {top}" for top in layers.offer.tops for word in ("import", "from"))  # found in the strict lane alone
-        self.cache = Cache(config.cache_dir, config, layers.offer, hash_seed) if config.cache_dir is not None else None
+        self.cache = ExecutionCache(config.cache_dir, config, layers.offer, hash_seed) if config.cache_dir is not None else None
 
     def _start(self) -> Worker:
         return Worker(self.config, self.layers, self.hash_seed)
@@ -265,7 +265,7 @@ class Sandbox:
 
     def __init__(self, config: SandboxConfig | None = None) -> None:
         self.config = config or SandboxConfig()
-        self.layers = isolation.choose(self.config)
+        self.layers = isolation.choose_layers(self.config)
         self.counts: Counter[str] = Counter()  # what happened since the start, for metrics
         self._pools: list[Pool] = []
         self._running = False

@@ -51,7 +51,7 @@ def scoring_hash() -> str:
     return digest.hexdigest()
 
 
-class Cache:
+class EvalCache:
     """Results of one model. A file that cannot be read counts as absent and is written again.
 
     offer: the interpreter that runs programs, and the packages that it offers them (`Offer.identity`).

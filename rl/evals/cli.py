@@ -33,7 +33,7 @@ from rl.config.run_folder import check_writable, versions, write_atomically
 from rl.config.schema import EvalsConfig
 from rl.console import UserError, make_console, stage
 from rl.evals.answers_file import AnswersFile
-from rl.evals.cache import Cache, model_hash
+from rl.evals.cache import EvalCache, model_hash
 from rl.evals.compare import pooled
 from rl.evals.engine import check_engine, engine_errors, how_sampled, sampling_of
 from rl.evals.engine_options import offered_from, sampling_from
@@ -199,7 +199,7 @@ def _measure(
     console: Any,
 ) -> tuple[dict[str, EvalResult], dict[str, Any]]:
     """(results by benchmark, figures of the skills card)."""
-    cache = Cache(args.cache, key, sampling.backend, make_offer(**offered).identity()) if args.cache is not None else None
+    cache = EvalCache(args.cache, key, sampling.backend, make_offer(**offered).identity()) if args.cache is not None else None
     results: dict[str, EvalResult] = {}
     wanted: dict[str, Benchmark] = {}
     for name, benchmark in benchmarks.items():

@@ -28,7 +28,7 @@ from rl.benchmarks.seedling import rated_statements
 from rl.labels.bank import distinct_programs, execute_bank, verdicts_of
 
 if TYPE_CHECKING:
-    from rl.scoring.scoring import Executor
+    from rewards.judge.programs import Executor
 
 PROPOSALS = 192
 PROBLEMS = 60  # of the model's own, that the later stages are asked about

@@ -14,10 +14,11 @@ import numpy as np
 
 from probing.probe.auroc import auroc_within
 from probing.probe.contrasts import numbered
+from rewards.clusters.clustering import winner_of
 from rewards.clusters.references import agreement_with_reference, right_by_reference, winner_is_right
-from rewards.clusters.signatures import concatenate
+from rewards.clusters.signatures import OutcomeMatrix, concatenate
 from rewards.records import Execution
-from rewards.rules.consensus import ConsensusConfig, winner_of
+from rewards.rules.consensus import ConsensusConfig
 from rl.config.training import GrpoConfig
 from rl.labels.bank import ProblemBank
 from rl.round_files import Verdict
@@ -113,9 +114,9 @@ class Audit:
             right = right_n == 1.0
             right_all += right_n[~np.isnan(right_n)].tolist()
             voters = group if task.bank is None else concatenate(task.bank, group)
-            label = winner_is_right(winner_of(voters, self.consensus), reference)
+            label = winner_is_right(self._winner(voters), reference)
             labels += [] if label is None else [float(label)]
-            elected = winner_is_right(winner_of(group, self.consensus), reference)
+            elected = winner_is_right(self._winner(group), reference)
             misled += [] if elected is None else [float(not elected)]
             total = np.array([np.nan if s.reward.total is None else s.reward.total for s in scores])
             known = ~np.isnan(total)
@@ -132,3 +133,6 @@ class Audit:
             "reward_auroc_within": orders,
         }
         return {f"audit/{name}": float(np.mean(values)) if values else float("nan") for name, values in figures.items()}
+
+    def _winner(self, voters: OutcomeMatrix) -> OutcomeMatrix | None:
+        return winner_of(voters, self.consensus.rho, self.consensus.tau, self.consensus.signature)

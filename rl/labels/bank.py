@@ -19,13 +19,13 @@ from rewards.clusters.inputs import InputsConfig, quality_report
 from rewards.clusters.signatures import OutcomeMatrix
 from rewards.clusters.theorem import optimistic_bound
 from rewards.judge.judging import Judgement, judge
+from rewards.judge.programs import Executor
 from rewards.outcomes.literals import argument_outcomes, claimed_outputs
 from rewards.programs.normal_form import normal_form
 from rewards.records import Execution, Outcome, Program
 from rewards.rules.consensus import ConsensusConfig
 from rewards.rules.soft import Soft
 from rl.round_files import BOUND_ERROR, BankProgram, Verdict
-from rl.scoring.scoring import Executor
 from rl.stored import grouped
 
 

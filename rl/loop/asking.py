@@ -28,8 +28,8 @@ from probing.stages.solutions import sample_solutions
 from probing.stages.suites import write_suites
 from rl.benchmarks.seedling import benchmark_texts
 from rl.config.run_folder import write_atomically
+from rl.loop.figures import SamplingFigures
 from rl.loop.round import Round, RoundError
-from rl.loop.sampling_figures import SamplingFigures
 from rl.own.samples import CandidateReader, CollectedSamples
 from rl.own.signatures import complete
 from rl.ranks.shards import Shards, cut

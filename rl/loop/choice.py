@@ -36,7 +36,7 @@ from rl.loop.selection import kept_apart, make_tasks, training_split
 from rl.models.checkpoints import damage
 from rl.round_files import Stage, Verdict, read_bank, read_records
 from rl.scoring.scoring import RolloutScorer
-from rl.scoring.signals import ConsensusSignal
+from rl.scoring.tasks import ConsensusSignal
 from rl.training.rollouts import derive_seed
 
 if TYPE_CHECKING:
@@ -59,12 +59,12 @@ class Choice:
         return asdict(self)
 
 
-def choose(agreement: dict[int, float | None], last: int) -> Choice:
+def choose_round(agreement: dict[int, float | None], last: int) -> Choice:
     """The round of the highest agreement, the later one of equals; the last round where nothing was measured.
 
     agreement: by round, None where it could not be measured.
 
-    >>> choose({0: 0.40, 1: 0.55, 2: 0.52}, last=2).round
+    >>> choose_round({0: 0.40, 1: 0.55, 2: 0.52}, last=2).round
     1
     """
     known = {number: value for number, value in sorted(agreement.items()) if value is not None}
@@ -96,7 +96,7 @@ def fell_back(agreement: dict[int, float | None], last: int, limit: float | None
     >>> fell_back({0: 0.40, 1: 0.55, 2: 0.45}, last=2, limit=0.05).to
     1
     """
-    value, best = agreement.get(last), choose(agreement, last)
+    value, best = agreement.get(last), choose_round(agreement, last)
     if limit is None or value is None or (fall := best.agreement[best.round] - value) <= limit:
         return None
     cause = f"after round {last}: agreement on held-out problems is {value:.3f}, {fall:.3f} below that of round {best.round} "
@@ -209,7 +209,7 @@ def checkpoint_of(run: Run, number: int) -> str:
 
 def choose_checkpoint(run: Run, last: int) -> Choice:
     """The choice among the rounds so far, from their `held_out.json`."""
-    return choose({number: held_out_of(run, number) for number in range(last + 1)}, last)
+    return choose_round({number: held_out_of(run, number) for number in range(last + 1)}, last)
 
 
 def point_to_best(run: Run, checkpoint: Path) -> None:

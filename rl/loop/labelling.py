@@ -14,8 +14,8 @@ from probing.stages.solutions import solve_question
 from rl.labels.audit import aurocs_against_references, label_is_correct
 from rl.labels.bank import Banks, ProblemBank, distinct_programs, execute_bank, verdicts_of
 from rl.labels.candidate_scores import score_candidates
-from rl.labels.consensus_figures import consensus_figures
 from rl.labels.frozen_probe import FrozenProbe, fit_frozen_probe, read_answers
+from rl.loop.figures import consensus_figures
 from rl.loop.round import Round, RoundError
 from rl.ranks.executor import SharedExecutor
 from rl.ranks.shards import Shards, cut
@@ -132,8 +132,9 @@ def _fit(current: Round) -> Fitted:
 def _states(current: Round, reader: HiddenStates, answers: Sequence[Candidate]) -> StateFeatures | None:
     """The frozen policy's hidden states on some answers, read by all ranks; None on all ranks but the first, or without answers."""
     prompt_of = {p.id: solve_question(current.ask, p).text for p in current.problems}
+    prompts, given = [prompt_of[c.problem_id] for c in answers], [(c.token_ids, c.code) for c in answers]
     with current.run.bar(current.index, "hidden states", len(answers), "samples") as advance:
         folder = current.folder / "parts" / "states"
-        states = SharedStates(reader, [prompt_of[c.problem_id] for c in answers], answers, current.run.ranks, folder, advance)
+        states = SharedStates(reader, prompts, given, current.run.ranks, folder, advance)
         states.do_mine()
     return states.all() if current.run.main and answers else None

@@ -31,7 +31,7 @@ def training_split(verdicts: Sequence[Verdict], held_out: int) -> tuple[list[Ver
     return [v for i, v in enumerate(kept) if i not in apart], [v for i, v in enumerate(kept) if i in apart]
 
 
-def again(verdicts: Sequence[Verdict], apart: Sequence[Verdict]) -> list[Verdict]:
+def met_again(verdicts: Sequence[Verdict], apart: Sequence[Verdict]) -> list[Verdict]:
     """The verdicts on problems that stand in an earlier round's `apart` as well: a user's own rows come again once all were met.
 
     A problem's id is its round's number and a hash, which stays.

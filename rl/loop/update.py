@@ -21,12 +21,12 @@ from rl.config.training import OptimizerSection
 from rl.console import warn
 from rl.labels.audit import Audit, oracle_signal
 from rl.loop.round import Round, RoundError
-from rl.loop.selection import again, kept_apart, make_tasks, training_split, without
+from rl.loop.selection import kept_apart, make_tasks, met_again, training_split, without
 from rl.models.checkpoints import damage
 from rl.ranks.shards import discard_parts
 from rl.round_files import VERDICTS, Verdict, read_records
 from rl.scoring.scoring import RolloutScorer
-from rl.scoring.signals import Signal, make_signal
+from rl.scoring.tasks import Signal, make_signal
 from rl.training.grpo import GrpoResult, schedule, train_grpo
 from rl.training.sft import SftResult, draw_unexecuted, select_for_sft, sft_steps, train_sft
 from rl.training.trainer_parts import compute_dtype
@@ -101,7 +101,7 @@ def select(current: Round) -> Selected:
     train, apart = training_split(current.verdicts, kept_apart(config, current.index))
     if current.index > 1 and current.run.own is not None:  # what checkpoints are compared by is trained on in no round
         first = read_records(current.run.round_folder(1) / VERDICTS.file, Verdict)
-        returned = again(current.verdicts, training_split(first, kept_apart(config, 1))[1])
+        returned = met_again(current.verdicts, training_split(first, kept_apart(config, 1))[1])
         train, apart = without(train, returned), [*apart, *without(returned, apart)]
     if not train:
         raise RoundError(

@@ -128,11 +128,11 @@ def latest_complete(folder: Path) -> tuple[Path, dict[str, Any]] | None:
 
 def discard(folder: Path) -> None:
     """Remove a folder so that a kill halfway leaves nothing that looks like a part of it."""
-    doomed = folder.with_name(f".{folder.name}.discarded")
-    shutil.rmtree(doomed, ignore_errors=True)
+    removed = folder.with_name(f".{folder.name}.discarded")
+    shutil.rmtree(removed, ignore_errors=True)
     if folder.exists():
-        folder.rename(doomed)
-        shutil.rmtree(doomed, ignore_errors=True)
+        folder.rename(removed)
+        shutil.rmtree(removed, ignore_errors=True)
 
 
 def write_result(out_dir: Path, result: dict[str, Any]) -> None:

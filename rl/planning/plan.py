@@ -54,7 +54,7 @@ LARGE = 4e9  # parameters from which weights are sharded too, unless --launch sa
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageCost:
     """One stage of one round. `executions` are calls of a program on one input; `hours` on all devices together."""
 
     name: str
@@ -68,7 +68,7 @@ class Stage:
 class Plan:
     """The estimate. Memory in bytes per device, disk in bytes for the whole run."""
 
-    stages: tuple[Stage, ...]  # of one round
+    stages: tuple[StageCost, ...]  # of one round
     rounds: int
     devices: int
     base_evaluation_hours: float
@@ -128,9 +128,9 @@ def make_plan(
     rated, inputs = made * max(shares.rated, shares.kept), config.suites.inputs
     drawn = s.samples if s.source == SELF_MADE else 0  # collected solutions are executed, and not sampled
 
-    def stage(name: str, samples: float, most: int, executions: float = 0.0, extra_hours: float = 0.0) -> Stage:
+    def stage(name: str, samples: float, most: int, executions: float = 0.0, extra_hours: float = 0.0) -> StageCost:
         tokens = samples * shares.tokens(name, most)
-        return Stage(name, samples, tokens, executions, tokens / speed / 3600 + executions / run_speed / 3600 + extra_hours)
+        return StageCost(name, samples, tokens, executions, tokens / speed / 3600 + executions / run_speed / 3600 + extra_hours)
 
     def training_hours(samples: float, answer: float) -> float:
         """Hours to train on answers with their prompts."""
@@ -150,10 +150,10 @@ def make_plan(
     bank_tokens = kept * s.samples * shares.tokens("solutions", s.max_new_tokens)
     read = min(kept, config.probe.problems) * min(s.samples, config.probe.answers)  # answers whose hidden states are read, in one pass
     answer = shares.tokens("solutions", s.max_new_tokens)
-    stages.append(Stage("probe", 0, 0, 0, reading_hours(read, answer)))
+    stages.append(StageCost("probe", 0, 0, 0, reading_hours(read, answer)))
     if "sft" in config.consolidation:
         learnt = config.sft.steps * config.sft.batch if config.sft.steps else kept * config.sft.epochs
-        stages.append(Stage("sft", learnt, 0, 0, training_hours(learnt, answer)))
+        stages.append(StageCost("sft", learnt, 0, 0, training_hours(learnt, answer)))
     if "grpo" in config.consolidation:
         rollouts = g.steps / g.num_iterations * g.rollouts_per_step
         length = shares.tokens("grpo", g.max_new_tokens)
@@ -217,7 +217,7 @@ def print_plan(plan: Plan, config: Config) -> None:
     for title in ("stage", "samples", "tokens", "executions", "time", "device hours"):
         table.add_column(title, justify="left" if title == "stage" else "right")
     total = [sum(getattr(s, key) for s in plan.stages) for key in ("samples", "tokens", "executions", "hours")]
-    for s in [*plan.stages, Stage("a round", *total)]:
+    for s in [*plan.stages, StageCost("a round", *total)]:
         counts = (f"{value:,.0f}" for value in (s.samples, s.tokens, s.executions))
         hours = f"{s.hours * plan.devices:,.2f}"
         table.add_row(s.name, *counts, duration(s.hours * 3600), hours, style="bold" if s.name == "a round" else "")

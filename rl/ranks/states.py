@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from probing.probe.hidden_states import HiddenStates, StateFeatures
-from probing.records import Candidate
 from rl.ranks.ranks import Ranks
 from rl.ranks.shards import Shards, cut
 
 PART_ANSWERS = 1024
 ARRAYS = ("states", "mean_logprob", "min_logprob", "lengths", "prompt_lengths")
 
-Answer = tuple[Sequence[int], str | None]  # token ids, code
+Answer = tuple[Sequence[int], str | None]  # token ids, program
 
 
 class SharedStates:
@@ -26,7 +25,7 @@ class SharedStates:
         self,
         reader: HiddenStates,
         prompts: Sequence[str],
-        candidates: Sequence[Candidate],
+        answers: Sequence[Answer],
         ranks: Ranks,
         folder: Path,
         progress: Callable[[int], None] | None = None,
@@ -37,7 +36,7 @@ class SharedStates:
 
         def work(part: int) -> StateFeatures:
             span = spans[part]
-            return read_states(reader, prompts[span], [(c.token_ids, c.code) for c in candidates[span]], progress)
+            return read_states(reader, prompts[span], answers[span], progress)
 
         self.shards = Shards(ranks, folder, len(spans), work, write_features, read_features)
 
@@ -55,7 +54,7 @@ class SharedStates:
 def read_states(
     reader: HiddenStates, prompts: Sequence[str], answers: Sequence[Answer], progress: Callable[[int], None] | None = None
 ) -> StateFeatures:
-    """Features of answers given as (token ids, code)."""
+    """Features of answers, each after the prompt of the same place."""
     ids = {text: reader.tokenizer(text, add_special_tokens=False)["input_ids"] for text in set(prompts)}
     ends = [reader.end_of_code(tokens, code) for tokens, code in answers]
     return reader.extract([ids[p] for p in prompts], [tokens for tokens, _ in answers], ends, progress)

@@ -60,7 +60,7 @@ class ProblemView:
     winner: str | None  # digest of the winning program that is shown: what a person's mark is about; None where nobody won
 
 
-def choose(verdicts: Sequence[Row], count: int = PROBLEMS_PER_ROUND) -> list[Row]:
+def choose_problems(verdicts: Sequence[Row], count: int = PROBLEMS_PER_ROUND) -> list[Row]:
     """Problems spread evenly over the range of agreement, those that were trained on where there are enough."""
     voted = [row for row in verdicts if row["counts"]]
     kept = [row for row in voted if row["kept"]]
@@ -105,7 +105,7 @@ def script_json(data: Mapping[str, Any]) -> str:
 
 def problems_of(files: RoundFiles, count: int = PROBLEMS_PER_ROUND) -> list[ProblemView]:
     """`count` problems of one round with their clusters."""
-    return views_of(files, choose(list(files.rows("clusters")), count))
+    return views_of(files, choose_problems(list(files.rows("clusters")), count))
 
 
 def views_of(files: RoundFiles, chosen: Sequence[Row]) -> list[ProblemView]:

@@ -11,7 +11,7 @@ from rewards.records import Kind
 from rl.evals.runner import modules_not_offered
 from rl.run_data import Row, RunData, known
 
-Status = Literal["good", "warn", "bad", "unknown"]
+CheckStatus = Literal["good", "warn", "bad", "unknown"]
 
 KEPT_GAIN = 0.02  # points of pass@1 that the result may lie below the best round
 LOST_BREADTH = 0.02  # points of pass@16 that may be lost
@@ -29,7 +29,7 @@ HEADLINES = (("greedy_pass@1", "greedy_gain", "greedy pass@1"), ("pass@1", "gain
 class Check:
     """One reason to trust the result, or not to."""
 
-    status: Status
+    status: CheckStatus
     title: str
     detail: str
     first: bool = False  # shown on the first screen: guards, missing answers, sandbox, labels
@@ -39,7 +39,7 @@ class Check:
 class Conclusion:
     """Shares, not percent. `gain` is None where there is nothing to compare."""
 
-    status: Status
+    status: CheckStatus
     headline: str
     base: float | None  # of the headline's figure, as are the others
     base_interval: tuple[float, float] | None
@@ -51,7 +51,7 @@ class Conclusion:
     checks: tuple[Check, ...]
 
     @property
-    def trust(self) -> tuple[Status, str]:
+    def trust(self) -> tuple[CheckStatus, str]:
         """Can it be trusted? The worst of the checks, in a sentence."""
         bad, warn, unknown = (sum(check.status == status for check in self.checks) for status in ("bad", "warn", "unknown"))
         if bad:
@@ -98,7 +98,7 @@ def conclude(run: RunData) -> Conclusion:
     figure, _, words = headline_of(run)
     base, final = known(run.base, figure), known(run.final, figure)
     rounds = len(run.rows) - 1
-    status: Status = "unknown"
+    status: CheckStatus = "unknown"
     if rounds == 0:
         headline = "Only the base model has been evaluated so far."
     elif gain is None:
@@ -195,7 +195,7 @@ def _labels(run: RunData) -> list[Check]:
     if pairs:
         worst = min(pairs, key=lambda pair: pair[1])
         text = f"Consensus labels were right in {percent(worst[1])} of audited problems in the worst round ({worst[0]})."
-        status: Status = "good" if worst[1] > worst[2] else "warn"
+        status: CheckStatus = "good" if worst[1] > worst[2] else "warn"
         checks.append(Check(status, title, text + f" The policy's pass@1 then was {percent(worst[2])}.", first=True))
     if checks:
         return checks
@@ -218,7 +218,7 @@ def _marked(run: RunData) -> list[Check]:
     text += f"(95 %: {percent(low)} to {percent(high)})"
     text += "." if figures["enough"] else "; too few marks for an interval within ±10 points."
     text += "" if figures["random_sample"] else " They are no random sample."
-    status: Status = "good" if low > LABELS_RIGHT else "bad" if high < LABELS_RIGHT else "warn"
+    status: CheckStatus = "good" if low > LABELS_RIGHT else "bad" if high < LABELS_RIGHT else "warn"
     return [Check(status, "Are the labels right?", text, first=True)]
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,25 +19,19 @@ import numpy as np
 
 from probing.probe.drift import DriftAudit
 from probing.samplers.base import Completion
+from rewards.clusters.clustering import winner_of
 from rewards.clusters.signatures import OutcomeMatrix, concatenate, no_program, signature_rows
+from rewards.judge.programs import Executor
 from rewards.mixed import MixedConfig, centred_within, flat_groups, mix
 from rewards.programs.normal_form import normal_form
 from rewards.records import Execution, Program
-from rewards.rules.consensus import ConsensusConfig, winner_of
-from rl.scoring.batch_figures import batch_figures
-from rl.scoring.scores import BatchScores, RolloutScore
-from rl.scoring.signals import Signal
-from rl.scoring.tasks import GrpoTask
+from rewards.rules.consensus import ConsensusConfig
+from rl.scoring.scores import BatchScores, RolloutScore, batch_figures
+from rl.scoring.tasks import GrpoTask, Signal
 
 
 class ScoringError(RuntimeError):
     """So many rollouts could not be scored, through no fault of theirs, that training on the rest would mislead."""
-
-
-class Executor(Protocol):
-    """What the scorer needs of the sandbox."""
-
-    def run(self, programs: Iterable[Program]) -> Iterator[Execution]: ...
 
 
 ReadProgram = Callable[[str, str, str], str | None]  # answer, entry, code that the prompt gave -> program
@@ -218,7 +212,8 @@ class RolloutScorer:
     def _winner(self, task: GrpoTask) -> OutcomeMatrix | None:
         """The one row of the bank that stands for its winning cluster; None where nobody won."""
         if task.problem_id not in self._winners:
-            self._winners[task.problem_id] = None if task.bank is None else winner_of(task.bank, self.consensus)
+            rho, tau, signature = self.consensus.rho, self.consensus.tau, self.consensus.signature
+            self._winners[task.problem_id] = None if task.bank is None else winner_of(task.bank, rho, tau, signature)
         return self._winners[task.problem_id]
 
     def _labels(self, task: GrpoTask, executions: Sequence[Execution]) -> np.ndarray:

@@ -14,17 +14,17 @@ import numpy as np
 from rich.console import Console
 
 from rewards.text import shorten
-from rl.solve.vote import Question, Vote, call_text, in_words, returns, shown_outcome
+from rl.solve.vote import InputQuestion, Vote, call_text, in_words, returns, shown_outcome
 
 LINE = 200  # most characters of a call or an outcome that are shown
 MOST_OPTIONS = 8  # letters a to h; the words below begin with others
 NEITHER, SKIP, STOP = "n", "s", "q"
 HELP = f"letter of the right one, the right value itself, {NEITHER} = none of these, {SKIP} = skip, {STOP} = stop"
 
-Ask = Callable[[str], str]  # as `input`: shows a prompt, returns a line, raises EOFError where there are no more
+ReadLine = Callable[[str], str]  # as `input`: shows a prompt, returns a line, raises EOFError where there are no more
 
 
-def talk(vote: Vote, console: Console, ask: Ask = input) -> Vote | None:
+def talk(vote: Vote, console: Console, ask: ReadLine = input) -> Vote | None:
     """The vote after the person's answers; None where they rule out every candidate."""
     asked: list[int] = []
     while (question := vote.question(asked)) is not None:
@@ -48,7 +48,7 @@ def talk(vote: Vote, console: Console, ask: Ask = input) -> Vote | None:
     return vote
 
 
-def _show(question: Question, entry: str, console: Console) -> None:
+def _show(question: InputQuestion, entry: str, console: Console) -> None:
     total = sum(count for _, count in question.options)
     console.print(f"\nWhat does {shorten(call_text(entry, question.input), LINE)} return?", markup=False, soft_wrap=True)
     for letter, (outcome, count) in zip(string.ascii_lowercase, question.options[:MOST_OPTIONS], strict=False):
@@ -57,7 +57,7 @@ def _show(question: Question, entry: str, console: Console) -> None:
         console.print(f"     {len(rest)} other results   ({sum(count for _, count in rest)} candidates)", markup=False)
 
 
-def _answer(question: Question, vote: Vote, console: Console, ask: Ask) -> tuple[np.ndarray, str] | str:
+def _answer(question: InputQuestion, vote: Vote, console: Console, ask: ReadLine) -> tuple[np.ndarray, str] | str:
     """(which programs stay, bool[d], and what was said), SKIP or STOP. Asks again until it understands."""
     shown = [shown_outcome(execution, question.column) for execution in vote.programs.executions]
     options = [outcome for outcome, _ in question.options[:MOST_OPTIONS]]

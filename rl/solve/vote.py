@@ -36,7 +36,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Question:
+class InputQuestion:
     """An input, and what the candidates return there."""
 
     column: int  # of the programs' inputs
@@ -122,7 +122,7 @@ class Vote:
                 vote = after
         return vote, unmet
 
-    def question(self, asked: Sequence[int]) -> Question | None:
+    def question(self, asked: Sequence[int]) -> InputQuestion | None:
         """The input that parts the two largest clusters and splits the candidates best, of those that are not asked yet; None: there is
         none, or only one cluster.
         """
@@ -134,14 +134,14 @@ class Vote:
         parting = {column for place, column in enumerate(judgement.kept.tolist()) if first[place] != second[place]}
         return next((q for q in self.questions() if q.column in parting and q.column not in asked), None)
 
-    def questions(self) -> list[Question]:
+    def questions(self) -> list[InputQuestion]:
         """The kept inputs, those that split the candidates best in front.
 
         Best is the greatest entropy of the split of all candidates with a vote; of equals the shortest text, which a person reads fastest.
         """
-        return sorted((self._question(column) for column in self.ranking.judgement.kept.tolist()), key=Question.rank)
+        return sorted((self._question(column) for column in self.ranking.judgement.kept.tolist()), key=InputQuestion.rank)
 
-    def _question(self, column: int) -> Question:
+    def _question(self, column: int) -> InputQuestion:
         counts: dict[Outcome, int] = {}
         labels, weights = self.ranking.judgement.clustering.labels, self.programs.matrix.weights
         for execution, label, weight in zip(self.programs.executions, labels, weights, strict=True):
@@ -149,7 +149,7 @@ class Vote:
                 outcome = shown_outcome(execution, column)
                 counts[outcome] = counts.get(outcome, 0) + int(weight)
         options = tuple(sorted(counts.items(), key=lambda item: -item[1]))
-        return Question(column, self.programs.inputs[column], options)
+        return InputQuestion(column, self.programs.inputs[column], options)
 
 
 def shown_outcome(execution: Execution, column: int) -> Outcome:

@@ -18,7 +18,7 @@ Times = dict[str, dict[str, float]]  # round -> stage -> seconds, or megabytes
 
 
 @dataclass(frozen=True)
-class Funnel:
+class FunnelRow:
     """What a round made of its proposals. None: not known yet, or the run did not say."""
 
     round: int
@@ -40,7 +40,7 @@ class Watched:
     progress: Row  # empty where the run writes none
     rows: list[Row]  # quality by round, the base first
     final: Row  # the round whose checkpoint is the result so far
-    funnel: Funnel | None  # of the last round that has begun
+    funnel: FunnelRow | None  # of the last round that has begun
     steps: list[Row]  # of the last training, one an optimizer step
     guards: list[Row]
     seconds: Times
@@ -103,11 +103,11 @@ class Reader:
             now=now,
         )
 
-    def _funnel(self, files: RoundFiles, logged: list[Row]) -> Funnel:
+    def _funnel(self, files: RoundFiles, logged: list[Row]) -> FunnelRow:
         """Counted from the round's own files, so that it holds for runs that were put together by hand too."""
         funnel = read_json(files.folder / "funnel.json")
         votes = self._once(files.folder / "clusters.jsonl", lambda _: _votes(files)) or (None, None)
-        return Funnel(
+        return FunnelRow(
             round=files.number,
             proposals=funnel.get("proposed"),
             problems=self._once(files.folder / "problems.jsonl", count_lines),

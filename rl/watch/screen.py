@@ -15,7 +15,7 @@ from rich.text import Text
 from rl.console import duration, quality_table
 from rl.run_data import Row, known
 from rl.watch.eta import run_left, stage_left
-from rl.watch.reading import Funnel, Watched
+from rl.watch.reading import FunnelRow, Watched
 
 COLUMNS = (  # of the loop's table (rl.console.quality_table), those that are about the model and its labels, with the gains
     ("greedy [95 %]", "greedy_pass@1", "interval"),
@@ -111,7 +111,7 @@ def _now(run: Watched) -> RenderableType:
     return Group(grid, Text(rest.lstrip("\n"), style="dim")) if rest else grid
 
 
-def _funnel(funnel: Funnel) -> Text:
+def _funnel(funnel: FunnelRow) -> Text:
     def count(value: int | None, name: str) -> str:
         return f"{'–' if value is None else format(value, ',')} {name}"
 

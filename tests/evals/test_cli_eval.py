@@ -19,7 +19,7 @@ from rl.benchmarks.seedling import rated_statements
 from rl.cli import main
 from rl.config.schema import EvalsConfig
 from rl.evals import cache, skills
-from rl.evals.cache import Cache, model_hash
+from rl.evals.cache import EvalCache, model_hash
 from rl.evals.runner import EvalResult, score
 from rl.evals.tables import SKILLS
 from tests.evals.toys import TOY, fenced
@@ -72,7 +72,7 @@ def test_what_cannot_be_scored_is_said_and_not_sampled(
 
 def test_a_result_without_a_scorer_is_not_kept(tmp_path: Path) -> None:
     absent = EvalResult("toy", {"unavailable": "x", "remedy": "y", "samples": 1}, [])
-    Cache(tmp_path, "f" * 64).put(TOY, EvalsConfig(samples=1), absent)
+    EvalCache(tmp_path, "f" * 64).put(TOY, EvalsConfig(samples=1), absent)
     assert not list(tmp_path.rglob("*.json"))
 
 
@@ -80,12 +80,12 @@ def test_a_result_is_computed_once_and_depends_on_everything(tmp_path: Path, san
     answers = [[Completion(fenced(t.reference), (0, 1), (0.0,), True)] for t in TOY.tasks]
     config = EvalsConfig(samples=1)
     result = score(TOY, answers, sandbox, config)
-    cache = Cache(tmp_path, "f" * 64)
+    cache = EvalCache(tmp_path, "f" * 64)
     assert cache.get(TOY, config) is None
     cache.put(TOY, config, result)
     assert cache.get(TOY, config) == result
     assert cache.get(TOY, EvalsConfig(samples=1, seed=2)) is None
-    assert Cache(tmp_path, "e" * 64).get(TOY, config) is None
+    assert EvalCache(tmp_path, "e" * 64).get(TOY, config) is None
     monkeypatch.setattr("rl.evals.cache.scoring_hash", lambda: "another grader")
     assert cache.get(TOY, config) is None
 

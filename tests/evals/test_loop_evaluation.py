@@ -14,7 +14,7 @@ from probing.samplers.config import SamplingConfig
 from rewards.sandbox import Sandbox
 from rl.config.schema import Config, EvalsConfig
 from rl.loop import evaluation
-from rl.progress import Progress
+from rl.progress import ProgressFile
 from tests.evals.toys import TOKENIZER, TOY, ListSampler, fenced
 from tests.rl.fake_run import write_run
 
@@ -76,7 +76,7 @@ def test_the_report_is_refreshed_while_the_run_goes_on(
     (folder / "summary.json").unlink()
     for number in (1, 2, 3):
         (folder / f"round_{number:02d}" / "metrics.json").unlink()
-    run = SimpleNamespace(folder=folder, progress=Progress(None))
+    run = SimpleNamespace(folder=folder, progress=ProgressFile(None))
     evaluation.refresh_report(run, 0)  # type: ignore[arg-type]
     assert "Only the base model has been evaluated so far." in (folder / "report.html").read_text(encoding="utf-8")
     (folder / "round_01" / "clusters.jsonl").write_text("{")

@@ -13,7 +13,7 @@ from probing.records import Candidate, Problem, TestSuite
 from rewards.records import Execution, Kind, Outcome
 from rl.config.run_folder import config_text, versions
 from rl.config.schema import Config, load_config
-from rl.labels.consensus_figures import consensus_figures
+from rl.loop.figures import consensus_figures
 from rl.round_files import BankProgram, Verdict, write_bank, write_records, write_rows
 from rl.tracking.monitor import Monitor
 

@@ -19,8 +19,7 @@ from rewards.records import Execution
 from rewards.rules.consensus import ConsensusConfig, get_rule
 from rl.scoring.scores import BatchScores
 from rl.scoring.scoring import RolloutScorer
-from rl.scoring.signals import ConsensusSignal
-from rl.scoring.tasks import GrpoTask
+from rl.scoring.tasks import ConsensusSignal, GrpoTask
 from rl.training import grpo, shared_prefix
 from rl.training.grpo import GrpoConfig
 from rl.training.trainer import PolicyTrainer

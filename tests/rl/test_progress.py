@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from rl.progress import NAME, Progress, is_alive
+from rl.progress import NAME, ProgressFile, is_alive
 from rl.watch.eta import stage_left
 
 
@@ -35,7 +35,7 @@ def until(folder: Path, key: str, condition: Any) -> dict[str, Any]:
 
 
 def test_a_task_is_counted_on_disk_while_it_runs(tmp_path: Path) -> None:
-    progress = Progress(tmp_path, ranks=4, memory=lambda: 812.4, every=0.02)
+    progress = ProgressFile(tmp_path, ranks=4, memory=lambda: 812.4, every=0.02)
     progress.start()
     with progress.stage(2, "solutions"), progress.task(2, "solutions", 100, "samples") as advance:
         advance(30)
@@ -50,7 +50,7 @@ def test_a_task_is_counted_on_disk_while_it_runs(tmp_path: Path) -> None:
 
 
 def test_a_sampler_s_words_are_kept_beside_the_count(tmp_path: Path) -> None:
-    progress = Progress(tmp_path, every=0.02)
+    progress = ProgressFile(tmp_path, every=0.02)
     progress.start()
     with progress.task(2, "solutions", 100, "samples") as advance:
         advance(0, 640, math.inf)
@@ -73,7 +73,7 @@ def test_a_sampler_s_words_are_kept_beside_the_count(tmp_path: Path) -> None:
     ],
 )
 def test_the_end_is_written_with_its_reason_and_stays(tmp_path: Path, error: BaseException | None, state: str, kind: str | None) -> None:
-    progress = Progress(tmp_path)
+    progress = ProgressFile(tmp_path)
     progress.start()
     if error is not None:
         with pytest.raises(type(error)), progress.stage(1, "training"):
@@ -87,7 +87,7 @@ def test_the_end_is_written_with_its_reason_and_stays(tmp_path: Path, error: Bas
 
 
 def test_other_ranks_write_nothing(tmp_path: Path) -> None:
-    progress = Progress(None)
+    progress = ProgressFile(None)
     progress.start()
     with progress.stage(1, "problems"), progress.task(1, "problems", 3, "proposals") as advance:
         advance(1)
@@ -98,7 +98,7 @@ def test_other_ranks_write_nothing(tmp_path: Path) -> None:
 def test_a_disk_that_cannot_be_written_does_not_end_the_run(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
-    progress = Progress(folder, every=0.01)
+    progress = ProgressFile(folder, every=0.01)
     progress.start()
     (folder / NAME).unlink()
     folder.rmdir()

@@ -10,9 +10,9 @@ import pytest
 
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import Sandbox, SandboxConfig
-from rewards.sandbox.layers import choose
+from rewards.sandbox.layers import choose_layers
 
-NO_BWRAP = choose(SandboxConfig(unsafe=True)).reason
+NO_BWRAP = choose_layers(SandboxConfig(unsafe=True)).reason
 ISOLATIONS = ["nobwrap", pytest.param("bwrap", marks=pytest.mark.skipif(bool(NO_BWRAP), reason=NO_BWRAP))]
 QUICK = {"workers": 2, "seconds_per_input": 0.4, "seconds_per_program": 4.0, "memory_mb": 256}
 

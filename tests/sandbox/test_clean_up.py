@@ -52,7 +52,7 @@ def test_a_child_dies_with_its_zygote(sandbox: Sandbox) -> None:
 
 
 def test_orphans_are_killed_even_where_nothing_refuses_to_fork(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`unsafe: true` promises no wall, but leaves no process that would outlive its program."""
+    """`unsafe: true` promises no isolation, but leaves no process that would outlive its program."""
     monkeypatch.setattr("rewards.sandbox.syscalls.available", lambda: False)
     daemon = (
         "import os, time\ndef f(x):\n    if os.fork() == 0:\n        os.setsid()\n        if os.fork() == 0:\n            time.sleep(600)\n"

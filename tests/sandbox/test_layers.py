@@ -1,4 +1,4 @@
-"""The walls: what is said of them, what happens where some are missing, and that they stand."""
+"""The layers of isolation: what is said of them, what happens where some are missing, and that they hold."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from rewards.records import Kind, Program
 from rewards.sandbox import Sandbox, SandboxConfig, SandboxError, namespaces
-from rewards.sandbox.layers import choose
+from rewards.sandbox.layers import choose_layers
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def f():
     before = os.stat(os.__file__).st_mode
     for wanted, kind in ((True, Kind.VALUE), (False, Kind.EXCEPTION)):
         config = SandboxConfig(workers=1, file_modes=wanted)
-        if choose(config).bwrap is None:
+        if choose_layers(config).bwrap is None:
             pytest.skip("nothing can be written without bubblewrap")
         with Sandbox(config) as sandbox:
             [execution] = sandbox.run([Program(code, "f", ("[]",))])

@@ -1,4 +1,4 @@
-"""The attacks once more, started by a user without rights: children then have the zygote's own user, and fewer walls."""
+"""The attacks once more, started by a user without rights: children then have the zygote's own user, and fewer layers."""
 
 from __future__ import annotations
 

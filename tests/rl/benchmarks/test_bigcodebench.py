@@ -14,7 +14,7 @@ import pytest
 from probing.prompt import Prompt
 from probing.samplers.base import Completion
 from rewards.sandbox import Sandbox, SandboxConfig
-from rewards.sandbox.layers import choose
+from rewards.sandbox.layers import choose_layers
 from rl.benchmarks import bigcodebench
 from rl.benchmarks.base import Benchmark, Unavailable, load_benchmark
 from rl.benchmarks.bigcodebench import BigCodePrompt
@@ -124,7 +124,7 @@ def test_a_task_whose_own_solution_fails_here_is_left_out(sandbox: Sandbox) -> N
 
 
 def test_files_can_be_written_copied_and_dated(sandbox: Sandbox) -> None:
-    if choose(SandboxConfig()).bwrap is None:
+    if choose_layers(SandboxConfig()).bwrap is None:
         pytest.skip("nothing can be written without bubblewrap")
     tests = """
 import datetime, os, shutil, tempfile, unittest

@@ -22,8 +22,7 @@ from rl.labels.candidate_scores import score_candidates
 from rl.round_files import BankProgram, Verdict
 from rl.scoring.scores import BatchScores
 from rl.scoring.scoring import RolloutScorer
-from rl.scoring.signals import ConsensusSignal, RandomSignal, make_signal
-from rl.scoring.tasks import GrpoTask
+from rl.scoring.tasks import ConsensusSignal, GrpoTask, RandomSignal, make_signal
 from tests.rl.fakes import TableExecutor, completion, error, missing, value
 
 ROOT = Path(__file__).parents[3]
@@ -61,8 +60,8 @@ def test_nothing_of_a_label_free_run_has_room_for_a_reference() -> None:
 def test_modules_that_make_the_reward_know_no_reference() -> None:
     for name in (
         "rl/scoring/scoring.py",
-        "rl/scoring/signals.py",
         "rl/scoring/tasks.py",
+        "rl/scoring/scores.py",
         "rewards/judge/judging.py",
         "rewards/judge/programs.py",
         "rewards/judge/ranking.py",

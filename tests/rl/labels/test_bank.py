@@ -14,9 +14,9 @@ from rewards.rules.consensus import ConsensusConfig, get_rule
 from rl.config.schema import Config
 from rl.labels.audit import label_is_correct
 from rl.labels.bank import CandidateVotes, ProblemBank, candidate_votes, distinct_programs, verdicts_of
-from rl.loop.selection import again, kept_apart, make_tasks, margin_weights, training_split, without
+from rl.loop.selection import kept_apart, make_tasks, margin_weights, met_again, training_split, without
 from rl.round_files import BankProgram, Verdict, read_bank, read_records, write_bank, write_records
-from rl.scoring.signals import ConsensusSignal
+from rl.scoring.tasks import ConsensusSignal
 from tests.probing.asking import ask
 from tests.rewards.pools import execution
 from tests.rl.fakes import TableExecutor
@@ -207,4 +207,4 @@ def test_the_loop_and_the_command_judge_alike(rows: list[str], drawn: list[int],
 def test_rows_that_come_again_are_known_by_the_hash_in_their_id():
     first = [Verdict(f"r01-{name}", (0,), (0,), (1,), 0, 0.5, 0.5, 0.1, 1, True) for name in "abc"]
     later = [Verdict(f"r02-{name}", (0,), (0,), (1,), 0, 0.5, 0.5, 0.1, 1, True) for name in "bcd"]
-    assert [v.problem_id for v in again(later, first[:2])] == ["r02-b"]
+    assert [v.problem_id for v in met_again(later, first[:2])] == ["r02-b"]

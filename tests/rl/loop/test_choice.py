@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from rl.config.training import GuardsConfig
-from rl.loop.choice import choose, choose_checkpoint, fell_back, held_out_agreement, point_to_best, start_policy, started_from
+from rl.loop.choice import choose_checkpoint, choose_round, fell_back, held_out_agreement, point_to_best, start_policy, started_from
 from rl.loop.round import RoundError
 
 
@@ -24,7 +24,7 @@ def run_with(folder: Path, agreement: list[float | None], scores: list[float]) -
 
 
 def test_the_round_that_agrees_most_is_chosen_and_the_reason_says_so() -> None:
-    choice = choose({0: 0.40, 1: 0.55, 2: 0.61, 3: 0.50}, last=3)
+    choice = choose_round({0: 0.40, 1: 0.55, 2: 0.61, 3: 0.50}, last=3)
     assert choice.round == 2 and "round 2" in choice.reason and "61.0%" in choice.reason and "the last round's 50.0%" in choice.reason
 
 
@@ -36,17 +36,17 @@ def test_the_evaluation_has_no_part_in_it(tmp_path: Path) -> None:
 
 
 def test_a_run_that_only_got_worse_ends_with_its_base() -> None:
-    choice = choose({0: 0.7, 1: 0.6}, last=1)
+    choice = choose_round({0: 0.7, 1: 0.6}, last=1)
     assert choice.round == 0 and "the base" in choice.reason
 
 
 def test_of_equals_the_later_is_taken() -> None:
-    assert choose({0: 0.5, 1: 0.6, 2: 0.6}, last=2).round == 2
+    assert choose_round({0: 0.5, 1: 0.6, 2: 0.6}, last=2).round == 2
 
 
 @pytest.mark.parametrize("agreement", [{}, {0: None, 1: None}])
 def test_without_a_measurement_the_last_round_is_taken_and_said_to_be(agreement: dict[int, float | None]) -> None:
-    choice = choose(agreement, last=4)
+    choice = choose_round(agreement, last=4)
     assert choice.round == 4 and "last round" in choice.reason
 
 

@@ -21,7 +21,7 @@ SIZE = ModelSize(5e6, 4, 256, 1000, 1024, "test")
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def stages(*overrides: str) -> dict[str, plan.Stage]:
+def stages(*overrides: str) -> dict[str, plan.StageCost]:
     return {stage.name: stage for stage in plan.make_plan(load_config(None, overrides), SIZE).stages}
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from rl.cli import COMMANDS
 from rl.report import write_report
-from rl.report.conclusion import Check, Status, conclude, how_measured
+from rl.report.conclusion import Check, CheckStatus, conclude, how_measured
 from rl.report.next_steps import next_steps
 from rl.run_data import RunData, read_run
 from tests.rl.fake_run import write_run
@@ -146,7 +146,7 @@ def test_the_first_screen_answers_four_questions_in_order(page: str) -> None:
         (["bad", "warn", "good"], "bad", "No: 1 of 3 checks failed, 1 more"),
     ],
 )
-def test_trust_is_that_of_the_worst_check(folder: Path, statuses: list[Status], status: str, words: str) -> None:
+def test_trust_is_that_of_the_worst_check(folder: Path, statuses: list[CheckStatus], status: str, words: str) -> None:
     conclusion = replace(conclude(read_run(folder)), checks=tuple(Check(found, "title", "detail") for found in statuses))
     assert conclusion.trust[0] == status and conclusion.trust[1].startswith(words)
 

@@ -14,7 +14,7 @@ from rl.console import UserError
 from rl.marking.marks import read_marks
 from rl.report import write_report
 from rl.report.answers import answer_counts
-from rl.report.browser import browser_data, choose, problems_of
+from rl.report.browser import browser_data, choose_problems, problems_of
 from rl.report.cli import main
 from rl.report.conclusion import conclude
 from rl.report.reliability import judge_record
@@ -151,7 +151,7 @@ def test_the_browser_shows_what_the_files_hold(folder: Path) -> None:
 
 def test_chosen_problems_spread_over_agreement() -> None:
     verdicts = [{"problem_id": str(i), "counts": [1], "kept": True, "top_share": i / 20} for i in range(21)]
-    assert [row["top_share"] for row in choose(verdicts, 5)] == [1.0, 0.75, 0.5, 0.25, 0.0]
+    assert [row["top_share"] for row in choose_problems(verdicts, 5)] == [1.0, 0.75, 0.5, 0.25, 0.0]
 
 
 def test_steps_are_counted_over_rounds(folder: Path) -> None:

@@ -18,8 +18,7 @@ from rewards.records import Execution, Outcome
 from rewards.rules.consensus import ConsensusConfig, get_rule
 from rl.scoring.scores import BatchScores
 from rl.scoring.scoring import RolloutScorer, ScoringError
-from rl.scoring.signals import ConsensusSignal, RandomSignal
-from rl.scoring.tasks import GrpoTask
+from rl.scoring.tasks import ConsensusSignal, GrpoTask, RandomSignal
 from tests.rl.fakes import TableExecutor, completion, error, missing, value
 
 GOOD, BAD, OTHER = (value(1), value(2)), (value(1), value(9)), (value(7), value(8))

@@ -10,7 +10,7 @@ from probing.records import Candidate, TestSuite
 from rewards.records import Execution, Kind, Outcome
 from rewards.rules.consensus import ConsensusConfig
 from rl.labels.bank import verdicts_of
-from rl.labels.consensus_figures import consensus_figures
+from rl.loop.figures import consensus_figures
 from rl.report import dashboard
 from rl.report.page import INPUT_COLUMNS
 from rl.round_files import BankProgram, Verdict, read_records, write_records
