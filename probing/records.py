@@ -11,6 +11,7 @@ import hashlib
 from dataclasses import dataclass
 
 SELF_MADE = "self"  # the source of what the model wrote itself
+STDIN = "<stdin>"  # in the place of an entry: the solution is a whole program that reads standard input and prints
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,18 @@ class Problem:
     id: str  # unique within a run; benchmarks use their own task id
     title: str
     description: str  # the statement that the solver reads
-    entry: str  # name of the function to write
-    signature: str  # one line, "def f(xs: list[int]) -> int:"
+    entry: str  # name of the function to write; STDIN for a program
+    signature: str  # one line, "def f(xs: list[int]) -> int:"; "" for a program
     example: str  # as the model wrote it; never trusted as an expected output
     topic: str  # topic the model was asked for
     rating: float | None = None  # own rating in [0, 1]; None before stage 2
     interface: str | None = None  # signature and docstring, valid Python once a body follows; None before stage 3
     source: str = SELF_MADE  # where the statement is from: SELF_MADE, or "FILE#ROW", "hub:DATASET:SPLIT#ROW" (docs/own-problems.md)
+
+    @property
+    def reads_stdin(self) -> bool:
+        """Whether a solution is a program that reads standard input, and no function."""
+        return self.entry == STDIN
 
 
 @dataclass(frozen=True)
@@ -45,8 +51,8 @@ class TestSuite:
     __test__ = False  # not a pytest class
 
     problem_id: str
-    inputs: tuple[str, ...]  # each a Python literal: the list of positional arguments
-    origins: tuple[str, ...]  # "model" or "mutated", one for each input; in `ucoder solve` also "statement"
+    inputs: tuple[str, ...]  # each a Python literal: the list of positional arguments, or the text for standard input
+    origins: tuple[str, ...]  # "model" or "mutated", one for each input; in `ucoder solve` and for programs also "statement"
     asserts: tuple[str, ...] = ()  # model-written, only where consensus compares with them (signature or rule `passfail`, rule `codet`)
 
 

@@ -46,11 +46,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Program:
-    """What the sandbox runs: one function on several inputs."""
+    """What the sandbox runs: one function on several inputs, or one whole program on several texts for its standard input."""
 
     code: str  # Python source that defines `entry`
-    entry: str  # function to call
-    inputs: tuple[str, ...]  # each a Python literal: the list of positional arguments
+    entry: str  # function to call; probing.records.STDIN: the code is a program that reads standard input and prints
+    inputs: tuple[str, ...]  # each a Python literal: the list of positional arguments; for STDIN the text
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
+from rewards.outcomes.printed import normal_print
 from rewards.outcomes.typed import Canonicaliser, TooLarge, Unserialisable
 from rewards.records import Kind, Outcome
 
@@ -75,7 +76,8 @@ def input_literals(value: object) -> tuple[str, ...] | None:
 
 def argument_outcomes(inputs: Sequence[str], digits: int = 10) -> list[list[Outcome]]:
     """For each input (a Python literal: the list of positional arguments) what echoing would give: each argument, and for programs that
-    work in place, all arguments left alone. An input that is no such literal has no arguments.
+    work in place, all arguments left alone. For a program, whose input is a literal of a text, that text in normal form. An input that is no
+    such literal has no arguments.
 
     >>> [o.payload for o in argument_outcomes(["[[3, 1]]"])[0]]
     ['[3, 1]', 'None; arguments left as [[3, 1]]']
@@ -87,7 +89,7 @@ def argument_outcomes(inputs: Sequence[str], digits: int = 10) -> list[list[Outc
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             arguments = None
         if not isinstance(arguments, list):
-            rows.append([])
+            rows.append([canonical_outcome(normal_print(arguments), digits)] if isinstance(arguments, str) else [])
             continue
         row = [canonical_outcome(argument, digits) for argument in arguments]
         left_alone = canonical_outcome(arguments, digits)

@@ -14,6 +14,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 
+from rewards.programs.stdin import runnable
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import layers as isolation
 from rewards.sandbox.cache import ExecutionCache
@@ -136,6 +137,7 @@ class Stream:
             if program is None:
                 self.exhausted = True
                 return
+            program = runnable(program)
             job = self.known.get(program)
             if job is None:
                 job = self.new_job(program)

@@ -2,7 +2,7 @@
 
 Follows github.com/LiveCodeBench/LiveCodeBench at 15808c7: `lcb_runner/evaluation/testing_util.py` (imports put in front, how outputs are
 compared), `lcb_runner/prompts/code_generation.py` (the generic prompt), `lcb_runner/utils/extraction_utils.py` (where code is looked for).
-One difference: a program that reads standard input runs as in a judge's process (`rl.grading.stdin_programs`), where the original makes a
+One difference: a program that reads standard input runs as in a judge's process (`rewards.programs.stdin`), where the original makes a
 function of it and patches methods of `sys.stdin`.
 
 Name: `livecodebench[:RELEASE[:FROM[:TO]]][:lenient]`, for example `livecodebench:v6:2024-08-01:2025-05-01` (contest dates, both ends
@@ -22,17 +22,17 @@ import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
 from probing.reading import read_program
+from rewards.outcomes.printed import normal_print
+from rewards.programs.stdin import ENTRY, as_function
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import Sandbox
 from rl.benchmarks.base import Benchmark, EvalTask, Unavailable, find_data, hub_file
 from rl.benchmarks.evalplus import literal, read_rows, value_of
 from rl.console import UserError
-from rl.grading.stdin_programs import ENTRY, as_function
 
 HUB = "livecodebench/code_generation_lite"
 RELEASES = {f"v{n}": tuple("test.jsonl" if i == 1 else f"test{i}.jsonl" for i in range(1, n + 1)) for n in range(1, 7)}
@@ -144,24 +144,12 @@ def as_lists(value: Any) -> Any:
 
 
 def same_print(outcome: Outcome, expected: str) -> bool:
-    """Printed lines against the expected ones: equal after stripping, or equal as rows of decimal numbers."""
+    """The printed text against the expected one, in normal form."""
     try:
         printed = value_of(outcome)
     except ValueError:
         return False
-    ours, theirs = stripped_lines(printed), stripped_lines(expected)
-    return len(ours) == len(theirs) and all(a == b or same_numbers(a, b) for a, b in zip(ours, theirs, strict=True))
-
-
-def stripped_lines(text: str) -> list[str]:
-    return [line.strip() for line in text.strip().split("\n")]
-
-
-def same_numbers(one: str, two: str) -> bool:
-    try:
-        return [Decimal(word) for word in one.split()] == [Decimal(word) for word in two.split()]
-    except InvalidOperation:
-        return False
+    return normal_print(printed) == normal_print(expected)
 
 
 class _TextOnly(pickle.Unpickler):

@@ -1,1 +1,1 @@
-"""How answers of benchmarks are made into programs, and values compared."""
+"""How values of benchmarks are made and compared."""

@@ -1,18 +1,27 @@
 """Programs that read standard input and print, as functions of a text: a judge's process in a module of its own.
 
-`as_function` gives a program whose `ENTRY` takes the input and returns what is printed. Each call runs the code afresh as `__main__`, so
-that `global`, code behind the main guard and a reversed guard mean what they mean in a file. Standard input and output are streams with a
-`buffer` and a descriptor: `sys.stdout.buffer`, `open(0)`, `os.read(0, n)`, `os.write(1, b)` and `sys.stdin.fileno()` work, also through
-wrappers that are flushed at exit. So do `sys.__stdin__`, `os.fstat(0).st_size`, `os._exit`, `import __main__` and `__file__`. Modules are
-shared by all calls, as in the public harness: what a program changes in one of them stays. Texts only; the result runs in the sandbox.
+`as_function` gives a program whose `ENTRY` takes the input and returns what is printed; `NORMAL_ENTRY` returns the normal form of that
+(`rewards.outcomes.printed`). Each call runs the code afresh as `__main__`, so that `global`, code behind the main guard and a reversed
+guard mean what they mean in a file. Standard input and output are streams with a `buffer` and a descriptor: `sys.stdout.buffer`,
+`open(0)`, `os.read(0, n)`, `os.write(1, b)` and `sys.stdin.fileno()` work, also through wrappers that are flushed at exit. So do
+`sys.__stdin__`, `os.fstat(0).st_size`, `os._exit`, `import __main__` and `__file__`. Modules are shared by all calls, as in the public
+harness: what a program changes in one of them stays. Texts only; the result runs in the sandbox, which makes it itself of a `Program` whose
+entry is `STDIN` (`runnable`).
 """
 
 from __future__ import annotations
 
 import ast
+import inspect
 import sys
 
-ENTRY = "run_on_text"
+from probing.records import STDIN
+from rewards.outcomes import printed
+from rewards.records import Program
+
+ENTRY, NORMAL_ENTRY = "run_on_text", "behaviour_on_text"
+COMPARING = inspect.getsource(printed)
+EXITS = "from sys import exit\nquit = exit"  # what Python's `site` gives to every script
 DRIVER = '''
 import atexit as _atexit
 import builtins as _builtins
@@ -20,6 +29,8 @@ import io as _io
 import os as _os
 import sys as _sys
 
+_comparing = {}
+exec(_COMPARING, _comparing)
 _code = compile(_SOURCE, "<program>", "exec", dont_inherit=True)
 _names = {"__name__": "__main__"}
 exec(_IMPORTS, _names)
@@ -115,6 +126,10 @@ def run_on_text(text):
         if "fileinput" in _sys.modules:
             _sys.modules["fileinput"]._state = None
     return printed.getvalue().decode("utf-8", "replace")
+
+
+def behaviour_on_text(text):
+    return _comparing["normal_print"](run_on_text(text))
 '''
 
 
@@ -128,7 +143,17 @@ def as_function(code: str, imports: str) -> str:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return code
     source = _as_body(body) if any(map(_returns, body)) else code
-    return f"_SOURCE = {source!r}\n_IMPORTS = {imports!r}\n{DRIVER}"
+    return f"_SOURCE = {source!r}\n_IMPORTS = {imports!r}\n_COMPARING = {COMPARING!r}\n{DRIVER}"
+
+
+def runnable(program: Program) -> Program:
+    """The program as the sandbox runs it: one whose entry is `STDIN` becomes a function of its input text, any other stays as it is.
+
+    Its outcomes are what it prints, in normal form. No import is put in front of it; `exit` and `quit` are there, as in any script.
+    """
+    if program.entry != STDIN:
+        return program
+    return Program(as_function(program.code, EXITS), NORMAL_ENTRY, tuple(f"[{text}]" for text in program.inputs))
 
 
 def _returns(node: ast.AST) -> bool:

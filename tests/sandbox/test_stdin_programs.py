@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from probing.records import STDIN
+from rewards.clusters.clustering import cluster
+from rewards.clusters.signatures import OutcomeMatrix
+from rewards.outcomes.literals import argument_outcomes
+from rewards.programs.stdin import ENTRY, as_function
 from rewards.records import Kind, Program
 from rewards.sandbox import Sandbox
 from rl.benchmarks.evalplus import value_of
 from rl.benchmarks.livecodebench import IMPORTS
-from rl.grading.stdin_programs import ENTRY, as_function
 
 # Each prints the sum of the numbers in the second line; the first line says how many there are.
 PROGRAMS = {
@@ -172,3 +176,39 @@ def test_an_exception_behind_the_output_is_a_failure(sandbox: Sandbox) -> None:
 def test_what_does_not_parse_is_refused(sandbox: Sandbox) -> None:
     [execution] = sandbox.run([Program(as_function("print(", IMPORTS), ENTRY, ("['']",))])
     assert execution.outcomes[0].kind is Kind.REFUSED
+
+
+INPUTS = ("'2\\n3 4\\n'", "'1\\n5\\n'", "'3\\n1.5 2 2\\n'")
+
+
+def test_a_program_runs_on_texts_and_its_outcome_is_what_it_prints(sandbox: Sandbox) -> None:
+    code = "print(sum(map(float, open(0).read().split()[1:])), end=' \\n\\n')"
+    [execution] = sandbox.run([Program(code, STDIN, INPUTS)])
+    assert [(o.kind, o.payload) for o in execution.outcomes] == [(Kind.VALUE, f"'{total}'") for total in ("7", "5", "5.5")]
+
+
+def test_programs_that_print_the_same_in_other_forms_are_one_cluster(sandbox: Sandbox) -> None:
+    head = "xs = [float(x) for x in open(0).read().split()[1:]]\n"
+    bodies = ["print(sum(xs))", "print(f'{sum(xs):.3f}')", "print()\nprint(sum(xs) * 1.0, '')", "print(max(xs))", "print('total', sum(xs))"]
+    executions = list(sandbox.run(Program(head + body, STDIN, INPUTS) for body in bodies))
+    assert cluster(OutcomeMatrix.from_executions(executions)).labels.tolist() == [0, 0, 0, 1, 2]
+
+
+def test_a_program_that_prints_its_input_is_an_echo(sandbox: Sandbox) -> None:
+    programs = ["print(open(0).read())", "for line in open(0):\n    print(line.strip() + ' ')", "print(len(open(0).read()))"]
+    executions = list(sandbox.run(Program(code, STDIN, INPUTS) for code in programs))
+    matrix = OutcomeMatrix.from_executions(executions, None, argument_outcomes(INPUTS))
+    assert matrix.echo.tolist() == [True, True, False]
+
+
+def test_no_import_is_put_in_front_of_a_program_but_it_may_exit(sandbox: Sandbox) -> None:
+    codes = ["print(math.sqrt(4))", "print(1)\nexit()\nprint(2)", "print(1)\nquit(0)"]
+    kinds = [execution.outcomes[0] for execution in sandbox.run(Program(code, STDIN, INPUTS[:1]) for code in codes)]
+    assert [(o.kind, o.payload) for o in kinds] == [(Kind.EXCEPTION, "NameError"), (Kind.VALUE, "'1'"), (Kind.VALUE, "'1'")]
+
+
+def test_a_long_print_is_compared_in_normal_form(sandbox: Sandbox) -> None:
+    """Of a long one only a digest leaves the sandbox: it must be one of the normal form."""
+    codes = [f"for i in range(2000):\n    print({word})" for word in ("i", "float(i)", "i, '', sep='  '", "i + (i == 1999)")]
+    first, second, third, other = (execution.outcomes[0] for execution in sandbox.run(Program(code, STDIN, INPUTS[:1]) for code in codes))
+    assert first.kind is Kind.VALUE and first == second == third != other
