@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import copy
 import re
+from collections.abc import Iterable, Mapping
 
 from probing.parsing.calls import call_in, value_after
 from probing.parsing.typed_values import annotation_of, takes_literals
@@ -36,13 +37,22 @@ NAMES = {
     "solution": "end",
     "end": "end",
 }
-_WORDS = "|".join(sorted(map(re.escape, NAMES), key=len, reverse=True))
-# `### Title`, `## Title: X`, `**Title:** X`, `**Title**`, `1. **Title**: X`, `Title: X`
-_HEADING = re.compile(
-    rf"^[ \t]*(?P<mark>\#{{1,6}}[ \t]*|[*_]{{2}}|\d{{1,2}}[.)][ \t]*(?:[*_]{{2}})?)?[ \t]*(?P<marked>[*_]{{2}})?"
-    rf"(?P<name>{_WORDS})[ \t]*(?P<colon>:)?[ \t]*(?:[*_]{{2}})?[ \t]*(?P<late>:)?[ \t]*(?P<rest>.*)$",
-    re.IGNORECASE,
-)
+
+
+def heading_pattern(names: Iterable[str], behind: str = "") -> re.Pattern[str]:
+    """`### Title`, `## Title: X`, `**Title:** X`, `**Title**`, `1. **Title**: X`, `Title: X`.
+
+    behind: what may follow a name, as a pattern.
+    """
+    words = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
+    return re.compile(
+        rf"^[ \t]*(?P<mark>\#{{1,6}}[ \t]*|[*_]{{2}}|\d{{1,2}}[.)][ \t]*(?:[*_]{{2}})?)?[ \t]*(?P<marked>[*_]{{2}})?"
+        rf"(?P<name>{words})[ \t]*{behind}(?P<colon>:)?[ \t]*(?:[*_]{{2}})?[ \t]*(?P<late>:)?[ \t]*(?P<rest>.*)$",
+        re.IGNORECASE,
+    )
+
+
+_HEADING = heading_pattern(NAMES)
 _DEF = re.compile(r"^[ \t>`]*(?:async[ \t]+)?def[ \t]+\w+[ \t]*\(", re.MULTILINE)
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~).*$", re.MULTILINE)
 LEAST_WORDS = 3  # of a statement: fewer decide nothing
@@ -52,8 +62,10 @@ class Unreadable(ValueError):
     """A proposal that is no problem. The message is the reason under which the funnel counts it."""
 
 
-def sections_of(text: str) -> dict[str, str]:
+def sections_of(text: str, names: Mapping[str, str] = NAMES, pattern: re.Pattern[str] = _HEADING) -> dict[str, str]:
     """The text under each heading, by the heading's usual name; the first of equal headings counts, and all ends at `End`.
+
+    names: usual name of each heading, in lower case. pattern: `heading_pattern` of them.
 
     >>> sections_of("### Title: Twice\\n**Description:** Double it.\\n### End")
     {'title': 'Twice', 'problem': 'Double it.'}
@@ -61,7 +73,7 @@ def sections_of(text: str) -> dict[str, str]:
     found: dict[str, list[str]] = {}
     current: list[str] = []
     for line in text.split("\n"):
-        heading = _heading(line)
+        heading = _heading(line, names, pattern)
         if heading is None:
             current.append(line)
             continue
@@ -72,16 +84,16 @@ def sections_of(text: str) -> dict[str, str]:
     return {name: "\n".join(lines).strip() for name, lines in found.items()}
 
 
-def _heading(line: str) -> tuple[str, str] | None:
+def _heading(line: str, names: Mapping[str, str], pattern: re.Pattern[str]) -> tuple[str, str] | None:
     """(usual name, text after it) where a line is a heading: one that is marked, or that ends in a colon."""
-    match = _HEADING.match(line)
+    match = pattern.match(line)
     if match is None:
         return None
     marked, colon = match["mark"] or match["marked"], match["colon"] or match["late"]
     rest = match["rest"].strip()
     if not colon and (not marked or rest):  # "Title" alone is a word; "### Problem solving" is another heading
         return None
-    return NAMES[match["name"].lower()], rest
+    return names[match["name"].lower()], rest
 
 
 def parse_signature(line: str) -> ast.FunctionDef | None:
@@ -162,17 +174,17 @@ def read_proposal(text: str, topic: str, prefix: str) -> Problem:
     """A problem from an answer. Raises Unreadable with the reason."""
     text = answer_text(text)
     sections = sections_of(text)
-    description = _plain(sections.get("problem", ""))
+    description = plain_text(sections.get("problem", ""))
     if constraints := sections.get("constraints"):
         description += "\n\nConstraints:\n" + constraints
     if len(description.split()) < LEAST_WORDS:
         raise Unreadable("no statement")
-    example = _plain(sections.get("example", ""))
+    example = plain_text(sections.get("example", ""))
     function = read_signature(sections.get("signature") or text, example)
     signature = header_line(function)
     return Problem(
         id=f"{prefix}-{short_hash(description + signature)}",
-        title=_plain(sections.get("title", "")).split("\n")[0] or function.name,
+        title=plain_text(sections.get("title", "")).split("\n")[0] or function.name,
         description=description,
         entry=function.name,
         signature=signature,
@@ -192,6 +204,6 @@ def header_line(function: ast.FunctionDef) -> str:
     return ast.unparse(bare).split("\n")[0]
 
 
-def _plain(text: str) -> str:
+def plain_text(text: str) -> str:
     """A text without fences and emphasis around the whole of it."""
     return _FENCE.sub("", text).strip().strip("*_").strip()

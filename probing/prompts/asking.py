@@ -39,6 +39,11 @@ class Ask(Protocol):
         """The statements of the worked examples that the prompts show."""
         ...
 
+    @property
+    def stdin_examples(self) -> list[str]:
+        """The same for problems whose solutions are programs."""
+        ...
+
     def __call__(self, skill: str, **fields: Any) -> Question: ...
 
 
@@ -69,6 +74,11 @@ class Asker:
     def examples(self) -> list[str]:
         """The statements of the worked examples that the prompts show."""
         return [example["problem"] for example in self.prompts.examples]
+
+    @property
+    def stdin_examples(self) -> list[str]:
+        """The statements of the worked examples that `invent_stdin` shows."""
+        return [example["problem"] for example in self.prompts.stdin_examples]
 
     def put(self, prompt: Prompt) -> Question:
         """Any prompt in the model's chat format, or as the document that it is."""

@@ -8,7 +8,9 @@ A set holds a template a skill (`invent.jinja`, `rate.jinja`, ...), which gives 
 - for `rate` the digits to choose among (`choices`): a sampler that can gives their probabilities, where others draw an answer;
 - `form: document` where the templates are texts for a base model to continue. `chat`, the default: turns in a model's chat format.
 
-A set may also have `signature.jinja`: `ucoder solve` asks for a signature where a statement shows none.
+A set may also have `signature.jinja`: `ucoder solve` asks for a signature where a statement shows none. For problems whose
+solutions are programs (`problems.io: stdin`) it needs `tests_stdin.jinja` and `solve_stdin.jinja`, and to invent some also
+`invent_stdin.jinja`, with worked examples of its own.
 
 `probing.prompts.asking` makes questions of them.
 
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 SKILLS = ("invent", "rate", "interface", "tests", "asserts", "solve")
-OPTIONAL = ("signature",)  # skills that a set may lack
+STDIN_SKILLS = ("invent_stdin", "tests_stdin", "solve_stdin")  # in the place of invent, tests and solve where solutions are programs
+OPTIONAL = ("signature", *STDIN_SKILLS)  # skills that a set may lack
 FOLDER = Path(__file__).parent / "sets"
 CHECKPOINT_KEY = "ucoder_prompts"
 INSTRUCT, COMPLETION = "instruct", "completion"  # the sets of models with and without a chat template
@@ -75,13 +78,18 @@ class PromptSet:
         """Worked examples of `invent`: title, problem, signature, example."""
         return list(self.settings.get("invent", {}).get("examples", []))
 
+    @property
+    def stdin_examples(self) -> list[dict[str, str]]:
+        """Worked examples of `invent_stdin`: title, problem, input, output."""
+        return list(self.settings.get("invent_stdin", {}).get("examples", []))
+
     def render(self, skill: str, **fields: Any) -> Prompt:
         """The prompt of one of `skills`. Raises PromptSetError for another skill, `jinja2.UndefinedError` when a field is missing."""
         if skill not in self.skills:
             raise PromptSetError(f"the prompt set in {self.folder} has no {skill}.jinja")
         settings = self.settings.get(skill, {})
-        if skill == "invent":
-            fields = {"examples": self.examples, **fields}
+        if skill in ("invent", "invent_stdin"):
+            fields = {"examples": self.examples if skill == "invent" else self.stdin_examples, **fields}
         prefill, system = settings.get("prefill", ""), settings.get("system")
         text = _environment(self.folder).get_template(f"{skill}.jinja").render(**fields)
         return Prompt(
@@ -130,6 +138,16 @@ class Worked(BaseModel):
     example: str = Field(min_length=1)
 
 
+class WorkedProgram(BaseModel):
+    """A worked example of `invent_stdin`."""
+
+    model_config = ConfigDict(extra="forbid")
+    title: str = Field(min_length=1)
+    problem: str = Field(min_length=1)
+    input: str = Field(min_length=1)
+    output: str = Field(min_length=1)
+
+
 class Settings(BaseModel):
     """What `set.yaml` may say of a skill."""
 
@@ -149,7 +167,11 @@ class InventSettings(Settings):
     examples: list[Worked] = []
 
 
-SETTINGS: dict[str, type[Settings]] = {"invent": InventSettings, "rate": RateSettings}
+class StdinInventSettings(Settings):
+    examples: list[WorkedProgram] = []
+
+
+SETTINGS: dict[str, type[Settings]] = {"invent": InventSettings, "invent_stdin": StdinInventSettings, "rate": RateSettings}
 
 
 def _check_settings(folder: Path, settings: Any) -> None:

@@ -33,6 +33,7 @@ from probing.reading.parsing import Parser
 from probing.reading.renderings import renderings
 from probing.reading.runs import CodeRun, indented_parts, indented_runs, runs_of
 from probing.reading.text import answer_text
+from probing.records import STDIN
 
 _ADOPTED = "\n\n\ndef {entry}(*args, **kwargs):\n    return {owner}().{entry}(*args, **kwargs)"
 _INDENTED = re.compile(r"\s*?^[ \t]+(?!(?:async |def |class |from |@))\S", re.MULTILINE)  # code that begins further right than a program
@@ -42,9 +43,9 @@ _HELPERS = 20  # most parts that a program may need beside its own, and most blo
 def read_program(answer: str, entry: str | None = None, given: str = "") -> str | None:
     """The program in an answer (its prefill included), or None when there is none.
 
-    entry: name of the function that is called; what it does not need is left out of the program. None: the answer is a program that reads
-    standard input, and nothing is left out of it. given: code that the prompt gave, such as imports and helper functions: what the program
-    needs of it stands before it, and where it ends in the head of the entry, the answer may go on with the entry's body.
+    entry: name of the function that is called; what it does not need is left out of the program. None or STDIN: the answer is a program
+    that reads standard input, and nothing is left out of it. given: code that the prompt gave, such as imports and helper functions: what
+    the program needs of it stands before it, and where it ends in the head of the entry, the answer may go on with the entry's body.
 
     What defines the entry counts, the last of several (drafts, corrections) unless it is a summary. A method of that name in a class is
     called by a function of the same name behind the class. An answer that defines the entry and does not parse is given as it is; one with
@@ -57,6 +58,7 @@ def read_program(answer: str, entry: str | None = None, given: str = "") -> str 
     >>> read_program("I cannot do that.", "f") is None
     True
     """
+    entry = None if entry == STDIN else entry
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # warnings about the code are of no interest here
         text = answer_text(answer)

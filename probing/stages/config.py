@@ -7,7 +7,7 @@ how the answers are executed and judged belongs to the floors above.
 from __future__ import annotations
 
 import re
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -38,6 +38,9 @@ class ProblemsConfig(Section):
     source: str = Field(
         SELF_MADE,
         description="where statements are from; self: the model invents them; FILE.jsonl or hub:DATASET[:SPLIT]: your own",
+    )
+    io: Literal["function", "stdin"] = Field(
+        "function", description="what a solution is; function: one that is called; stdin: a program that reads standard input and prints"
     )
     share: float = Field(0.0, ge=0, lt=1, description="share of self-made problems that is mixed with those of your own `source`")
     count: int = Field(256, ge=1, description="problems a round: proposed, or taken from `source`, before any is dropped")

@@ -18,6 +18,7 @@ from datasketch import MinHash, MinHashLSH
 
 from probing.parsing.answers import code_block
 from probing.parsing.proposals import Unreadable, header_line, read_proposal
+from probing.parsing.stdin_proposals import read_stdin_proposal
 from probing.prompts.asking import Ask, answers_to
 from probing.reading.text import answer_text
 from probing.records import Problem
@@ -53,8 +54,9 @@ def propose(
     params = SamplingParams(config.temperature, config.top_p, config.max_new_tokens)
     blocks, each = _blocks(config, ask.variants)
     first = seed % 9973  # other rounds meet other variants
+    skill = "invent_stdin" if config.io == "stdin" else "invent"
     questions = [
-        ask("invent", topic=t, variant=first + i + b * len(config.topics)) for i, t in enumerate(config.topics) for b in range(blocks)
+        ask(skill, topic=t, variant=first + i + b * len(config.topics)) for i, t in enumerate(config.topics) for b in range(blocks)
     ]
     answers = answers_to(sampler, questions, each, params, seed, progress)
     drawn = {t: [a for group in answers[i * blocks : (i + 1) * blocks] for a in group] for i, t in enumerate(config.topics)}
@@ -114,10 +116,11 @@ def select_proposals(
     for i, text in enumerate(known):
         index.insert(f"known-{i}", sketch(text))
     kept: list[Problem] = []
+    read = read_stdin_proposal if config.io == "stdin" else read_proposal
     for topic, answer in proposals:
         funnel.proposed += 1
         try:
-            problem = read_proposal(answer.text, topic, prefix)
+            problem = read(answer.text, topic, prefix)
         except Unreadable as reason:
             funnel.drop(str(reason) if answer.finished else "cut off")
             continue

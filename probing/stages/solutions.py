@@ -16,13 +16,22 @@ TYPING = "from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Opt
 
 def given_code(problem: Problem) -> str:
     """What a program may use without saying so: names of `typing`, which models write in annotations and forget to import, and the
-    interface.
+    interface. A program (`Problem.reads_stdin`) says all that it uses.
     """
+    if problem.reads_stdin:
+        return ""
     return TYPING + (problem.interface or problem.signature)
+
+
+def shown_example(problem: Problem) -> str:
+    """A program's example of input and output as prompts show it; "" where the statement holds it already."""
+    return "" if problem.example in problem.description else problem.example
 
 
 def solve_question(ask: Ask, problem: Problem) -> Question:
     """The question for a solution: the same in stage 5 and in training."""
+    if problem.reads_stdin:
+        return ask("solve_stdin", description=problem.description, example=shown_example(problem))
     return ask("solve", description=problem.description, interface=problem.interface or problem.signature, entry=problem.entry)
 
 

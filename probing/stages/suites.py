@@ -22,6 +22,7 @@ from probing.records import Problem, TestSuite
 from probing.samplers.base import Progress, Sampler, SamplingParams
 from probing.stages.config import SuitesConfig
 from probing.stages.problems import Funnel
+from probing.stages.stdin_suites import stdin_suite, stdin_tests_question
 
 _TRIES = 12  # mutations tried for each input wanted, before a small input space is accepted as exhausted
 _LONGEST = 2_000  # characters of one input
@@ -61,7 +62,10 @@ def example_call(problem: Problem) -> str:
 
 
 def tests_question(ask: Ask, problem: Problem, with_asserts: bool = False) -> Question:
-    """The question for test inputs. with_asserts: for asserts, with the outputs that are expected."""
+    """The question for test inputs. with_asserts: for asserts, with the outputs that are expected (of functions alone)."""
+    if problem.reads_stdin:
+        assert not with_asserts
+        return stdin_tests_question(ask, problem)
     fields = {"description": problem.description, "interface": problem.interface or problem.signature, "entry": problem.entry}
     return ask("asserts" if with_asserts else "tests", call=example_call(problem), **fields)
 
@@ -112,13 +116,20 @@ def write_suites(
 ) -> list[TestSuite]:
     """A pool of inputs for each problem, model-written first, then mutants; problems without one callable input get no suite.
 
-    with_asserts: ask for asserts instead of bare calls, and keep them.
+    with_asserts: ask for asserts instead of bare calls, and keep them. For programs: `probing.stages.stdin_suites`.
     """
     params = SamplingParams(config.temperature, config.top_p, config.max_new_tokens)
     questions = [tests_question(ask, p, with_asserts) for p in problems]
     answers = answers_to(sampler, questions, config.samples, params, seed, progress)
     suites = []
     for problem, group in zip(problems, answers, strict=True):
+        if problem.reads_stdin:
+            suite = stdin_suite(problem, group, config, seed)
+            if suite is None:
+                funnel.drop("no test inputs")
+            else:
+                suites.append(suite)
+            continue
         written: dict[str, None] = {}
         asserts: list[str] = []  # repeated ones count
         for answer in group:

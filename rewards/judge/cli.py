@@ -2,7 +2,8 @@
 
 FILE.jsonl: one JSON object a line with "code", a program or a model's answer that holds one (and "logprob", a mean token logprob in nats,
 which breaks ties).
-FILE.json: a JSON list with one entry an input: a list of positional arguments, or a text with a Python literal of such a list.
+FILE.json: a JSON list with one entry an input: a list of positional arguments, or a text with a Python literal of such a list. With
+`--io stdin` (and no --entry) candidates are programs, and each entry is a text for their standard input.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from pathlib import Path
 from pydantic import ValidationError
 from rich.console import Console
 
+from probing.records import STDIN
 from rewards.clusters.inputs import InputsConfig
 from rewards.judge.determinism import Steady
-from rewards.judge.files import JudgeInputError, read_asserts, read_candidates, read_inputs, read_text
+from rewards.judge.files import JudgeInputError, read_asserts, read_candidates, read_inputs, read_text, read_texts
 from rewards.judge.ranking import rank
 from rewards.judge.report import as_json, print_tables
 from rewards.records import Outcome
@@ -36,7 +38,10 @@ STDOUT = Path("-")
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="ucoder judge", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path, help="candidates, JSON lines")
-    parser.add_argument("--entry", required=True, help="name of the function that the candidates define")
+    parser.add_argument("--entry", help="name of the function that the candidates define")
+    parser.add_argument(
+        "--io", choices=("function", "stdin"), default="function", help="stdin: candidates are programs that read standard input and print"
+    )
     parser.add_argument("--inputs", type=Path, required=True, help="inputs, a JSON list")
     parser.add_argument("--given", type=Path, help="code that the prompt gave, such as imports: put in front where a candidate needs it")
     parser.add_argument("--asserts", type=Path, help="model-written asserts, a JSON list of texts (rules codet and passfail)")
@@ -77,8 +82,9 @@ def run(args: argparse.Namespace) -> int:
         raise JudgeInputError(f"{name}: {first['msg']}", "command line", "see ucoder judge --help") from None
     if not 0 < args.error < 1 or args.mutants < 0 or args.show < 1:
         raise JudgeInputError("--error must lie between 0 and 1, --mutants be at least 0, --show at least 1", "command line", "see --help")
-    if not args.entry.isidentifier():
-        raise JudgeInputError(f"{args.entry!r} is no name of a function", "command line, --entry", "give the name without parentheses")
+    entry = _entry(args)
+    if entry != STDIN and not entry.isidentifier():
+        raise JudgeInputError(f"{entry!r} is no name of a function", "command line, --entry", "give the name without parentheses")
     if consensus.needs_expected_outputs and args.asserts is None:
         raise JudgeInputError(
             f"the rule {args.rule} compares with asserts", "command line", "give --asserts FILE.json, or --rule hard or soft"
@@ -86,16 +92,16 @@ def run(args: argparse.Namespace) -> int:
     if args.json not in (None, STDOUT):
         _check_writable(args.json)
     codes, logprobs = read_candidates(args.file)
-    inputs: list[str] = read_inputs(args.inputs)
+    inputs: list[str] = read_texts(args.inputs) if entry == STDIN else read_inputs(args.inputs)
     given = "" if args.given is None else read_text(args.given)
     expected: list[Outcome | None] = [None] * len(inputs)
     if args.asserts is not None:
-        more, outcomes = read_asserts(args.asserts, args.entry)
+        more, outcomes = read_asserts(args.asserts, entry)
         inputs, expected = inputs + more, expected + outcomes
     with Sandbox(sandbox) as box, closing(Steady(box, consensus.recheck)) as executor:
         ranking = rank(
             codes,
-            args.entry,
+            entry,
             inputs,
             executor,
             consensus,
@@ -116,6 +122,20 @@ def run(args: argparse.Namespace) -> int:
         else:
             args.json.write_text(text, encoding="utf-8", errors="backslashreplace")
     return 0
+
+
+def _entry(args: argparse.Namespace) -> str:
+    """The function's name, or STDIN. Raises JudgeInputError for options that do not go together."""
+    if args.io == "stdin":
+        given = [f"--{name}" for name in ("entry", "asserts", "given") if getattr(args, name) is not None]
+        if given:
+            said = f"{' and '.join(given)} {'is' if len(given) == 1 else 'are'} about functions, but --io is stdin"
+            raise JudgeInputError(said, "command line", f"leave {' and '.join(given)} out")
+        return STDIN
+    if args.entry is None:
+        remedy = "give the name of the function that is called, or --io stdin for programs that read standard input"
+        raise JudgeInputError("--entry is missing", "command line", remedy)
+    return str(args.entry)
 
 
 def _check_writable(path: Path) -> None:

@@ -95,6 +95,16 @@ def read_inputs(path: Path) -> list[str]:
     return inputs
 
 
+def read_texts(path: Path) -> list[str]:
+    """Texts for standard input, as Python literals."""
+    texts = read_list(path, "texts")
+    for number, text in enumerate(texts, 1):
+        if not isinstance(text, str):
+            said = f"{json.dumps(text)[:80]} is no text"
+            raise JudgeInputError(said, f"{path}, input {number}", 'write "3\\n1 2 3\\n", the whole of what standard input holds')
+    return [repr(text) for text in texts]
+
+
 def read_asserts(path: Path, entry: str) -> tuple[list[str], list[Outcome | None]]:
     """Inputs and expected outcomes of the asserts that can be read."""
     found = [parse_assert(text, entry) if isinstance(text, str) else None for text in read_list(path, "asserts")]

@@ -76,8 +76,8 @@ def input_literals(value: object) -> tuple[str, ...] | None:
 
 def argument_outcomes(inputs: Sequence[str], digits: int = 10) -> list[list[Outcome]]:
     """For each input (a Python literal: the list of positional arguments) what echoing would give: each argument, and for programs that
-    work in place, all arguments left alone. For a program, whose input is a literal of a text, that text in normal form. An input that is no
-    such literal has no arguments.
+    work in place, all arguments left alone. For a program, whose input is a literal of a text: that text in normal form. An input that is
+    no such literal has no arguments.
 
     >>> [o.payload for o in argument_outcomes(["[[3, 1]]"])[0]]
     ['[3, 1]', 'None; arguments left as [[3, 1]]']

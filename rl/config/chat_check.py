@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jinja2
@@ -10,7 +10,8 @@ import jinja2
 from probing.models.chat_template import unknown_arguments
 from probing.models.loading import render_chat
 from probing.prompt import Prompt
-from probing.prompts.templates import SKILLS, PromptSetError, find_prompt_set
+from probing.prompts.templates import STDIN_SKILLS, PromptSet, PromptSetError, find_prompt_set
+from probing.records import SELF_MADE
 from rl.console import UserError
 
 if TYPE_CHECKING:
@@ -27,12 +28,22 @@ def check_chat(tokenizer: PreTrainedTokenizerBase, config: Config) -> None:
         prompts = find_prompt_set(config.prompts, tokenizer)
     except PromptSetError as error:
         raise UserError(str(error), "prompts", "see ucoder config --prompts") from None
-    for skill in () if prompts.document else SKILLS:
+    if config.problems.io == "stdin":
+        invents = config.problems.source == SELF_MADE or config.problems.share
+        check_skills(prompts, [s for s in STDIN_SKILLS if invents or s != "invent_stdin"], "problems.io: stdin")
+    for skill in () if prompts.document else prompts.skills:
         try:
             render_chat(tokenizer, Prompt("?", prompts.settings.get(skill, {}).get("system")), config.chat_template_args)
         except (jinja2.TemplateError, TypeError, ValueError) as error:
             said = f"the model's chat template refuses the prompt of the skill {skill} in the prompt set {prompts.name}: {error}"
             raise UserError(said, "prompts", "give a set whose set.yaml has no `system` for it, or other chat_template_args") from None
+
+
+def check_skills(prompts: PromptSet, skills: Sequence[str], what: str) -> None:
+    """Raises UserError for a prompt set that lacks skills which a run needs. what: the setting that needs them."""
+    if lacking := [f"{skill}.jinja" for skill in skills if skill not in prompts.skills]:
+        said = f"the prompt set {prompts.name} lacks {', '.join(lacking)}, which {what} needs"
+        raise UserError(said, f"prompts: {prompts.folder}", "take the set instruct, or completion for a base model, or add the templates")
 
 
 def check_template_args(tokenizer: PreTrainedTokenizerBase, args: Mapping[str, Any], where: str) -> None:

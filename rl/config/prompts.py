@@ -9,7 +9,7 @@ import jinja2
 from probing.models.gguf_header import read_header
 from probing.models.loading import ModelError, load_tokenizer
 from probing.prompt import Prompt
-from probing.prompts.templates import COMPLETION, INSTRUCT, PromptSet, PromptSetError, find_prompt_set, load_prompt_set
+from probing.prompts.templates import COMPLETION, INSTRUCT, STDIN_SKILLS, PromptSet, PromptSetError, find_prompt_set, load_prompt_set
 from rl.config.schema import Config
 from rl.console import UserError
 from rl.models.source import check_model, names_gguf
@@ -20,6 +20,11 @@ EXAMPLE = {  # what a problem fills the templates with
     "interface": 'def sum_of_evens(numbers: list[int]) -> int:\n    """Sum of the even numbers; 0 for an empty list."""',
     "entry": "sum_of_evens",
     "call": "sum_of_evens([1, 2, 4])",
+}
+STDIN_EXAMPLE = {  # and one whose solution is a program
+    "description": "The first line holds n, the second line n integers. Print the sum of those that are even, 0 if there is none.",
+    "example": "Input:\n3\n1 2 4\nOutput:\n6",
+    "input": "3\n1 2 4\n",
 }
 WIDTH = 80
 
@@ -50,10 +55,13 @@ def listing(config: Config) -> str:
     topic = (prompts.topics or config.problems.topics)[0]
     for skill in prompts.skills:
         try:
-            prompt = prompts.render(skill, **EXAMPLE, topic=topic, variant=0)
+            fields = STDIN_EXAMPLE if skill in STDIN_SKILLS else EXAMPLE
+            prompt = prompts.render(skill, **fields, topic=topic, variant=0)
         except jinja2.TemplateError as error:
             raise UserError(f"the prompt {skill} cannot be filled: {error}", str(prompts.folder / f"{skill}.jinja"), "mend it") from None
-        title = f"── {skill} " + (f"(1 of {prompts.variants} wordings) " if skill == "invent" and prompts.variants > 1 else "")
+        title = f"── {skill} " + (
+            f"(1 of {prompts.variants} wordings) " if skill in ("invent", "invent_stdin") and prompts.variants > 1 else ""
+        )
         blocks.append(title.ljust(WIDTH, "─") + "\n" + parts_of(prompt, prompts.document))
     return "\n\n".join(blocks) + "\n"
 

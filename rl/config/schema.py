@@ -178,6 +178,15 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _programs_have_no_asserts(self) -> Self:
+        if self.problems.io == "stdin" and self.consensus.needs_expected_outputs:
+            raise ValueError(
+                "consensus compares with asserts, which call functions, but problems.io is stdin: take consensus.rule soft, hard or sharp "
+                "and consensus.signature outputs"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _audit_has_an_oracle(self) -> Self:
         if self.audit and self.oracle is None:
             raise ValueError("audit is true but oracle is null: name the function that gives reference code, or set audit: false")

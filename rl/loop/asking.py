@@ -37,8 +37,8 @@ from rl.round_files import CANDIDATES, PROBLEMS, SUITES, read_records, write_rec
 
 
 def make_problems(current: Round) -> None:
-    """Stages 1 to 3: problems that the policy invented, rated and wrote an interface for; or the user's own, of which only what is missing
-    is written (`problems.source`); or both (`problems.share`).
+    """Stages 1 to 3: problems that the policy invented, rated and, where solutions are functions (`problems.io`), wrote an interface for;
+    or the user's own, of which only what is missing is written (`problems.source`); or both (`problems.share`).
     """
     current.problems = current.run.once(current.index, PROBLEMS, lambda: _problems(current))
 
@@ -57,7 +57,9 @@ def _problems(current: Round) -> list[Problem]:
             problems = _invent(current, config.model_copy(update={"count": made}), funnel, [p.description for p in drawn])
         completed = _complete(current, drawn, funnel)
         problems = [*problems, *completed]
-        figures = {"own": len(completed), "own_without_interface": sum(p.interface is None for p in completed)}
+        figures = {"own": len(completed)}
+        if config.io == "function":
+            figures["own_without_interface"] = sum(p.interface is None for p in completed)
     funnel.kept = len(problems)
     if not problems:
         raise RoundError(f"round {index}: not one of {funnel.proposed} proposals is usable; dropped: {dict(funnel.dropped)}")
@@ -74,18 +76,23 @@ def _invent(current: Round, config: ProblemsConfig, funnel: Funnel, others: Sequ
     run, index, ask = current.run, current.index, current.ask
     with current.spending("problems"), run.bar(index, "problems", proposals_asked(config, ask.variants), "proposals") as advance:
         proposals = propose(current.sampler, ask, config, current.seed("propose"), advance)
-    earlier = ask.examples + [p.description for r in range(1, index) for p in read_records(run.round_folder(r) / PROBLEMS.file, Problem)]
+    examples = ask.stdin_examples if config.io == "stdin" else ask.examples
+    earlier = examples + [p.description for r in range(1, index) for p in read_records(run.round_folder(r) / PROBLEMS.file, Problem)]
     texts = benchmark_texts(current.config.evals.benchmarks)
     problems = select_proposals(proposals, config, f"r{index:02d}", funnel, [*earlier, *others], texts)
     asked = ratings_asked(current.sampler, ask, len(problems), config)
     with current.spending("rating"), run.bar(index, "ratings", asked, "ratings") as advance:
         problems = rate(current.sampler, ask, problems, config, current.seed("rate"), funnel, advance)
+    if config.io == "stdin":
+        return problems
     with current.spending("interface"), run.bar(index, "interfaces", len(problems), "problems") as advance:
         return write_interfaces(current.sampler, ask, problems, config, current.seed("interface"), funnel, advance)
 
 
 def _complete(current: Round, problems: Sequence[Problem], funnel: Funnel) -> list[Problem]:
-    """The user's problems with what their rows lack."""
+    """The user's problems with what their rows lack: functions their signature and interface, programs nothing."""
+    if current.config.problems.io == "stdin":
+        return list(problems)
     seeds = current.seed("signature"), current.seed("interface")
     bar = functools.partial(current.run.bar, current.index)
     with current.spending("own problems"):

@@ -28,6 +28,7 @@ REMEDIES = {
     "no samples": "give solutions.source rows with the id or the exact statement of these problems",
     "one sample alone": "give at least two candidates for each problem in solutions.source",
     "no entry for its samples": "add a signature or an entry to the rows",
+    "unreadable example": 'write an example as text, or as {"input": "3\\n1 2 3\\n", "output": "6\\n"} (docs/own-problems.md)',
 }
 
 
@@ -64,7 +65,7 @@ def open_own(config: Config) -> Own | None:
     samples = None if config.solutions.source == SELF_MADE else CollectedSamples(config.solutions.source)
     statements = benchmark_statements(config.evals.benchmarks)
     benchmarks = Benchmarks(statements, config.problems.decontamination_ngram, config.problems.near_duplicate)
-    judged = list(judge_rows(rows, benchmarks, samples.unusable if samples is not None else None))
+    judged = list(judge_rows(rows, benchmarks, samples.unusable if samples is not None else None, config.problems.io))
     problems = OwnProblems(judged, config.seed)
     dropped = dict(sorted(problems.dropped.items()))
     if not problems.deals:

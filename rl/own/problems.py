@@ -1,7 +1,8 @@
 """Problems of the user's own: statements alone, from which the rounds draw in turn.
 
 A row becomes a problem, or a reason why it cannot be used. Its signature may be without types, or absent: stage 3 writes what is missing
-(`rl.own.signatures`). Rows that overlap a benchmark are dropped, and it is said which and with what.
+(`rl.own.signatures`). With `problems.io: stdin` it becomes one whose solution is a program, and has no signature. Rows that overlap a
+benchmark are dropped, and it is said which and with what.
 """
 
 from __future__ import annotations
@@ -16,27 +17,32 @@ from typing import Any
 from datasketch import MinHashLSH
 
 from probing.parsing.proposals import LEAST_WORDS, Unreadable, header_line, header_of, read_signature
-from probing.records import Problem, short_hash
+from probing.parsing.stdin_texts import example_of
+from probing.records import STDIN, Problem, short_hash
 from probing.stages.problems import PERMUTATIONS, Funnel, ngrams, sketch
-from rl.own.source import ENTRY, SIGNATURE, STATEMENT, TITLE, Rows, example_text, first_text
+from rl.own.source import ENTRY, EXAMPLE, SIGNATURE, STATEMENT, TITLE, Rows, example_text, first_text
 from rl.solve.statement import entry_in
 
 TOPIC = "own"
 OVERLAP = "benchmark overlap"
 
 
-def read_problem(row: Mapping[str, Any], place: str) -> Problem:
+def read_problem(row: Mapping[str, Any], place: str, io: str = "function") -> Problem:
     """The problem of a row. `signature` is untyped or "" where the row says no more, `entry` "" where nothing names it.
 
-    place: its provenance. Raises Unreadable with the reason why the row cannot be used.
+    place: its provenance. io: what a solution is (`problems.io`). Raises Unreadable with the reason why the row cannot be used.
     """
-    description, example = first_text(row, STATEMENT), example_text(row)
+    description = first_text(row, STATEMENT)
     if len(description.split()) < LEAST_WORDS:
         raise Unreadable("no statement")
-    entry, signature = _signature(row, description, example)
+    if io == "stdin":
+        entry, signature, example = STDIN, "", _program_example(row)
+    else:
+        example = example_text(row)
+        entry, signature = _signature(row, description, example)
     return Problem(
         id=short_hash(description + signature + entry),
-        title=first_text(row, TITLE).split("\n")[0] or entry or " ".join(description.split()[:6]),
+        title=first_text(row, TITLE).split("\n")[0] or (entry if entry != STDIN else "") or " ".join(description.split()[:6]),
         description=description,
         entry=entry,
         signature=signature,
@@ -44,6 +50,15 @@ def read_problem(row: Mapping[str, Any], place: str) -> Problem:
         topic=TOPIC,
         source=place,
     )
+
+
+def _program_example(row: Mapping[str, Any]) -> str:
+    """A row's example of input and output, "" where it has none. Raises Unreadable for one that is no such thing."""
+    given = row.get(EXAMPLE[0])
+    try:
+        return "" if given is None else example_of(given)
+    except ValueError:
+        raise Unreadable("unreadable example") from None
 
 
 def _signature(row: Mapping[str, Any], description: str, example: str) -> tuple[str, str]:
@@ -98,13 +113,13 @@ class Row:
     overlaps: str = ""  # the benchmark's task that it overlaps
 
 
-def judge_rows(rows: Rows, benchmarks: Benchmarks, unusable: Callable[[Problem], str] | None = None) -> Iterator[Row]:
-    """What becomes of each row, in order. unusable: why a problem cannot be used all the same, "" where it can."""
+def judge_rows(rows: Rows, benchmarks: Benchmarks, unusable: Callable[[Problem], str] | None = None, io: str = "function") -> Iterator[Row]:
+    """What becomes of each row, in order. unusable: why a problem cannot be used all the same, "" where it can. io: what solutions are."""
     seen: set[str] = set()
     for index, row in enumerate(rows.rows):
         place = rows.place(index)
         try:
-            problem = read_problem(row, place)
+            problem = read_problem(row, place, io)
         except Unreadable as error:
             yield Row(place, None, str(error))
             continue

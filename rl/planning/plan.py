@@ -143,7 +143,7 @@ def make_plan(
     stages = [
         stage("problems", made, p.max_new_tokens),
         stage("rating", rated * p.ratings_per_problem, p.rating_max_new_tokens),
-        stage("interface", kept, p.interface_max_new_tokens),
+        stage("interface", kept if p.io == "function" else 0, p.interface_max_new_tokens),
         stage("test inputs", kept * config.suites.samples, config.suites.max_new_tokens),
         stage("solutions", kept * drawn, s.max_new_tokens, kept * s.samples * shares.distinct * config.suites.pool),
     ]

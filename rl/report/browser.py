@@ -129,7 +129,7 @@ def _view(verdict: Row, problem: Row, pool: Sequence[str], programs: Sequence[Ro
         id=problem["id"],
         title=problem["title"],
         statement=shorten(problem["description"], LONGEST_CODE),
-        interface=problem.get("interface") or problem["signature"],
+        interface=problem.get("interface") or problem["signature"] or problem["example"],  # programs have neither
         topic=problem.get("topic", ""),
         source=problem.get("source", SELF_MADE),
         kept=verdict["kept"],

@@ -20,8 +20,8 @@ class GrpoTask:
 
     problem_id: str  # unique within the run
     prompt: str  # rendered through the chat template
-    entry: str  # name of the function to write
-    inputs: tuple[str, ...]  # m Python literals, each a list of positional arguments
+    entry: str  # name of the function to write, or probing.records.STDIN
+    inputs: tuple[str, ...]  # m Python literals, each a list of positional arguments, or a text for standard input
     bank: OutcomeMatrix | None = None  # outcomes of stage 5's candidates on the same m inputs; None: the group votes alone
     known: Mapping[str, Execution] = field(
         default_factory=dict

@@ -3,6 +3,7 @@
     ucoder solve PROBLEM.md --model Qwen/Qwen2.5-Coder-7B-Instruct --samples 32
     ucoder solve - --model MODEL --signature 'def f(xs: list[int]) -> int:' --json - < statement.txt
     ucoder solve PROBLEM.md --model NAME --url http://localhost:8000/v1 --out solution.py --interactive
+    ucoder solve PROBLEM.md --model MODEL --io stdin --out program.py
 
 Exit status: 0 with a program, 1 when no candidate has a vote, 2 for what the user has to put right. docs/solve.md has an example.
 """
@@ -24,7 +25,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from probing.memory import keep_freed_memory
-from probing.stages.config import SolutionsConfig, SuitesConfig
+from probing.stages.config import ProblemsConfig, SolutionsConfig, SuitesConfig
 from rewards.sandbox import Sandbox, SandboxConfig
 from rewards.sandbox.cli import add_package_options
 from rl.config.run_folder import check_writable, versions, write_atomically
@@ -36,7 +37,7 @@ from rl.models.source import resolve_model
 from rl.solve.dialogue import talk
 from rl.solve.report import Solved, as_record, print_no_vote, print_program, print_trust
 from rl.solve.solving import Settings, solve
-from rl.solve.statement import STDIN, Statement, read_statement, read_text
+from rl.solve.statement import STDIN, Statement, read_program_statement, read_statement, read_text
 
 EXIT_NO_VOTE = 1
 STDOUT = Path("-")
@@ -54,6 +55,12 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("problem", metavar="PROBLEM.md", help="the statement, a text or Markdown file; - for standard input")
     top.add_argument("--model", required=True, help="a checkpoint folder, a .gguf file, a Hub id, or `seedling` (bundled)")
     top.add_argument("--signature", help="'def f(xs: list[int]) -> int:' (default: the statement's own, else one that the model writes)")
+    top.add_argument(
+        "--io",
+        choices=typing.get_args(ProblemsConfig.model_fields["io"].annotation),
+        default="function",
+        help="what the solution is: a function, or a program that reads standard input and prints (default function)",
+    )
     top.add_argument("--samples", type=int, default=defaults.solutions.samples, help="candidates (default %(default)s)")
     top.add_argument("--temperature", type=float, default=defaults.solutions.temperature, help="of candidates (default %(default)s)")
     top.add_argument("--top_p", type=float, default=1.0, help="nucleus mass (default 1)")
@@ -96,7 +103,10 @@ def main(argv: Sequence[str]) -> int:
     settings = settings_from(args)
     if args.interactive and args.problem == STDIN:
         raise UserError("the statement and the answers cannot both come from standard input", "--interactive", "give a file")
-    statement = read_statement(read_text(args.problem), args.signature)
+    if args.io == "stdin" and args.signature is not None:
+        raise UserError("a program that reads standard input has no signature", "--signature", "leave out --signature, or --io stdin")
+    text = read_text(args.problem)
+    statement = read_program_statement(text) if args.io == "stdin" else read_statement(text, args.signature)
     for option, path in (("--out", args.out), ("--json", args.json)):
         if path not in (None, STDOUT):
             check_writable(path, option)
@@ -148,13 +158,15 @@ def _solve(args: argparse.Namespace, others: Sequence[str], statement: Statement
     from probing.models.loading import load_tokenizer
     from probing.prompts.asking import Asker
     from probing.samplers.engines.factory import open_sampler
-    from rl.config.chat_check import check_template_args
+    from rl.config.chat_check import check_skills, check_template_args
 
     bar = partial(stage, console=make_console(stderr=True, quiet=not sys.stderr.isatty()))
     with engine_errors(args.model, "shorten the statement, lower --max_new_tokens, or take a model with a longer context"):
         tokenizer = load_tokenizer(path)
         check_template_args(tokenizer, template_args or {}, "--chat_template_args")
         ask = Asker.of(tokenizer, args.prompts, template_args)
+        if statement.reads_stdin:
+            check_skills(ask.prompts, ("tests_stdin", "solve_stdin"), "--io stdin")
         with closing(open_sampler(sampling, path)) as sampler, Sandbox(SandboxConfig(**offered)) as sandbox:
             return solve(
                 sampler,

@@ -13,6 +13,8 @@ from collections.abc import Callable
 import numpy as np
 from rich.console import Console
 
+from probing.records import STDIN
+from rewards.outcomes.printed import normal_print
 from rewards.text import shorten
 from rl.solve.vote import InputQuestion, Vote, call_text, in_words, returns, shown_outcome
 
@@ -50,7 +52,9 @@ def talk(vote: Vote, console: Console, ask: ReadLine = input) -> Vote | None:
 
 def _show(question: InputQuestion, entry: str, console: Console) -> None:
     total = sum(count for _, count in question.options)
-    console.print(f"\nWhat does {shorten(call_text(entry, question.input), LINE)} return?", markup=False, soft_wrap=True)
+    shown = shorten(call_text(entry, question.input), LINE)
+    asked = f"What is printed for the input {shown}?" if entry == STDIN else f"What does {shown} return?"
+    console.print(f"\n{asked}", markup=False, soft_wrap=True)
     for letter, (outcome, count) in zip(string.ascii_lowercase, question.options[:MOST_OPTIONS], strict=False):
         console.print(f"  {letter}  {shorten(in_words(outcome), LINE)}   ({count} of {total} candidates)", markup=False, soft_wrap=True)
     if rest := question.options[MOST_OPTIONS:]:
@@ -74,9 +78,21 @@ def _answer(question: InputQuestion, vote: Vote, console: Console, ask: ReadLine
         if len(line) == 1 and line in string.ascii_lowercase[: len(options)]:
             picked = options[string.ascii_lowercase.index(line)]
             return np.array([outcome == picked for outcome in shown]), in_words(picked)
+        if vote.programs.entry == STDIN:
+            value = normal_print(_typed_text(line))
+            return np.array([returns(outcome, value) for outcome in vote.outcomes_at(question.column)]), repr(value)
         try:
             value = ast.literal_eval(line)
         except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
             console.print(f"{line!r} is neither one of the letters nor a Python value such as 3, 'text' or [1, 2].", markup=False)
             continue
         return np.array([returns(outcome, value) for outcome in vote.outcomes_at(question.column)]), repr(value)
+
+
+def _typed_text(line: str) -> str:
+    """What a person says is printed: a line as it is, or several as a Python text such as 'a\\nb'."""
+    try:
+        value = ast.literal_eval(line)
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+        return line
+    return value if isinstance(value, str) else line

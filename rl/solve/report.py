@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.syntax import Syntax
 from rich.table import Table
 
-from probing.records import Candidate, TestSuite
+from probing.records import STDIN, Candidate, TestSuite
 from probing.stages.solutions import TYPING
 from rewards.judge.ranking import NO_VOTE
 from rewards.judge.report import as_json
@@ -105,8 +105,12 @@ def print_trust(solved: Solved, show: int, console: Console) -> None:
     def say(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    say(f"signature    {record['signature']}   (from {record['signature_from']})")
-    if not solved.written.has_interface:
+    program = solved.written.problem.reads_stdin
+    if program:
+        say("program      reads standard input and prints   (from --io stdin)")
+    else:
+        say(f"signature    {record['signature']}   (from {record['signature_from']})")
+    if not program and not solved.written.has_interface:
         say("interface    none could be read in the model's answer: its signature stands alone")
     written = record["origins"].count("model")
     say(f"inputs       {len(record['pool'])}, {written} of them written by the model; {len(record['inputs'])} kept")
@@ -134,7 +138,7 @@ def print_trust(solved: Solved, show: int, console: Console) -> None:
         if len(rows) > show:
             say(f"… and {len(rows) - show} more inputs on which they differ")
     elif record["valid"] > 1:
-        say("All candidates with a vote return the same on every input.")
+        say(f"All candidates with a vote {'print' if program else 'return'} the same on every input.")
 
 
 def _why_not_won(vote: Vote) -> str:
@@ -156,7 +160,7 @@ def _table(rows: Sequence[dict[str, Any]], vote: Vote, entry: str) -> Table:
     found = vote.ranking.judgement.clustering
     order = sorted(range(found.n_clusters), key=lambda k: k != found.top)[:COLUMNS]  # the winner, then by size
     table = Table(title="Where candidates disagree", title_justify="left")
-    table.add_column("call")
+    table.add_column("input" if entry == STDIN else "call")
     for k in order:
         table.add_column(f"{'winner' if k == found.top else f'cluster {k}'}, {100 * found.shares[k]:.0f} %")
     for row in rows:

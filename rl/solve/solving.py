@@ -49,13 +49,17 @@ def solve(
         raise UserError("the statement shows no signature with types, and the model wrote none that can be used", "signature", remedy)
     suites = write_inputs(sampler, ask, [written], settings.suites, settings.seed, bar)
     suite = suites.get(written.problem.id)
+    if suite is None and written.problem.reads_stdin:
+        remedy = "show a sample in the statement, below lines `Sample Input` and `Sample Output`"
+        raise UserError("the model wrote no test input that can be used", "test inputs", remedy)
     if suite is None:
         said = f"the model wrote no call that fits {written.problem.signature}"
         raise UserError(said, "test inputs", f"show an example in the statement: {written.problem.entry}(…) == …, or mend the signature")
     candidates = draw_candidates(sampler, ask, written.problem, settings.solutions, settings.seed, bar)
     if all(candidate.code is None for candidate in candidates):
         cut_off = sum(not candidate.finished for candidate in candidates)
-        said = f"none of {len(candidates)} answers holds a program that defines {written.problem.entry} ({cut_off} were cut off)"
+        defines = "" if written.problem.reads_stdin else f" that defines {written.problem.entry}"
+        said = f"none of {len(candidates)} answers holds a program{defines} ({cut_off} were cut off)"
         raise UserError(said, "candidates", "raise --max_new_tokens, lower --temperature, or take another model")
     with closing(Steady(sandbox, settings.consensus.recheck)) as executor:
         vote = vote_of(executor, written, suite, candidates, settings, bar)

@@ -50,6 +50,8 @@ class Written:
     @property
     def shown_inputs(self) -> list[str]:
         """The inputs of the statement's examples that have as many arguments as the signature; their types are the statement's affair."""
+        if self.problem.reads_stdin:
+            return [example.input for example in self.statement.examples]
         function = parse_signature(self.problem.signature)
         arguments = 0 if function is None else len(function.args.args)
         return [example.input for example in self.statement.examples if len(ast.literal_eval(example.input)) == arguments]
@@ -67,7 +69,9 @@ def write_problems(sampler: Sampler, ask: Ask, statements: Sequence[Statement], 
             continue
         problem = _problem(statement, pair[0])
         written.append(Written(statement, problem, pair[1]))
-    known = [w.problem for w in written if w is not None]
+    known = [w.problem for w in written if w is not None and not w.problem.reads_stdin]
+    if not known:
+        return written
     with bar("interface", len(known), "problems") as advance:
         done = write_interfaces(sampler, ask, known, ProblemsConfig(), seed * STAGES + 1, Funnel(), advance)
     interfaces = {problem.id: problem for problem in done}
@@ -75,6 +79,8 @@ def write_problems(sampler: Sampler, ask: Ask, statements: Sequence[Statement], 
 
 
 def _problem(statement: Statement, signature: str) -> Problem:
+    if statement.reads_stdin:
+        return Problem(f"solve-{short_hash(statement.text)}", "program", statement.text, statement.entry, "", "", "")
     entry = signature.removeprefix("def ").split("(")[0].strip()
     return Problem(
         id=f"solve-{short_hash(statement.text + signature)}",

@@ -6,6 +6,8 @@
 
     largest_even([3, 8, 2]) == 8
 
+With `--io stdin` the solution is a program, and examples are the statement's samples of input and output (`probing.parsing.stdin_texts`).
+
 Read as examples are asserts, doctests, and calls with literal arguments that are followed by a value (`f(1) == 2`, `f(1) -> 2`,
 `f(1)  # 2`). Nothing is executed.
 """
@@ -22,10 +24,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from probing import records
 from probing.parsing.calls import call_in, value_after
 from probing.parsing.proposals import Unreadable, header_line, header_of, parse_signature, read_signature
+from probing.parsing.stdin_texts import examples_in as examples_in_statement
 from probing.parsing.typed_values import annotation_of
 from rewards.outcomes.literals import parse_assert
+from rewards.outcomes.printed import normal_print
 from rl.console import UserError
 from rl.grading.values import Undecodable, decode
 
@@ -43,8 +48,8 @@ class Example:
     (Example(input='[[1]]', value=2, known=True),)
     """
 
-    input: str  # Python literal: the list of positional arguments
-    value: Any = None  # what the call returns, by the statement
+    input: str  # Python literal: the list of positional arguments, or a program's input text
+    value: Any = None  # what the call returns, by the statement; what a program prints, in normal form
     known: bool = False  # whether the statement says it
 
 
@@ -53,11 +58,16 @@ class Statement:
     """What a person wrote. `signature` is None where neither the option nor the text gives one."""
 
     text: str
-    entry: str  # function to write; "" where nothing names it
-    signature: str | None  # one line, every argument with its type
+    entry: str  # function to write; "" where nothing names it; probing.records.STDIN for a program
+    signature: str | None  # one line, every argument with its type; "" for a program
     source: str | None  # where the signature is from: "--signature" or "the statement"; None without one
     examples: tuple[Example, ...] = ()
     argument: str = ""  # name of the first parameter, where a signature without types gives it: the model's begins with it
+
+    @property
+    def reads_stdin(self) -> bool:
+        """Whether the solution is a program that reads standard input."""
+        return self.entry == records.STDIN
 
 
 def read_text(name: str) -> str:
@@ -93,6 +103,15 @@ def read_statement(text: str, signature: str | None = None) -> Statement:
     named = re.search(r"def\s+(\w+)", header) if header is not None else None
     entry = named[1] if named is not None else entry_in(text)
     return Statement(text, entry, None, None, examples_in(text, entry) if entry else ())
+
+
+def read_program_statement(text: str) -> Statement:
+    """The statement of a program, with its samples as examples."""
+    shown = (
+        Example(repr(sample.input), None if sample.output is None else normal_print(sample.output), sample.output is not None)
+        for sample in examples_in_statement(text, statement=True)
+    )
+    return Statement(text, records.STDIN, "", "--io stdin", tuple(shown))
 
 
 def _read(text: str, examples: str) -> ast.FunctionDef | None:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from probing.records import STDIN
 from rewards.clusters.inputs import InputsConfig
 from rewards.judge.programs import Executor, Programs
 from rewards.judge.ranking import Ranking, rank_programs
@@ -29,7 +30,7 @@ MUTANTS = 20  # of the winner, that the report on the inputs is measured with
 class Known:
     """What somebody said of one input, and what followed."""
 
-    input: str  # Python literal: the list of positional arguments
+    input: str  # Python literal: the list of positional arguments, or a program's input text
     said: str  # the value, or what it is not, in words
     by: Literal["statement", "person"]
     ruled_out: int  # candidates that it ruled out
@@ -193,9 +194,9 @@ def in_words(outcome: Outcome) -> str:
 
 
 def call_text(entry: str, text: str) -> str:
-    """An input as the call that it stands for.
+    """An input as the call that it stands for; that of a program as it is.
 
     >>> call_text("f", "[[1, 2], 'a']")
     "f([1, 2], 'a')"
     """
-    return f"{entry}({', '.join(map(repr, ast.literal_eval(text)))})"
+    return text if entry == STDIN else f"{entry}({', '.join(map(repr, ast.literal_eval(text)))})"

@@ -15,6 +15,7 @@ class Wording:
         self.prompts = load_prompt_set(name)
         self.variants, self.topics = self.prompts.variants, self.prompts.topics
         self.examples = [example["problem"] for example in self.prompts.examples]
+        self.stdin_examples = [example["problem"] for example in self.prompts.stdin_examples]
 
     def __call__(self, skill: str, **fields: Any) -> Question:
         prompt = self.prompts.render(skill, **fields)

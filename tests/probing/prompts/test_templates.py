@@ -9,7 +9,7 @@ import jinja2
 import pytest
 
 from probing.prompt import Prompt
-from probing.prompts.templates import FOLDER, SKILLS, PromptSetError, find_prompt_set, load_prompt_set
+from probing.prompts.templates import FOLDER, SKILLS, STDIN_SKILLS, PromptSetError, find_prompt_set, load_prompt_set
 
 FIELDS = {
     "topic": "graphs",
@@ -102,6 +102,6 @@ def test_a_set_without_it_is_whole_and_says_so_when_it_is_asked(tmp_path: Path) 
     folder = copied(tmp_path)
     (folder / "signature.jinja").unlink()
     prompts = load_prompt_set(str(folder))
-    assert prompts.skills == SKILLS
+    assert prompts.skills == (*SKILLS, *STDIN_SKILLS)
     with pytest.raises(PromptSetError, match=r"has no signature\.jinja"):
         prompts.render("signature", **FIELDS)

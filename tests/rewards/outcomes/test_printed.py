@@ -27,7 +27,27 @@ def same_by_definition(one: str, two: str) -> bool:
     return len(ones) == len(twos) and all(map(same, ones, twos))
 
 
-NUMBERS = ("0", "-0", "007", "+1", "1", "1.0", "1.00", "10", "1e1", "1E+1", "10.0", ".5", "0.5", "5E-1", "inf", "Infinity", "-inf", "nan", "sNaN")
+NUMBERS = (
+    "0",
+    "-0",
+    "007",
+    "+1",
+    "1",
+    "1.0",
+    "1.00",
+    "10",
+    "1e1",
+    "1E+1",
+    "10.0",
+    ".5",
+    "0.5",
+    "5E-1",
+    "inf",
+    "Infinity",
+    "-inf",
+    "nan",
+    "sNaN",
+)
 WORDS = st.sampled_from((*NUMBERS, "1_000", "1000", "1e50", "1e-50", "1" + "0" * 50, "yes", "Yes", "x1", "1.", "--1", "1,2", "٣", "3"))
 TEXTS = st.lists(st.one_of(WORDS, st.sampled_from((" ", "  ", "\n", "\n\n", "\t", "\r\n"))), max_size=8).map("".join)
 
