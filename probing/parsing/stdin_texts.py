@@ -73,9 +73,18 @@ def input_text(text: str) -> str | None:
     while lines and not lines[-1]:
         lines.pop()
     found = "\n".join(lines) + "\n"
-    if not lines or len(found) > LONGEST or "\0" in found or any(word in ("...", "…") for word in found.split()):
+    if not lines or len(found) > LONGEST or "\0" in found or _is_cut_short(lines):
         return None
     return found
+
+
+def _is_cut_short(lines: list[str]) -> bool:
+    """Whether an ellipsis stands for a part of the text. Three dots may also be a row of a grid of three columns."""
+    words = [line.split() for line in lines]
+    if any("…" in line or ("..." in line and len(line) > 1) for line in words):
+        return True
+    rows = [line[0] for line in words if len(line) == 1 and len(line[0]) == 3 and not line[0].isalnum()]
+    return ["..."] in words and len(rows) == 1
 
 
 def examples_in(text: str, statement: bool = False) -> list[Example]:

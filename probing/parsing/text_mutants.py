@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 _INTEGER = re.compile(r"[+-]?\d{1,18}")
@@ -65,24 +65,35 @@ def _change(lines: Lines, counts: dict[tuple[int, int], str], rng: random.Random
     if rng.random() < 0.3:
         chosen = [(i, j) for i, j in places if i == chosen[0][0]]
     words = [lines[i][j] for i, j in places]
-    most = _most(lines, words)
-    for i, j in chosen:
-        lines[i][j] = _changed(lines[i][j], words, most, rng)
+    rest = _integers(lines[i][j] for i, j in places if i > 0)
+    most = _most(lines, rest or _integers(words))
+    bounds = [(0, j) for i, j in chosen if i == 0 and rest and _INTEGER.fullmatch(lines[0][j]) and int(lines[0][j]) >= max(rest)]
+    for i, j in bounds or chosen:
+        lines[i][j] = _larger(int(lines[i][j]), max(rest), rng) if bounds else _changed(lines[i][j], words, most, rng)
     return lines
 
 
-def _most(lines: Lines, words: Sequence[str]) -> int:
-    """The largest integer that a changed one may be: where the first line holds one that no other exceeds, it may bound them, as the number
+def _integers(words: Iterable[str]) -> list[int]:
+    return [int(word) for word in words if _INTEGER.fullmatch(word)]
+
+
+def _most(lines: Lines, values: Sequence[int]) -> int:
+    """The largest integer that a changed one may be. Where the first line holds one that no value exceeds, it may bound them, as the number
     of nodes bounds those of edges.
     """
-    high = max((int(word) for word in words if _INTEGER.fullmatch(word)), default=0)
-    bounds = [int(word) for word in lines[0] if _INTEGER.fullmatch(word)] if len(lines) > 1 else []
-    return high if any(bound >= high for bound in bounds) else max(2 * high, 10)
+    high = max(values, default=0)
+    bounds = [bound for bound in _integers(lines[0]) if bound >= high] if len(lines) > 1 else []
+    return min(bounds, default=max(2 * high, 10))
+
+
+def _larger(bound: int, least: int, rng: random.Random) -> str:
+    """Another number that is no smaller than any of those which it may bound."""
+    return str(rng.choice((bound + 1, rng.randint(least, max(2 * bound, least + 1)))))
 
 
 def _reorder(lines: Lines, counts: dict[tuple[int, int], str], rng: random.Random) -> Lines:
     """The items of a line in another order, or two lines of the same form exchanged."""
-    free = [i for i, line in enumerate(lines) if not any((i, j) in counts for j in range(len(line)))]
+    free = [i for i, line in enumerate(lines) if (i or len(lines) == 1) and not any((i, j) in counts for j in range(len(line)))]
     if not free:
         return lines
     chosen = rng.choice(free)
@@ -116,7 +127,7 @@ def _resize(lines: Lines, counts: dict[tuple[int, int], str], rng: random.Random
     elif what == "items":
         items = lines[i + 1]
         if more:
-            items.insert(rng.randint(0, len(items)), _changed(rng.choice(items), items, _most(lines, items), rng))
+            items.insert(rng.randint(0, len(items)), _changed(rng.choice(items), items, _most(lines, _integers(items)), rng))
         elif len(items) > 1:
             del items[rng.randrange(len(items))]
         lines[i][j] = str(len(items))
@@ -132,7 +143,7 @@ def _resize(lines: Lines, counts: dict[tuple[int, int], str], rng: random.Random
 def _changed(word: str, others: Sequence[str], most: int, rng: random.Random) -> str:
     """Another word of the same form. others: the words that are free to change, itself among them. most: see `_most`."""
     if _INTEGER.fullmatch(word):
-        numbers, value = [int(other) for other in others if _INTEGER.fullmatch(other)], int(word)
+        numbers, value = _integers(others), int(word)
         least = min(*numbers, 1)
         most = max(most, least)
         options = (value + 1, value - 1, value // 2, value * 2, rng.choice(numbers), rng.randint(least, most), rng.randint(least, most))

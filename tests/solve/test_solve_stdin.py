@@ -73,7 +73,10 @@ def solve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         file.write_text(text)
         monkeypatch.setattr("probing.samplers.engines.factory.open_sampler", lambda *_: model)
         common = ["--model", "seedling", "--io", "stdin", "--inputs", "12", "--samples", str(max(2, len(model.programs)))]
-        return main(["solve", str(file), *common, *words])
+        try:
+            return main(["solve", str(file), *common, *words])
+        except SystemExit as left:
+            return int(left.code or 0)
 
     return run
 

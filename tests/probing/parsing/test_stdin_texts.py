@@ -45,7 +45,18 @@ def test_an_input_without_output_is_an_example_too() -> None:
 
 @pytest.mark.parametrize(
     ("text", "given"),
-    [("\n\n3  \r\n1 2\n\n", "3\n1 2\n"), ("a\n\nb", "a\n\nb\n"), (" \n", None), ("1 2 ... 9", None), ("x" * 3000, None), ("  x", "  x\n")],
+    [
+        ("\n\n3  \r\n1 2\n\n", "3\n1 2\n"),
+        ("a\n\nb", "a\n\nb\n"),
+        (" \n", None),
+        ("1 2 ... 9", None),
+        ("x" * 3000, None),
+        ("  x", "  x\n"),
+        ("1 2\n...\n9 9", None),
+        ("2 3\n...\n.#.", "2 3\n...\n.#.\n"),
+        ("1 …", None),
+        ("1.5 ..", "1.5 ..\n"),
+    ],
 )
 def test_an_input_has_one_form(text: str, given: str | None) -> None:
     assert input_text(text) == given
