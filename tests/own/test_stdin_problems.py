@@ -32,7 +32,7 @@ from rl.scoring.signals import ConsensusSignal
 from tests.own.programs import EXAMPLE, SPELLINGS, STATEMENTS, program_rows, programs
 from tests.own.rows import write_rows
 from tests.probing.asking import Wording
-from tests.probing.test_chat_template import THINKING, with_template
+from tests.probing.models.test_chat_template import THINKING, with_template
 
 TEXT = STATEMENTS["sum"][0]
 PROBLEM = read_problem({"description": TEXT, "example": EXAMPLE}, "mine.jsonl#1", "stdin")
