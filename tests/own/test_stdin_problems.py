@@ -28,7 +28,7 @@ from rl.own.problems import read_problem
 from rl.own.samples import CollectedSamples
 from rl.round_files import BankProgram, Verdict
 from rl.scoring.scoring import RolloutScorer
-from rl.scoring.signals import ConsensusSignal
+from rl.scoring.tasks import ConsensusSignal
 from tests.own.programs import EXAMPLE, SPELLINGS, STATEMENTS, program_rows, programs
 from tests.own.rows import write_rows
 from tests.probing.asking import Wording
