@@ -1,10 +1,15 @@
-"""Text in and out: JSON lines split on newlines alone, UTF-8 on stdout and stderr whatever the locale, texts cut to a width."""
+"""Text in and out: JSON lines split on newlines alone, UTF-8 on stdout and stderr whatever the locale, files written whole, texts cut to a
+width.
+"""
 
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 BOM = "\ufeff"
 
@@ -26,11 +31,35 @@ def print_utf8() -> None:
     """Make stdout and stderr of this process UTF-8, whatever the locale or PYTHONIOENCODING says.
 
     What has no UTF-8 form (half a surrogate pair) is written as an escape, so that printing raises no UnicodeEncodeError. Streams that
-    something else has put in their place (a notebook's, say) are left alone.
+    something else has put in their place (a notebook's, say) are left alone. One that is closed takes everything and keeps nothing.
     """
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, for the rest of the process
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A path to write to, whose file becomes that of `path` when the block ends: a reader, or a kill, sees the old file or the new one,
+    never half of it.
+
+    What is no file, such as a pipe or /dev/null, is written to itself. A link stays a link.
+    """
+    if str(path).startswith(("/dev/", "/proc/")) or (path.exists() and not path.is_file()):
+        yield path
+        return
+    whole = path.resolve()
+    part = whole.with_name(f".{whole.name}.{os.getpid()}")
+    try:
+        yield part
+        os.replace(part, whole)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def shorten(text: str, width: int) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -26,6 +28,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dashboard": ("rl.report.dashboard_cli", "make the Weights & Biases dashboard"),
 }
 
+FULL = (errno.ENOSPC, errno.EDQUOT)  # a disk, or one's share of it
+
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
@@ -45,7 +49,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     command = parser().parse_args(words[:1]).command
     with error_screen():
-        return importlib.import_module(COMMANDS[command][0]).main(words[1:])
+        try:
+            status = importlib.import_module(COMMANDS[command][0]).main(words[1:])
+            sys.stdout.flush()
+            return status
+        except BrokenPipeError:  # the reader has seen enough, as `head` does
+            _close_stdout()
+            return 1
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            _close_stdout()
+            said = f"what   not all could be written: {error.strerror}\nwhere  {error.filename or 'stdout'}"
+            print(f"ucoder stopped\n{said}\ndo     make room, or write to another place", file=sys.stderr)
+            return 2
+
+
+def _close_stdout() -> None:
+    """Let nothing more be written to a stdout that takes nothing, at exit either."""
+    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, for the rest of the process
+    os.dup2(sys.stdout.fileno(), 1)
 
 
 if __name__ == "__main__":

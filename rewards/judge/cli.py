@@ -29,7 +29,7 @@ from rewards.rules.consensus import ConsensusConfig
 from rewards.sandbox import Sandbox, SandboxConfig, SandboxError
 from rewards.sandbox.cli import add_package_options, package_settings
 from rewards.sandbox.packages import PackagesError
-from rewards.text import print_utf8
+from rewards.text import print_utf8, whole_file
 
 EXIT_USER_ERROR = 2
 STDOUT = Path("-")
@@ -120,7 +120,8 @@ def run(args: argparse.Namespace) -> int:
         if args.json == STDOUT:
             sys.stdout.write(text)
         else:
-            args.json.write_text(text, encoding="utf-8", errors="backslashreplace")
+            with whole_file(args.json) as part:
+                part.write_text(text, encoding="utf-8", errors="backslashreplace")
     return 0
 
 

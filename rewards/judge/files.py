@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from rewards.outcomes.literals import input_literal, parse_assert
 from rewards.records import Outcome
 from rewards.text import json_lines
 
+LONGEST_INTEGER = 4_300  # digits that Python reads
 ONE_A_LINE = 'one object a line: {"code": "def f(x): ..."}'
 
 
@@ -32,15 +34,22 @@ def read_text(path: Path) -> str:
         raise JudgeInputError(f"the file cannot be read: {error}", str(path), "give a readable UTF-8 text file") from None
 
 
-def _parse(text: str, where: str, remedy: str) -> Any:
+def _integer(digits: str) -> int | str:
+    """A JSON integer; as text where it is longer than Python reads, which is so in fields alone that nobody asks for."""
+    return int(digits) if len(digits) <= LONGEST_INTEGER else digits
+
+
+def _parse(text: str, where: str, remedy: str, parse_int: Callable[[str], Any] | None = None) -> Any:
     """A JSON value. Tabs and other control characters inside strings, which some writers leave raw, are taken as they are."""
     try:
-        return json.loads(text, strict=False)
+        return json.loads(text, strict=False, parse_int=parse_int)
     except json.JSONDecodeError as error:
         line = f"{where}, line {error.lineno}" if "\n" in text else where
         raise JudgeInputError(f"not JSON: {error.msg}", line, remedy) from None
-    except (ValueError, RecursionError) as error:  # an integer of thousands of digits; nested thousands deep
-        raise JudgeInputError(f"not JSON that can be read: {error}", where, remedy) from None
+    except ValueError:
+        raise JudgeInputError(f"an integer of more than {LONGEST_INTEGER:,} digits", where, remedy) from None
+    except RecursionError:
+        raise JudgeInputError("lists or objects that are nested thousands deep", where, remedy) from None
 
 
 def read_candidates(path: Path) -> tuple[list[str], list[float] | None]:
@@ -48,7 +57,7 @@ def read_candidates(path: Path) -> tuple[list[str], list[float] | None]:
     codes, logprobs = [], []
     for number, line in json_lines(read_text(path)):
         where = f"{path}, line {number}"
-        row = _parse(line, where, ONE_A_LINE)
+        row = _parse(line, where, ONE_A_LINE, parse_int=_integer)
         if not isinstance(row, dict) or not isinstance(row.get("code"), str):
             raise JudgeInputError('no text under "code"', where, ONE_A_LINE)
         codes.append(row["code"])
@@ -88,6 +97,8 @@ def read_inputs(path: Path) -> list[str]:
     for number, row in enumerate(read_list(path, "inputs"), 1):
         literal = input_literal(row)
         if literal is None:
+            if "NaN" in json.dumps(row):
+                raise JudgeInputError("NaN is no input: it has no literal", f"{path}, input {number}", "leave this input out")
             raise JudgeInputError(
                 f"{json.dumps(row)[:80]} is no list of arguments", f"{path}, input {number}", "write [[1, 2], 3] for the call f([1, 2], 3)"
             )

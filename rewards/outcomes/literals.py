@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
@@ -35,6 +36,28 @@ def parse_input(text: str) -> str | None:
     return text.strip() if isinstance(arguments, list) else None
 
 
+def literal(value: object) -> str:
+    """A Python literal of a value made of JSON's kinds and tuples, infinities included. Raises ValueError for NaN, which has none.
+
+    >>> literal([1, (float("inf"),), {"a": None}])
+    "[1, (1e999, ), {'a': None}]"
+    """
+    text = repr(value)
+    if "inf" not in text and "nan" not in text:
+        return text
+    if isinstance(value, float):
+        if math.isnan(value):
+            raise ValueError("NaN has no literal")
+        return repr(value) if math.isfinite(value) else "1e999" if value > 0 else "-1e999"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(literal, value)) + "]"
+    if isinstance(value, tuple):
+        return "(" + "".join(literal(v) + ", " for v in value) + ")"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{literal(k)}: {literal(v)}" for k, v in value.items()) + "}"
+    return text
+
+
 def input_literal(value: object) -> str | None:
     """One input as a Python literal; None for what is no list of positional arguments.
 
@@ -43,17 +66,17 @@ def input_literal(value: object) -> str | None:
     >>> input_literal([1, "a"]), input_literal("[None, (1, 2)]"), input_literal("[null, true]"), input_literal("x")
     ("[1, 'a']", '[None, (1, 2)]', '[None, True]', None)
     """
-    if isinstance(value, list):
-        return parse_input(repr(value))
-    if not isinstance(value, str):
-        return None
-    if (literal := parse_input(value)) is not None:
-        return literal
     try:
-        found = json.loads(value)
+        if isinstance(value, list):
+            return parse_input(literal(value))
+        if not isinstance(value, str):
+            return None
+        if (found := parse_input(value)) is not None:
+            return found
+        read = json.loads(value)
+        return parse_input(literal(read)) if isinstance(read, list) else None
     except (ValueError, RecursionError):
         return None
-    return parse_input(repr(found)) if isinstance(found, list) else None
 
 
 def input_literals(value: object) -> tuple[str, ...] | None:
@@ -70,7 +93,7 @@ def input_literals(value: object) -> tuple[str, ...] | None:
     if not isinstance(value, list | tuple) or not value:
         return None
     literals = [input_literal(row) for row in value]
-    known = tuple(literal for literal in literals if literal is not None)
+    known = tuple(text for text in literals if text is not None)
     return known if len(known) == len(literals) else None
 
 

@@ -7,8 +7,10 @@ the program, a line on stderr says so.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
+import tokenize
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from probing.reading import read_program
+from rewards.outcomes.literals import literal
 from rewards.records import Program
 from rewards.sandbox.config import SandboxConfig, SandboxError
 from rewards.sandbox.packages import make_offer
@@ -23,19 +26,28 @@ from rewards.sandbox.pool import Sandbox
 from rewards.text import shorten
 
 
-def read_text(path: Path) -> str:
-    """A text file, or ValueError with a sentence for the user."""
+def read_text(path: Path, source: bool = False) -> str:
+    """A text file without its byte order mark, or ValueError with a sentence for the user.
+
+    source: it is read as Python reads its files, in the encoding that its first lines name.
+    """
+    encoding = "utf-8"
     try:
-        return path.read_text(encoding="utf-8")
+        data = path.read_bytes()
+        if source:
+            encoding = tokenize.detect_encoding(io.BytesIO(data).readline)[0].removesuffix("-sig")
+        return data.decode(encoding).removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 (byte {error.start})") from error
+        raise ValueError(f"{path} is not {encoding.upper()} (byte {error.start})") from error
+    except SyntaxError as error:  # what the first lines name is no encoding, or not theirs
+        raise ValueError(f"{path} is not UTF-8, and names no other encoding that it is in: {error.msg}") from error
 
 
 def read_file(path: Path, entry: str) -> tuple[str, str | None]:
     """The program of a file, and what is worth saying about how it was read. A file in which no program is found is the program itself."""
-    text = read_text(path).removeprefix("\ufeff")
+    text = read_text(path, source=True).removeprefix("\ufeff")
     code = read_program(text, entry)
     if code is None or code.strip() == text.strip():
         return text, None
@@ -46,17 +58,23 @@ def read_file(path: Path, entry: str) -> tuple[str, str | None]:
 
 def read_inputs(path: Path) -> tuple[str, ...]:
     """Inputs as Python literals: the file is a JSON list of argument lists, or of strings that hold such literals."""
+    text = read_text(path)
     try:
-        items = json.loads(read_text(path))
+        items = json.loads(text, strict=False)
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
     except RecursionError as error:
         raise ValueError(f"{path} is nested too deeply") from error
+    except ValueError as error:
+        raise ValueError(f"{path} holds an integer of more digits than Python reads") from error
     if not isinstance(items, list) or not all(isinstance(item, list | str) for item in items):
         raise ValueError(f"{path} must hold a JSON list of argument lists, for example [[[1, 2], 3], [[], 0]]")
     if not items:
         raise ValueError(f"{path} holds no inputs")
-    return tuple(item if isinstance(item, str) else repr(item) for item in items)
+    try:
+        return tuple(item if isinstance(item, str) else literal(item) for item in items)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}, so that no program can be called with it") from error
 
 
 def add_package_options(parser: argparse.ArgumentParser) -> None:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from probing.reading import read_program
+from rewards.outcomes.literals import literal
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import Sandbox
 from rewards.text import json_lines
@@ -190,24 +191,6 @@ def _digit_distance(first: int, second: int) -> int:
     """Mbpp/558 with the shorter number padded with zeros."""
     width = max(len(str(first)), len(str(second)))
     return sum(abs(int(a) - int(b)) for a, b in zip(str(first).zfill(width), str(second).zfill(width), strict=True))
-
-
-def literal(value: Any) -> str:
-    """A Python literal of an input, infinities included. Raises ValueError for NaN, which has none."""
-    text = repr(value)
-    if "inf" not in text and "nan" not in text:
-        return text
-    if isinstance(value, float):
-        if math.isnan(value):
-            raise ValueError("NaN has no literal")
-        return repr(value) if math.isfinite(value) else "1e999" if value > 0 else "-1e999"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(literal, value)) + "]"
-    if isinstance(value, tuple):
-        return "(" + "".join(literal(v) + ", " for v in value) + ")"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{literal(k)}: {literal(v)}" for k, v in value.items()) + "}"
-    return text
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ from typing import Any
 
 import yaml
 
+from rewards.text import whole_file
 from rl.config.schema import Config
 from rl.console import UserError, warn
 from rl.models.source import KEPT, check_model
@@ -124,6 +125,10 @@ def check_writable(path: Path, option: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if path.exists() and not path.is_file():  # a pipe or a device
+            if not os.access(path, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            return
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
@@ -131,10 +136,9 @@ def check_writable(path: Path, option: str) -> None:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write so that a reader, or a kill, sees the old file or the new one, never half of it."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
+    """Write so that a reader, or a kill, sees the old file or the new one, never half of it (`rewards.text.whole_file`)."""
+    with whole_file(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def versions() -> dict[str, str]:

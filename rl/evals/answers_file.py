@@ -26,6 +26,7 @@ from rl.console import UserError
 
 FIELDS = {"task": "task_id", "completion": "text", "tokens": "n"}  # each with the other name under which it is read
 TYPES: dict[str, type] = {"benchmark": str, "task": str, "index": int, "completion": str, "tokens": int}
+MOST_TOKENS = 10_000_000  # of one answer
 SHOWN = 5  # names in an error message
 
 
@@ -99,8 +100,8 @@ def _row(line: str, where: str) -> dict[str, Any]:
     """The fields of a line under their first names; `finished` is None where the line does not say."""
     remedy = "write " + json.dumps({"benchmark": "humaneval_plus", "task": "HumanEval/0", "index": 0, "completion": "…", "tokens": 87})
     try:
-        given = json.loads(line)
-    except ValueError as error:
+        given = json.loads(line, strict=False)
+    except (ValueError, RecursionError) as error:
         raise UserError(f"the line is not JSON: {error}", where, remedy) from None
     if not isinstance(given, dict):
         raise UserError("the line is no JSON object", where, remedy)
@@ -109,8 +110,9 @@ def _row(line: str, where: str) -> dict[str, Any]:
         if not isinstance(row[name], kind) or isinstance(row[name], bool):
             shown = f"is {json.dumps(row[name])[:40]}" if row[name] is not None else "is missing"
             raise UserError(f"the field {name!r} {shown}, where {'a text' if kind is str else 'a number'} is wanted", where, remedy)
-    if row["tokens"] < 1 or row["index"] < 0:
-        raise UserError(f"index {row['index']}, tokens {row['tokens']}: too small", where, remedy)
+    if not 1 <= row["tokens"] <= MOST_TOKENS or row["index"] < 0:
+        said = f"index {row['index']}, tokens {row['tokens']}: an index counts from 0, tokens from 1 to {MOST_TOKENS:,}"
+        raise UserError(said, where, remedy)
     if not isinstance(given.get("finished"), bool | None):
         raise UserError(f"the field 'finished' is {given['finished']!r}, where true or false is wanted", where, remedy)
     return row | {"finished": given.get("finished")}

@@ -11,17 +11,18 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TextIO
 
+from rewards.text import whole_file
 from rl.evals.runner import EvalResult
 
 
 def write_samples_file(path: Path, results: Mapping[str, EvalResult]) -> int:
     """Write the samples of all benchmarks, compressed where the name ends in .gz; returns how many. An interrupted write leaves no file."""
-    part, count = path.with_name(f".{path.name}.{os.getpid()}"), 0
-    with gzip.open(part, "wt", encoding="utf-8") if path.suffix == ".gz" else part.open("w", encoding="utf-8") as file:
+    count = 0
+    with whole_file(path) as part, _opened(part, path.suffix == ".gz") as file:
         for name, result in results.items():
             for s in result.samples:
                 row = {
@@ -38,5 +39,8 @@ def write_samples_file(path: Path, results: Mapping[str, EvalResult]) -> int:
                 }
                 file.write(json.dumps(row) + "\n")
                 count += 1
-    os.replace(part, path)
     return count
+
+
+def _opened(path: Path, compressed: bool) -> TextIO:
+    return gzip.open(path, "wt", encoding="utf-8") if compressed else path.open("w", encoding="utf-8")

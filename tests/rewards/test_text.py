@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rewards.judge.files import JudgeInputError, read_candidates, read_inputs
-from rewards.text import json_lines, shorten
+from rewards.outcomes.literals import literal
+from rewards.sandbox.cli import read_file
+from rewards.sandbox.cli import read_inputs as inputs_of_sandbox_run
+from rewards.text import json_lines, shorten, whole_file
 from rl.round_files import read_rows
 from rl.tracking.monitor import read_metrics
 
@@ -50,7 +57,7 @@ def test_blank_lines_count_in_the_number_that_a_mistake_is_reported_at(tmp_path:
     assert caught.value.where.endswith("line 4")
 
 
-@pytest.mark.parametrize("row", ['{"code": "x", "logprob": 1' + "0" * 400 + "}", '{"code": "x", "n": ' + "9" * 5000 + "}", "[" * 100_000])
+@pytest.mark.parametrize("row", ['{"code": "x", "logprob": 1' + "0" * 400 + "}", '{"code": "x", "logprob": ' + "9" * 5000 + "}", "[" * 100_000])
 def test_numbers_and_nesting_beyond_what_python_reads_are_mistakes_too(tmp_path: Path, row: str) -> None:
     (tmp_path / "candidates.jsonl").write_text(row)
     with pytest.raises(JudgeInputError):
@@ -117,3 +124,69 @@ def test_other_commands_print_in_ascii_terminals(tmp_path: Path) -> None:
 def test_the_run_itself_prints_in_an_ascii_terminal(tmp_path: Path) -> None:
     done = ucoder("train", "--model", "./żółć", "--run_dir", str(tmp_path / "run"), PYTHONIOENCODING="ascii", LC_ALL="C")
     assert done.returncode == 2 and "no model at ./żółć" in done.stderr.decode("utf-8")
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / "out.json").write_text("old", encoding="utf-8")
+    (tmp_path / "link.json").symlink_to(tmp_path / "out.json")
+    with pytest.raises(OSError, match="full"), whole_file(tmp_path / "out.json") as part:
+        part.write_text("ne", encoding="utf-8")
+        raise OSError("full")
+    assert (tmp_path / "out.json").read_text(encoding="utf-8") == "old" and len(list(tmp_path.iterdir())) == 2
+    with whole_file(tmp_path / "link.json") as part:
+        part.write_text("new", encoding="utf-8")
+        assert (tmp_path / "out.json").read_text(encoding="utf-8") == "old"
+    assert (tmp_path / "link.json").is_symlink() and (tmp_path / "out.json").read_text(encoding="utf-8") == "new"
+
+
+@pytest.mark.parametrize("device", ["/dev/null", "/dev/stdout"])
+def test_a_device_is_written_to_and_never_replaced(device: str) -> None:
+    with whole_file(Path(device)) as part:
+        assert part == Path(device)
+
+
+def test_a_pipe_is_written_to(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with whole_file(tmp_path / "pipe") as part:
+        assert part == tmp_path / "pipe"
+
+
+@pytest.mark.parametrize("read", [read_inputs, inputs_of_sandbox_run])
+def test_inputs_with_infinities_have_literals_and_nan_is_refused(tmp_path: Path, read: Callable[[Path], Sequence[str]]) -> None:
+    file = tmp_path / "inputs.json"
+    file.write_text('\ufeff[[Infinity, {"a": [-Infinity]}], [1e400], ["a\tb"]]', encoding="utf-8")
+    assert list(read(file)) == ["[1e999, {'a': [-1e999]}]", "[1e999]", "['a\\tb']"]
+    for text, said in (("[[NaN]]", "NaN"), (f"[[{'9' * 5000}]]", "integer"), (f"[{'[' * 5000}{']' * 5000}]", "nested")):
+        file.write_text(text, encoding="utf-8")
+        with pytest.raises(ValueError, match=said):
+            read(file)
+
+
+def test_an_integer_that_nobody_asks_for_may_be_of_any_length(tmp_path: Path) -> None:
+    (tmp_path / "candidates.jsonl").write_text('{"code": "a", "n": %s}' % ("9" * 5000), encoding="utf-8")
+    assert read_candidates(tmp_path / "candidates.jsonl")[0] == ["a"]
+
+
+@given(st.recursive(st.floats(allow_nan=False) | st.integers() | st.text() | st.none(), lambda x: st.lists(x) | st.tuples(x, x)))
+def test_a_literal_is_its_value(value: object) -> None:
+    assert ast.literal_eval(literal(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ("def f():\n    return 'é'".encode(), None),
+        ("\ufeffdef f():\r\n    return 'é'".encode(), None),
+        ("# -*- coding: latin-1 -*-\ndef f():\n    return 'é'".encode("latin-1"), None),
+        ("def f():\n    return 'é'".encode("latin-1"), "UTF-8"),
+        ("def f():\n    return 'é'".encode("utf-16"), "UTF-8"),
+        (b"# -*- coding: no-such -*-\ndef f():\n    return 1", "names no other encoding"),
+    ],
+)
+def test_a_program_is_read_in_the_encoding_that_it_names(tmp_path: Path, data: bytes, said: str | None) -> None:
+    (tmp_path / "program.py").write_bytes(data)
+    if said is None:
+        assert read_file(tmp_path / "program.py", "f")[0].endswith("def f():\n    return 'é'")
+    else:
+        with pytest.raises(ValueError, match=said):
+            read_file(tmp_path / "program.py", "f")

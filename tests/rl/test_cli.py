@@ -57,6 +57,25 @@ def test_the_error_screen_in_a_pipe_is_plain_and_whole() -> None:
     ]
 
 
+NOISY = """
+import sys, types
+import rl.cli
+noisy = types.ModuleType("noisy")
+noisy.main = lambda words: [print("x" * 100) for _ in range(2000)] and 0
+sys.modules["noisy"] = noisy
+rl.cli.COMMANDS["eval"] = ("noisy", "")
+sys.exit(rl.cli.main(["eval"]))
+"""
+
+
+@pytest.mark.parametrize(("where", "status", "said"), [("| head -c 5", 0, ""), ("> /dev/full", 2, "No space left"), (">&-", 0, "")])
+def test_a_stdout_that_takes_nothing_is_no_traceback(where: str, status: int, said: str) -> None:
+    done = subprocess.run(f"{sys.executable} -c '{NOISY}' {where}", shell=True, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == status
+    assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+    assert said in done.stderr and bool(said) == bool(done.stderr)
+
+
 def test_the_error_screen_on_a_terminal_is_a_panel() -> None:
     out = Console(force_terminal=True, width=60, record=True, color_system=None)
     with pytest.raises(SystemExit) as left:
