@@ -7,6 +7,7 @@ the program, a line on stderr says so.
 from __future__ import annotations
 
 import argparse
+import ast
 import io
 import json
 import sys
@@ -18,6 +19,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from probing.reading import read_program
+from probing.reading.definitions import binds
 from rewards.outcomes.literals import literal
 from rewards.records import Program
 from rewards.sandbox.config import SandboxConfig, SandboxError
@@ -49,11 +51,36 @@ def read_file(path: Path, entry: str) -> tuple[str, str | None]:
     """The program of a file, and what is worth saying about how it was read. A file in which no program is found is the program itself."""
     text = read_text(path, source=True).removeprefix("\ufeff")
     code = read_program(text, entry)
-    if code is None or code.strip() == text.strip():
+    if code is None:
+        return text, None
+    if (there := other_definitions(code, entry)) is not None:
+        return code, there
+    if code.strip() == text.strip():
         return text, None
     if (adopted := f"\ndef {entry}(*args, **kwargs):") in code and adopted not in text:
         return code, f"{entry} is a method of a class: a function of that name makes an object and calls it"
     return code, f"running what {entry} needs of {path.name}; the rest of its module level is left out"
+
+
+def other_definitions(code: str, entry: str) -> str | None:
+    """What a module defines, where nothing of it has the entry's name; None where something has, or where nothing is defined.
+
+    >>> other_definitions("class Solution:\\n    def strip(self): ...\\n", "strip_zeros")
+    'strip_zeros is not defined; defined are: class Solution with strip'
+    """
+    try:
+        body = ast.parse(code).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    if any(binds(statement, entry) for statement in body):
+        return None
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    found = [s.name for s in body if isinstance(s, functions)]
+    for owner in (s for s in body if isinstance(s, ast.ClassDef)):
+        methods = [m.name for m in owner.body if isinstance(m, functions)]
+        needs = " (which cannot be made without arguments)" if entry in methods else ""
+        found.append(f"class {owner.name}{needs} with {', '.join(methods)}" if methods else f"class {owner.name}")
+    return f"{entry} is not defined; defined are: {', '.join(found)}" if found else None
 
 
 def read_inputs(path: Path) -> tuple[str, ...]:

@@ -57,7 +57,10 @@ def test_blank_lines_count_in_the_number_that_a_mistake_is_reported_at(tmp_path:
     assert caught.value.where.endswith("line 4")
 
 
-@pytest.mark.parametrize("row", ['{"code": "x", "logprob": 1' + "0" * 400 + "}", '{"code": "x", "logprob": ' + "9" * 5000 + "}", "[" * 100_000])
+LONG = '{"code": "x", "logprob": %s}'
+
+
+@pytest.mark.parametrize("row", [LONG % ("1" + "0" * 400), LONG % ("9" * 5000), "[" * 100_000])
 def test_numbers_and_nesting_beyond_what_python_reads_are_mistakes_too(tmp_path: Path, row: str) -> None:
     (tmp_path / "candidates.jsonl").write_text(row)
     with pytest.raises(JudgeInputError):

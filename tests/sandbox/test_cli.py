@@ -58,6 +58,26 @@ def test_a_file_is_read_like_an_answer_and_says_so(files, capsys, text: str, sai
     assert (said in captured.err) if said else captured.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("class Solution:\n    def addOne(self, x):\n        return x + 1\n", "f is not defined; defined are: class Solution with addOne"),
+        (
+            "class Adder:\n    def __init__(self, k):\n        self.k = k\n    def f(self, x):\n        return x + self.k\n",
+            "f is not defined; defined are: class Adder (which cannot be made without arguments) with __init__, f",
+        ),
+        ("def g(x):\n    return x\n\nprint(g(1))\n", "f is not defined; defined are: g"),
+    ],
+)
+def test_a_file_without_the_entry_is_refused_and_what_it_defines_is_said(files, capsys, text: str, said: str) -> None:
+    program, inputs = files
+    program.write_text(text, encoding="utf-8")
+    inputs.write_text("[[1]]")
+    assert main(["run", str(program), "--entry", "f", "--inputs", str(inputs)]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["kind"] == "refused" and said in captured.err.splitlines()
+
+
 def test_a_file_without_a_program_is_run_as_it_is(files, capsys) -> None:
     program, inputs = files
     program.write_text("x = (\n")
