@@ -123,7 +123,7 @@ def check(chosen: Sequence[Step], start: Callable[[Step], int], there: Callable[
         print(told[step.name], flush=True)
 
     with ThreadPoolExecutor(jobs) as pool:
-        for step in sorted(chosen, key=lambda step: step.after is not None):  # who waits comes last, and takes no place from the others
+        for step in sorted(chosen, key=lambda step: step.after is not None):  # steps that wait for others come last
             lacking = [module for module in step.needs if not there(module)]
             if lacking:
                 told[step.name] = f"passed over  {step.text}: not installed: {', '.join(lacking)} (pip install {' '.join(lacking)})"

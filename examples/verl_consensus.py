@@ -28,7 +28,7 @@ from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
 from rewards import ConsensusReward
 
-PATIENCE_SECONDS = 3600.0  # for a group's other samples: where one was never sent, the group fails instead of waiting for ever
+PATIENCE_SECONDS = 3600.0  # for a group's other samples: where one was never sent, the group fails instead of waiting forever
 
 Scores = list[float | None]
 

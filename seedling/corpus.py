@@ -121,7 +121,7 @@ def _tests(task: Task, rng: random.Random) -> Document:
 
 
 def corrupt(statement: str, rng: random.Random) -> str:
-    """A statement made unclear or incomplete: shuffled words, cut off, constants lost, or a clause gone astray."""
+    """A statement made unclear or incomplete: shuffled words, cut off, constants lost, or a clause in the wrong place."""
     words = statement.split(" ")
     kind = rng.choice(("shuffle", "cut", "blank", "astray"))
     if kind == "shuffle":

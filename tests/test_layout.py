@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -196,6 +197,15 @@ def test_every_package_is_installed() -> None:
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
     there = {name for name, path in modules().items() if path.name == "__init__.py" and not name.startswith("bench")}
     assert sorted(listed) == sorted(there)
+
+
+def test_the_readme_names_every_room() -> None:
+    """Its layout section has a row a package, and in it the folders of the package."""
+    layout = (ROOT / "README.md").read_text(encoding="utf-8").split("\n## Layout\n")[1].split("\n## ")[0]
+    rows = {match[1]: match[0] for match in re.finditer(r"^\| `(\w+)/` \|.*$", layout, re.MULTILINE)}
+    folders = {package: {path.parent.name for path in (ROOT / package).glob("*/__init__.py")} for package in ("probing", "rewards", "rl")}
+    for package, there in folders.items():
+        assert set(re.findall(r"`(\w+)/`", rows[package])) - {package} == there
 
 
 def test_no_folder_of_rl_hides_a_library() -> None:

@@ -81,7 +81,7 @@ def read_model_size(name: str, parameters: float | None = None) -> ModelSize:
     named = re.search(r"(?<![\w.])(\d+(?:\.\d+)?)[bB](?![a-zA-Z])", name)
     if named and name != "seedling":
         return _guessed(float(named[1]) * 1e9, "read off its name")
-    raise UserError(f"the size of {name} is not known: the model is not at hand", "model", "give --parameters 7e9")
+    raise UserError(f"the size of {name} is not known: the model is not available here", "model", "give --parameters 7e9")
 
 
 def _of_gguf(path: Path) -> ModelSize:

@@ -280,7 +280,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--num", "--devices", dest="devices", type=int, default=1, help="number of GPUs")
     parser.add_argument("--launch", choices=LAUNCHES, help="how training is spread over devices (default: by number and size)")
     parser.add_argument("--tokens-per-second", type=float, help="measured sampling speed over all devices")
-    parser.add_argument("--parameters", type=float, help="number of parameters, where the model is not at hand: 7.6e9")
+    parser.add_argument("--parameters", type=float, help="number of parameters, where the model is not available: 7.6e9")
     parser.add_argument("--like", type=Path, metavar="RUN", help="take shares and lengths of answers from a finished run")
     parser.add_argument("--check", type=Path, metavar="RUN", help="hold the plan against a finished run; status 1 when over 25 %% off")
     parser.add_argument("--json", action="store_true", help="print the estimate as JSON")

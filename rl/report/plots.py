@@ -189,7 +189,7 @@ def auroc_dots(run: RunData, name: str) -> str | None:
         axes.axvline(floor, color=SERIES[0], linewidth=1.0, linestyle=(0, (2, 3)))
         axes.set_yticks(range(len(AUROC_ROWS)), [label for _, label in AUROC_ROWS])
         axes.set_ylim(len(AUROC_ROWS) - 0.5, -0.8)
-        axes.set_xlabel("AUROC (0.5: knows nothing; dotted: floor)")
+        axes.set_xlabel("AUROC (0.5: chance; dotted: floor)")
         axes.spines["left"].set_visible(False)
         return to_svg(figure, name, "AUROC of the probe and of simple measures")
 

@@ -58,7 +58,7 @@ class ConsensusSignal:
 
 @dataclass(frozen=True)
 class RandomSignal:
-    """The ablation arm that knows nothing: uniform in [0, 1), repeatable; missing stays missing."""
+    """The random arm of the ablation: uniform in [0, 1), repeatable; missing stays missing."""
 
     seed: int
 

@@ -92,7 +92,7 @@ def training_statement(config: Row) -> str:
 
 
 def base_name(model: str) -> tuple[str, bool]:
-    """(name of the base model for a reader, whether it is one of the Hub). A local path is nobody else's business: its last part."""
+    """(name of the base model for a reader, whether it is one of the Hub). Of a local path only the last part is published."""
     path = Path(model).expanduser()
     if model != "seedling" and (path.exists() or model.startswith((".", "/", "~")) or model.count("/") > 1 or is_gguf(model)):
         return path.name, False

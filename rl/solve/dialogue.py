@@ -1,7 +1,7 @@
 """`ucoder solve --interactive`: a person decides on single inputs, and the vote goes on from there.
 
-One question at a time, about the input that parts the two largest clusters (`rl.solve.vote.Vote.question`). The person picks what is right
-there, says that nothing of it is, types the right value, skips the input, or stops. It ends by itself when nothing parts the clusters.
+One question at a time, about the input that separates the two largest clusters (`rl.solve.vote.Vote.question`). The person picks what is right
+there, says that nothing of it is, types the right value, skips the input, or stops. It ends by itself when no input separates the clusters.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def talk(vote: Vote, console: Console, ask: ReadLine = input) -> Vote | None:
         ruled_out = len(vote.programs.places) - len(after.programs.places)
         console.print(f"ruled out: {ruled_out}; left with a vote: {clustering.n_valid}, in clusters: {clustering.n_clusters}", markup=False)
         vote = after
-    console.print("There is nothing more to ask: no input parts the clusters that are left.", markup=False)
+    console.print("There is nothing more to ask: no input separates the remaining clusters.", markup=False)
     return vote
 
 

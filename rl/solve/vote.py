@@ -124,7 +124,7 @@ class Vote:
         return vote, unmet
 
     def question(self, asked: Sequence[int]) -> InputQuestion | None:
-        """The input that parts the two largest clusters and splits the candidates best, of those that are not asked yet; None: there is
+        """The input that separates the two largest clusters and splits the candidates best, of those that are not asked yet; None: there is
         none, or only one cluster.
         """
         judgement = self.ranking.judgement

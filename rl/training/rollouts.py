@@ -57,7 +57,7 @@ def whole_parameters(model: torch.nn.Module, reshard: bool = True) -> Iterator[N
     """A model sharded by FSDP2 with its weights gathered, for as long as the block lasts; any other model as it is.
 
     FSDP2 gathers weights anew in every forward pass, all ranks together; ranks that decode for different numbers of steps would wait for
-    one another for ever. reshard: whether forward passes outside of the block give the gathered weights back.
+    one another forever. reshard: whether forward passes outside of the block give the gathered weights back.
     """
     shards = [module for module in model.modules() if isinstance(module, FSDPModule)]
     for module in shards:

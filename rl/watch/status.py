@@ -71,12 +71,12 @@ def status_of(
     here = alive(progress["host"], progress["pid"], progress["process_started"])
     who = f"{progress['host']}, process {progress['pid']}"
     if here is False and age > GONE_SECONDS:
-        return Status("killed", f"no word for {duration(age)}{_where(progress)}, and its process is gone ({who})", go_on)
+        return Status("killed", f"no update for {duration(age)}{_where(progress)}, and its process is gone ({who})", go_on)
     if here is None and age > SILENT_SECONDS:
         doubt = "if that machine still runs it, this one's clock or its view of the disk is behind"
-        return Status("killed", f"or lost: no word for {duration(age)}{_where(progress)} ({who}; {doubt})", go_on)
+        return Status("killed", f"or lost: no update for {duration(age)}{_where(progress)} ({who}; {doubt})", go_on)
     if age > SILENT_SECONDS:
-        return Status("silent", f"no word for {duration(age)}, though its process is there ({who}): it is paused, or the disk is slow")
+        return Status("silent", f"no update for {duration(age)}, though its process is there ({who}): it is paused, or the disk is slow")
     return Status("running", f"for {duration(max(0.0, now - progress['started']))} ({who})")
 
 

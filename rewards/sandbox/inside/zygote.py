@@ -260,7 +260,7 @@ def warm_up() -> None:
 
 
 def fill_pools() -> list[bytes]:
-    """Blocks that take up what is free among live objects, to be kept for ever: new objects of children then share few fresh pages.
+    """Blocks that take up what is free among live objects, to be kept forever: new objects of children then share few fresh pages.
 
     Python's allocator hands out blocks of each size, a multiple of 16 bytes up to 512, from pools of a page; a fresh pool begins with its
     header of 48 bytes.

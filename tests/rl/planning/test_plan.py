@@ -125,7 +125,7 @@ def test_a_name_tells_a_size(name: str, parameters: float) -> None:
 
 
 def test_an_unknown_size_asks_for_it() -> None:
-    with pytest.raises(UserError, match="not at hand"):
+    with pytest.raises(UserError, match="not available here"):
         read_model_size("org/model")
     assert read_model_size("org/model", 3e9).parameters == 3e9
 
