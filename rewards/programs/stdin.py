@@ -15,7 +15,6 @@ import ast
 import inspect
 import sys
 
-from probing.records import STDIN
 from rewards.outcomes import printed
 from rewards.records import Program
 
@@ -147,12 +146,10 @@ def as_function(code: str, imports: str) -> str:
 
 
 def runnable(program: Program) -> Program:
-    """The program as the sandbox runs it: one whose entry is `STDIN` becomes a function of its input text, any other stays as it is.
+    """A program whose entry is `STDIN` as the sandbox runs it: a function of its input text.
 
     Its outcomes are what it prints, in normal form. No import is put in front of it; `exit` and `quit` are there, as in any script.
     """
-    if program.entry != STDIN:
-        return program
     return Program(as_function(program.code, EXITS), NORMAL_ENTRY, tuple(f"[{text}]" for text in program.inputs))
 
 

@@ -14,6 +14,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 
+from probing.records import STDIN
 from rewards.programs.stdin import runnable
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import layers as isolation
@@ -137,7 +138,8 @@ class Stream:
             if program is None:
                 self.exhausted = True
                 return
-            program = runnable(program)
+            if program.entry == STDIN:
+                program = runnable(program)
             job = self.known.get(program)
             if job is None:
                 job = self.new_job(program)

@@ -1,7 +1,8 @@
 """`ucoder solve --interactive`: a person decides on single inputs, and the vote goes on from there.
 
-One question at a time, about the input that separates the two largest clusters (`rl.solve.vote.Vote.question`). The person picks what is right
-there, says that nothing of it is, types the right value, skips the input, or stops. It ends by itself when no input separates the clusters.
+One question at a time, about the input that separates the two largest clusters (`rl.solve.vote.Vote.question`). The
+person picks what is right there, says that nothing of it is, types the right value, skips the input, or stops. It ends
+by itself when no input separates the clusters.
 """
 
 from __future__ import annotations

@@ -19,23 +19,19 @@ from rl.train import main
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("probing", "rewards", "rl", "remote")
-FORMS = {
-    "Completion",  # drawn by a sampler
-    "Candidate",  # of stage 5
-    "Program",  # to be executed
-    "Execution",
-    "BankProgram",  # a distinct program with its execution
-    "ProblemBank",
-    "OutcomeMatrix",  # outcomes of a problem's programs
-    "Clustering",
-    "Verdict",
-    "CandidateVotes",
-    "CandidateScores",
-    "_Judged",  # a rollout, executed
-    "RolloutScore",
-    "BatchScores",
-    "RewardBreakdown",
-    "Stored",  # candidates or bank programs that stay in their file
+FORMS = {  # by module: a name alone may stand for something else elsewhere
+    "probing.records": {"Candidate"},
+    "probing.samplers.base": {"Completion"},
+    "rewards.clusters.clustering": {"Clustering"},
+    "rewards.clusters.signatures": {"OutcomeMatrix"},
+    "rewards.mixed": {"RewardBreakdown"},
+    "rewards.records": {"Execution", "Program"},
+    "rl.labels.bank": {"CandidateVotes", "ProblemBank"},
+    "rl.labels.candidate_scores": {"CandidateScores"},
+    "rl.round_files": {"BankProgram", "Verdict"},
+    "rl.scoring.scores": {"BatchScores", "RolloutScore"},
+    "rl.scoring.scoring": {"_Judged"},  # a rollout, executed
+    "rl.stored": {"Stored"},  # candidates or bank programs that stay in their file
 }
 
 
@@ -60,27 +56,25 @@ class Trace:
         values = [value] if event == "return" else [frame.f_locals[name] for name in code.co_varnames[: code.co_argcount] if name != "self"]
         for one in values:
             if form := form_of(one):
-                self.found[file] = (code.co_qualname, form)
-                self._define(form)
+                self.found[file] = (code.co_qualname, form.__name__)
+                self.found.setdefault(file_of(form), ("defines", form.__name__))
                 return
 
-    def _define(self, form: str) -> None:
-        """Count the file that defines a form which was met."""
-        for module in [m for name, m in sys.modules.items() if name.split(".")[0] in PACKAGES]:
-            kind = getattr(module, form, None)
-            if isinstance(kind, type) and kind.__module__ == module.__name__:
-                self.found.setdefault(str(Path(str(module.__file__)).relative_to(ROOT)), ("defines", form))
+
+def file_of(kind: type) -> str:
+    """The file that defines a class of the project."""
+    return str(Path(str(sys.modules[kind.__module__].__file__)).relative_to(ROOT))
 
 
-def form_of(value: Any, depth: int = 3) -> str:
-    """The name of the form that a value is or holds first; "" for none."""
+def form_of(value: Any, depth: int = 3) -> type | None:
+    """The form that a value is or holds first; None for none."""
     kind = type(value)
-    if kind.__name__ in FORMS and kind.__module__.split(".")[0] in PACKAGES:
-        return kind.__name__
+    if kind.__name__ in FORMS.get(kind.__module__, ()):
+        return kind
     if depth and isinstance(value, list | tuple | Mapping):
         inner = list(value.values()) if isinstance(value, Mapping) else value
-        return next((found for one in inner[:4] if (found := form_of(one, depth - 1))), "")
-    return ""
+        return next((found for one in inner[:4] if (found := form_of(one, depth - 1))), None)
+    return None
 
 
 def trace_round(run_dir: str) -> dict[str, tuple[str, str]]:

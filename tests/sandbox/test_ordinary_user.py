@@ -16,7 +16,7 @@ import pytest
 from tests.sandbox import ordinary
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = ("test_attacks.py", "test_more_attacks.py", "test_clean_up.py", "test_layers.py")
+FILES = ("attacks/test_attacks.py", "attacks/test_more_attacks.py", "test_clean_up.py", "test_layers.py")
 
 pytestmark = [
     pytest.mark.slow,
@@ -48,7 +48,7 @@ def test_every_attack_is_survived(home: Path, isolation: str) -> None:
     if first.returncode:
         pytest.skip(f"no ordinary user can run this Python here: {first.stderr.strip().splitlines()[-1]}")
     assert first.stdout.strip() == str((ordinary.UID,) * 3)
-    files = [str(Path(__file__).with_name(name)) for name in FILES]
+    files = [str(Path(__file__).parent / name) for name in FILES]
     options = f"-p no:cacheprovider -n 2 -rs --tb=short --basetemp {home}/pytest".split()  # two at once: they mostly wait
     found = as_ordinary_user(home, "-m", "pytest", *options, "-k", f"[{isolation}", *files)
     assert found.returncode == 0, found.stdout[-5000:] + found.stderr[-2000:]

@@ -16,7 +16,7 @@ import pytest
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import Sandbox, SandboxConfig, SandboxError
 from rewards.sandbox.packages import PackagesError, make_offer
-from tests.sandbox import test_attacks, test_more_attacks
+from tests.sandbox.attacks import test_attacks, test_more_attacks
 from tests.sandbox.conftest import HEADER, HONEST, ISOLATIONS, QUICK, RIGHT, processes
 from tests.sandbox.environments import install, make_environment
 
