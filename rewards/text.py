@@ -42,6 +42,11 @@ def print_utf8() -> None:
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
+def argument_text(word: str) -> str:
+    """A word of the command line, read as UTF-8 whatever the locale says."""
+    return os.fsencode(word).decode("utf-8", "surrogateescape")
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A path to write to, whose file becomes that of `path` when the block ends: a reader, or a kill, sees the old file or the new one,

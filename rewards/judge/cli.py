@@ -29,7 +29,7 @@ from rewards.rules.consensus import ConsensusConfig
 from rewards.sandbox import Sandbox, SandboxConfig, SandboxError
 from rewards.sandbox.cli import add_package_options, package_settings
 from rewards.sandbox.packages import PackagesError
-from rewards.text import print_utf8, whole_file
+from rewards.text import argument_text, print_utf8, whole_file
 
 EXIT_USER_ERROR = 2
 STDOUT = Path("-")
@@ -38,7 +38,7 @@ STDOUT = Path("-")
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="ucoder judge", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path, help="candidates, JSON lines")
-    parser.add_argument("--entry", help="name of the function that the candidates define")
+    parser.add_argument("--entry", type=argument_text, help="name of the function that the candidates define")
     parser.add_argument(
         "--io", choices=("function", "stdin"), default="function", help="stdin: candidates are programs that read standard input and print"
     )

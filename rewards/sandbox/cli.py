@@ -25,7 +25,7 @@ from rewards.records import Program
 from rewards.sandbox.config import SandboxConfig, SandboxError
 from rewards.sandbox.packages import make_offer
 from rewards.sandbox.pool import Sandbox
-from rewards.text import shorten
+from rewards.text import argument_text, shorten
 
 
 def read_text(path: Path, source: bool = False) -> str:
@@ -125,7 +125,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run one function on several inputs and print one JSON line for each")
     run.add_argument("file", type=Path, help="Python source file")
-    run.add_argument("--entry", required=True, help="name of the function to call")
+    run.add_argument("--entry", type=argument_text, required=True, help="name of the function to call")
     run.add_argument("--inputs", type=Path, required=True, help="JSON file: a list of argument lists")
     run.add_argument(
         "--isolation", choices=("auto", "bwrap", "nobwrap"), default="auto", help="bubblewrap where it works, always, or never"

@@ -142,6 +142,12 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert (tmp_path / "link.json").is_symlink() and (tmp_path / "out.json").read_text(encoding="utf-8") == "new"
 
 
+def test_the_name_of_a_function_is_utf_8_whatever_the_locale() -> None:
+    code = "import sys; from rewards.text import argument_text; print(ascii(argument_text(sys.argv[1])))"
+    done = subprocess.run([sys.executable, "-c", code, "naïve"], capture_output=True, env=os.environ | ASCII, check=True, cwd=ROOT)
+    assert done.stdout.decode().strip() == ascii("naïve")
+
+
 @pytest.mark.parametrize("device", ["/dev/null", "/dev/stdout"])
 def test_a_device_is_written_to_and_never_replaced(device: str) -> None:
     with whole_file(Path(device)) as part:
