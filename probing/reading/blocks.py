@@ -41,6 +41,8 @@ _NOT_PYTHON = frozenset(
     )
 )
 _MARKDOWN = frozenset(("markdown", "md", "mdx"))
+_HEAD = re.compile(r"^\ufeff*([ \t]*)(?:(?:async[ \t]+)?def|class)[ \t]+\w", re.MULTILINE)
+_ENDS = 12  # lines with which a definition may end that are tried
 _LOOKS_AHEAD = 50  # blocks of an answer for whose end strings are looked at; later ones end at the first fence
 _NESTING = 3
 
@@ -144,7 +146,20 @@ def _end_of_block(text: str, start: int, fence: str, margin: str, line: re.Match
         return (len(text), len(text)) if scan(text[start:]) == NEUTRAL else first
     # A string that is never closed must not swallow what follows.
     inside = unindented(_unprefixed(text[start : found[0]], margin))
-    return first if found[0] > first[0] and parser.body(inside) is None else found
+    if found[0] < first[0] or parser.body(inside) is not None or _in_a_string(text, start, first, found[0], margin, parser):
+        return found
+    return first
+
+
+def _in_a_string(text: str, start: int, fence: tuple[int, int], end: int, margin: str, parser: Parser) -> bool:
+    """Whether a fence between `start` and `end` lies in a string of a definition that parses, whatever stands around that."""
+    heads = list(_HEAD.finditer(text, start, fence[0]))
+    if not heads:
+        return False
+    head = heads[-1]
+    behind = re.compile(rf"^[ \t]{{0,{len(head[1])}}}\S", re.MULTILINE)
+    ends = [line.start() for line, _ in zip(behind.finditer(text, fence[1], end), range(_ENDS), strict=False)]
+    return any(parser.body(unindented(_unprefixed(text[head.start(1) : place], margin))) for place in [*ends, end])
 
 
 def _closing_fence(text: str, start: int, length: int) -> tuple[int, int] | None:

@@ -20,6 +20,7 @@ from probing.reading.text import up_to_end_mark
 _STARTS = re.compile(r"[^\s#)\]}]")  # a line at the left margin that may begin a statement, unless it goes on with one:
 _GOES_ON = re.compile(r"(?:else|elif|except|finally)\b")
 _MAY_BE_CODE = re.compile(r"[=(\[@'\":]|(?:import|from|pass|global|del|return|raise)\b")
+_BYTE_ORDER_MARK = re.compile(r"^\ufeff+", re.MULTILINE)  # of a file that was put into the answer
 _LONGEST_STATEMENT = 400  # statements at the left margin that one bracket may span
 _INDENTED_PART = re.compile(r"(?:^[ \t]+\S.*$\n?|^[ \t]*\n)+", re.MULTILINE)
 _OPENS_BODY = re.compile(r"^(?:(?:async[ \t]+)?(?:def|for|with)|class|if|elif|else|while|try|except|finally|match)\b.*:$|[\])]:$|->.*:$")
@@ -42,7 +43,7 @@ def runs_of(block: Block, parser: Parser) -> list[CodeRun]:
     whole = _whole(text, block, parser) or _whole(unindented(text), block, parser)
     if whole is not None:
         return [whole] if whole.body else []
-    text = up_to_end_mark(unindented(text))
+    text = up_to_end_mark(unindented(_BYTE_ORDER_MARK.sub("", text)))
     lines = text.split("\n")
     found = []
     for start, end, cut in _spans(lines, parser):

@@ -108,6 +108,21 @@ def test_a_cut_definition_behind_a_whole_one_is_left_out(cut: str) -> None:
     assert returned(f"```python\n{SOLUTION}\n\n\nclass Solution:\n{method}") == 2
 
 
+FENCED = 'def f(x):\n    """Add one.\n\n    ```\n    f(1)\n    ```\n    """\n    return x + 1'
+
+
+@pytest.mark.parametrize("before", ["It isn't hard:\n\n", "(see below\n", "\ufeff"])
+@pytest.mark.parametrize("behind", ["\n\nThat's it.", "\n\nassert f(", ""])
+def test_a_fence_in_a_docstring_ends_no_block_that_holds_more_than_code(before: str, behind: str) -> None:
+    for program in (FENCED, FENCED.replace("    ```", "```")):
+        assert read_program(f"{fence(WRONG)}\nBetter:\n```python\n{before}{program}{behind}\n```\nDone.", "f") == program
+
+
+def test_a_byte_order_mark_in_front_of_any_line() -> None:
+    assert read_program(f"Sure:\n\ufeffimport math\n{F.replace('1', 'math.floor(1)')}\nDone.", "f") is not None
+    assert returned(f"Sure:\n\ufeffimport math\n{F.replace('1', 'math.floor(1)')}\nDone.") == 2
+
+
 def test_names_that_another_block_or_the_prompt_opens() -> None:
     annotated = "def f(x: List[int]) -> Optional[int]:\n    return x + 1"
     assert returned(f"{fence('from typing import *')}\n{fence(annotated)}") == 2
