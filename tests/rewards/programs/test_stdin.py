@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from probing.records import STDIN
@@ -10,7 +12,7 @@ from rewards.clusters.signatures import OutcomeMatrix
 from rewards.outcomes.literals import argument_outcomes
 from rewards.programs.stdin import ENTRY, as_function
 from rewards.records import Kind, Program
-from rewards.sandbox import Sandbox
+from rewards.sandbox import Sandbox, SandboxConfig
 from rl.benchmarks.evalplus import value_of
 from rl.benchmarks.livecodebench import IMPORTS
 
@@ -158,6 +160,12 @@ except NameError:
 print(sum(map(int, open(0).read().split()[1:])) + seen)
 """,
 }
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(SandboxConfig(workers=1)) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
