@@ -20,8 +20,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -104,6 +105,11 @@ def is_there(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
+def note_end(ended: threading.Event, _done: Future[None]) -> None:
+    """A step's thread has ended, however it did: those that wait for it may start."""
+    ended.set()
+
+
 def check(chosen: Sequence[Step], start: Callable[[Step], int], there: Callable[[str], bool] = is_there, jobs: int = 1) -> bool:
     """Run the steps, `jobs` at once, and say at the end what each gave; whether none failed. start: runs a step and returns its status."""
     told: dict[str, str] = {}
@@ -129,7 +135,7 @@ def check(chosen: Sequence[Step], start: Callable[[Step], int], there: Callable[
                 told[step.name] = f"passed over  {step.text}: not installed: {', '.join(lacking)} (pip install {' '.join(lacking)})"
                 ended[step.name].set()
             else:
-                pool.submit(run, step).add_done_callback(lambda _, event=ended[step.name]: event.set())
+                pool.submit(run, step).add_done_callback(partial(note_end, ended[step.name]))
     print("", *(told.get(step.name, f"FAILED       {step.text}: it was not run") for step in chosen), sep="\n")
     return not failed and len(told) == len(chosen)
 

@@ -178,7 +178,15 @@ def compare(name: str, limit: int | None, per_reference: int, seed: int, sandbox
         if place % 100 == 99:
             print(f"  {name}: the harness has judged {place + 1} of {len(chosen)} programs", flush=True)
     their_seconds = time.monotonic() - started
-    row = {"benchmark": name, "tasks": len(benchmark.tasks), "references": 0, "mutants": 0, "agree": 0, "both_pass": 0, "both_fail": 0}
+    row: dict[str, Any] = {
+        "benchmark": name,
+        "tasks": len(benchmark.tasks),
+        "references": 0,
+        "mutants": 0,
+        "agree": 0,
+        "both_pass": 0,
+        "both_fail": 0,
+    }
     row |= {"settled_by_time": 0, "references_passing": 0}
     tasks = {task.id: task for task in benchmark.tasks}
     references: dict[str, list[bool | None]] = {}

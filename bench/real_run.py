@@ -78,7 +78,18 @@ def make_arms(base: Path, model: str, out: Path, names: Sequence[str], seed: int
     found = []
     for name in dict.fromkeys([lead, *names]):
         folder = out / f"seed-{seed}" / name
-        words = ("--model", model, "--seed", str(seed), "--rounds", "1", "--run_dir", str(folder), "--tracking.report_to", "[]")
+        words: tuple[str, ...] = (
+            "--model",
+            model,
+            "--seed",
+            str(seed),
+            "--rounds",
+            "1",
+            "--run_dir",
+            str(folder),
+            "--tracking.report_to",
+            "[]",
+        )
         words = (*words, *ARMS[name][1], *extra)
         found.append(Arm(name, load_config(base, words), words))
     return found

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,7 +139,8 @@ def measure(entries: Sequence[Entry], path: str, most: int, turns: int, device: 
             model = small if entry.sampler == "int8" else full
             if entry.sampler == "generate":
                 assert model is not None
-                take_turn(entry, lambda texts, n, m=model, e=entry: generate(m, tokenizer, texts, n, params, e.rows), tokenizer, 1, turn)
+                plain = partial(generate, model, tokenizer, params=params, rows=entry.rows)
+                take_turn(entry, plain, tokenizer, 1, turn)
             elif entry.sampler == "vllm":
                 entry.notes["dtype"] = vllm_dtype
                 with closing(open_vllm(path, entry.rows, device, vllm_dtype)) as sampler:

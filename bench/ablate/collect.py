@@ -92,8 +92,17 @@ def seed_figures(job: Job) -> dict[str, Any]:
     last = summary["rounds"][-1]
     training = last["training"]
     kept: tuple[str, ...] = ("greedy_pass@1", "greedy_gain", "greedy_gain_ci", "best_pass@1", "best_temperature")
-    kept += ("best_gain", "best_gain_ci", "pass@1", "gain", "gain_ci", "pass@16", "majority@16", "majority_wrong", "entropy")
-    kept += ("mean_length", "label_accuracy", "label_accuracy_kept", "probe_auroc_within_controlled", "probe_weight", "probe_source")
+    kept += ("best_gain", "best_gain_ci", "pass@1", "gain", "gain_ci", "pass@16", "majority@16")
+    kept += (
+        "majority_wrong",
+        "entropy",
+        "mean_length",
+        "label_accuracy",
+        "label_accuracy_kept",
+        "probe_auroc_within_controlled",
+        "probe_weight",
+        "probe_source",
+    )
     return {
         "seed": job.seed,
         **{name: last.get(name) for name in kept},
@@ -110,7 +119,16 @@ def long_figures(job: Job, benchmark: str, draws: int) -> dict[str, Any]:
     """A long run by round: where it was best, where it ended, where its own choice lies; differences paired over tasks."""
     summary = summary_of(job.folder)
     rows = [summary["base"], *summary["rounds"]]
-    kept = ("greedy_pass@1", "greedy_pass@1_ci", "pass@1", "pass@1_ci", "pass@16", "majority@16", "majority_wrong", "entropy")
+    kept: tuple[str, ...] = (
+        "greedy_pass@1",
+        "greedy_pass@1_ci",
+        "pass@1",
+        "pass@1_ci",
+        "pass@16",
+        "majority@16",
+        "majority_wrong",
+        "entropy",
+    )
     kept += ("mean_length", "label_accuracy", "probe_weight", "held_out_agreement", "started_from")
     scores = [task_scores(job.folder, row["round"], benchmark) for row in rows]
     headline = headline_of(scores)

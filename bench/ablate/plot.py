@@ -71,7 +71,8 @@ def _long(axis: Axes, result: Mapping[str, Any]) -> None:
         rows = [row for row in found["rounds"] if row[key] is not None]
         rounds = [row["round"] for row in rows]
         axis.plot(rounds, [100 * row[key] for row in rows], color=_colour(arm), marker=".", label=title(arm))
-        axis.fill_between(rounds, *([100 * row[f"{key}_ci"][i] for row in rows] for i in (0, 1)), color=_colour(arm), alpha=0.12)
+        low, high = ([100 * row[f"{key}_ci"][i] for row in rows] for i in (0, 1))
+        axis.fill_between(rounds, low, high, color=_colour(arm), alpha=0.12)
         chosen = next(row for row in rows if row["round"] == found["chosen_round"])
         axis.plot([chosen["round"]], [100 * chosen[key]], "*", color=_colour(arm), markersize=13)
     axis.set(xlabel="round", title=f"{headline(result)}, %, by round\n(star: chosen without labels)")

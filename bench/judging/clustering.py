@@ -14,6 +14,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -52,10 +53,10 @@ def measure(sizes: Sequence[int]) -> list[dict[str, Any]]:
     for size in sizes:
         runs = executions(size)
         matrix = OutcomeMatrix.from_executions(runs)
-        row = {"candidates": size, "inputs": INPUTS, "matrix": seconds(lambda runs=runs: OutcomeMatrix.from_executions(runs))}
-        row["clusters"] = seconds(lambda matrix=matrix: cluster(matrix))
+        row: dict[str, Any] = {"candidates": size, "inputs": INPUTS, "matrix": seconds(partial(OutcomeMatrix.from_executions, runs))}
+        row["clusters"] = seconds(partial(cluster, matrix))
         for rule in (Hard(), Soft(), Sharp()):
-            row[type(rule).__name__.lower()] = seconds(lambda rule=rule, matrix=matrix: rule.scores(matrix, matrix))
+            row[type(rule).__name__.lower()] = seconds(partial(rule.scores, matrix, matrix))
         rows.append(row)
     return rows
 

@@ -144,7 +144,7 @@ def summary(name: str, tests: str, rows: Sequence[Row], again: Mapping[str, Row]
     differing = []
     for row in filter(differs, rows):
         later = again.get(row.task, row)
-        entry = {"task": row.task, "published": row.published, **row.verdicts, "said": dict(row.said)}
+        entry: dict[str, Any] = {"task": row.task, "published": row.published, **row.verdicts, "said": dict(row.said)}
         if later.verdicts != row.verdicts:
             entry["with_more_time"] = dict(later.verdicts)
         differing.append(entry | {"reason": REASONS.get(row.task, "unexplained" if differs(later) else "settled by more time")})

@@ -67,7 +67,7 @@ def compare(programs: Sequence[Program], **limits: Any) -> dict[str, Any]:
     """Outcomes that are equal, that depend on load, and that differ; examples of the last."""
     (fast, counts), (strict, _) = run(programs, True, **limits), run(programs, False, **limits)
     found: Counter[str] = Counter()
-    examples = []
+    examples: list[dict[str, str]] = []
     for program, one, other in zip(programs, fast, strict, strict=True):
         for text, a, b in zip(program.inputs, one.outcomes, other.outcomes, strict=True):
             verdict = "equal" if a == b else "load" if {a.kind, b.kind} & LOAD_DEPENDENT else "differ"

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -124,7 +124,7 @@ def cpu_by_stage(process: subprocess.Popen[bytes], times: Path) -> dict[str, flo
 
     A run notes each stage in times.json as it ends: what was used since the note before is that stage's.
     """
-    used: Counter[str] = Counter()
+    used: defaultdict[str, float] = defaultdict(float)
     known: dict[str, dict[str, float]] = {}
     before = now = 0.0
     while process.poll() is None:

@@ -16,7 +16,7 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -69,11 +69,12 @@ def measure(path: str, rank: int, turns: int, rows: int, prompt: int, longest: i
             torch.nn.init.normal_(parameter, std=0.01)
     add_fused_lm_head(bare, temperature=1.0)
     batch = micro_batch(bare.config.get_text_config().vocab_size, rows, prompt, longest, seed)
+    backbone = cast(PreTrainedModel, bare.base_model)
     tokens = int(batch[1][:, prompt:].sum())
     passes: dict[str, list[tuple[float, torch.Tensor, torch.Tensor]]] = {name: [] for name in DTYPES}
     for turn in range(turns + 1):
         for name, dtype in DTYPES.items():
-            found = timed_pass(model, bare.base_model, batch, longest, dtype)
+            found = timed_pass(model, backbone, batch, longest, dtype)
             print(f"turn {turn}  {name:<9} {found[0]:6.1f} s", flush=True)
             if turn:
                 passes[name].append(found)

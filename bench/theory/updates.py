@@ -180,7 +180,7 @@ def near_twins(rng: np.random.Generator) -> Statement:
         agree = rng.random((4, 4))
         agree = np.maximum(agree, agree.T)
         np.fill_diagonal(agree, 1.0)
-        way = flow(random_shares(rng, 4), lambda p, a=agree: a @ p, time=20.0)
+        way = flow(random_shares(rng, 4), agree.__matmul__, time=20.0)
         falls += int((np.diff(np.einsum("tc,cd,td->t", way, agree, way)) < -1e-9).any())
     family = np.full((4, 4), 0.8)
     family[0, :] = family[:, 0] = 0.0
