@@ -92,16 +92,16 @@ class ProgressFile:
         self._thread.start()
 
     @contextmanager
-    def stage(self, round: int, name: str) -> Iterator[None]:
+    def stage(self, index: int, name: str) -> Iterator[None]:
         """The block is a stage. After an error it stays the current one: that is where the run failed."""
-        self._stage = RunningStage(round, name, self.clock())
+        self._stage = RunningStage(index, name, self.clock())
         yield
         self._stage = self._task = None
 
     @contextmanager
-    def task(self, round: int, name: str, total: int, unit: str) -> Iterator[probing.samplers.base.Progress]:
+    def task(self, index: int, name: str, total: int, unit: str) -> Iterator[probing.samplers.base.Progress]:
         """The block works through `total` items; yields `advance(count)`, which is a sampler's progress too."""
-        task = self._task = Task(round, name, unit, total, self.clock())
+        task = self._task = Task(index, name, unit, total, self.clock())
 
         def advance(samples: int, tokens: int = 0, seconds_left: float | None = None) -> None:
             now = self.clock()

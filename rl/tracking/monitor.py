@@ -1,9 +1,9 @@
 """Every figure of a run, to the run folder's metrics.jsonl and to the trackers.
 
     with Monitor(folder, config) as monitor:
-        monitor.log("solutions", round=1, metrics={"tokens_per_second": 4400.0})
-        train_grpo(..., log=monitor.training_log(round=1))
-        monitor.round(row, round=1)                      # a row of summary.json
+        monitor.log("solutions", 1, metrics={"tokens_per_second": 4400.0})
+        train_grpo(..., log=monitor.training_log(1))
+        monitor.round(row, 1)                            # a row of summary.json
 
 A line of metrics.jsonl is one flat JSON object: round, stage, step (optimizer steps in this round, or null), time (Unix seconds),
 then the figures. Missing is null, never 0. A stage that was killed and repeated writes its lines again: readers keep the last
@@ -69,12 +69,12 @@ class Monitor:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def log(self, stage: str, round: int, metrics: Mapping[str, Any], step: int | None = None) -> None:
+    def log(self, stage: str, index: int, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Figures of one stage. Nested mappings become dotted names with a slash; text is kept in the JSONL only."""
         if not self.main:
             return
         figures = {name.replace(".", "/"): clean(value) for name, value in flatten(metrics).items() if name not in KEYS}
-        row = {"round": round, "stage": stage, "step": step, "time": self.clock(), **figures}
+        row = {"round": index, "stage": stage, "step": step, "time": self.clock(), **figures}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, allow_nan=False) + "\n")
         self._lines += 1
@@ -97,16 +97,16 @@ class Monitor:
                 self._earlier.add(_key(row))
                 self._send(line, row)
 
-    def training_log(self, round: int, stage: str = "grpo") -> Callable[[Mapping[str, Any]], None]:
+    def training_log(self, index: int, stage: str = "grpo") -> Callable[[Mapping[str, Any]], None]:
         """A log function for training: records carry their `step`; a guard's action goes to the stage `guards`."""
 
         def log(record: Mapping[str, Any]) -> None:
             where = "guards" if "guard_action" in record else stage
-            self.log(where, round, record, step=record.get("step"))
+            self.log(where, index, record, step=record.get("step"))
 
         return log
 
-    def round(self, row: Mapping[str, Any], round: int) -> None:
+    def round(self, row: Mapping[str, Any], index: int) -> None:
         """The figures of a finished round (round 0: the base), as in summary.json."""
         if not self.main:
             return
@@ -121,12 +121,12 @@ class Monitor:
                 value = {"low": value[0], "high": value[1]}
             group = ROW_GROUPS.get(name, "eval")
             grouped[f"{group}/{name}" if group else name] = value
-        self.log("round", round, grouped)
+        self.log("round", index, grouped)
 
-    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], round: int) -> None:
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], index: int) -> None:
         """A small table for the trackers (the rows themselves lie in the round's files)."""
         for tracker in self.trackers:
-            tracker.table(name, columns, rows, round)
+            tracker.table(name, columns, rows, index)
 
     def artifact(self, path: Path, name: str, kind: str, aliases: Sequence[str]) -> None:
         """A checkpoint, probe or report, under aliases such as latest, best, round-3. Only with `tracking.artifacts`."""

@@ -39,7 +39,7 @@ class Tracker(Protocol):
     def log(self, point: Point) -> None:
         """Take a point; rows come in ascending order."""
 
-    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], round: int) -> None:
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], index: int) -> None:
         """A small table; a tracker without tables leaves it out (the run folder has the rows)."""
 
     def artifact(self, path: Path, name: str, kind: str, aliases: Sequence[str]) -> None:

@@ -60,9 +60,9 @@ class TensorboardTracker:
         for name, value in point.values.items():
             self.figures.add_scalar(name, value, point.round if point.step is None else point.step, walltime=point.time)
 
-    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], round: int) -> None:
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], index: int) -> None:
         cells = [[str(cell).replace("|", "\\|").replace("\n", "<br>") for cell in row] for row in [columns, ["---"] * len(columns), *rows]]
-        self.texts.add_text(name, "\n".join(f"| {' | '.join(row)} |" for row in cells), round)
+        self.texts.add_text(name, "\n".join(f"| {' | '.join(row)} |" for row in cells), index)
 
     def artifact(self, path: Path, name: str, kind: str, aliases: Sequence[str]) -> None:
         self.texts.add_text(f"artifacts/{name}", f"{kind} {path} ({', '.join(aliases)})")
@@ -98,11 +98,11 @@ class TrackioTracker:
         self.step = self.step if point.step is None else point.step
         self.trackio.log({**point.values, "round": point.round, "row": point.row}, step=self.step)
 
-    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], round: int) -> None:
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], index: int) -> None:
         import pandas
 
         frame = pandas.DataFrame([list(row) for row in rows], columns=list(columns))
-        self.trackio.log({name: self.trackio.Table(dataframe=frame), "round": round}, step=self.step)
+        self.trackio.log({name: self.trackio.Table(dataframe=frame), "round": index}, step=self.step)
 
     def artifact(self, path: Path, name: str, kind: str, aliases: Sequence[str]) -> None:
         self.trackio.log({f"artifacts/{name}": f"{kind} {path} ({', '.join(aliases)})"}, step=self.step)

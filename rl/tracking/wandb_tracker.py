@@ -100,10 +100,10 @@ class WandbTracker:
         axes: dict[str, float] = {"round": point.round} if point.step is None else {"round": point.round, "step": point.step}
         self.run.log({**point.values, **axes}, step=self.step, commit=True)
 
-    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], round: int) -> None:
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], index: int) -> None:
         self.step += 1
         table = self.wandb.Table(columns=list(columns), data=[list(row) for row in rows])
-        self.run.log({name: table, "round": round}, step=self.step, commit=True)
+        self.run.log({name: table, "round": index}, step=self.step, commit=True)
 
     def artifact(self, path: Path, name: str, kind: str, aliases: Sequence[str]) -> None:
         artifact = self.wandb.Artifact(f"{name}-{self.run.id}", type=kind)  # names are the project's: each run has its own

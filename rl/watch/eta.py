@@ -26,22 +26,22 @@ def stage_left(task: Row | None, now: float) -> float | None:
 
 
 def run_left(
-    seconds: Mapping[str, Mapping[str, float]], rounds: int, round: int, stage: str | None, spent: float, left: float | None
+    seconds: Mapping[str, Mapping[str, float]], rounds: int, index: int, stage: str | None, spent: float, left: float | None
 ) -> float | None:
     """Seconds until the last round is done, if every stage takes what it took in the last full round; None before there is one.
 
-    seconds: by round and stage, of the stages that are done. round, stage: where the run is. spent: seconds in that stage so far.
+    seconds: by round and stage, of the stages that are done. index, stage: the round and stage now. spent: seconds in that stage so far.
     left: seconds that it still takes, where that is known.
 
-    >>> run_left({"0": {"eval": 5.0}, "1": {"training": 60.0, "eval": 5.0}}, 3, round=2, stage="training", spent=20.0, left=None)
+    >>> run_left({"0": {"eval": 5.0}, "1": {"training": 60.0, "eval": 5.0}}, 3, index=2, stage="training", spent=20.0, left=None)
     110.0
     """
-    full = [number for number in range(1, rounds + 1) if number < round and seconds.get(str(number))]
+    full = [number for number in range(1, rounds + 1) if number < index and seconds.get(str(number))]
     if not full:
         return None
     usual = seconds[str(full[-1])]
-    done = seconds.get(str(round), {})
+    done = seconds.get(str(index), {})
     rest = sum(value for name, value in usual.items() if name not in done and name != stage)
     if stage is not None:
         rest += max(0.0, usual.get(stage, 0.0) - spent) if left is None else left
-    return rest + (rounds - round) * sum(usual.values())
+    return rest + (rounds - index) * sum(usual.values())
