@@ -66,7 +66,7 @@ class Arm:
 
     @property
     def folder(self) -> Path:
-        return Path(self.config.run_dir)
+        return ROOT / self.config.run_dir
 
     @property
     def done(self) -> bool:
@@ -77,7 +77,8 @@ def make_arms(base: Path, model: str, out: Path, names: Sequence[str], seed: int
     """The arms, the lead first. Raises UserError for keys that no config has."""
     found = []
     for name in dict.fromkeys([lead, *names]):
-        folder = out / f"seed-{seed}" / name
+        folder = (out / f"seed-{seed}" / name).absolute()
+        folder = folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder  # arms start in ROOT
         words: tuple[str, ...] = (
             "--model",
             model,
@@ -162,6 +163,7 @@ def row_of(arm: Arm) -> dict[str, Any]:
         "training": metrics.get("training"),
         "first_step": steps[0] if steps else None,
         "last_step": steps[-1] if steps else None,
+        "commit": json.loads((arm.folder / "versions.json").read_text()).get("commit"),  # that trained it
         "overrides": list(arm.words),
     }
 

@@ -12,6 +12,9 @@ PROMPT_TOKENS = 300  # of a solution's prompt, with a real model's chat template
 EXECUTIONS_PER_CORE_SECOND = 400.0
 TRAINING_SHARE = 0.35  # of the matrix rate that training reaches (model FLOPs utilisation)
 CPU_TRAINING_FLOPS = 1e11
+INT8_PARAMETERS = 50e6  # from so many on `sampling.weights: auto` draws from 8-bit weights on a CPU
+INT8_SPEEDUP = 8.0  # bench/results/real_sampling.json: the 0.5B, 128 rows, beside transformers' generate
+BFLOAT16_SPEEDUP = 2.0  # bench/results/training_passes.json: a micro-batch of the 0.5B on a CPU with AVX-512 BF16
 
 # name of a way to launch: (are gradients and optimizer sharded, are weights)
 LAUNCHES = {"ddp": (False, False), "zero2": (True, False), "zero3": (True, True), "fsdp2": (True, True)}
@@ -55,7 +58,10 @@ def sampling_speed(config: Config, size: ModelSize, device: str, devices: int) -
     """Tokens a second over all devices, and what it rests on: a step reads the weights once, and the keys and values of its batch."""
     machine = DEVICES[device]
     if device == "cpu":
-        return machine.flops * devices / (2 * size.parameters), f"{machine.flops:.0e} FLOP/s in use ({machine.source})"
+        flops, source = machine.flops, machine.source
+        if config.sampling.weights == "int8" or (config.sampling.weights == "auto" and size.parameters >= INT8_PARAMETERS):
+            flops, source = flops * INT8_SPEEDUP, f"{source}, {INT8_SPEEDUP:g} times as much with 8-bit weights"
+        return flops * devices / (2 * size.parameters), f"{flops:.0e} FLOP/s in use ({source})"
     name = "transformers" if config.sampling.backend == "transformers" else "vllm"
     engine, spans = ENGINES[name], config.sampling.vllm.tensor_parallel if name == "vllm" else 1
     batch = config.sampling.batch_size
@@ -67,8 +73,10 @@ def sampling_speed(config: Config, size: ModelSize, device: str, devices: int) -
     return speed, f"{how} with {name} ({engine.source}); bandwidth: {machine.source}"
 
 
-def training_flops(device: str) -> tuple[float, str]:
-    """FLOP/s of one device in training, and what it rests on."""
+def training_flops(device: str, dtype: str) -> tuple[float, str]:
+    """FLOP/s of one device in training, and what it rests on. dtype: `compute_dtype` of the config."""
+    if device == "cpu" and dtype == "bfloat16":
+        return CPU_TRAINING_FLOPS * BFLOAT16_SPEEDUP, f"{DEVICES[device].source}, {BFLOAT16_SPEEDUP:g} times as much where it has bfloat16"
     if device == "cpu":
         return CPU_TRAINING_FLOPS, DEVICES[device].source
     machine = DEVICES[device]

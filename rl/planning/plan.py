@@ -119,7 +119,7 @@ def make_plan(
     shares = shares or Shares()
     launch = launch or ("ddp" if devices == 1 else "zero3" if size.parameters >= LARGE else "zero2")
     speed, speed_source = (tokens_per_second, "given") if tokens_per_second else sampling_speed(config, size, device, devices)
-    flops, flops_source = training_flops(device)
+    flops, flops_source = training_flops(device, (config.sft if config.consolidation == "sft" else config.grpo).compute_dtype)
     machines = -(-devices // DEVICES_A_MACHINE)
     run_speed = EXECUTIONS_PER_CORE_SECOND * config.sandbox.workers * machines
     p, s, g = config.problems, config.solutions, config.grpo
