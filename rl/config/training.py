@@ -43,7 +43,7 @@ class OptimizerSection(Section):
     compute_dtype: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
         description="dtype of the matrix products in training's passes (autocast); auto: bfloat16 on a GPU, float32 on a CPU. bfloat16 on "
-        "a CPU is two to three times as fast where it has instructions for it (AVX-512 BF16, AMX); where not: float32, with a warning",
+        "a CPU is nearly twice as fast where it has instructions for it (AVX-512 BF16, AMX); where not: float32, with a warning",
     )
     lora: LoraSection | None = Field(None, description="train low-rank adapters; null: all weights")
 
