@@ -10,6 +10,8 @@ from probing.section import Section
 
 ONE_CLIENT = 2**31  # a stride that leaves the first rank alone
 
+INT8_PARAMETERS = 50_000_000  # `weights: auto` draws from 8-bit weights on a CPU from so many on: smaller models do not gain
+
 
 class VllmConfig(Section):
     """A vLLM engine in a child process for each rank (`sampling.backend: vllm`)."""
@@ -65,7 +67,7 @@ class SamplingConfig(Section):
     weights: Literal["auto", "full", "int8"] = Field(
         "auto",
         description="of the backend transformers: int8 samples from a copy with 8-bit weights, on x86 CPUs; full: as dtype says; "
-        "auto: int8 where that is faster, on such a CPU in float32 from 50 million parameters",
+        f"auto: int8 where that is faster, on such a CPU in float32 from {INT8_PARAMETERS // 10**6} million parameters",
     )
     vllm: VllmConfig = Field(default_factory=VllmConfig, description="settings of the backend vllm")
     http: HttpConfig = Field(default_factory=HttpConfig, description="settings of the backend http")

@@ -114,7 +114,7 @@ def select(current: Round) -> Selected:
 def consolidate(current: Round, selected: Selected, update: Update) -> None:
     """SFT on the pick of each winning cluster (the paper's), or on answers that were never run (its control)."""
     run, config, problems = current.run, current.config.sft, current.problems
-    note_compute_dtype(current, config, update)
+    note_compute_dtype(current, "sft", config, update)
     prompts = [solve_question(current.ask, p).text for p in problems]
     if config.select == "consensus":
         verdicts = without(current.verdicts, selected.apart)
@@ -138,19 +138,19 @@ def consolidate(current: Round, selected: Selected, update: Update) -> None:
         update.stopped = True
 
 
-def note_compute_dtype(current: Round, section: OptimizerSection, update: Update) -> None:
+def note_compute_dtype(current: Round, step: str, section: OptimizerSection, update: Update) -> None:
     """Record the dtype of training's matrix products, and warn where it is not the one that was asked for."""
     dtype = str(compute_dtype(section)).removeprefix("torch.")
-    update.figures["compute_dtype"] = dtype
+    update.figures[f"{step}_compute_dtype"] = dtype
     if section.compute_dtype not in ("auto", dtype) and current.run.main:
-        warn(f"training computes in {dtype}, not {section.compute_dtype}: this CPU has no instructions for that, and would be slower")
+        warn(f"{step} computes in {dtype}, not {section.compute_dtype}: this CPU has no instructions for that, and would be slower")
 
 
 def reinforce(current: Round, selected: Selected, update: Update) -> None:
     """GRPO on new rollouts, which are scored by how far the candidates of `current` agree with them and by the probe."""
     run, config, probe, chosen = current.run, current.config, current.probe, selected.train
     assert probe is not None
-    note_compute_dtype(current, config.grpo, update)
+    note_compute_dtype(current, "grpo", config.grpo, update)
     asked = config.reward.w_quality * probe.gate > 0
     if not asked:
         probe.release()  # then nothing reads the frozen policy, and its memory is training's

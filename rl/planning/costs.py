@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from probing.samplers.config import INT8_PARAMETERS
 from rl.config.schema import Config
 from rl.planning.model_size import ModelSize
 
@@ -12,7 +13,6 @@ PROMPT_TOKENS = 300  # of a solution's prompt, with a real model's chat template
 EXECUTIONS_PER_CORE_SECOND = 400.0
 TRAINING_SHARE = 0.35  # of the matrix rate that training reaches (model FLOPs utilisation)
 CPU_TRAINING_FLOPS = 1e11
-INT8_PARAMETERS = 50e6  # from so many on `sampling.weights: auto` draws from 8-bit weights on a CPU
 INT8_SPEEDUP = 8.0  # bench/results/real_sampling.json: the 0.5B, 128 rows, beside transformers' generate
 BFLOAT16_SPEEDUP = 1.75  # bench/results/training_passes.json: a micro-batch of the 0.5B on a CPU with AVX-512 BF16
 
@@ -58,10 +58,8 @@ def sampling_speed(config: Config, size: ModelSize, device: str, devices: int) -
     """Tokens a second over all devices, and what it rests on: a step reads the weights once, and the keys and values of its batch."""
     machine = DEVICES[device]
     if device == "cpu":
-        flops, source = machine.flops, machine.source
-        if config.sampling.weights == "int8" or (config.sampling.weights == "auto" and size.parameters >= INT8_PARAMETERS):
-            flops, source = flops * INT8_SPEEDUP, f"{source}, {INT8_SPEEDUP:g} times as much with 8-bit weights"
-        return flops * devices / (2 * size.parameters), f"{flops:.0e} FLOP/s in use ({source})"
+        weights = config.sampling.weights
+        return cpu_sampling_speed(size, devices, weights == "int8" or (weights == "auto" and size.parameters >= INT8_PARAMETERS))
     name = "transformers" if config.sampling.backend == "transformers" else "vllm"
     engine, spans = ENGINES[name], config.sampling.vllm.tensor_parallel if name == "vllm" else 1
     batch = config.sampling.batch_size
@@ -71,6 +69,22 @@ def sampling_speed(config: Config, size: ModelSize, device: str, devices: int) -
     speed = batch / (max(reading, computing) + engine.seconds) * (devices / spans)
     how = f"batches of {batch}, {engine.share:.0%} of {machine.bandwidth / 1e12:.1f} TB/s and {1000 * engine.seconds:.0f} ms a step"
     return speed, f"{how} with {name} ({engine.source}); bandwidth: {machine.source}"
+
+
+def cpu_sampling_speed(size: ModelSize, devices: int, int8: bool) -> tuple[float, str]:
+    """Tokens a second over all CPUs, and what it rests on. int8: drawn from 8-bit weights."""
+    machine = DEVICES["cpu"]
+    flops, source = machine.flops, machine.source
+    if int8:
+        flops, source = flops * INT8_SPEEDUP, f"{source}, {INT8_SPEEDUP:g} times as much with 8-bit weights"
+    return flops * devices / (2 * size.parameters), f"{flops:.0e} FLOP/s in use ({source})"
+
+
+def evaluation_speed(config: Config, size: ModelSize, device: str, devices: int) -> float:
+    """Tokens a second of an evaluation, whose weights `evals.dtype` names."""
+    if device == "cpu":
+        return cpu_sampling_speed(size, devices, config.evals.dtype == "int8")[0]
+    return sampling_speed(config, size, device, devices)[0]
 
 
 def training_flops(device: str, dtype: str) -> tuple[float, str]:

@@ -19,6 +19,7 @@ from rich.table import Table
 
 from probing.records import SELF_MADE
 from rl.config.schema import Config, EvalsConfig, config_from_argv
+from rl.config.training import OptimizerSection
 from rl.console import UserError, duration, make_console
 from rl.planning.costs import (
     DEVICES,
@@ -26,6 +27,7 @@ from rl.planning.costs import (
     LAUNCHES,
     PROMPT_TOKENS,
     TRAINING_PASSES,
+    evaluation_speed,
     sampling_memory,
     sampling_speed,
     training_flops,
@@ -119,7 +121,8 @@ def make_plan(
     shares = shares or Shares()
     launch = launch or ("ddp" if devices == 1 else "zero3" if size.parameters >= LARGE else "zero2")
     speed, speed_source = (tokens_per_second, "given") if tokens_per_second else sampling_speed(config, size, device, devices)
-    flops, flops_source = training_flops(device, (config.sft if config.consolidation == "sft" else config.grpo).compute_dtype)
+    eval_speed = tokens_per_second or evaluation_speed(config, size, device, devices)
+    flops, flops_source = training_flops(device, (config.grpo if "grpo" in config.consolidation else config.sft).compute_dtype)
     machines = -(-devices // DEVICES_A_MACHINE)
     run_speed = EXECUTIONS_PER_CORE_SECOND * config.sandbox.workers * machines
     p, s, g = config.problems, config.solutions, config.grpo
@@ -128,12 +131,13 @@ def make_plan(
     rated, inputs = made * max(shares.rated, shares.kept), config.suites.inputs
     drawn = s.samples if s.source == SELF_MADE else 0  # collected solutions are executed, and not sampled
 
-    def stage(name: str, samples: float, most: int, executions: float = 0.0, extra_hours: float = 0.0) -> StageCost:
+    def stage(name: str, samples: float, most: int, executions: float = 0.0, extra_hours: float = 0.0, speed: float = speed) -> StageCost:
         tokens = samples * shares.tokens(name, most)
         return StageCost(name, samples, tokens, executions, tokens / speed / 3600 + executions / run_speed / 3600 + extra_hours)
 
-    def training_hours(samples: float, answer: float) -> float:
+    def training_hours(samples: float, answer: float, section: OptimizerSection) -> float:
         """Hours to train on answers with their prompts."""
+        flops = training_flops(device, section.compute_dtype)[0]
         return 2 * TRAINING_PASSES * size.parameters * samples * (answer + PROMPT_TOKENS) / (flops * devices) / 3600
 
     def reading_hours(samples: float, answer: float) -> float:
@@ -153,16 +157,16 @@ def make_plan(
     stages.append(StageCost("probe", 0, 0, 0, reading_hours(read, answer)))
     if "sft" in config.consolidation:
         learnt = config.sft.steps * config.sft.batch if config.sft.steps else kept * config.sft.epochs
-        stages.append(StageCost("sft", learnt, 0, 0, training_hours(learnt, answer)))
+        stages.append(StageCost("sft", learnt, 0, 0, training_hours(learnt, answer, config.sft)))
     if "grpo" in config.consolidation:
         rollouts = g.steps / g.num_iterations * g.rollouts_per_step
         length = shares.tokens("grpo", g.max_new_tokens)
-        hours = training_hours(g.steps * g.rollouts_per_step, length)
+        hours = training_hours(g.steps * g.rollouts_per_step, length, g)
         if config.reward.w_quality:
             hours += reading_hours(rollouts, length)  # by the probe's frozen copy
         stages.append(stage("grpo", rollouts, g.max_new_tokens, rollouts * shares.distinct * inputs, hours))
     answers = evaluation_samples(config.evals)
-    stages.append(stage("eval", answers, config.evals.max_new_tokens, answers * 32))
+    stages.append(stage("eval", answers, config.evals.max_new_tokens, answers * 32, speed=eval_speed))
     outcomes = kept * s.samples * shares.distinct * config.suites.pool
     disk = config.rounds * (size.weight_bytes * (1 if g.weights_dtype == "bfloat16" else 2) + bank_tokens * BYTES_PER_TOKEN)
     disk += config.rounds * outcomes * BYTES_PER_OUTCOME

@@ -24,6 +24,7 @@ import torch
 
 from probing.models.loading import pick_device
 from probing.samplers.base import SamplerError
+from probing.samplers.config import INT8_PARAMETERS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -33,7 +34,6 @@ log = logging.getLogger(__name__)
 # Measured, 256 rows: 0.9 times float32's rate with 3 M parameters, 1.9 with 135 M, 3.5 with 494 M. The number of rows matters less: one
 # layer, in processor time of one thread with VNNI, is faster than float32's from 2 rows on with 896 inputs and outputs (1.1 times; 1.7 with
 # 8 rows, 2.6 with 64) and from 1 row on with 896 x 4864 (5 times), so a batch that runs out of rows at its end still gains.
-WORTH_PARAMETERS = 50_000_000
 WEIGHT_LEVELS = 127  # steps on either side of zero that weights are rounded to
 ROUNDED_ROWS = 8192  # channels rounded at a time: a large output layer's float copies would be the largest tensors of all
 TINY = torch.finfo(torch.float32).tiny
@@ -114,7 +114,7 @@ def why_not_int8(backend: str, device: str) -> str | None:
 
 def sampling_model(model: PreTrainedModel, weights: Literal["auto", "full", "int8"]) -> PreTrainedModel:
     """The model to sample from: `model` itself, or its 8-bit copy (`sampling.weights`). Raises SamplerError as `int8_copy` does."""
-    worth = has_int8(model.device) and model.dtype == torch.float32 and model.num_parameters() >= WORTH_PARAMETERS
+    worth = has_int8(model.device) and model.dtype == torch.float32 and model.num_parameters() >= INT8_PARAMETERS
     return int8_copy(model) if weights == "int8" or (weights == "auto" and worth) else model
 
 

@@ -115,7 +115,7 @@ def test_weights_that_diverged_are_an_error():
 def test_auto_rounds_large_float32_models_on_a_cpu_alone(monkeypatch):
     small = model("qwen2")
     assert sampling_model(small, "auto") is small and sampling_model(small, "full") is small
-    monkeypatch.setattr(int8, "WORTH_PARAMETERS", 1000)
+    monkeypatch.setattr(int8, "INT8_PARAMETERS", 1000)
     assert isinstance(sampling_model(small, "auto").lm_head, Int8Linear)
     assert sampling_model(small, "full") is small
     half = model("qwen2").bfloat16()

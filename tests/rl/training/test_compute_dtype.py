@@ -54,8 +54,8 @@ def test_another_dtype_than_the_one_asked_for_is_named(monkeypatch: pytest.Monke
     monkeypatch.setattr(rl.loop.update, "warn", said.append)
     update = Update(Path("policy"))
     current = cast(Round, SimpleNamespace(run=SimpleNamespace(main=True)))
-    note_compute_dtype(current, SftConfig(compute_dtype="bfloat16"), update)
-    assert update.figures["compute_dtype"] == ("bfloat16" if has else "float32")
+    note_compute_dtype(current, "sft", SftConfig(compute_dtype="bfloat16"), update)
+    assert update.figures["sft_compute_dtype"] == ("bfloat16" if has else "float32")
     assert len(said) == warnings and all("computes in float32, not bfloat16" in text for text in said)
 
 

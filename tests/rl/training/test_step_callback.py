@@ -14,7 +14,11 @@ def heard(tmp_path: Path, found: int, seconds_a_step: float, steps: int, total: 
     """What a bar is told by a training that finds `found` steps and makes `steps` more."""
     said: list[tuple[int, int, float | None]] = []
     now = [100.0]
-    callback = StepCallback(lambda record: None, lambda *told: said.append(told), dict, clock=lambda: now[0])  # type: ignore[arg-type]
+
+    def progress(samples: int, tokens: int = 0, seconds_left: float | None = None) -> None:
+        said.append((samples, tokens, seconds_left))
+
+    callback = StepCallback(lambda record: None, progress, dict, clock=lambda: now[0])
     arguments, control = TrainingArguments(output_dir=str(tmp_path), use_cpu=True), TrainerControl()
     state = TrainerState(global_step=found, max_steps=total)
     now[0] += 1000  # loading
