@@ -154,7 +154,8 @@ def row_of(arm: Arm) -> dict[str, Any]:
         "no_program_base": shares(base, "no program"),
         "mean_length": {name: found.get("mean_length") for name, found in metrics["benchmarks"].items()},
         "mean_length_base": {name: found.get("mean_length") for name, found in base["benchmarks"].items()},
-        "minutes": round(sum(sum(stages.values()) for stages in times.values()) / 60, 1),
+        "minutes": round(sum(sum(stages.values()) for stages in times.values()) / 60, 1),  # of stages by the process that ended them
+        "training_minutes": round(sum(row.get("seconds") or 0.0 for row in steps) / 60, 1),  # of all steps, those before a kill too
         "seconds": metrics["seconds"],
         "funnel": metrics.get("funnel"),
         "problems_kept": sum(verdict["kept"] for verdict in verdicts),

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 BOM = "\ufeff"
 
@@ -27,6 +28,11 @@ def json_lines(text: str) -> Iterator[tuple[int, str]]:
             yield number, line
 
 
+def discarding() -> TextIO:
+    """A stream for the rest of the process that takes everything and keeps nothing."""
+    return open(os.devnull, "w", encoding="utf-8")
+
+
 def print_utf8() -> None:
     """Make stdout and stderr of this process UTF-8, whatever the locale or PYTHONIOENCODING says.
 
@@ -34,9 +40,9 @@ def print_utf8() -> None:
     something else has put in their place (a notebook's, say) are left alone. One that is closed takes everything and keeps nothing.
     """
     if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, for the rest of the process
+        sys.stdout = discarding()
     if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+        sys.stderr = discarding()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from rewards.text import print_utf8
+from rewards.text import discarding, print_utf8
 from rl.console import error_screen
 
 # name: module whose `main(argv) -> int` does the work, one line of help
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _close_stdout() -> None:
     """Let nothing more be written to a stdout that takes nothing, at exit either."""
-    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, for the rest of the process
+    sys.stdout = discarding()
     os.dup2(sys.stdout.fileno(), 1)
 
 

@@ -10,19 +10,9 @@ import pytest
 
 from rewards.records import Kind, Program
 from rewards.sandbox import Sandbox
+from tests.sandbox.attacks.kinds import K, L, M, T, U, V, X
 
 pytestmark = pytest.mark.slow
-
-V, X, T, M, K, L, U, R = (
-    Kind.VALUE,
-    Kind.EXCEPTION,
-    Kind.TIMEOUT,
-    Kind.MEMORY,
-    Kind.KILLED,
-    Kind.TOO_LARGE,
-    Kind.UNSERIALISABLE,
-    Kind.REFUSED,
-)
 
 # name: (kinds that are a clear verdict, body of f(); it runs with the usual modules at hand)
 ATTACKS: dict[str, tuple[set[Kind], str]] = {

@@ -10,19 +10,9 @@ import pytest
 
 from rewards.records import Kind, Outcome, Program
 from rewards.sandbox import Sandbox, SandboxConfig
+from tests.sandbox.attacks.kinds import K, L, M, R, T, U, V, X
 
 pytestmark = pytest.mark.slow
-
-V, X, T, M, K, L, U, R = (
-    Kind.VALUE,
-    Kind.EXCEPTION,
-    Kind.TIMEOUT,
-    Kind.MEMORY,
-    Kind.KILLED,
-    Kind.TOO_LARGE,
-    Kind.UNSERIALISABLE,
-    Kind.REFUSED,
-)
 RUNNER = "fr = sys._getframe()\nwhile 'self' not in fr.f_locals or not hasattr(fr.f_locals['self'], 'frames'): fr = fr.f_back\n"
 RUNNER += "runner = fr.f_locals['self']\n"
 LIBC = "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\n"
