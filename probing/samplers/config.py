@@ -10,7 +10,7 @@ from probing.section import Section
 
 ONE_CLIENT = 2**31  # a stride that leaves the first rank alone
 
-INT8_PARAMETERS = 50_000_000  # `weights: auto` draws from 8-bit weights on a CPU from so many on: smaller models do not gain
+INT8_PARAMETERS = 50_000_000  # `weights: auto` draws from 8-bit weights on a CPU from so many on, as its description says
 
 
 class VllmConfig(Section):
@@ -67,7 +67,7 @@ class SamplingConfig(Section):
     weights: Literal["auto", "full", "int8"] = Field(
         "auto",
         description="of the backend transformers: int8 samples from a copy with 8-bit weights, on x86 CPUs; full: as dtype says; "
-        f"auto: int8 where that is faster, on such a CPU in float32 from {INT8_PARAMETERS // 10**6} million parameters",
+        "auto: int8 where that is faster, on such a CPU in float32 from 50 million parameters",
     )
     vllm: VllmConfig = Field(default_factory=VllmConfig, description="settings of the backend vllm")
     http: HttpConfig = Field(default_factory=HttpConfig, description="settings of the backend http")
