@@ -13,8 +13,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-
-from datasketch import MinHash, MinHashLSH
+from typing import TYPE_CHECKING
 
 from probing.parsing.answers import code_block
 from probing.parsing.proposals import Unreadable, header_line, read_proposal
@@ -24,6 +23,9 @@ from probing.reading.text import answer_text
 from probing.records import Problem
 from probing.samplers.base import Completion, Progress, Sampler, SamplingParams, chooses
 from probing.stages.config import ProblemsConfig
+
+if TYPE_CHECKING:
+    from datasketch import MinHash
 
 TOP_RATING = 9  # ratings are digits from 0 to 9
 PROPOSALS_PER_PROMPT = 128  # samples of one topic's prompt that are drawn together, at most
@@ -95,6 +97,8 @@ def ngrams(text: str, n: int) -> set[str]:
 
 def sketch(text: str) -> MinHash:
     """The MinHash of a text's runs of three words."""
+    from datasketch import MinHash  # not in a light install, whose commands import this module for their --help
+
     found = MinHash(num_perm=PERMUTATIONS, seed=1)
     found.update_batch([gram.encode() for gram in ngrams(text, 3)])
     return found
@@ -109,6 +113,8 @@ def select_proposals(
     benchmark_texts: Iterable[str] = (),
 ) -> list[Problem]:
     """Well-formed proposals that are like no earlier one (nor any of `known`) and share no long run of words with a benchmark."""
+    from datasketch import MinHashLSH
+
     forbidden: set[str] = set()
     for text in benchmark_texts:
         forbidden |= ngrams(text, config.decontamination_ngram)

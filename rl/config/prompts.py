@@ -7,7 +7,6 @@ from pathlib import Path
 import jinja2
 
 from probing.models.gguf_header import read_header
-from probing.models.loading import ModelError, load_tokenizer
 from probing.prompt import Prompt
 from probing.prompts.templates import COMPLETION, INSTRUCT, STDIN_SKILLS, PromptSet, PromptSetError, find_prompt_set, load_prompt_set
 from rl.config.schema import Config
@@ -40,9 +39,17 @@ def prompt_set_of(config: Config) -> PromptSet:
         source = check_model(config.model)
         if names_gguf(source):
             return load_prompt_set(INSTRUCT if read_header(Path(source).expanduser()).value("tokenizer.chat_template") else COMPLETION)
-        return find_prompt_set(None, load_tokenizer(source))
+        return _by_tokenizer(source)
     except PromptSetError as error:
         raise UserError(str(error), "prompts", "name a bundled set: ucoder config --prompts instruct") from None
+
+
+def _by_tokenizer(source: str) -> PromptSet:
+    """The set that the model's tokenizer decides. Raises UserError where it cannot be loaded."""
+    from probing.models.loading import ModelError, load_tokenizer  # a set that is named is shown in a light install too
+
+    try:
+        return find_prompt_set(None, load_tokenizer(source))
     except ModelError as error:
         raise UserError(f"{error}; it decides which prompts are used", "model", "name a set: ucoder config --prompts instruct") from None
 
