@@ -97,7 +97,8 @@ def _of_folder(folder: Path, parameters: float | None) -> ModelSize:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config |= config.get("text_config") or {}  # a model of text and pictures has the decoder's shape there
     for name, others in OTHER_NAMES.items():
-        config |= {name: config[other] for other in others if other in config and name not in config}
+        if name not in config and (there := [other for other in others if other in config]):
+            config[name] = config[there[0]]
     counted = _safetensors_count(folder, tied=bool(config.get("tie_word_embeddings")))
     return _from_config(config, counted or parameters, f"counted in {folder}" if counted else f"computed from {folder / 'config.json'}")
 
