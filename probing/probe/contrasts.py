@@ -86,12 +86,14 @@ def select(
     groups_N: Ints,
     fold_N: Ints,
     c_grid: tuple[float, ...],
+    free: int = 2,
 ) -> Selection:
     """Choose among `candidates` (float64[N, F] each, centred within problems) and `c_grid` by AUROC within held-out problems.
 
     `basis_NZ` (centred length terms) is regressed out of features and targets. `targets_NK` in [0, 1] is what is learnt and `labels_NK`
     what is judged by; NaN in either (the same rows in every column) leaves a sample out of that. A fold's own choice is made on models
-    that never saw it (nested); inner models leave out two folds.
+    that never saw it (nested); inner models leave out two folds. The last `free` columns of a candidate (its logprobs) hardly feel the
+    penalty (see `sizes`).
     """
     folds, n_columns, n_c = int(fold_N.max()) + 1, targets_NK.shape[1], len(c_grid)
     learn_N, judged_N = np.isfinite(targets_NK[:, 0]), np.isfinite(labels_NK[:, 0])
@@ -114,7 +116,7 @@ def select(
                 left_out = [i] if i == j else [i, j]
                 kept = [fold for fold in range(folds) if fold not in left_out]
                 total = float(weight_N1[~np.isin(fold_N, left_out)].sum())
-                weights = _ridge_path(moment[kept].sum(0), cross[kept].sum(0), basis_NZ.shape[1], total, c_grid)
+                weights = _ridge_path(moment[kept].sum(0), cross[kept].sum(0), basis_NZ.shape[1], total, c_grid, free)
                 for outer, held in {(i, j), (j, i)}:
                     rows = judged_of[held]
                     by_group = auroc_by_group(stacked[rows] @ weights, labels_of[held], groups_N[rows])
@@ -133,7 +135,7 @@ def select(
     )
 
 
-def _ridge_path(moment: Floats, cross_K: Floats, n_basis: int, total_weight: float, c_grid: tuple[float, ...]) -> Floats:
+def _ridge_path(moment: Floats, cross_K: Floats, n_basis: int, total_weight: float, c_grid: tuple[float, ...], free: int) -> Floats:
     """float64[Z + F, J * K]: weights on (basis, features) for each penalty and label column, basis partialled out (Frisch-Waugh-Lovell).
 
     A logistic regression with penalty 1 / (2C) has, at zero, a Hessian of moment / 4 + 1 / C: hence the ridge penalty 4 / C.
@@ -141,7 +143,7 @@ def _ridge_path(moment: Floats, cross_K: Floats, n_basis: int, total_weight: flo
     coef_ZF = np.linalg.pinv(moment[:n_basis, :n_basis], hermitian=True) @ moment[:n_basis, n_basis:]
     inner = moment[n_basis:, n_basis:] - moment[n_basis:, :n_basis] @ coef_ZF
     cross = cross_K[n_basis:] - coef_ZF.T @ cross_K[:n_basis]
-    scale_F1 = sizes(inner.shape[0], free=2)[:, None] / spread(np.diag(inner), total_weight)[:, None]
+    scale_F1 = sizes(inner.shape[0], free)[:, None] / spread(np.diag(inner), total_weight)[:, None]
     values, vectors = np.linalg.eigh(inner * scale_F1 * scale_F1.T)
     rotated = vectors.T @ (cross * scale_F1)
     paths = [scale_F1 * (vectors @ (rotated / (np.maximum(values, 0) + 4 / c)[:, None])) for c in c_grid]

@@ -10,7 +10,7 @@ from sklearn.decomposition import PCA
 
 from probing.probe.auroc import auroc
 from probing.probe.contrasts import Floats, Ints, centred, length_terms
-from probing.probe.hidden_states import POOLINGS, StateFeatures
+from probing.probe.hidden_states import StateFeatures
 from probing.probe.logistic import out_of_fold
 
 KINDS = ("controlled", "raw", "states", "logprobs", "length", "mean_logprob", "min_logprob")
@@ -41,7 +41,7 @@ def design(
     basis_NZ = length_terms(features.lengths)
     if pooled:
         basis_NZ = np.concatenate([basis_NZ, length_terms(features.prompt_lengths)], axis=1)
-    places = tuple((layer, pooling) for layer in range(len(features.layers)) for pooling in range(len(POOLINGS)))
+    places = tuple((layer, pooling) for layer in range(len(features.layers)) for pooling in range(len(features.poolings)))
     reduced = [principal(centred(features.states[:, layer, pooling], within_N), pca, seed) for layer, pooling in places]
     return Design(
         features=features,

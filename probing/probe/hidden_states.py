@@ -6,7 +6,7 @@ logprobs.
 
 The prompt is computed once for all its answers, and equal answers to one prompt are computed once.
 
-Shapes: N answers, K layers, 2 poolings, D width, G answers in one forward pass, C longest of them in tokens, V vocabulary.
+Shapes: N answers, K layers, P poolings, D width, G answers in one forward pass, C longest of them in tokens, V vocabulary.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 POOLINGS = ("end", "mean")  # state at the end of the code; mean over the answer up to there
+LAST = "last"  # one more, which only a measurement reads: state of the answer's last token, its end token where it has one
 MAX_TOKENS = 4096  # most answer tokens in one forward pass, padding included
-MAX_LOGITS = 2**27  # most logits in one forward pass (512 MiB in float32)
+MAX_LOGITS = 2**27  # most logits in one forward pass (256 MiB in bfloat16)
 
 KeysAndValues = list[tuple[torch.Tensor, torch.Tensor]]  # a pair [1, H, P, D] for each layer
 
@@ -39,17 +40,23 @@ KeysAndValues = list[tuple[torch.Tensor, torch.Tensor]]  # a pair [1, H, P, D] f
 class StateFeatures:
     """What the probe reads of N answers. Rows are in the order of the answers given."""
 
-    states: npt.NDArray[np.float32]  # [N, K, 2, D]; poolings as in POOLINGS
+    states: npt.NDArray[np.float32]  # [N, K, P, D]
     mean_logprob: npt.NDArray[np.float32]  # [N], nats a token under the frozen model, end token included
     min_logprob: npt.NDArray[np.float32]  # [N], nats of the least likely token
     lengths: npt.NDArray[np.int64]  # [N], tokens of the answer, end token included
     prompt_lengths: npt.NDArray[np.int64]  # [N], tokens
     layers: tuple[int, ...]  # K places among the model's hidden states; 0 is the embedding
+    poolings: tuple[str, ...] = POOLINGS  # P of POOLINGS and LAST
 
     def take(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> StateFeatures:
         """The features of some of the answers."""
-        return StateFeatures(
-            self.states[rows], self.mean_logprob[rows], self.min_logprob[rows], self.lengths[rows], self.prompt_lengths[rows], self.layers
+        return replace(
+            self,
+            states=self.states[rows],
+            mean_logprob=self.mean_logprob[rows],
+            min_logprob=self.min_logprob[rows],
+            lengths=self.lengths[rows],
+            prompt_lengths=self.prompt_lengths[rows],
         )
 
     def finite(self) -> npt.NDArray[np.bool_]:
@@ -82,12 +89,24 @@ def _end_of(text: str, code: str) -> int:
 class HiddenStates:
     """Reads a frozen causal LM. The model is put in evaluation mode and its gradients are switched off."""
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, layers: Sequence[int] | int = 4) -> None:
-        """`layers`: which hidden states to keep, or how many (`candidate_layers`). Raises ValueError for a layer that is not there."""
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        layers: Sequence[int] | int = 4,
+        poolings: Sequence[str] = POOLINGS,
+    ) -> None:
+        """`layers`: which hidden states to keep, or how many (`candidate_layers`). `poolings`: of POOLINGS and LAST.
+
+        Raises ValueError for a layer or a pooling that is not there.
+        """
         depth = int(model.config.num_hidden_layers)
         self.layers = candidate_layers(depth, layers) if isinstance(layers, int) else tuple(layers)
         if not self.layers or not all(0 <= layer <= depth for layer in self.layers):
             raise ValueError(f"layers must lie in 0..{depth} for this model, not {list(self.layers)}")
+        self.poolings = tuple(poolings)
+        if not self.poolings or not set(self.poolings) <= {*POOLINGS, LAST}:
+            raise ValueError(f"poolings must be of {', '.join((*POOLINGS, LAST))}, not {list(poolings)}")
         self._model: PreTrainedModel | None = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.end_ids = end_token_ids(model, tokenizer)
@@ -146,7 +165,7 @@ class HiddenStates:
         places: defaultdict[tuple[int, ...], defaultdict[tuple[tuple[int, ...], int], list[int]]] = defaultdict(lambda: defaultdict(list))
         for place, (prompt, answer, end) in enumerate(zip(prompts, answers, ends, strict=True)):
             places[tuple(prompt)][tuple(answer), end].append(place)
-        states = np.empty((len(answers), len(self.layers), len(POOLINGS), self.model.config.hidden_size), dtype=np.float32)
+        states = np.empty((len(answers), len(self.layers), len(self.poolings), self.model.config.hidden_size), dtype=np.float32)
         mean_logprob, min_logprob = np.empty((2, len(answers)), dtype=np.float32)
         with torch.inference_mode():
             for prompt, distinct in places.items():
@@ -165,6 +184,7 @@ class HiddenStates:
             lengths=np.array([len(answer) for answer in answers], dtype=np.int64),
             prompt_lengths=np.array([len(prompt) for prompt in prompts], dtype=np.int64),
             layers=self.layers,
+            poolings=self.poolings,
         )
 
     def _chunks(self, items: list[tuple[tuple[int, ...], int]]) -> list[list[tuple[tuple[int, ...], int]]]:
@@ -220,13 +240,16 @@ class HiddenStates:
             cache.update(keys_1HPD.expand(n, -1, -1, -1), values_1HPD.expand(n, -1, -1, -1), layer)
         # Right padding: no real token ever attends to it, so no mask is needed beyond the causal one.
         output = self.model(input_ids=ids_GC, past_key_values=cache, use_cache=True, output_hidden_states=True)
-        logits_GCV = torch.cat([first_logits_V.expand(n, 1, -1), output.logits[:, :-1]], dim=1).float()
-        return output.hidden_states, logits_GCV.gather(2, ids_GC[..., None])[..., 0] - torch.logsumexp(logits_GCV, dim=-1)
+        logprob_GC = torch.empty(ids_GC.shape, device=ids_GC.device)
+        for row, ids_C in enumerate(ids_GC):  # all rows at once in float32 would take more memory than the weights of a small model
+            logits_CV = torch.cat([first_logits_V[None], output.logits[row, :-1]]).float()
+            logprob_GC[row] = logits_CV.gather(1, ids_C[:, None])[:, 0] - torch.logsumexp(logits_CV, dim=-1)
+        return output.hidden_states, logprob_GC
 
     def _forward(
         self, chunk: list[tuple[tuple[int, ...], int]], first_logits_V: torch.Tensor, prompt: KeysAndValues
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """float32 states [G, K, 2, D], mean logprobs [G] and least logprobs [G] of some answers to one prompt."""
+        """float32 states [G, K, P, D], mean logprobs [G] and least logprobs [G] of some answers to one prompt."""
         device, n = self.model.device, len(chunk)
         hidden_states, logprob_GC = self._pass(chunk, first_logits_V, prompt)
         length_G1 = torch.tensor([[len(answer)] for answer, _ in chunk], device=device)
@@ -237,7 +260,12 @@ class HiddenStates:
         min_G = logprob_GC.masked_fill(~real_GC, torch.inf).amin(1)
 
         h_GKCD = torch.stack([hidden_states[layer] for layer in self.layers], dim=1).float()
-        last_GKD = h_GKCD[torch.arange(n, device=device), :, end_G1[:, 0] - 1]
-        weight_GC = (place_1C < end_G1).float() / end_G1
-        mean_GKD = torch.einsum("gkcd,gc->gkd", h_GKCD, weight_GC)
-        return torch.stack([last_GKD, mean_GKD], dim=2).cpu().numpy(), mean_G.cpu().numpy(), min_G.cpu().numpy()
+        row_G = torch.arange(n, device=device)
+        pooled = []
+        for pooling in self.poolings:
+            if pooling == "mean":
+                weight_GC = (place_1C < end_G1).float() / end_G1
+                pooled.append(torch.einsum("gkcd,gc->gkd", h_GKCD, weight_GC))
+            else:
+                pooled.append(h_GKCD[row_G, :, (length_G1 if pooling == LAST else end_G1)[:, 0] - 1])
+        return torch.stack(pooled, dim=2).cpu().numpy(), mean_G.cpu().numpy(), min_G.cpu().numpy()

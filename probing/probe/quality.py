@@ -24,7 +24,7 @@ from probing.probe.auroc import auroc_within
 from probing.probe.config import ProbeConfig
 from probing.probe.contrasts import Bools, Floats, Ints, centred, length_terms, numbered, problem_folds, select, shuffled_within
 from probing.probe.held_out import design, held_out_scores, logprob_terms, pooled_aurocs
-from probing.probe.hidden_states import POOLINGS, StateFeatures
+from probing.probe.hidden_states import StateFeatures
 from probing.probe.logistic import calibrate, calibration_error, fit_contrasts, out_of_fold, sigmoid
 
 NAN = float("nan")
@@ -266,7 +266,7 @@ def _fit(
         null_sd=null_sd,
         calibration_error=calibration_error(probability_N, right_N),
         layer=features.layers[data.places[place][0]],
-        pooling=POOLINGS[data.places[place][1]],
+        pooling=features.poolings[data.places[place][1]],
         c=c,
     )
     return Probe(

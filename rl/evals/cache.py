@@ -17,8 +17,7 @@ from pathlib import Path
 from rl.benchmarks.base import REPOSITORY, Benchmark
 from rl.config.run_folder import write_atomically
 from rl.config.schema import EvalsConfig
-from rl.evals.metrics import Sample
-from rl.evals.runner import EvalResult
+from rl.evals.runner import EvalResult, Sample
 
 HASHED = ("*.safetensors", "pytorch_model*.bin", "*.json", "*.jinja", "*.model", "merges.txt")
 LIBRARIES = ("torch", "transformers", "tokenizers")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -46,9 +48,13 @@ class SharedStates:
 
     def all(self) -> StateFeatures:
         """Those of every answer, in order, waiting for other ranks' parts."""
-        found = list(self.shards.results())
-        arrays = {name: np.concatenate([getattr(f, name) for f in found]) for name in ARRAYS}
-        return StateFeatures(**arrays, layers=found[0].layers)
+        return joined_features(list(self.shards.results()))
+
+
+def joined_features(parts: Sequence[StateFeatures]) -> StateFeatures:
+    """The features of several readings, one or more, in one."""
+    arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS}
+    return replace(parts[0], **arrays)
 
 
 def read_states(
@@ -62,10 +68,11 @@ def read_states(
 
 def write_features(path: Path, features: StateFeatures) -> None:
     with path.open("wb") as file:
-        np.savez(file, layers=np.array(features.layers), **{name: getattr(features, name) for name in ARRAYS})
+        arrays = {name: getattr(features, name) for name in ARRAYS}
+        np.savez(file, layers=np.array(features.layers), poolings=np.array(features.poolings), **arrays)
 
 
 def read_features(path: Path) -> StateFeatures:
     with np.load(path, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in ARRAYS}
-        return StateFeatures(**arrays, layers=tuple(int(layer) for layer in stored["layers"]))
+        return StateFeatures(**arrays, layers=tuple(map(int, stored["layers"])), poolings=tuple(map(str, stored["poolings"])))

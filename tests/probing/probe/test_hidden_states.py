@@ -30,6 +30,19 @@ def test_states_and_logprobs_equal_a_plain_forward(kind):
     assert found.lengths.tolist() == [3, 2, 5, 3, 4, 1] and found.prompt_lengths.tolist() == [3, 6, 3, 3, 6, 3]
 
 
+def test_the_last_pooling_is_the_state_of_the_end_token_where_there_is_one():
+    frozen = model("qwen2")
+    found = HiddenStates(frozen, tokenizer(), layers=(1, 3), poolings=("last", "mean")).extract(PROMPTS, ANSWERS)
+    assert found.poolings == ("last", "mean") and found.take(np.array([2])).poolings == found.poolings
+    for row, (prompt, answer) in enumerate(zip(PROMPTS, ANSWERS, strict=True)):
+        with torch.no_grad():
+            hidden_states = frozen(torch.tensor([prompt + answer]), output_hidden_states=True).hidden_states
+        for place, layer in enumerate((1, 3)):
+            np.testing.assert_allclose(found.states[row, place, 0], hidden_states[layer][0, -1].numpy(), atol=1e-4)
+    with_mean_alone = HiddenStates(frozen, tokenizer(), layers=(1, 3)).extract(PROMPTS, ANSWERS)
+    np.testing.assert_allclose(found.states[:, :, 1], with_mean_alone.states[:, :, 1], atol=1e-6)
+
+
 def test_small_passes_give_the_same_states(monkeypatch):
     reader = HiddenStates(model("qwen2"), tokenizer())
     whole = reader.extract(PROMPTS, ANSWERS)
@@ -84,6 +97,8 @@ def test_bad_requests_are_the_callers():
         reader.extract([[1]], [[]])
     with pytest.raises(ValueError, match=r"0\.\.3"):
         HiddenStates(reader.model, reader.tokenizer, layers=(4,))
+    with pytest.raises(ValueError, match="poolings must be of end, mean, last"):
+        HiddenStates(reader.model, reader.tokenizer, poolings=("middle",))
     assert reader.extract([], []).states.shape == (0, 3, 2, 32)
 
 

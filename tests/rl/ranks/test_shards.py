@@ -223,9 +223,10 @@ def test_features_survive_their_file(tmp_path: Path) -> None:
         np.arange(3),
         np.arange(3),
         (1, 2),
+        ("mean", "last"),
     )
     write_features(tmp_path / "0", features)
     found = read_features(tmp_path / "0")
-    assert found.layers == (1, 2) and all(
+    assert (found.layers, found.poolings) == ((1, 2), ("mean", "last")) and all(
         np.array_equal(getattr(found, name), getattr(features, name), equal_nan=True) for name in ("states", "mean_logprob", "lengths")
     )
