@@ -22,8 +22,7 @@ from typing import Any
 import numpy as np
 
 from probing.memory import keep_freed_memory
-from probing.models.chat_template import render_chat
-from probing.models.loading import load_model
+from probing.models.loading import load_model, render_chat
 from probing.probe.auroc import auroc_within
 from probing.probe.config import ProbeConfig
 from probing.probe.contrasts import Bools, Floats, Ints

@@ -52,7 +52,6 @@ ROOMS = (
     "rl.ranks",
     "rl.config",
     "rl.progress",
-    "rl.stage_times",
     "rl.tracking",
     "rl.run_data",
     "rl.grading",
