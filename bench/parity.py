@@ -34,7 +34,8 @@ from rl.benchmarks.evalplus import NOT_NONE, PlusTask, read_rows
 from rl.benchmarks.replay import TestedTask
 from rl.config.run_folder import versions
 from rl.config.schema import EvalsConfig
-from rl.evals.runner import Sample, score
+from rl.evals.metrics import Sample
+from rl.evals.runner import score
 from rl.grading.mbpp_inputs import typed_inputs
 
 RESULTS = Path(__file__).parent / "results" / "parity.json"

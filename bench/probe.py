@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 
 from probing.memory import keep_freed_memory
-from probing.models.loading import load_model, render_chat
+from probing.models.chat_template import render_chat
+from probing.models.loading import load_model
 from probing.probe.auroc import auroc_within
 from probing.probe.config import ProbeConfig
 from probing.probe.contrasts import Bools, Floats, Ints

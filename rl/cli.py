@@ -23,7 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("rl.report.cli", "write a run's report as one HTML file"),
     "audit": ("rl.marking.cli", "label accuracy of a run, by a person's marks in its report"),
     "push": ("rl.sharing.cli", "share a run's checkpoint and problems on the Hugging Face Hub"),
-    "plan": ("rl.planning.plan", "what a config would cost, without running it"),
+    "plan": ("rl.planning.cli", "what a config would cost, without running it"),
     "config": ("rl.config.cli", "check a config and print it resolved, list every key, or show its prompts"),
     "dashboard": ("rl.report.dashboard_cli", "make the Weights & Biases dashboard"),
 }

@@ -151,6 +151,14 @@ class ProgressFile:
         write_atomically(self.path, json.dumps(found, indent=1))
 
 
+def read_progress(folder: Path) -> dict[str, Any]:
+    """What a run's last process left in its progress.json; {} where nothing can be read: it is no record."""
+    try:
+        return dict(json.loads((folder / NAME).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}
+
+
 def is_alive(host: str, pid: int, process_started: float) -> bool | None:
     """Whether the process that wrote a progress file still runs; None on another host, where it cannot be looked up."""
     if host != socket.gethostname():

@@ -6,7 +6,6 @@ How the ranks share the work is said in `rl.ranks.ranks` and `rl.ranks.shards`.
 from __future__ import annotations
 
 import functools
-import json
 import threading
 import time
 from collections import Counter
@@ -24,17 +23,18 @@ from rewards.sandbox.config import SandboxConfig
 from rewards.sandbox.execution import make_sandbox
 from rewards.sandbox.packages import PackagesError, make_offer
 from rl.config.chat_check import check_chat
-from rl.config.run_folder import open_run, write_atomically
+from rl.config.run_folder import open_run
 from rl.config.schema import Config
 from rl.console import UserError, make_console, stage
 from rl.devices import check_devices
 from rl.labels.oracle import Oracle, load_oracle
 from rl.models.source import KEPT, check_model, resolve_model
 from rl.own.opening import check_same, keep_record, open_own
-from rl.progress import ProgressFile
+from rl.progress import ProgressFile, read_progress
 from rl.ranks.ranks import RankError, Ranks, distributed_state
 from rl.ranks.shards import wait_for
 from rl.round_files import Stage
+from rl.stage_times import StageTimes
 from rl.tracking.monitor import Monitor
 
 Written = TypeVar("Written")
@@ -100,7 +100,6 @@ class Run:
                     keep_record(self.own, self.folder)
                 resolve_model(config.model, self.folder / KEPT, self.console)
                 check_chat(load_tokenizer(self.model), config)
-        self._times = self.folder / "times.json"
         self.started = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -115,11 +114,11 @@ class Run:
             raise UserError(f"rank {self.ranks.number} does not see the run folder", str(self.folder.resolve()), remedy)
         if self.own is not None and not self.main:
             check_same(self.own, self.folder)
-        stored: dict[str, Any] = json.loads(self._times.read_text()) if self._times.is_file() else {"stages": {}, "peak_memory_mb": 0.0}
-        self.seconds: dict[str, dict[str, float]] = stored["stages"]  # round -> stage -> seconds
-        self.stage_memory: dict[str, dict[str, float]] = stored.get("memory", {})  # round -> stage -> most megabytes
-        self._before = sum(sum(stages.values()) for stages in self.seconds.values())
-        self.memory = PeakMemory(stored["peak_memory_mb"])
+        self.times = StageTimes(self.folder)
+        if self.main:
+            self.times.take_over(read_progress(self.folder))
+        self._before = self.times.total()
+        self.memory = PeakMemory(self.times.peak_memory)
         workers = max(1, self.config.sandbox.workers // self.ranks.local_count)  # a machine's workers, shared by its ranks
         self.sandbox = make_sandbox(self.config.execution, self.config.sandbox.model_copy(update={"workers": workers}))
         self.sandbox.__enter__()
@@ -175,12 +174,10 @@ class Run:
         self.memory.since_mark()
         with self.progress.stage(index, name):
             yield
-        stages, memory = self.seconds.setdefault(str(index), {}), self.stage_memory.setdefault(str(index), {})
-        stages[name] = round_half(stages.get(name, 0.0) + time.monotonic() - start)
-        memory[name] = max(memory.get(name, 0.0), round_half(self.memory.since_mark() or self.memory.now))
+        self.times.add(index, name, time.monotonic() - start, self.memory.since_mark() or self.memory.now)
+        self.times.peak_memory = self.memory.megabytes
         if self.main:
-            times = {"stages": self.seconds, "memory": self.stage_memory, "peak_memory_mb": self.memory.megabytes}
-            write_atomically(self._times, json.dumps(times))
+            self.times.write()
 
     def once(
         self,
@@ -231,8 +228,3 @@ def check_packages(sandbox: SandboxConfig) -> None:
         make_offer(sandbox.packages, sandbox.environment)
     except PackagesError as error:
         raise UserError(str(error), "sandbox.packages", "install it there, name another sandbox.environment, or take it out") from None
-
-
-def round_half(seconds: float) -> float:
-    """Seconds (or megabytes) to a hundredth."""
-    return round(seconds, 2)

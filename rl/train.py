@@ -22,10 +22,21 @@ from rl.config.schema import config_from_argv
 from rl.console import error_screen
 from rl.tracking.trackers import place_trackio
 
+USAGE = """usage: accelerate launch --quiet rl/train.py [--config FILE] [--KEY VALUE ...]
+
+Run the loop of a config (default: configs/seedling.yaml). The same command goes on with a run that was interrupted.
+  ucoder config --keys     every key with its meaning
+  ucoder config FILE       a config, checked and resolved
+  ucoder plan FILE         what it costs
+  ucoder watch RUN_DIR     what a run is doing"""
+
 
 def main(argv: list[str]) -> int:
     print_utf8()
     keep_freed_memory()
+    if {"-h", "--help"} & set(argv):
+        print(USAGE)
+        return 0
     with error_screen():
         config = config_from_argv(argv)
         place_trackio(config)

@@ -52,6 +52,7 @@ ROOMS = (
     "rl.ranks",
     "rl.config",
     "rl.progress",
+    "rl.stage_times",
     "rl.tracking",
     "rl.run_data",
     "rl.grading",

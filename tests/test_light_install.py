@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from rl.cli import COMMANDS
 from rl.console import TRAIN_LIBRARIES
 
 pytestmark = pytest.mark.slow
@@ -116,8 +117,26 @@ with ConsensusReward(sandbox=SandboxConfig(workers=1)) as reward:
     assert done.stdout == "['2']\n[1.0, 1.0] [1.0, 1.0]\n"
 
 
+TRAIN = "runpy.run_path('site/rl/train.py', run_name='__main__')"
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_command_shows_its_help(installed: Path, command: str) -> None:
+    done = light(installed, UCODER, "ucoder", command, "--help")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"usage: ucoder {command} ") and not done.stderr
+
+
+def test_the_training_script_shows_its_help(installed: Path) -> None:
+    done = light(installed, TRAIN, "rl/train.py", "--help")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("usage: ") and "--config" in done.stdout
+
+
 @pytest.mark.parametrize(
-    "argv", [("config", "--keys"), ("plan", str(ROOT / "configs/seedling.yaml")), ("sandbox", "--help")], ids=lambda a: a[0]
+    "argv",
+    [("config", "--keys"), ("config", "--prompts", "instruct"), ("plan", str(ROOT / "configs/seedling.yaml"))],
+    ids=lambda a: f"{a[0]} {a[1]}",
 )
 def test_what_needs_no_model_works(installed: Path, argv: tuple[str, ...]) -> None:
     done = light(installed, UCODER, "ucoder", *argv)
@@ -128,13 +147,12 @@ def test_what_needs_no_model_works(installed: Path, argv: tuple[str, ...]) -> No
     ("code", "argv"),
     [
         (UCODER, ("ucoder", "eval", "--model", str(ROOT / "seedling" / "weights"), "--benchmarks", "seedling")),
+        (UCODER, ("ucoder", "solve", str(ROOT / "README.md"), "--model", str(ROOT / "seedling" / "weights"))),
         (UCODER, ("ucoder", "report", str(ROOT))),
-        (
-            "runpy.run_path('site/rl/train.py', run_name='__main__')",
-            ("rl/train.py", "--config", str(ROOT / "configs/seedling.yaml"), "--run_dir", "new"),
-        ),
+        (UCODER, ("ucoder", "push", str(ROOT), "--repo", "me/model")),
+        (TRAIN, ("rl/train.py", "--config", str(ROOT / "configs/seedling.yaml"), "--run_dir", "new")),
     ],
-    ids=["eval", "report", "train"],
+    ids=["eval", "solve", "report", "push", "train"],
 )
 def test_what_needs_more_says_so_on_one_screen(installed: Path, code: str, argv: tuple[str, ...]) -> None:
     done = light(installed, code, *argv)

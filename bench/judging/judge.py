@@ -16,15 +16,15 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bench.judging.pools import (
+    REGIMES,
     Population,
-    Regime,
     as_programs,
     data_folder,
     draw,
@@ -34,6 +34,7 @@ from bench.judging.pools import (
     programs_of,
     with_asserts,
 )
+from bench.judging.tables import Row, markdown, plot
 from rewards.clusters.clustering import cluster
 from rewards.clusters.inputs import InputsConfig, select_inputs
 from rewards.clusters.signatures import OutcomeMatrix
@@ -49,7 +50,6 @@ from rl.config.run_folder import git_commit
 
 SIZE = 64
 WRONG_SHARES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-REGIMES: tuple[Regime, ...] = ("spread", "systematic")
 ASSERT_ACCURACIES = (1.0, 0.8, 0.6)
 INPUT_COUNTS = (2, 4, 8, 16)
 RESULTS = Path(__file__).parents[1] / "results"
@@ -94,19 +94,6 @@ def contenders() -> dict[str, Callable[[OutcomeMatrix, np.ndarray, np.random.Gen
         found[f"passfail, asserts {accuracy:.0%} right"] = tested(PassFail(), PassFail(), accuracy)
         found[f"codet, asserts {accuracy:.0%} right"] = tested(CodeT(), CodeT(), accuracy)
     return found
-
-
-@dataclass(frozen=True)
-class Row:
-    """One cell of the results: means over tasks (and draws within each), with 95 % intervals."""
-
-    rule: str
-    regime: str
-    wrong_share: float
-    pick: float  # how often the pick is right
-    pick_ci: tuple[float, float]
-    auroc: float  # within the pool, without one's own vote
-    n_tasks: int
 
 
 def interval(values: np.ndarray, rng: np.random.Generator, draws: int = 1000) -> tuple[float, float]:
@@ -230,48 +217,6 @@ def theorem_figures(populations: Sequence[Population], seed: int) -> dict[str, A
         "median_inputs_needed": float(np.median(needed)) if needed else None,
         "inputs_there": populations[0].visible.n_inputs,
     }
-
-
-def markdown(rows: Sequence[Row], what: str) -> str:
-    """A table a regime: rules down, wrong shares across."""
-    parts = []
-    for regime in REGIMES:
-        shares = sorted({r.wrong_share for r in rows})
-        parts.append(
-            f"\n{what}, wrong programs {regime}\n\n| rule | "
-            + " | ".join(f"{s:.0%} wrong" for s in shares)
-            + " |\n|"
-            + "---|" * (len(shares) + 1)
-        )
-        for name in dict.fromkeys(r.rule for r in rows):
-            cells = [r for r in rows if r.rule == name and r.regime == regime]
-            shown = [f"{100 * r.pick:.1f}" if what.startswith("Right picks") else f"{r.auroc:.3f}" for r in cells]
-            parts.append(f"| {name} | " + " | ".join(shown) + " |")
-    return "\n".join(parts)
-
-
-def plot(rows: Sequence[Row], path: Path) -> None:
-    """Right picks over the share of wrong programs, one panel a regime."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(1, len(REGIMES), figsize=(12, 4.8), sharey=True)
-    for axis, regime in zip(axes, REGIMES, strict=True):
-        for name in dict.fromkeys(r.rule for r in rows):
-            line = [r for r in rows if r.rule == name and r.regime == regime]
-            x, y = [r.wrong_share for r in line], [r.pick for r in line]
-            style = "-" if name in ("hard", "soft", "sharp") else "--" if "asserts" in name else ":"
-            axis.plot(x, y, style, marker=".", label=name)
-            axis.fill_between(x, [r.pick_ci[0] for r in line], [r.pick_ci[1] for r in line], alpha=0.1)
-        axis.set(title=f"wrong programs {regime}", xlabel="share of wrong programs among 64", ylim=(0, 1.02))
-        axis.grid(alpha=0.3)
-    axes[0].set_ylabel("the pick is right")
-    axes[0].legend(fontsize=7)
-    figure.tight_layout()
-    figure.savefig(path, dpi=130)
-    pyplot.close(figure)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

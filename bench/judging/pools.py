@@ -29,6 +29,7 @@ from rewards.records import Execution, Kind, Program
 SUITES = {"HumanEval+": "humanevalplus/HumanEvalPlus.jsonl.gz", "MBPP+": "mbppplus"}
 MAX_INPUT_CHARACTERS = 1000
 Regime = Literal["spread", "systematic"]
+REGIMES: tuple[Regime, ...] = ("spread", "systematic")
 
 
 @dataclass(frozen=True)

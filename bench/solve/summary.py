@@ -10,7 +10,7 @@ import numpy as np
 from bench.markdown import interval, percent, table
 from rl.config.schema import EvalsConfig
 from rl.evals.compare import paired_gain
-from rl.evals.runner import interval_over_tasks
+from rl.evals.metrics import interval_over_tasks
 
 RESAMPLES, SEED = 10_000, 0
 SHARES = ((0.0, 0.3), (0.3, 0.6), (0.6, 0.9), (0.9, 1.0))  # of the vote, the upper end in the last alone

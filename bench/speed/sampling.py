@@ -24,7 +24,8 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from probing.memory import keep_freed_memory
-from probing.models.loading import end_token_ids, load_model, render_chat
+from probing.models.chat_template import render_chat
+from probing.models.loading import end_token_ids, load_model
 from probing.probe.hidden_states import HiddenStates
 from probing.prompts.templates import render
 from probing.samplers.base import SamplingParams

@@ -22,7 +22,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bench.speed.sampling import device_name, matmul_parameters, matmul_rate
 from probing.memory import keep_freed_memory
-from probing.models.loading import ModelError, load_model, render_chat
+from probing.models.chat_template import render_chat
+from probing.models.loading import ModelError, load_model
 from probing.probe.hidden_states import HiddenStates
 from probing.prompts.templates import render
 from probing.samplers.base import SamplingParams

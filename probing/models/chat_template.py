@@ -1,13 +1,15 @@
-"""What a model's chat template says beside its words: which arguments it takes, and which token ends an answer."""
+"""A model's chat template: a prompt rendered by it, which arguments it takes, and which token ends an answer. torch is not imported."""
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import jinja2
+
+from probing.prompt import Prompt
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -21,6 +23,40 @@ RESERVED = frozenset(
     }
 )
 ANSWER = "4711"  # what an answer is while its template is looked at: digits, which no template changes
+
+# A base model has no chat template; it gets this plain one, which code models have met in instruction data.
+PLAIN_TEMPLATE = (
+    "{% for message in messages %}"
+    "{% if message['role'] == 'system' %}{{ message['content'] }}\n\n"
+    "{% elif message['role'] == 'user' %}### Instruction:\n{{ message['content'] }}\n\n"
+    "{% else %}### Response:\n{{ message['content'] }}{{ eos_token }}\n\n{% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}### Response:\n{% endif %}"
+)
+
+
+def render_chat(tokenizer: PreTrainedTokenizerBase, prompt: Prompt | str, template_args: Mapping[str, Any] | None = None) -> str:
+    """A prompt (or a user's turn alone), ready for the answer: by the model's own chat template, or `PLAIN_TEMPLATE` where it has none.
+
+    template_args: arguments of the chat template, such as `enable_thinking`. The prefill follows the template's generation prompt.
+    Tokenise the result with `add_special_tokens=False`: whatever the template wants is already in it.
+    """
+    prompt = Prompt(prompt) if isinstance(prompt, str) else prompt
+    template = None if tokenizer.chat_template else PLAIN_TEMPLATE
+    turns = [{"role": "system", "content": prompt.system}] if prompt.system is not None else []
+    turns.append({"role": "user", "content": prompt.user})
+    rendered = tokenizer.apply_chat_template(
+        turns, chat_template=template, tokenize=False, add_generation_prompt=True, **(template_args or {})
+    )
+    assert isinstance(rendered, str)
+    return rendered + prompt.prefill
+
+
+def start_of_text(tokenizer: PreTrainedTokenizerBase) -> str:
+    """The special tokens that the tokenizer puts before a text of its own accord, as text."""
+    text = tokenizer.decode(tokenizer("").input_ids)
+    assert isinstance(text, str)
+    return text
 
 
 def turn_end(tokenizer: PreTrainedTokenizerBase) -> int | None:

@@ -18,16 +18,13 @@ COPIES = 0.3
 SAMPLED = 64  # rows
 
 
-def stored_twice(header: GgufHeader) -> bool | None:
-    """Whether the output matrix is a copy of the embeddings; None where that cannot be read (the package gguf is not installed)."""
+def stored_twice(header: GgufHeader) -> bool:
+    """Whether the output matrix is a copy of the embeddings. Needs the package gguf."""
     output, embeddings = header.named(OUTPUT), header.named(EMBEDDINGS)
     if output is None or embeddings is None or output.shape != embeddings.shape:
         return False
     rows = np.unique(np.linspace(0, output.shape[0] - 1, SAMPLED).astype(np.int64))
-    try:
-        one, other = (_rows(header, tensor, rows) for tensor in (output, embeddings))
-    except ImportError:
-        return None
+    one, other = (_rows(header, tensor, rows) for tensor in (output, embeddings))
     allowed = COPIES if output.kind != embeddings.kind else 0.0
     return bool(np.square(one - other).sum() <= allowed**2 * np.square(one).sum())
 

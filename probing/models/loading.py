@@ -9,16 +9,15 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from probing.models.chat_template import turn_end
 from probing.models.gguf_header import is_gguf
-from probing.prompt import Prompt
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -28,16 +27,6 @@ log = logging.getLogger(__name__)
 ADAPTER = "adapter_config.json"
 LONG_LOAD = 2**30  # bytes of weights whose loading is worth a progress bar
 EFFICIENT_LOADING = "FSDP_CPU_RAM_EFFICIENT_LOADING"  # with it set, FSDP's ranks but the first get zeros for weights
-
-# A base model has no chat template; it gets this plain one, which code models have met in instruction data.
-PLAIN_TEMPLATE = (
-    "{% for message in messages %}"
-    "{% if message['role'] == 'system' %}{{ message['content'] }}\n\n"
-    "{% elif message['role'] == 'user' %}### Instruction:\n{{ message['content'] }}\n\n"
-    "{% else %}### Response:\n{{ message['content'] }}{{ eos_token }}\n\n{% endif %}"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}### Response:\n{% endif %}"
-)
 
 
 class ModelError(RuntimeError):
@@ -189,30 +178,6 @@ def load_tokenizer(path: str) -> PreTrainedTokenizerBase:
         return AutoTokenizer.from_pretrained(os.path.expanduser(path))
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"cannot load a tokenizer from {path!r}, neither as a folder nor from the Hub: {error}") from error
-
-
-def render_chat(tokenizer: PreTrainedTokenizerBase, prompt: Prompt | str, template_args: Mapping[str, Any] | None = None) -> str:
-    """A prompt (or a user's turn alone), ready for the answer: by the model's own chat template, or `PLAIN_TEMPLATE` where it has none.
-
-    template_args: arguments of the chat template, such as `enable_thinking`. The prefill follows the template's generation prompt.
-    Tokenise the result with `add_special_tokens=False`: whatever the template wants is already in it.
-    """
-    prompt = Prompt(prompt) if isinstance(prompt, str) else prompt
-    template = None if tokenizer.chat_template else PLAIN_TEMPLATE
-    turns = [{"role": "system", "content": prompt.system}] if prompt.system is not None else []
-    turns.append({"role": "user", "content": prompt.user})
-    rendered = tokenizer.apply_chat_template(
-        turns, chat_template=template, tokenize=False, add_generation_prompt=True, **(template_args or {})
-    )
-    assert isinstance(rendered, str)
-    return rendered + prompt.prefill
-
-
-def start_of_text(tokenizer: PreTrainedTokenizerBase) -> str:
-    """The special tokens that the tokenizer puts before a text of its own accord, as text."""
-    text = tokenizer.decode(tokenizer("").input_ids)
-    assert isinstance(text, str)
-    return text
 
 
 def end_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:

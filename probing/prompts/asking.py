@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from probing.models.loading import render_chat, start_of_text
+from probing.models.chat_template import render_chat, start_of_text
 from probing.prompt import Prompt, Question
 from probing.prompts.templates import PromptSet, find_prompt_set
 from probing.reading.text import closing_tag, opened_thinking

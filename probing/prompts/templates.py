@@ -29,6 +29,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from probing.prompt import Prompt
+from probing.prompts.example import FIELDS, example_fields
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -125,7 +126,19 @@ def load_prompt_set(name: str) -> PromptSet:
     except (yaml.YAMLError, UnicodeDecodeError, jinja2.TemplateError) as error:
         raise PromptSetError(f"the prompt set in {folder} cannot be read: {error}") from None
     _check_settings(folder, settings)
-    return PromptSet(name, folder, settings)
+    found = PromptSet(name, folder, settings)
+    for skill in found.skills:
+        _check_filled(found, skill)
+    return found
+
+
+def _check_filled(prompts: PromptSet, skill: str) -> None:
+    """A template that cannot be filled would end a run at the stage that asks with it."""
+    try:
+        prompts.render(skill, **example_fields(skill))
+    except (jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        place = f"{prompts.folder / f'{skill}.jinja'} (or its prefill in set.yaml)"
+        raise PromptSetError(f"the prompt in {place} cannot be filled: {error}. It gets {', '.join(FIELDS[skill])}") from None
 
 
 class Worked(BaseModel):

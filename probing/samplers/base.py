@@ -106,7 +106,7 @@ class ChoosingSampler(Sampler, Protocol):
     def choose(self, prompts: Sequence[str], choices: Sequence[str], progress: Progress | None = None) -> list[tuple[float, ...] | None]:
         """For each prompt, the probability that it goes on with each of the choices, given that it goes on with one of them.
 
-        None where a choice is not one token after that prompt.
+        None where a choice is not one token after that prompt (a blank at the prompt's end may be a part of it).
         """
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from probing.models.loading import render_chat
+from probing.models.chat_template import render_chat
 from probing.samplers.base import Sampler, SamplerError, SamplingParams
 
 if TYPE_CHECKING:

@@ -13,8 +13,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-
-from datasketch import MinHash, MinHashLSH
+from typing import TYPE_CHECKING
 
 from probing.parsing.answers import code_block
 from probing.parsing.proposals import Unreadable, header_line, read_proposal
@@ -24,6 +23,9 @@ from probing.reading.text import answer_text
 from probing.records import Problem
 from probing.samplers.base import Completion, Progress, Sampler, SamplingParams, chooses
 from probing.stages.config import ProblemsConfig
+
+if TYPE_CHECKING:
+    from datasketch import MinHash
 
 TOP_RATING = 9  # ratings are digits from 0 to 9
 PROPOSALS_PER_PROMPT = 128  # samples of one topic's prompt that are drawn together, at most
@@ -95,6 +97,8 @@ def ngrams(text: str, n: int) -> set[str]:
 
 def sketch(text: str) -> MinHash:
     """The MinHash of a text's runs of three words."""
+    from datasketch import MinHash  # not in a light install, whose commands import this module for their --help
+
     found = MinHash(num_perm=PERMUTATIONS, seed=1)
     found.update_batch([gram.encode() for gram in ngrams(text, 3)])
     return found
@@ -109,6 +113,8 @@ def select_proposals(
     benchmark_texts: Iterable[str] = (),
 ) -> list[Problem]:
     """Well-formed proposals that are like no earlier one (nor any of `known`) and share no long run of words with a benchmark."""
+    from datasketch import MinHashLSH
+
     forbidden: set[str] = set()
     for text in benchmark_texts:
         forbidden |= ngrams(text, config.decontamination_ngram)
@@ -155,22 +161,24 @@ def ratings_of(
     """Stage 2's question: the model's mean rating of each statement in [0, 1], None where no answer could be read.
 
     Where the prompt set names the digits to choose among and the sampler can read their probabilities, the rating is their mean; else
-    `config.ratings_per_problem` answers are drawn.
+    `config.ratings_per_problem` answers are drawn, as for statements behind which the model's tokenizer has no single token for a digit.
     """
     questions = [ask("rate", description=d) for d in descriptions]
     choices = questions[0].choices if questions else ()
+    ratings: list[float | None] = [None] * len(questions)
+    drawn = list(range(len(questions)))
     if choices and chooses(sampler):
-        ratings = []
-        for shares in sampler.choose([question.text for question in questions], choices, progress):
-            mean = None if shares is None else sum(int(digit) * share for digit, share in zip(choices, shares, strict=True))
-            ratings.append(None if mean is None else mean / TOP_RATING)
-        return ratings
-    params = SamplingParams(1.0, 1.0, config.rating_max_new_tokens)
-    answers = answers_to(sampler, questions, config.ratings_per_problem, params, seed, progress)
-    ratings = []
-    for group in answers:
-        read = [score for score in (parse_rating(answer.text) for answer in group) if score is not None]
-        ratings.append(sum(read) / len(read) if read else None)
+        found = sampler.choose([question.text for question in questions], choices, progress)
+        for place, shares in enumerate(found):
+            if shares is not None:
+                ratings[place] = sum(int(digit) * share for digit, share in zip(choices, shares, strict=True)) / TOP_RATING
+        drawn, progress = [place for place, shares in enumerate(found) if shares is None], None  # which has counted them
+    if drawn:
+        params = SamplingParams(1.0, 1.0, config.rating_max_new_tokens)
+        answers = answers_to(sampler, [questions[place] for place in drawn], config.ratings_per_problem, params, seed, progress)
+        for place, group in zip(drawn, answers, strict=True):
+            read = [score for score in (parse_rating(answer.text) for answer in group) if score is not None]
+            ratings[place] = sum(read) / len(read) if read else None
     return ratings
 
 

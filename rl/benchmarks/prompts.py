@@ -63,7 +63,7 @@ class CodePrompt:
 
     def continued(self, tokenizer: PreTrainedTokenizerBase) -> Question:
         """The code itself, for a model without a chat template; its answers start with that code."""
-        from probing.models.loading import start_of_text  # torch: not needed where nothing is asked
+        from probing.models.chat_template import start_of_text
 
         code = self.code.strip() + "\n"
         return Question(start_of_text(tokenizer) + code, code, (*EVALPLUS_STOPS, *CONTINUATION_STOPS[self.dataset]))

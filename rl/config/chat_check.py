@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
-from probing.models.chat_template import unknown_arguments
-from probing.models.loading import render_chat
+from probing.models.chat_template import render_chat, unknown_arguments
 from probing.prompt import Prompt
 from probing.prompts.templates import STDIN_SKILLS, PromptSet, PromptSetError, find_prompt_set
 from probing.records import SELF_MADE

@@ -19,8 +19,8 @@ from rl.console import UserError, make_console
 def main(argv: Sequence[str]) -> int:
     usage = "ucoder config [CONFIG] [--keys | --prompts [SET]] [--KEY VALUE ...]"
     epilog = (
-        "CONFIG is a YAML file (left out: configs/seedling.yaml, the laptop's run; with --keys: the defaults); overrides look like "
-        "--rounds 1 --grpo.learning_rate 1e-5"
+        "CONFIG is a YAML file (left out: configs/seedling.yaml, the laptop's run; with --keys or --prompts SET: the defaults); "
+        "overrides look like --rounds 1 --grpo.learning_rate 1e-5"
     )
     parser = argparse.ArgumentParser(usage=usage, description=__doc__, epilog=epilog, allow_abbrev=False)
     parser.add_argument("--keys", action="store_true", help="list every key with its value and meaning")
@@ -37,7 +37,8 @@ def main(argv: Sequence[str]) -> int:
 
         if args.prompts.endswith((".yaml", ".yml")):
             raise UserError(f"{args.prompts} is no prompt set", "command line", f"write ucoder config {args.prompts} --prompts")
-        sys.stdout.write(listing(config_from_argv([*rest, *(["--prompts", args.prompts] if args.prompts else [])])))
+        named = ["--prompts", args.prompts] if args.prompts else []
+        sys.stdout.write(listing(config_from_argv([*rest, *named], defaults=bool(named))))
     else:
         sys.stdout.write(config_text(config_from_argv(rest)))
     return 0

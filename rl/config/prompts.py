@@ -4,28 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import jinja2
-
 from probing.models.gguf_header import read_header
-from probing.models.loading import ModelError, load_tokenizer
 from probing.prompt import Prompt
-from probing.prompts.templates import COMPLETION, INSTRUCT, STDIN_SKILLS, PromptSet, PromptSetError, find_prompt_set, load_prompt_set
+from probing.prompts.example import example_fields
+from probing.prompts.templates import COMPLETION, INSTRUCT, PromptSet, PromptSetError, find_prompt_set, load_prompt_set
 from rl.config.schema import Config
 from rl.console import UserError
 from rl.models.source import check_model, names_gguf
 
-EXAMPLE = {  # what a problem fills the templates with
-    "description": "Given a list of integers, return the sum of its even numbers. An empty list gives 0.",
-    "signature": "def sum_of_evens(numbers: list[int]) -> int:",
-    "interface": 'def sum_of_evens(numbers: list[int]) -> int:\n    """Sum of the even numbers; 0 for an empty list."""',
-    "entry": "sum_of_evens",
-    "call": "sum_of_evens([1, 2, 4])",
-}
-STDIN_EXAMPLE = {  # and one whose solution is a program
-    "description": "The first line holds n, the second line n integers. Print the sum of those that are even, 0 if there is none.",
-    "example": "Input:\n3\n1 2 4\nOutput:\n6",
-    "input": "3\n1 2 4\n",
-}
 WIDTH = 80
 
 
@@ -39,10 +25,19 @@ def prompt_set_of(config: Config) -> PromptSet:
             return load_prompt_set(config.prompts)
         source = check_model(config.model)
         if names_gguf(source):
-            return load_prompt_set(INSTRUCT if read_header(Path(source).expanduser()).value("tokenizer.chat_template") else COMPLETION)
-        return find_prompt_set(None, load_tokenizer(source))
+            chat = read_header(Path(source).expanduser()).metadata.get("tokenizer.chat_template")
+            return load_prompt_set(INSTRUCT if chat else COMPLETION)
+        return _by_tokenizer(source)
     except PromptSetError as error:
         raise UserError(str(error), "prompts", "name a bundled set: ucoder config --prompts instruct") from None
+
+
+def _by_tokenizer(source: str) -> PromptSet:
+    """The set that the model's tokenizer decides. Raises UserError where it cannot be loaded."""
+    from probing.models.loading import ModelError, load_tokenizer  # a set that is named is shown in a light install too
+
+    try:
+        return find_prompt_set(None, load_tokenizer(source))
     except ModelError as error:
         raise UserError(f"{error}; it decides which prompts are used", "model", "name a set: ucoder config --prompts instruct") from None
 
@@ -54,11 +49,8 @@ def listing(config: Config) -> str:
     blocks = [f"prompt set  {prompts.name}\nfolder      {prompts.folder}\nprompts     {kind}"]
     topic = (prompts.topics or config.problems.topics)[0]
     for skill in prompts.skills:
-        try:
-            fields = STDIN_EXAMPLE if skill in STDIN_SKILLS else EXAMPLE
-            prompt = prompts.render(skill, **fields, topic=topic, variant=0)
-        except jinja2.TemplateError as error:
-            raise UserError(f"the prompt {skill} cannot be filled: {error}", str(prompts.folder / f"{skill}.jinja"), "mend it") from None
+        fields = example_fields(skill)
+        prompt = prompts.render(skill, **(fields | {"topic": topic} if "topic" in fields else fields))
         title = f"── {skill} " + (
             f"(1 of {prompts.variants} wordings) " if skill in ("invent", "invent_stdin") and prompts.variants > 1 else ""
         )

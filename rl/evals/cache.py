@@ -17,7 +17,8 @@ from pathlib import Path
 from rl.benchmarks.base import REPOSITORY, Benchmark
 from rl.config.run_folder import write_atomically
 from rl.config.schema import EvalsConfig
-from rl.evals.runner import EvalResult, Sample
+from rl.evals.metrics import Sample
+from rl.evals.runner import EvalResult
 
 HASHED = ("*.safetensors", "pytorch_model*.bin", "*.json", "*.jinja", "*.model", "merges.txt")
 LIBRARIES = ("torch", "transformers", "tokenizers")

@@ -37,8 +37,9 @@ from rl.evals.cache import EvalCache, model_hash
 from rl.evals.compare import pooled
 from rl.evals.engine import check_engine, engine_errors, how_sampled, sampling_of
 from rl.evals.engine_options import offered_from, sampling_from
+from rl.evals.metrics import modules_not_offered, tasks_left_out
 from rl.evals.options import STDOUT, config_from, parser, settle
-from rl.evals.runner import EvalResult, evaluate, modules_not_offered, score, tasks_left_out
+from rl.evals.runner import EvalResult, evaluate, score
 from rl.evals.samples_file import write_samples_file
 from rl.evals.tables import FIGURES, cell, how_asked, results_table, skills_card
 from rl.models.source import resolve_model

@@ -24,8 +24,8 @@ from rl.benchmarks.base import normal_name
 from rl.config.run_folder import check_writable, write_atomically
 from rl.config.schema import EvalsConfig
 from rl.console import UserError, make_console
+from rl.evals.metrics import interval_over_tasks
 from rl.evals.passk import bootstrap_interval
-from rl.evals.runner import interval_over_tasks
 from rl.evals.tables import cell, how_asked
 from rl.tracking.monitor import clean
 

@@ -9,56 +9,32 @@ Infrastructure failures are left out and counted (`missing`); nothing here marks
 from __future__ import annotations
 
 import ast
-import zlib
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from probing.reading.text import opened_thinking
 from probing.samplers.base import Completion, Progress, Sampler, SamplingParams
 from rewards.clusters.clustering import cluster
 from rewards.clusters.signatures import OutcomeMatrix
 from rewards.programs.normal_form import normal_form
-from rewards.records import Execution, Kind, Program, absence
+from rewards.records import Execution, Kind, Program
 from rewards.sandbox import Sandbox
 from rl.benchmarks.base import Benchmark, EvalTask, Grade
 from rl.benchmarks.external import ExternalBenchmark
 from rl.benchmarks.prompts import CodePrompt, question_of, with_spaces
 from rl.config.schema import EvalsConfig
-from rl.evals.passk import bootstrap_interval, majority_at_k, pass_at_k, wilson_interval
+from rl.evals.metrics import KS, NOT_OFFERED, UNAVAILABLE, Sample, metrics_of, task_row
+from rl.evals.passk import pass_at_k
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-KS = (1, 4, 16, 64)  # pass@k for those k that the samples allow
-MAJORITY_OF = 16  # majority@16; of fewer samples, of all of them
 PART_CHARACTERS = 3_000_000  # input text of one program in the sandbox
 UNKNOWN = Grade(None)
-UNAVAILABLE = "unavailable"  # outcome of the samples of a task that cannot be scored here
 SYNTAX_ERRORS = ("SyntaxError", "IndentationError", "TabError")  # of a program that a benchmark's own wrapping compiles
-NOT_OFFERED = "module not offered: "  # in front of a module's name
 VALID_SHARE = 0.8  # ρ: least share of inputs that must give a value for a program to have a vote
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One completion with its verdict."""
-
-    task_id: str
-    index: int  # 0..n-1 within the task
-    completion: str
-    code: str | None  # the program as it was run; None when there is none
-    n_tokens: int
-    finished: bool  # not cut off by the length limit
-    passed: bool | None  # None: our infrastructure failed
-    label: int  # behaviour cluster within the task, the largest first; -1: no vote
-    base: bool | None  # passed the original benchmark's tests; None where there are no others, or our infrastructure failed
-    # "passed", "wrong", "no program", "does not compile", "missing", UNAVAILABLE, `NOT_OFFERED` and a module, or the first failure's kind
-    outcome: str
 
 
 @dataclass(frozen=True)
@@ -141,8 +117,8 @@ def score(benchmark: Benchmark, answers: Sequence[Sequence[Completion]], sandbox
             continue
         found, entropy, top_share = _samples(task, completions, distinct, benchmark.has_base)
         samples += found
-        rows.append(_row(task, found, entropy, top_share, benchmark.has_behaviours))
-    return EvalResult(benchmark.name, _metrics(rows, samples, config), rows, samples)
+        rows.append(task_row(task, found, entropy, top_share, benchmark.has_behaviours))
+    return EvalResult(benchmark.name, metrics_of(rows, samples, config), rows, samples)
 
 
 def _score_externally(benchmark: ExternalBenchmark, answers: Sequence[Sequence[Completion]], config: EvalsConfig) -> EvalResult:
@@ -159,7 +135,7 @@ def _score_externally(benchmark: ExternalBenchmark, answers: Sequence[Sequence[C
         row: dict[str, Any] = {"id": task.id, "n": n, "correct": correct, "missing": len(found) - n}
         rows.append(row | {f"pass@{k}": pass_at_k(n, correct, k) for k in KS if k <= n})
         samples += found
-    metrics = _metrics(rows, samples, config)
+    metrics = metrics_of(rows, samples, config)
     for key in ("compile_rate", "no_program"):
         metrics.pop(key, None)  # the scorer does not say
     return EvalResult(benchmark.name, metrics, rows, samples)
@@ -256,78 +232,3 @@ def _samples(
         for i, (c, v, its) in enumerate(zip(completions, grades, label, strict=True))
     ]
     return samples, clusters.entropy, top / max(known, 1)
-
-
-def _row(task: EvalTask, samples: Sequence[Sample], entropy: float, top_share: float, has_behaviours: bool = True) -> dict[str, Any]:
-    known = [s for s in samples if s.passed is not None]
-    correct = [bool(s.passed) for s in known]
-    labels = [s.label for s in known]
-    row: dict[str, Any] = {"id": task.id, "n": len(known), "correct": sum(correct), "missing": len(samples) - len(known)}
-    row |= {f"pass@{k}": pass_at_k(len(known), sum(correct), k) for k in KS if k <= len(known)}
-    if known and known[0].base is not None:
-        row["correct_base"] = sum(s.base is True for s in known)
-        row["pass@1_base"] = row["correct_base"] / len(known)
-    if known and has_behaviours:
-        of = min(MAJORITY_OF, len(samples))
-        if of <= len(known):
-            row[f"majority@{of}"] = majority_at_k(labels, correct, of, seed=zlib.crc32(task.id.encode()))
-        row["majority_correct"] = majority_at_k(labels, correct, len(known))
-        row |= {"top_share": top_share, "entropy": entropy}
-    row["mean_length"] = float(np.mean([s.n_tokens for s in samples]))
-    return row
-
-
-def interval_over_tasks(values: Sequence[float], config: EvalsConfig) -> tuple[float, float]:
-    """95 % interval of the mean: by bootstrap; Wilson's where all tasks are right, or all wrong, which a bootstrap takes for certain."""
-    if set(values) in ({0.0}, {1.0}):
-        return wilson_interval(sum(values), len(values))
-    return bootstrap_interval(values, config.bootstrap, config.seed)
-
-
-def modules_not_offered(metrics: Mapping[str, Any], remedy: str = "sandbox.packages") -> str:
-    """A sentence on the answers that failed for modules that programs are not offered; empty where there were none. See `absence`."""
-    counts = {name.removeprefix(NOT_OFFERED): n for name, n in metrics.get("outcomes", {}).items() if name.startswith(NOT_OFFERED)}
-    return absence(dict(sorted(counts.items(), key=lambda item: -item[1])), metrics.get("samples", 0), remedy=remedy)
-
-
-def tasks_left_out(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A sentence on the tasks that cannot be scored here, with their reasons; empty where all can."""
-    reasons = [f"{row['id']} ({row['unavailable']})" for row in rows if "unavailable" in row]
-    return f"{len(reasons)} of {len(rows)} tasks are unavailable here and left out: {'; '.join(reasons)}" if reasons else ""
-
-
-def _metrics(rows: Sequence[Mapping[str, Any]], samples: Sequence[Sample], config: EvalsConfig) -> dict[str, Any]:
-    """Means over tasks; a figure is left out where no task has it."""
-    metrics: dict[str, Any] = {}
-
-    def mean_of(name: str, key: str) -> None:
-        values = [row[key] for row in rows if key in row]
-        if values:
-            metrics[name] = float(np.mean(values))
-
-    for key in ("pass@1_base", *(f"pass@{k}" for k in KS)):
-        mean_of(key, key)
-        if key in metrics:
-            metrics[f"{key}_ci"] = list(interval_over_tasks([row[key] for row in rows if key in row], config))
-    for key in sorted({key for row in rows for key in row if key.startswith("majority@")}):
-        mean_of(key, key)
-    wrong = [1.0 - row["majority_correct"] for row in rows if "majority_correct" in row]
-    if wrong:
-        metrics["majority_wrong"] = float(np.mean(wrong))
-    mean_of("entropy", "entropy")
-    mean_of("top_share", "top_share")
-    asked = [s for s in samples if s.outcome != UNAVAILABLE]
-    known = [s for s in asked if s.passed is not None]
-    if samples:
-        metrics["mean_length"] = float(np.mean([s.n_tokens for s in samples]))
-        metrics["cut_off"] = sum(not s.finished for s in samples) / len(samples)
-    if known:
-        metrics["no_program"] = sum(s.outcome == "no program" for s in known) / len(known)
-        metrics["compile_rate"] = 1.0 - sum(s.outcome in ("no program", "does not compile") for s in known) / len(known)
-    metrics["outcomes"] = dict(sorted(Counter(s.outcome for s in samples).items()))
-    unavailable = sum("unavailable" in row for row in rows)
-    metrics["tasks"], metrics["tasks_missing"] = len(rows), sum(row["n"] == 0 for row in rows) - unavailable
-    metrics["samples"], metrics["missing"] = len(samples), len(asked) - len(known)
-    if unavailable:
-        metrics["tasks_unavailable"] = unavailable
-    return metrics

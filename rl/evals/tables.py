@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from rl.evals.runner import MAJORITY_OF
+from rl.evals.metrics import MAJORITY_OF
 
 # figure in the table, key of the metrics, whether it is a share
 FIGURES = (

@@ -19,7 +19,8 @@ from rl.benchmarks.base import Benchmark, Unavailable, load_benchmark
 from rl.benchmarks.external import scorable
 from rl.config.schema import EvalsConfig
 from rl.console import UserError
-from rl.evals.runner import EvalResult, ask, modules_not_offered, score, tasks_left_out
+from rl.evals.metrics import modules_not_offered, tasks_left_out
+from rl.evals.runner import EvalResult, ask, score
 from rl.round_files import write_rows
 
 if TYPE_CHECKING:

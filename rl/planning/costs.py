@@ -25,18 +25,20 @@ class Device:
     """One device. Rates are what large operations reach."""
 
     text: str
-    flops: float  # a second, in a large matrix product
+    flops: float  # a second, in a large matrix product: of 16-bit numbers on a GPU
+    float32: float  # the same of 32-bit numbers
     bandwidth: float  # bytes a second, of its memory
     memory: float  # bytes
     source: str
 
 
 DEVICES = {
-    "cpu": Device("2 CPU cores, fp32", 4e10, 1.5e10, 16e9, "small-batch decoding on two laptop cores"),
-    "a100": Device("A100 80 GB, bf16", 2.8e14, 1.8e12, 80e9, "nine tenths of the datasheet"),
-    "h100": Device("H100 80 GB, bf16", 7.8e14, 3.0e12, 80e9, "an H200's matrix rate (the same chip), nine tenths of its own bandwidth"),
-    "h200": Device("H200 141 GB, bf16", 7.8e14, 4.3e12, 141e9, "measured on one: an 8192-wide matrix product, and a copy in its memory"),
+    "cpu": Device("2 CPU cores, fp32", 4e10, 4e10, 1.5e10, 16e9, "small-batch decoding on two laptop cores"),
+    "a100": Device("A100 80 GB, bf16", 2.8e14, 1.75e13, 1.8e12, 80e9, "nine tenths of the datasheet"),
+    "h100": Device("H100 80 GB, bf16", 7.8e14, 6e13, 3.0e12, 80e9, "an H200's matrix rate (the same chip), 90 % of its own bandwidth"),
+    "h200": Device("H200 141 GB, bf16", 7.8e14, 6e13, 4.3e12, 141e9, "measured on one: an 8192-wide matrix product, a copy in its memory"),
 }
+FLOAT32_SOURCE = "nine tenths of the datasheet's float32 rate, without TF32: torch's default"
 
 
 @dataclass(frozen=True)
@@ -54,18 +56,30 @@ ENGINES = {
 }
 
 
-def sampling_speed(config: Config, size: ModelSize, device: str, devices: int) -> tuple[float, str]:
-    """Tokens a second over all devices, and what it rests on: a step reads the weights once, and the keys and values of its batch."""
+def matrix_rate(device: str, dtype: str) -> tuple[float, str]:
+    """FLOP/s of one device, and where that comes from. dtype: `float32`, or one of 16 bits."""
+    machine = DEVICES[device]
+    return (machine.float32, FLOAT32_SOURCE) if dtype == "float32" and device != "cpu" else (machine.flops, machine.source)
+
+
+def sampling_speed(config: Config, size: ModelSize, device: str, devices: int, dtype: str | None = None) -> tuple[float, str]:
+    """Tokens a second over all devices, and what it rests on: a step reads the weights once, and the keys and values of its batch.
+
+    dtype: of weights, keys and values (None: `sampling.dtype`).
+    """
     machine = DEVICES[device]
     if device == "cpu":
         weights = config.sampling.weights
         return cpu_sampling_speed(size, devices, weights == "int8" or (weights == "auto" and size.parameters >= INT8_PARAMETERS))
+    dtype = dtype or config.sampling.dtype
+    width = 4 if dtype == "float32" else 2  # bytes
     name = "transformers" if config.sampling.backend == "transformers" else "vllm"
     engine, spans = ENGINES[name], config.sampling.vllm.tensor_parallel if name == "vllm" else 1
     batch = config.sampling.batch_size
     context = PROMPT_TOKENS + config.solutions.max_new_tokens / 2
-    reading = (size.weight_bytes + batch * context * size.kv_values_per_token * 2) / (machine.bandwidth * spans * engine.share)
-    computing = 2 * size.parameters * batch / (machine.flops * spans)
+    read = (size.parameters + batch * context * size.kv_values_per_token) * width
+    reading = read / (machine.bandwidth * spans * engine.share)
+    computing = 2 * size.parameters * batch / (matrix_rate(device, dtype)[0] * spans)
     speed = batch / (max(reading, computing) + engine.seconds) * (devices / spans)
     how = f"batches of {batch}, {engine.share:.0%} of {machine.bandwidth / 1e12:.1f} TB/s and {1000 * engine.seconds:.0f} ms a step"
     return speed, f"{how} with {name} ({engine.source}); bandwidth: {machine.source}"
@@ -84,7 +98,7 @@ def evaluation_speed(config: Config, size: ModelSize, device: str, devices: int)
     """Tokens a second of an evaluation, whose weights `evals.dtype` names."""
     if device == "cpu":
         return cpu_sampling_speed(size, devices, config.evals.dtype == "int8")[0]
-    return sampling_speed(config, size, device, devices)[0]
+    return sampling_speed(config, size, device, devices, config.evals.dtype)[0]
 
 
 def training_flops(device: str, dtype: str) -> tuple[float, str]:
@@ -93,13 +107,13 @@ def training_flops(device: str, dtype: str) -> tuple[float, str]:
         return CPU_TRAINING_FLOPS * BFLOAT16_SPEEDUP, f"{DEVICES[device].source}, {BFLOAT16_SPEEDUP:g} times as much where it has bfloat16"
     if device == "cpu":
         return CPU_TRAINING_FLOPS, DEVICES[device].source
-    machine = DEVICES[device]
-    return machine.flops * TRAINING_SHARE, f"{TRAINING_SHARE:.0%} (assumed) of {machine.flops:.1e}: {machine.source}"
+    rate, source = matrix_rate(device, dtype)
+    return rate * TRAINING_SHARE, f"{TRAINING_SHARE:.0%} (assumed) of {rate:.1e}: {source}"
 
 
 def sampling_memory(config: Config, size: ModelSize, device: str) -> float:
     """Bytes on each device: weights, and the keys and values of the largest batch of sequences."""
-    width = 4 if device == "cpu" else 2
+    width = 4 if device == "cpu" or config.sampling.dtype == "float32" else 2
     longest = PROMPT_TOKENS + max(config.solutions.max_new_tokens, config.suites.max_new_tokens)
     spans = config.sampling.vllm.tensor_parallel if config.sampling.backend == "vllm" else 1
     return (size.parameters * width + config.sampling.batch_size * longest * size.kv_values_per_token * width) / spans
@@ -121,7 +135,8 @@ def training_memory(config: Config, size: ModelSize, device: str, launch: str = 
     tokens = max(1, rows) * (PROMPT_TOKENS + config.solutions.max_new_tokens)
     layers = 1 if training.gradient_checkpointing else size.layers
     checkpoints = tokens * size.hidden * 2 * size.layers if training.gradient_checkpointing else 0
-    activations = tokens * (size.hidden * 16 * layers * 2 + 2 * size.vocabulary * 4) + checkpoints
+    computed = 4 if device != "cpu" and training.compute_dtype == "float32" else 2  # bytes; the table of a CPU's memory was met with 2
+    activations = tokens * (size.hidden * 16 * layers * computed + 2 * size.vocabulary * 4) + checkpoints
     vllm = DEVICES[device].memory * config.grpo.vllm_memory if config.grpo.rollouts == "vllm_colocate" else 0.0
     copies = frozen_copies(config, devices if shards_weights else 1)
     gathered = size.parameters * width if shards_weights and gathers_policy(config) else 0.0

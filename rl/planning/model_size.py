@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from probing.models.gguf_copies import EMBEDDINGS, OUTPUT, stored_twice
-from probing.models.gguf_header import GgufError, read_header
+from probing.models.gguf_header import read_header
 from rl.console import UserError
-from rl.models.source import SEEDLING_WEIGHTS, names_gguf
+from rl.models.source import SEEDLING_WEIGHTS, check_model, names_gguf
 
-UNKNOWN_COPIES = ", its output matrix apart (whether it is a copy of the embeddings is told with the extra: pip install 'ucoder[gguf]')"
+OTHER_NAMES = {  # of what config.json says, in older architectures
+    "hidden_size": ("n_embd", "d_model"),
+    "num_hidden_layers": ("n_layer", "num_layers"),
+    "num_attention_heads": ("n_head", "num_heads"),
+}
 
 
 def _qwen(hidden: int, layers: int, heads: int, kv_heads: int, inner: int, vocabulary: int, tied: bool) -> dict[str, Any]:
@@ -70,9 +74,14 @@ def read_model_size(name: str, parameters: float | None = None) -> ModelSize:
     if not (folder / "config.json").is_file() and "/" in name:
         folder = _cached(name) or folder
     if (folder / "config.json").is_file():
-        config = json.loads((folder / "config.json").read_text())
-        counted = _safetensors_count(folder, tied=bool(config.get("tie_word_embeddings")))
-        return _from_config(config, counted or parameters, f"counted in {folder}" if counted else f"computed from {folder / 'config.json'}")
+        try:
+            return _of_folder(folder, parameters)
+        except (OSError, ValueError, struct.error) as error:
+            remedy = "give a folder written by save_pretrained, whole"
+            raise UserError(f"a file of the model folder is damaged, or cut off: {error}", str(folder), remedy) from None
+        except (KeyError, TypeError) as error:
+            said = f"config.json does not say the shape of a decoder ({error} is missing, or is no number)"
+            raise UserError(said, str(folder), "give another --model, a Hub id such as org/name-7B with --parameters 7e9") from None
     if parameters is not None:
         return _guessed(parameters, "given")
     family = re.fullmatch(r"Qwen/Qwen2\.5-Coder-(\d+(?:\.\d+)?B)(?:-Instruct)?", name)
@@ -84,21 +93,30 @@ def read_model_size(name: str, parameters: float | None = None) -> ModelSize:
     raise UserError(f"the size of {name} is not known: the model is not available here", "model", "give --parameters 7e9")
 
 
+def _of_folder(folder: Path, parameters: float | None) -> ModelSize:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config |= config.get("text_config") or {}  # a model of text and pictures has the decoder's shape there
+    for name, others in OTHER_NAMES.items():
+        if name not in config and (there := [other for other in others if other in config]):
+            config[name] = config[there[0]]
+    counted = _safetensors_count(folder, tied=bool(config.get("tie_word_embeddings")))
+    return _from_config(config, counted or parameters, f"counted in {folder}" if counted else f"computed from {folder / 'config.json'}")
+
+
 def _of_gguf(path: Path) -> ModelSize:
+    check_model(str(path))  # a plan for a file that no run could read would be of no use
+    header = read_header(path)
     try:
-        header = read_header(path)
         layers, hidden = int(header.value("block_count")), int(header.value("embedding_length"))
         heads = header.value("attention.head_count")
         kv_heads = header.value("attention.head_count_kv", heads)
         head = header.value("attention.key_length") or hidden // _most(heads)
-    except GgufError as error:
-        raise UserError(str(error), str(path), error.remedy) from None
     except TypeError:
         raise UserError("the file's header lacks the shape of a language model", str(path), "give another --model") from None
     embeddings, output, copied = header.named(EMBEDDINGS), header.named(OUTPUT), stored_twice(header)
     vocabulary = embeddings.shape[0] if embeddings is not None else 0
     parameters = header.parameters - (output.count if output is not None and copied else 0)  # the model is tied when it is read
-    said = {True: ", its tied matrix once", False: ", its output matrix apart" if output is not None else "", None: UNKNOWN_COPIES}[copied]
+    said = ", its tied matrix once" if copied else ", its output matrix apart" if output is not None else ""
     return ModelSize(float(parameters), layers, hidden, vocabulary, 2 * layers * _most(kv_heads) * int(head), f"counted in {path}{said}")
 
 

@@ -1,30 +1,19 @@
-"""`ucoder plan`: what a config would cost, before it runs: samples, tokens, executions, GPU hours, memory, disk.
+"""What a config would cost, before it runs: samples, tokens, executions, GPU hours, memory, disk.
 
-An estimate for choosing a machine and a config, not a measurement. Every assumption it makes is printed beside it, with its source.
-
-    ucoder plan configs/qwen2.5-coder-7b.yaml --gpu h200 --num 8
-    ucoder plan configs/seedling.yaml --like runs/seedling --check runs/seedling
+An estimate for choosing a machine and a config, not a measurement. Every assumption it makes is said beside it, with its source.
+`rl.planning.cli` prints it.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import shutil
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-
-from rich.table import Table
+from dataclasses import dataclass
 
 from probing.records import SELF_MADE
-from rl.config.schema import Config, EvalsConfig, config_from_argv
+from rl.config.schema import Config, EvalsConfig
 from rl.config.training import OptimizerSection
-from rl.console import UserError, duration, make_console
 from rl.planning.costs import (
     DEVICES,
     EXECUTIONS_PER_CORE_SECOND,
-    LAUNCHES,
     PROMPT_TOKENS,
     TRAINING_PASSES,
     evaluation_speed,
@@ -33,8 +22,8 @@ from rl.planning.costs import (
     training_flops,
     training_memory,
 )
-from rl.planning.measured_shares import Shares, shares_of, spent_by_stage
-from rl.planning.model_size import ModelSize, read_model_size
+from rl.planning.measured_shares import Shares
+from rl.planning.model_size import ModelSize
 
 BYTES_PER_TOKEN = 24  # token id, logprob and text in candidates.jsonl
 BYTES_PER_OUTCOME = 32  # one outcome in executions.jsonl
@@ -51,7 +40,6 @@ TASKS = {
     "bigcodebench": 1140,
 }
 TASKS_UNKNOWN = 500
-WITHIN = 0.25  # of measured samples and tokens, for a plan that holds
 LARGE = 4e9  # parameters from which weights are sharded too, unless --launch says otherwise
 
 
@@ -200,104 +188,3 @@ def make_plan(
 def state_bytes(config: Config, size: ModelSize) -> float:
     """Bytes of the hidden states that the probe reads of one answer."""
     return min(config.probe.layers, size.layers) * STATE_POOLINGS * size.hidden * 4
-
-
-def size_text(count: float) -> str:
-    """Bytes for people.
-
-    >>> size_text(3.2e9)
-    '3.2 GB'
-    """
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if count < 1000 or unit == "TB":
-            return f"{count:,.0f} {unit}" if count >= 100 or unit == "B" else f"{count:,.1f} {unit}"
-        count /= 1000
-    raise AssertionError("unreachable")
-
-
-def print_plan(plan: Plan, config: Config) -> None:
-    console = make_console()
-    table = Table(title=f"One round of {plan.rounds}", title_justify="left")
-    for title in ("stage", "samples", "tokens", "executions", "time", "device hours"):
-        table.add_column(title, justify="left" if title == "stage" else "right")
-    total = [sum(getattr(s, key) for s in plan.stages) for key in ("samples", "tokens", "executions", "hours")]
-    for s in [*plan.stages, StageCost("a round", *total)]:
-        counts = (f"{value:,.0f}" for value in (s.samples, s.tokens, s.executions))
-        hours = f"{s.hours * plan.devices:,.2f}"
-        table.add_row(s.name, *counts, duration(s.hours * 3600), hours, style="bold" if s.name == "a round" else "")
-    console.print(table)
-    free = shutil.disk_usage(_existing_parent(Path(config.run_dir))).free
-    for label, text in (
-        (
-            "whole run",
-            f"{duration(plan.hours * 3600)}, {plan.hours * plan.devices:,.1f} device hours ({plan.rounds} rounds and a first evaluation)",
-        ),
-        ("memory", f"{size_text(plan.sampling_memory)} sampling, {size_text(plan.training_memory)} training, on each device"),
-        ("disk", f"{size_text(plan.disk)} in {config.run_dir} ({size_text(free)} free)"),
-    ):
-        console.print(f"{label:<12} {text}", highlight=False, soft_wrap=True, markup=False)
-    if max(plan.sampling_memory, plan.training_memory) > plan.device_memory:
-        remedy = "more devices, --launch zero3, a smaller micro_batch or batch_size, gradient_checkpointing, lora, or reward.w_quality: 0"
-        console.print(f"that is more than the {size_text(plan.device_memory)} of a device: {remedy}", style="red", soft_wrap=True)
-    if plan.disk > free:
-        console.print("the disk is too small: choose another --run_dir, or lower solutions.samples or problems.count", style="red")
-    console.print("\nAssumed, not measured:", highlight=False)
-    for line in plan.assumptions:
-        console.print(f"  {line}", highlight=False, soft_wrap=True, markup=False)
-
-
-def _existing_parent(path: Path) -> Path:
-    path = path.expanduser().resolve()
-    return next(folder for folder in (path, *path.parents) if folder.is_dir())
-
-
-def check(plan: Plan, run: Path) -> bool:
-    """Print the plan's samples and tokens beside those of a finished run, and whether all lie within a quarter."""
-    spent = spent_by_stage(run)
-    if not spent:
-        raise UserError("the run's log says nothing of what its stages asked for", str(run), "give the folder of a run of this version")
-    rounds = len(list(run.glob("round_*/training.json")))
-    table = Table(title=f"Planned and measured, {rounds} rounds of {run}", title_justify="left")
-    for title in ("stage", "samples planned", "measured", "tokens planned", "measured", "off"):
-        table.add_column(title, justify="left" if title == "stage" else "right")
-    worst = 0.0
-    for stage in plan.stages:
-        if stage.name in spent:
-            times = rounds + 1 if stage.name == "eval" else rounds
-            samples, tokens = spent[stage.name]
-            off = max(abs(stage.samples * times / samples - 1), abs(stage.tokens * times / tokens - 1))
-            worst = max(worst, off)
-            cells = (f"{value:,.0f}" for value in (stage.samples * times, samples, stage.tokens * times, tokens))
-            table.add_row(stage.name, *cells, f"{off:.0%}")
-    make_console().print(table)
-    return worst <= WITHIN
-
-
-def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(
-        usage="ucoder plan [CONFIG] [options] [--KEY VALUE ...]",
-        description="What a config would cost, without running it.",
-        epilog="CONFIG is a YAML file (left out: configs/seedling.yaml); overrides look like --rounds 1 --grpo.learning_rate 1e-5",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--gpu", "--device", dest="device", choices=sorted(DEVICES), help="kind of machine (default: what is found here)")
-    parser.add_argument("--num", "--devices", dest="devices", type=int, default=1, help="number of GPUs")
-    parser.add_argument("--launch", choices=LAUNCHES, help="how training is spread over devices (default: by number and size)")
-    parser.add_argument("--tokens-per-second", type=float, help="measured sampling speed over all devices")
-    parser.add_argument("--parameters", type=float, help="number of parameters, where the model is not available: 7.6e9")
-    parser.add_argument("--like", type=Path, metavar="RUN", help="take shares and lengths of answers from a finished run")
-    parser.add_argument("--check", type=Path, metavar="RUN", help="hold the plan against a finished run; status 1 when over 25 %% off")
-    parser.add_argument("--json", action="store_true", help="print the estimate as JSON")
-    args, rest = parser.parse_known_args(argv)
-    if args.devices < 1:
-        raise UserError(f"--num is {args.devices}", "command line", "give 1 or more")
-    config = config_from_argv(rest)
-    size = read_model_size(config.model, args.parameters)
-    device = args.device or ("h100" if shutil.which("nvidia-smi") else "cpu")
-    shares = shares_of(args.like) if args.like else None
-    plan = make_plan(config, size, device, args.devices, args.tokens_per_second, args.launch, shares)
-    if args.json:
-        print(json.dumps({**asdict(plan), "hours": plan.hours}, indent=2))
-    else:
-        print_plan(plan, config)
-    return 0 if args.check is None or check(plan, args.check) else 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from rl.evals.runner import UNAVAILABLE
+from rl.evals.metrics import UNAVAILABLE
 from rl.run_data import RunData, known
 
 COLUMNS = (  # heading, field of `AnswerCounts`, what it means

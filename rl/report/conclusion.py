@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rewards.records import Kind
-from rl.evals.runner import modules_not_offered
+from rl.evals.metrics import modules_not_offered
 from rl.run_data import Row, RunData, known
 
 CheckStatus = Literal["good", "warn", "bad", "unknown"]

@@ -13,7 +13,8 @@ from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import Sandbox
 from rl.benchmarks.base import Benchmark, EvalTask
 from rl.config.schema import EvalsConfig
-from rl.evals.runner import EvalResult, evaluate, modules_not_offered
+from rl.evals.metrics import modules_not_offered
+from rl.evals.runner import EvalResult, evaluate
 from tests.evals.toys import DOUBLE, TOKENIZER, TOY, ListSampler, fenced
 
 RIGHT, SAME = fenced("def double(x):\n    return x * 2"), fenced("def double(x):\n    # twice\n    return (x*2)")

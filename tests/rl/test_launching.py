@@ -13,7 +13,8 @@ import pytest
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
-TEXTS = ("Makefile", "README.md", "docs/*.md", "configs/*.yaml", "configs/*/*.yaml", "rl/**/*.py", "rl/**/*.jinja", "bench/**/*.py")
+CODE = ("rl/**/*.py", "rl/**/*.jinja", "bench/**/*.py", "probing/**/*.py", "rewards/**/*.py", "seedling/**/*.py", "examples/*.py")
+TEXTS = ("Makefile", ".ci/run", "*.md", "docs/**/*.md", "configs/**/*.yaml", *CODE)
 LAUNCHED = re.compile(r"accelerate launch(?: --quiet)? (?:--\w+|rl/train\.py)|accelerate\.commands\.launch", re.ASCII)
 
 

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between two tries
 # no truncation and no penalty: what a request leaves out, vLLM takes from the checkpoint's generation_config.json (Qwen2.5-Coder has both)
 PLAIN_SAMPLING = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
+MOST_STOPS = 4  # stop strings in a request of OpenAI's API; vLLM takes any number
 AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})  # statuses that another try may mend
 
 
@@ -107,7 +108,7 @@ class HttpSampler:
             "logprobs": 1,
         }
         if params.stop:
-            asked["stop"] = list(params.stop)
+            asked["stop"] = list(params.stop[:MOST_STOPS] if self.http.retokenise else params.stop)
         if not self.http.retokenise:  # then it is vLLM; other servers may refuse fields that they do not know
             asked |= {"return_token_ids": True, **PLAIN_SAMPLING}
             if self.ends:
@@ -118,7 +119,7 @@ class HttpSampler:
         """One answer. A server that returns no token ids is used only where the config says how.
 
         Its text comes cut before a stop string already, and does not tell which of the two ended it: an answer that stopped gets no end
-        token where there were stop strings, unless it has no other token.
+        token where there were stop strings, unless it has no other token. Stop strings beyond `MOST_STOPS` cut the text here.
         """
         logprobs = (choice.get("logprobs") or {}).get("token_logprobs")
         if not logprobs:
@@ -131,12 +132,16 @@ class HttpSampler:
                     f"the server at {self.http.url} returns no token ids (vLLM does, asked by return_token_ids): use vllm serve, "
                     "or set sampling.http.retokenise: true and sampling.http.parity_prompts: 0"
                 )
-            ids = self.tokenizer(choice["text"], add_special_tokens=False)["input_ids"]
+            whole: str = choice["text"]
+            text = cut_at_stop(whole, stop)
+            finished = finished or len(text) < len(whole)
+            ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
             if finished and self.tokenizer.eos_token_id is not None and not (stop and ids):
                 ids = [*ids, self.tokenizer.eos_token_id]
             if not ids:
                 raise SamplerError(f"the server at {self.http.url} gave an answer without a token")
-            logprobs = [sum(logprobs) / len(ids)] * len(ids)
+            total = sum(logprobs) * max(len(text), 1) / max(len(whole), 1)
+            logprobs = [total / len(ids)] * len(ids)
         if len(ids) != len(logprobs):
             raise SamplerError(f"the server at {self.http.url} gave {len(ids)} tokens with {len(logprobs)} logprobs")
         text = cut_at_stop(decoded(self.tokenizer, ids), stop)

@@ -81,13 +81,12 @@ class TransformersSampler:
 
     def choose(self, prompts: Sequence[str], choices: Sequence[str], progress: Progress | None = None) -> list[tuple[float, ...] | None]:
         """See `ChoosingSampler.choose`."""
-        encoded = self.tokenizer(list(prompts), add_special_tokens=False)["input_ids"] if prompts else []
         found: list[tuple[float, ...] | None] = [None] * len(prompts)
-        ends: dict[int, list[int]] = {}  # prompt -> last tokens of its choices
-        for place, (prompt, ids) in enumerate(zip(prompts, encoded, strict=True)):
-            longer = self.tokenizer([prompt + choice for choice in choices], add_special_tokens=False)["input_ids"]
-            if all(row[:-1] == ids for row in longer):
-                ends[place] = [row[-1] for row in longer]
+        encoded: dict[int, list[int]] = {}  # prompt -> its tokens, where its choices are one token each
+        ends: dict[int, list[int]] = {}  # prompt -> those tokens
+        for place, prompt in enumerate(prompts):
+            if (tokens := choice_tokens(self.tokenizer, prompt, choices)) is not None:
+                encoded[place], ends[place] = tokens
         if progress is not None and len(ends) < len(prompts):
             progress(len(prompts) - len(ends))
         order = sorted(ends, key=lambda place: -len(encoded[place]))
@@ -110,3 +109,16 @@ class TransformersSampler:
     def close(self) -> None:
         """Let go of the model."""
         self.__dict__.pop("model", None)
+
+
+def choice_tokens(tokenizer: PreTrainedTokenizerBase, prompt: str, choices: Sequence[str]) -> tuple[list[int], list[int]] | None:
+    """A prompt's tokens, and the one token that each choice adds to them; None where one adds another number of tokens.
+
+    The blank that a prompt ends with may belong to the choice's token: vocabularies such as GPT-2's have " 9", and split "9" off others.
+    """
+    longer = [list(ids) for ids in tokenizer([prompt + choice for choice in choices], add_special_tokens=False)["input_ids"]]
+    for start in dict.fromkeys((prompt, prompt.removesuffix(" "))):
+        ids = list(tokenizer(start, add_special_tokens=False)["input_ids"])
+        if all(row[:-1] == ids for row in longer):
+            return ids, [row[-1] for row in longer]
+    return None

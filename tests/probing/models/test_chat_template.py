@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from probing.models.chat_template import turn_end, unknown_arguments
-from probing.models.loading import ModelError, end_token_ids, load_model, render_chat
+from probing.models.chat_template import render_chat, turn_end, unknown_arguments
+from probing.models.loading import ModelError, end_token_ids, load_model
 from probing.prompt import Prompt
 from probing.prompts.asking import Asker, chat_question
 from probing.samplers.base import SamplingParams

@@ -10,9 +10,10 @@ import torch
 from transformers import PreTrainedModel
 
 from probing.models import gguf_model
+from probing.models.chat_template import render_chat
 from probing.models.gguf_header import GgufError, read_header
 from probing.models.gguf_model import FromGguf, check_gguf, load_gguf
-from probing.models.loading import end_token_ids, load_model, render_chat
+from probing.models.loading import end_token_ids, load_model
 from tests.probing.tiny_gguf import END, END_OF_TEXT, TOKENS, WIDTH, gguf, tiny_model, write_gguf
 
 IDS = torch.tensor([[5, 70, 256, 9, 33, 120, 7]])

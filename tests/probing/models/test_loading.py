@@ -10,7 +10,8 @@ from transformers import AutoModelForCausalLM
 from transformers.integrations import deepspeed
 from transformers.integrations.fsdp import is_fsdp_enabled
 
-from probing.models.loading import ModelError, end_token_ids, load_model, pick_device, pick_dtype, render_chat
+from probing.models.chat_template import render_chat
+from probing.models.loading import ModelError, end_token_ids, load_model, pick_device, pick_dtype
 from tests.probing.tiny_models import END, model, tokenizer
 
 

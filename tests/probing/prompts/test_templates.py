@@ -71,6 +71,9 @@ def test_a_folder_of_one_s_own_is_a_set(tmp_path: Path) -> None:
     [
         ("rate.jinja", None, "lacks rate.jinja"),
         ("solve.jinja", "{{ entry", "cannot be read"),
+        ("solve.jinja", "Do {{ signature }}.", r"solve\.jinja .*: 'signature' is undefined\. It gets description, interface"),
+        ("tests.jinja", "{{ call.name }}", r"tests\.jinja .* cannot be filled"),
+        ("set.yaml", "invent: {variants: 2}", r"invent\.jinja .* cannot be filled"),  # whose template counts its examples
         ("set.yaml", "solve: {prefil: x}", "solve.prefil"),
         ("set.yaml", "solv: {prefill: x}", "'solv' is neither form nor one of"),
         ("set.yaml", "solve: {stop: ['']}", "solve.stop"),

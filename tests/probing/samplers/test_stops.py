@@ -184,3 +184,17 @@ def test_a_server_s_text_that_comes_cut_gets_no_end_token_of_ours(server: Server
     end = sampler.tokenizer.eos_token_id
     assert all((end in c.token_ids) == (c.text == "") for c in drawn) and any(c.finished and c.text for c in drawn)
     assert not any(stop in c.text for c in drawn for stop in PARAMS.stop)
+
+
+def test_a_server_that_takes_four_stop_strings_gets_no_more_and_its_answers_are_cut_all_the_same(server: Server, checkpoint: str) -> None:
+    """The fifth cuts here, and ends an answer that the server went on with up to the length limit."""
+    http = HttpConfig(url=server.url, parity_prompts=0, retokenise=True)
+    sampler = HttpSampler(SamplingConfig(backend="http", device="cpu", http=http), checkpoint)
+    first = ("never 1", "never 2", "never 3", "never 4")
+    plain = [c for group in sampler.sample(PROMPTS, 8, SamplingParams(max_new_tokens=20, stop=first), 1) for c in group]
+    drawn = [c for group in sampler.sample(PROMPTS, 8, SamplingParams(max_new_tokens=20, stop=(*first, "a")), 1) for c in group]
+    assert server.bodies[-1]["stop"] == list(first)
+    assert [c.text for c in drawn] == [cut_at_stop(c.text, ("a",)) for c in plain]
+    assert any("a" in c.text and not c.finished for c in plain)
+    assert all(d.finished for c, d in zip(plain, drawn, strict=True) if "a" in c.text)
+    assert all(sum(d.logprobs) >= sum(c.logprobs) - 1e-9 for c, d in zip(plain, drawn, strict=True))

@@ -21,7 +21,8 @@ from rl.benchmarks.bigcodebench import BigCodePrompt
 from rl.benchmarks.bigcodebench_scoring import INSTALL, LIBRARIES, SANDBOX, VARIABLE, BigCodeBenchmark, BigCodeTask, settings
 from rl.benchmarks.external import scorable
 from rl.config.schema import EvalsConfig
-from rl.evals.runner import EvalResult, score, tasks_left_out
+from rl.evals.metrics import tasks_left_out
+from rl.evals.runner import EvalResult, score
 from tests.evals.toys import fenced
 
 pytestmark = pytest.mark.slow

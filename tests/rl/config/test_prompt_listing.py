@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from probing.prompts.example import example_fields
 from probing.prompts.templates import FOLDER, SKILLS, load_prompt_set
 from rl.config.cli import main
-from rl.config.prompts import EXAMPLE, listing, parts_of, prompt_set_of
+from rl.config.prompts import listing, parts_of, prompt_set_of
 from rl.config.schema import Config
 from rl.console import UserError
 from tests.rl.tiny import save_tiny_policy
@@ -27,7 +28,7 @@ def test_every_part_of_every_prompt_is_shown(name: str) -> None:
     prompts, text = load_prompt_set(name), listing(Config(prompts=name))
     topic = (prompts.topics or Config().problems.topics)[0]
     for skill in SKILLS:
-        prompt = prompts.render(skill, **EXAMPLE, topic=topic, variant=0)
+        prompt = prompts.render(skill, **example_fields(skill) | ({"topic": topic} if skill == "invent" else {}))
         assert f"── {skill} " in text
         for part in (prompt.user, prompt.prefill, prompt.system or ""):
             assert part.rstrip() in text
@@ -35,7 +36,7 @@ def test_every_part_of_every_prompt_is_shown(name: str) -> None:
 
 
 def test_stop_strings_are_shown_with_their_line_ends_written_out() -> None:
-    prompt = load_prompt_set("instruct").render("solve", **EXAMPLE)
+    prompt = load_prompt_set("instruct").render("solve", **example_fields("solve"))
     assert "[the answer ends before] '\\n```'" in parts_of(prompt, document=False)
 
 
@@ -60,6 +61,14 @@ def test_a_template_that_asks_for_an_unknown_field_is_an_error_that_names_its_fi
     with pytest.raises(UserError, match="descripton") as found:
         listing(Config(prompts=str(folder)))
     assert "rate.jinja" in str(vars(found.value))
+
+
+@pytest.mark.parametrize(("chat", "name"), [("{{ messages }}", "instruct"), (None, "completion")])
+def test_a_gguf_file_is_asked_by_its_own_chat_template(tmp_path: Path, chat: str | None, name: str) -> None:
+    pytest.importorskip("gguf")
+    from tests.probing.tiny_gguf import tiny_model, write_gguf
+
+    assert prompt_set_of(Config(model=str(write_gguf(tmp_path / "m.gguf", tiny_model(), chat=chat)))).name == name
 
 
 @pytest.mark.parametrize("argv", [["--prompts", "nosuchset"], ["--prompts", "configs/seedling.yaml"], ["--keys", "--prompts"]])

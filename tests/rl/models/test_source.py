@@ -176,6 +176,17 @@ def test_commands_refuse_a_broken_file_on_one_screen(words: list[str], tmp_path:
     assert "what   this is not a GGUF file" in err and f"where  {tmp_path / 'm.gguf'}" in err and "do     give a .gguf file" in err
 
 
+def test_a_plan_refuses_what_a_run_would(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-4000])
+    with pytest.raises(UserError, match="the file is cut off"):
+        read_model_size(str(file))
+    file.write_bytes(whole)
+    monkeypatch.setattr(gguf_model.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match="needs the package gguf"):
+        read_model_size(str(file))
+
+
 def test_a_plan_reads_the_size_off_the_header(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gguf_model, "load_gguf", never)
     size = read_model_size(str(file))

@@ -12,7 +12,7 @@ from rl.config.run_folder import config_text
 from rl.config.schema import load_config
 from rl.config.training import LoraSection
 from rl.console import UserError
-from rl.planning import plan
+from rl.planning import cli, plan
 from rl.planning.costs import training_memory
 from rl.planning.measured_shares import shares_of, spent_by_stage
 from rl.planning.model_size import ModelSize, read_model_size
@@ -91,6 +91,30 @@ def test_parameters_are_counted_in_the_weights(tmp_path: Path) -> None:
     assert (size.parameters, size.kv_values_per_token) == (22, 2 * 2 * 2 * 2)
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "what"),
+    [
+        ("config.json", "{", "damaged, or cut off"),
+        ("model.safetensors", "\x10", "damaged, or cut off"),
+        ("config.json", '{"vocab_size": 32}', "does not say the shape of a decoder"),
+    ],
+)
+def test_a_folder_that_cannot_be_read_is_said_in_words(tmp_path: Path, file: str, text: str, what: str) -> None:
+    (write_model(tmp_path / "m") / file).write_text(text)
+    with pytest.raises(UserError, match=what):
+        read_model_size(str(tmp_path / "m"))
+
+
+def test_the_shape_is_read_under_other_names_too(tmp_path: Path) -> None:
+    old = {"n_embd": 8, "n_layer": 2, "n_head": 4, "vocab_size": 32}
+    new = {"text_config": {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 32}}
+    for name, config in (("old", old), ("new", new)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps(config))
+    found = [read_model_size(str(tmp_path / name)) for name in ("old", "new")]
+    assert {(size.layers, size.hidden, size.vocabulary, size.kv_values_per_token) for size in found} == {(2, 8, 32, 2 * 2 * 8)}
+
+
 @pytest.mark.parametrize(("tied", "parameters"), [(True, 256 + 7), (False, 512 + 7)])
 def test_a_tied_matrix_that_is_stored_twice_counts_once(tmp_path: Path, tied: bool, parameters: int) -> None:
     folder = write_model(tmp_path / "m", tied=tied)
@@ -157,15 +181,15 @@ def test_shares_are_read_off_a_run_and_a_plan_is_held_against_it(tmp_path: Path,
         "grpo": (32, 1280),
     }
     words = [str(run / "config.yaml"), "--parameters", "3e6", "--device", "cpu"]
-    assert plan.main([*words, "--like", str(run), "--check", str(run)]) == 0
-    assert plan.main([*words, "--check", str(run)]) == 1  # twice as many problems as were kept
+    assert cli.main([*words, "--like", str(run), "--check", str(run)]) == 0
+    assert cli.main([*words, "--check", str(run)]) == 1  # twice as many problems as were kept
     assert "solutions" in capsys.readouterr().out
 
 
 def test_a_folder_that_is_no_run_is_refused_in_words(tmp_path: Path) -> None:
     for flag in ("--like", "--check"):
         with pytest.raises(UserError, match="not the folder of a run"):
-            plan.main(["--parameters", "3e6", "--device", "cpu", flag, str(tmp_path)])
+            cli.main(["--parameters", "3e6", "--device", "cpu", flag, str(tmp_path)])
 
 
 def test_memory_is_shared_by_sharded_devices_and_spared_by_adapters() -> None:
@@ -199,6 +223,24 @@ def test_memory_counts_a_sharded_policy_that_is_gathered_to_sample_from_it() -> 
     assert adapted["policy"] == adapted["vllm_server"]  # TRL merges an adapter into whole weights
 
 
+def test_float32_on_a_gpu_takes_longer_and_more_memory() -> None:
+    """Training by its `compute_dtype`, samples by `sampling.dtype`, evaluations by `evals.dtype`."""
+    size = ModelSize(7e9, 28, 3584, 152_064, 28_672, "given")
+
+    def on_gpu(*words: str) -> tuple[dict[str, float], plan.Plan]:
+        made = plan.make_plan(load_config(None, ["--evals.dtype", "bfloat16", *words]), size, "h100")
+        return {stage.name: stage.hours for stage in made.stages}, made
+
+    plain, bfloat16 = on_gpu()
+    trained, float32 = on_gpu("--grpo.compute_dtype", "float32")
+    assert trained["grpo"] > 5 * plain["grpo"] and trained["solutions"] == plain["solutions"]
+    assert float32.training_memory > bfloat16.training_memory and any("float32" in line for line in float32.assumptions)
+    drawn, float32 = on_gpu("--sampling.dtype", "float32")
+    assert drawn["solutions"] > 1.2 * plain["solutions"] and drawn["eval"] == plain["eval"]
+    assert float32.sampling_memory == 2 * bfloat16.sampling_memory
+    assert on_gpu("--evals.dtype", "float32")[0]["eval"] > 1.2 * plain["eval"]
+
+
 def test_more_gpus_take_less_time_and_as_many_device_hours() -> None:
     size = read_model_size("Qwen/Qwen2.5-Coder-7B-Instruct")
     config = load_config(None, ["--sampling.backend", "vllm", "--sandbox.workers", "64"])
@@ -211,7 +253,7 @@ def test_every_shipped_config_can_be_planned(
     path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert plan.main([str(path), "--parameters", "3e6", "--device", "cpu"]) == 0
+    assert cli.main([str(path), "--parameters", "3e6", "--device", "cpu"]) == 0
     out = capsys.readouterr().out
     for word in ("solutions", "whole run", "memory", "disk", "Assumed, not measured"):
         assert word in out
@@ -219,7 +261,7 @@ def test_every_shipped_config_can_be_planned(
 
 
 def test_json_can_be_read_back(capsys: pytest.CaptureFixture[str]) -> None:
-    assert plan.main(["--json", "--model", "org/a-1B", "--rounds", "2"]) == 0
+    assert cli.main(["--json", "--model", "org/a-1B", "--rounds", "2"]) == 0
     assert json.loads(capsys.readouterr().out)["rounds"] == 2
 
 

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rl.cli import main
 from rl.run_data import read_run
-from rl.sharing import cli
+from rl.sharing import push
 from rl.sharing.cards import model_card
 from rl.sharing.problems import COLUMNS
 from tests.rl.fake_run import PROBLEMS, write_run
@@ -143,7 +143,7 @@ class Hub:
 
 
 def test_both_repositories_are_sent(run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(cli, "HfApi", Hub)
+    monkeypatch.setattr(push, "HfApi", Hub)
     Hub.sent, Hub.refuses = [], False
     assert main(["push", str(run), "--repo", REPO, "--private"]) == 0
     (model, kind, private, files), (data, data_kind, _, data_files) = Hub.sent
@@ -154,7 +154,7 @@ def test_both_repositories_are_sent(run: Path, monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_a_refusal_of_the_hub_ends_in_one_screen(run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(cli, "HfApi", Hub)
+    monkeypatch.setattr(push, "HfApi", Hub)
     Hub.refuses = True
     with pytest.raises(SystemExit) as left:
         main(["push", str(run), "--repo", REPO])

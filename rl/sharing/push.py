@@ -1,0 +1,66 @@
+"""What `ucoder push` sends: the folders of the model and of its problems, and their upload to the Hugging Face Hub."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from huggingface_hub import HfApi, errors
+from huggingface_hub.utils import validate_repo_id
+
+from rl.console import UserError
+from rl.report import write_report
+from rl.run_data import RunData
+from rl.sharing.cards import DATASET_FILE, dataset_card, model_card
+from rl.sharing.problems import problem_dataset
+
+RUN_FILES = ("config.yaml", "versions.json", "summary.json", "metrics.jsonl")
+
+
+def best_checkpoint(run: RunData) -> Path:
+    """The checkpoint that the run ends with. Raises UserError where there is none to give away."""
+    if not run.finished:
+        raise UserError("the run is not finished", str(run.folder), "give its command again: it goes on where it stopped")
+    if not run.final["round"]:
+        raise UserError("the run ends with its base model: there is nothing new to share", str(run.folder))
+    folder = run.folder / run.final["training"]["checkpoint"]
+    if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
+        raise UserError("the run's checkpoint is gone", str(folder), "give the run's command again: it makes what is missing")
+    return folder
+
+
+def check_name(repo: str) -> None:
+    """Raises UserError for what the Hub takes for no repository name."""
+    try:
+        validate_repo_id(repo)
+    except errors.HFValidationError as error:
+        raise UserError(f"that is no repository name: {error}", "--repo", "write it as user/name") from None
+
+
+def write_folders(run: RunData, checkpoint: Path, repo: str, folder: Path) -> None:
+    """FOLDER/model: checkpoint, tokenizer, card, and run/ with what it came from. FOLDER/dataset: the problems and their card."""
+    model, data, name = folder / "model", folder / "dataset", f"{repo}-problems"
+    shutil.copytree(checkpoint, model)
+    (model / "run").mkdir()
+    for file in RUN_FILES:
+        if (run.folder / file).is_file():
+            shutil.copy(run.folder / file, model / "run" / file)
+    write_report(run.folder, model / "run" / "report.html")
+    (model / "README.md").write_text(model_card(run, repo, name), encoding="utf-8")
+    data.mkdir(parents=True)
+    problems = problem_dataset(run)
+    problems.to_parquet(data / DATASET_FILE)
+    (data / "README.md").write_text(dataset_card(run, repo, name, len(problems)), encoding="utf-8")
+
+
+def upload(folder: Path, repo: str, private: bool) -> list[str]:
+    """Send both folders; returns their addresses."""
+    api, addresses = HfApi(), []
+    try:
+        for kind, name in (("model", repo), ("dataset", f"{repo}-problems")):
+            addresses.append(str(api.create_repo(name, repo_type=kind, private=private, exist_ok=True)))
+            api.upload_folder(repo_id=name, repo_type=kind, folder_path=folder / kind, commit_message="Upload by ucoder push")
+    except (errors.HfHubHTTPError, errors.LocalTokenNotFoundError, errors.OfflineModeIsEnabled, OSError) as error:
+        remedy = "log in with: hf auth login; or look at the files first with --dry-run DIR"
+        raise UserError(f"the Hub did not take it: {error}", f"--repo {repo}", remedy) from None
+    return addresses
