@@ -12,12 +12,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 import psutil
 
 import probing.samplers.base
-from probing.models.loading import load_tokenizer
+from probing.models.loading import ModelError, load_tokenizer
 from rewards.judge.determinism import Steady
 from rewards.sandbox.config import SandboxConfig
 from rewards.sandbox.execution import make_sandbox
@@ -28,7 +28,7 @@ from rl.config.schema import Config
 from rl.console import UserError, make_console, stage
 from rl.devices import check_devices
 from rl.labels.oracle import Oracle, load_oracle
-from rl.models.source import KEPT, check_model, resolve_model
+from rl.models.source import GIVE, KEPT, check_model, resolve_model
 from rl.own.opening import check_same, keep_record, open_own
 from rl.progress import ProgressFile, read_progress
 from rl.ranks.ranks import RankError, Ranks, distributed_state
@@ -36,6 +36,9 @@ from rl.ranks.shards import wait_for
 from rl.round_files import Stage
 from rl.stage_times import StageTimes
 from rl.tracking.monitor import Monitor
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 Written = TypeVar("Written")
 Kept = TypeVar("Kept")
@@ -99,7 +102,7 @@ class Run:
                 if self.own is not None:
                     keep_record(self.own, self.folder)
                 resolve_model(config.model, self.folder / KEPT, self.console)
-                check_chat(load_tokenizer(self.model), config)
+                check_chat(_tokenizer_of(self.model, config.model), config)
         self.started = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -220,6 +223,14 @@ class Run:
     def log_outcomes(self, index: int, counts: Counter[str]) -> None:
         """What the sandboxes of all ranks counted in a stage."""
         self.monitor.log("sandbox", index, dict(counts))
+
+
+def _tokenizer_of(path: str, name: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of the run's model. Raises UserError where it cannot be loaded."""
+    try:
+        return load_tokenizer(path)
+    except ModelError as error:
+        raise UserError(str(error), f"model: {name}", GIVE) from None
 
 
 def check_packages(sandbox: SandboxConfig) -> None:

@@ -25,10 +25,10 @@ from rich.console import Console
 
 from probing.models.gguf_header import GgufError, is_gguf
 from rl.console import UserError, make_console, stage
+from rl.models.folders import check_checkpoint
 from rl.models.hub import hub_answers
 
 SEEDLING_WEIGHTS = Path(__file__).resolve().parents[2] / "seedling" / "weights"
-WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
 KEPT = "model"  # folder in a run's, for the checkpoint of a GGUF file
 SOURCE = "source.json"
 GIVE = "give a checkpoint folder, a .gguf file, a Hugging Face Hub id, or `seedling`"
@@ -65,7 +65,7 @@ def check_model(name: str, kept: Path | None = None) -> str:
         return str(kept or name)
     folder = SEEDLING_WEIGHTS if name == "seedling" else Path(name).expanduser()
     if name == "seedling" or folder.exists():
-        _check_checkpoint(folder, name)
+        check_checkpoint(folder, bundled=name == "seedling")
         return str(folder)
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise UserError(f"no model at {name}", "model", GIVE)
@@ -175,22 +175,6 @@ def _alone(folder: Path) -> Iterator[None]:
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _check_checkpoint(folder: Path, name: str) -> None:
-    """A folder has what transformers loads: a model, or an adapter of one."""
-    adapter = (folder / "adapter_config.json").is_file()
-    config, weights = ("adapter_config.json", ("adapter_model.*",)) if adapter else ("config.json", WEIGHT_FILES)
-    missing = [what for what, there in (
-        (config, (folder / config).is_file()),
-        ("weights (*.safetensors)", any(next(folder.glob(pattern), None) for pattern in weights)),
-        ("tokenizer.json or tokenizer_config.json", any((folder / f).is_file() for f in ("tokenizer.json", "tokenizer_config.json"))),
-    ) if not there]  # fmt: skip
-    if missing:
-        remedy = "rebuild it with: python -m seedling.pretrain" if name == "seedling" else "give a folder written by save_pretrained"
-        if found := sorted(folder.glob("*.gguf")):
-            remedy = f"to use a GGUF file, give the file itself: {found[0]}"
-        raise UserError(f"the model folder lacks {', '.join(missing)}", str(folder), remedy)
 
 
 def _check_hub(name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,16 @@ from probing.samplers.base import Completion, Progress, SamplingParams
 from probing.samplers.randomness import row_keys, uniforms
 
 LETTERS = "abcdefghijklmnop"
+NO_WEIGHTS = struct.pack("<Q", 2) + b"{}"  # a safetensors file without tensors
+
+
+def make_checkpoint(folder: Path) -> Path:
+    """A folder with what every checkpoint has, that nobody loads."""
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "qwen2"}')
+    (folder / "tokenizer.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(NO_WEIGHTS)
+    return folder
 
 
 def save_tiny_policy(path: Path, seed: int = 0) -> Path:

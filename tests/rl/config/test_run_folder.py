@@ -12,15 +12,12 @@ from rl.config import run_folder
 from rl.config.run_folder import open_run
 from rl.config.schema import Config, config_from_argv, load_config
 from rl.console import UserError
+from tests.rl.tiny import make_checkpoint
 
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    folder = tmp_path / "model"
-    folder.mkdir()
-    for name in ("config.json", "model.safetensors", "tokenizer.json"):
-        (folder / name).write_text("{}")
-    return folder
+    return make_checkpoint(tmp_path / "model")
 
 
 def config_for(tmp_path: Path, checkpoint: Path, *overrides: str) -> Config:

@@ -21,13 +21,7 @@ from rl.models import source as model_source
 from rl.models.source import check_model, resolve_model
 from rl.planning.model_size import read_model_size
 from tests.probing.tiny_gguf import TOKENS, tiny_model, write_gguf
-
-
-def make_checkpoint(folder: Path) -> Path:
-    folder.mkdir()
-    for name in ("config.json", "model.safetensors", "tokenizer.json"):
-        (folder / name).write_text("{}")
-    return folder
+from tests.rl.tiny import NO_WEIGHTS, make_checkpoint
 
 
 def test_a_checkpoint_folder_resolves_to_itself(tmp_path: Path) -> None:
@@ -62,9 +56,36 @@ def test_a_missing_model_is_named(name: str, what: str) -> None:
 
 
 def test_an_adapters_folder_is_a_model_too(tmp_path: Path) -> None:
-    for name in ("adapter_config.json", "adapter_model.safetensors", "tokenizer.json"):
+    for name in ("adapter_config.json", "tokenizer.json"):
         (tmp_path / name).write_text("{}")
+    (tmp_path / "adapter_model.safetensors").write_bytes(NO_WEIGHTS)
     assert resolve_model(str(tmp_path)) == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "what"),
+    [
+        ("config.json", b'{"model_type": ', "config.json of the model folder is damaged, or cut off"),
+        ("tokenizer.json", b"[1]", "tokenizer.json of the model folder is damaged"),
+        ("model.safetensors", b"", "cut off within its header"),
+        ("model.safetensors", b"version https://git-lfs.github.com/spec/v1", "cut off within its header"),
+        ("model.safetensors", NO_WEIGHTS[:-1], "cut off within its header"),
+        ("model.safetensors", NO_WEIGHTS + b"0", "11 bytes instead of 10"),
+        (
+            "model.safetensors.index.json",
+            b'{"weight_map": {"a": "model-2.safetensors"}}',
+            "model-2.safetensors of the model folder is missing",
+        ),
+        ("config.json", b'{"model_type": "t5"}', "no causal language model of the type 't5'"),
+        ("config.json", b"{}", "no causal language model of the type None"),
+    ],
+)
+def test_what_transformers_could_not_load_is_said_before_any_work(tmp_path: Path, file: str, content: bytes, what: str) -> None:
+    folder = make_checkpoint(tmp_path / "m")
+    (folder / file).write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        resolve_model(str(folder))
+    assert what in caught.value.what and caught.value.where == str(folder)
 
 
 def test_a_folder_of_gguf_files_is_told_to_name_one(tmp_path: Path) -> None:
