@@ -5,9 +5,9 @@
     trainer = GRPOTrainer(model, reward_funcs=ConsensusReward(), args=GRPOConfig(...), train_dataset=problems)
     trainer.train()
 
-`problems` needs the columns `entry` (name of the function to write) and `inputs` (test inputs), no expected output. Each completion's
-program runs on its problem's inputs in the sandbox; the completions of a group vote on one another (`rewards.rules`), each without its own
-vote.
+`problems` needs the columns `entry` (name of the function to write, or `<stdin>` for a program) and `inputs` (test inputs), no expected
+output. Each completion's program runs on its problem's inputs in the sandbox; the completions of a group vote on one another
+(`rewards.rules`), each without its own vote.
 
 TRL calls a reward function on each rank's slice of the batch, and a group may lie on several ranks (trl issue 3896). So the ranks exchange
 their executions before anything is scored: every rank must call the function, and several ranks score as one does. The interface is that of
@@ -32,9 +32,10 @@ from probing.reading import read_program
 from rewards.clusters.clustering import cluster
 from rewards.clusters.signatures import OutcomeMatrix, no_program
 from rewards.judge.determinism import Steady
-from rewards.outcomes.literals import argument_outcomes, input_literals
+from rewards.outcomes.literals import argument_outcomes
 from rewards.programs.normal_form import normal_form
 from rewards.records import Execution, Program
+from rewards.reward_problem import RewardProblem, read_problem
 from rewards.rules.consensus import ConsensusConfig, get_rule
 from rewards.sandbox import Sandbox, SandboxConfig, SandboxError
 from rewards.sandbox.config import available_cores
@@ -44,20 +45,10 @@ LEAST_VOTERS = 2  # known executions of a group below which nothing can agree or
 
 
 @dataclass(frozen=True)
-class _Problem:
-    """What a group's samples share."""
-
-    key: str  # names the group, on every rank
-    entry: str
-    inputs: tuple[str, ...]
-    given: str
-
-
-@dataclass(frozen=True)
 class _Judged:
     """One completion's execution, as a rank sends it to the others."""
 
-    problem: _Problem
+    problem: RewardProblem
     execution: Execution
     has_program: bool
 
@@ -66,9 +57,11 @@ class ConsensusReward:
     """Rewards in [0, 1]: how far the other samples of a group agree with each one, by what their programs return.
 
     Args:
-        entry: Column with the name of the function to write.
-        inputs: Column with the problem's test inputs: a list with one list of positional arguments an input, or a text that holds it
-            as JSON or as a Python literal (for what Arrow cannot hold, such as tuples, or dictionaries with different keys).
+        entry: Column with the name of the function to write; `<stdin>` where the solution is a program that reads standard input and
+            prints.
+        inputs: Column with the problem's test inputs: a list with one list of positional arguments an input (of a program: one text), or
+            a text that holds it as JSON or as a Python literal (for what Arrow cannot hold, such as tuples, or dictionaries with
+            different keys).
         given: Column with code that the prompt gave, such as imports or the head of the function; used where the dataset has it.
         group: Column that names the problem. None: samples of equal prompt, entry and inputs are a group.
         consensus: The voting rule and its settings; rules that compare with asserts are refused. None: the rule `soft`.
@@ -172,18 +165,18 @@ class ConsensusReward:
 
         Args:
             answers: n model answers, each with a program in it.
-            entry: Name of the function to write.
+            entry: Name of the function to write, or `<stdin>`.
             inputs: Test inputs, as in the column.
             given: Code that the prompt gave.
 
         Raises:
-            ValueError: The inputs cannot be read.
+            ValueError: Entry or inputs cannot be read.
             SandboxError: The sandbox cannot start, or lost more than one program and more than `max_missing` of the group.
         """
-        problem = self._problem("", entry, inputs, given, "inputs")
+        problem = read_problem("", entry, inputs, given, "inputs")
         return self._score(self._execute([problem] * len(answers), answers), None, least_lost=1)  # one loss of a group is no rate
 
-    def _problems(self, prompts: Sequence[Any], columns: Mapping[str, Any]) -> list[_Problem | None]:
+    def _problems(self, prompts: Sequence[Any], columns: Mapping[str, Any]) -> list[RewardProblem | None]:
         """The problem of each row; None for rows without an entry or inputs."""
         for name in (self.entry, self.inputs, *([self.group] if self.group is not None else [])):
             if name not in columns:
@@ -191,8 +184,8 @@ class ConsensusReward:
                 raise ValueError(f"the dataset has no column {name!r}, which ConsensusReward reads; it has: {there}")
         givens = columns.get(self.given) or [None] * len(prompts)
         names = [None] * len(prompts) if self.group is None else columns[self.group]
-        read: dict[str, _Problem] = {}
-        problems: list[_Problem | None] = []
+        read: dict[str, RewardProblem] = {}
+        problems: list[RewardProblem | None] = []
         for row, (prompt, entry, inputs, given, name) in enumerate(
             zip(prompts, columns[self.entry], columns[self.inputs], givens, names, strict=True)
         ):
@@ -202,20 +195,11 @@ class ConsensusReward:
             content = json.dumps([prompt, entry, inputs, given], sort_keys=True, default=str)
             if content not in read:
                 key = content if self.group is None else json.dumps(name, default=str)
-                read[content] = self._problem(key, entry, inputs, given or "", f"row {row}, column {self.inputs!r}")
+                read[content] = read_problem(key, entry, inputs, given or "", f"row {row}, columns {self.entry!r} and {self.inputs!r}")
             problems.append(read[content])
         return problems
 
-    def _problem(self, key: str, entry: str, inputs: Any, given: str, where: str) -> _Problem:
-        if not isinstance(entry, str) or not entry.isidentifier():
-            raise ValueError(f"{entry!r} is no name of a function (column {self.entry!r})")
-        literals = input_literals(inputs)
-        if literals is None:
-            example = "write [[[1, 2], 3], [[4], 5]] for the calls f([1, 2], 3) and f([4], 5)"
-            raise ValueError(f"{where}: {str(inputs)[:80]!r} is no list of inputs: {example}")
-        return _Problem(key, entry, literals, given)
-
-    def _execute(self, problems: Sequence[_Problem | None], answers: Sequence[str]) -> list[_Judged | None]:
+    def _execute(self, problems: Sequence[RewardProblem | None], answers: Sequence[str]) -> list[_Judged | None]:
         """Run this rank's programs, those that are the same but for layout once; None where there is no problem."""
         codes = [None if p is None else read_program(answer, p.entry, p.given) for p, answer in zip(problems, answers, strict=True)]
         to_run: dict[tuple[str, tuple[str, ...], str], Program] = {}

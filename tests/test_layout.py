@@ -42,6 +42,7 @@ ROOMS = (
     "rewards.sandbox.inside",
     "rewards.sandbox",
     "rewards.judge",
+    "rewards.reward_problem",
     "rewards.consensus_reward",
     "seedling.operations",
     "seedling",

@@ -97,6 +97,22 @@ def input_literals(value: object) -> tuple[str, ...] | None:
     return known if len(known) == len(literals) else None
 
 
+def input_texts(value: object) -> tuple[str, ...] | None:
+    """All inputs of a program that reads standard input, as Python literals; None where any is no text, or where there is none.
+
+    value: a list of texts, each the whole of what standard input holds, or a text that holds that list as JSON or as a Python literal.
+
+    >>> input_texts(["3\\n1 2 3\\n"]), input_texts('["7", ""]'), input_texts("7"), input_texts([7])
+    (("'3\\\\n1 2 3\\\\n'",), ("'7'", "''"), None, None)
+    """
+    if isinstance(value, str):
+        text = input_literal(value)
+        value = [] if text is None else ast.literal_eval(text)
+    if not isinstance(value, list | tuple) or not value or not all(isinstance(text, str) for text in value):
+        return None
+    return tuple(repr(text) for text in value)
+
+
 def argument_outcomes(inputs: Sequence[str], digits: int = 10) -> list[list[Outcome]]:
     """For each input (a Python literal: the list of positional arguments) what echoing would give: each argument, and for programs that
     work in place, all arguments left alone. For a program, whose input is a literal of a text: that text in normal form. An input that is

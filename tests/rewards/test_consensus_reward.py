@@ -129,13 +129,32 @@ def test_what_the_sandbox_loses_is_none_and_stops_above_the_share(monkeypatch: p
         ({"entry": ["f"]}, "no column 'inputs'.*it has: entry"),
         ({"inputs": [[[1]]]}, "no column 'entry'"),
         ({"entry": ["f("], "inputs": [[[1]]]}, "no name of a function"),
-        ({"entry": ["f"], "inputs": [[1]]}, "row 0, column 'inputs': .* no list of inputs"),
+        ({"entry": ["f"], "inputs": [[1]]}, "row 0, columns 'entry' and 'inputs': .* no list of inputs"),
         ({"entry": ["f"], "inputs": [[]]}, "no list of inputs"),
+        ({"entry": ["<stdin>"], "inputs": [[[1]]]}, "row 0, .* no list of texts"),
+        ({"entry": ["<stdin>"], "inputs": [[]]}, "no list of texts"),
+        ({"entry": ["<stdin>"], "inputs": [["1"]], "given": ["import math"]}, "whole programs"),
     ],
 )
 def test_columns_that_cannot_be_used_are_named(reward: ConsensusReward, given: dict[str, list[Any]], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         reward(["p"], [DOUBLE], **given)
+
+
+def test_programs_vote_by_what_they_print(reward: ConsensusReward) -> None:
+    whole, decimals = "print(sum(map(int, input().split())))", "import sys\nprint(sum(float(x) for x in sys.stdin.read().split()))"
+    largest, echo = "print(max(map(int, input().split())))", "print(input())"
+    answers = [whole, f"It is:\n```python\n{decimals}\n```", largest, echo]
+    texts = ["1 2\n", "30 4\n", "-5 9 2"]
+    got = reward(["p"] * 4, answers, entry=["<stdin>"] * 4, inputs=[texts] * 4)
+    assert got == [0.5, 0.5, 0.0, 0.0]  # 3 and 3.0 are one print, and one of two others agrees: a program that echoes has no vote
+    assert reward.score(answers, "<stdin>", json.dumps(texts)) == got
+
+
+def test_functions_and_programs_share_a_dataset(reward: ConsensusReward) -> None:
+    program = "print(2 * int(input()))"
+    got = reward(["p", "q"] * 2, [DOUBLE, program] * 2, entry=["f", "<stdin>"] * 2, inputs=[[[1], [2]], ["1\n", "2\n"]] * 2)
+    assert got == [1.0] * 4
 
 
 def test_rules_that_need_asserts_are_refused() -> None:
