@@ -5,6 +5,7 @@ width.
 from __future__ import annotations
 
 import io
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -26,6 +27,24 @@ def json_lines(text: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(text.removeprefix(BOM).split("\n"), 1):
         if line.strip():
             yield number, line
+
+
+def json_fault(error: ValueError | RecursionError) -> str:
+    """Why `json.loads`, or the decoding before it, refuses a text: for a message. With the place, where the text has several lines.
+
+    >>> try:
+    ...     json.loads('{"a": 1,}')
+    ... except ValueError as error:
+    ...     json_fault(error)
+    'Expecting property name enclosed in double quotes'
+    """
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} (line {error.lineno})" if "\n" in error.doc.strip() else error.msg
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is not UTF-8 (byte {error.start})"
+    if isinstance(error, RecursionError):
+        return "lists or objects are nested thousands deep"
+    return "an integer has more digits than Python reads"
 
 
 def discarding() -> TextIO:

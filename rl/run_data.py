@@ -17,12 +17,23 @@ from typing import Any
 import yaml
 
 from probing.records import short_hash
+from rewards.text import json_fault
 from rl.console import UserError
 from rl.tracking.monitor import read_metrics
 
 Row = dict[str, Any]
 AUDIT = "audit.json"  # written by `ucoder audit`
 CUT = "was it cut by hand? remove it and start the run again"
+
+
+# What the readers of a round's files rely on.
+FIELDS: dict[str, dict[str, Any]] = {
+    "problems": {"id": str, "title": str, "description": str},
+    "suites": {"problem_id": str, "inputs": list},
+    "executions": {"problem_id": str, "program": str, "candidates": list, "outcomes": list},
+    "clusters": {"problem_id": str, "inputs": list, "labels": list, "counts": list, "top": int, "top_share": float | int, "kept": bool},
+    "scores": {"problem_id": str, "index": int},
+}
 
 
 @dataclass(frozen=True)
@@ -33,15 +44,12 @@ class RoundFiles:
     folder: Path
 
     def rows(self, name: str) -> Iterator[Row]:
-        """The lines of one of its files; none where the stage has not run."""
+        """The lines of one of its files; none where the stage has not run. Raises UserError for a line that a run does not write."""
         path = self.folder / f"{name}.jsonl"
         if path.is_file():
-            with path.open(encoding="utf-8") as file:
+            with path.open("rb") as file:
                 for number, line in enumerate(file, 1):
-                    try:
-                        yield json.loads(line)
-                    except json.JSONDecodeError as error:
-                        raise UserError(f"not valid JSON: {error.msg}", f"{path}, line {number}", CUT) from None
+                    yield _row(line, FIELDS.get(name, {}), f"{path}, line {number}")
 
     def by_problem(self, name: str, wanted: Container[str] | None = None) -> dict[str, list[Row]]:
         """The same, grouped by problem_id, in order; only the wanted problems, where they are named."""
@@ -203,11 +211,23 @@ def read_config(path: Path) -> Row:
         return {}
     try:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"not valid YAML: {error}", str(path), CUT) from None
     if not isinstance(value, dict):
         raise UserError("a run's config is a mapping, and this is none", str(path), CUT)
     return value
+
+
+def _row(line: bytes, fields: Mapping[str, Any], where: str) -> Row:
+    try:
+        row = json.loads(line.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"not valid JSON: {json_fault(error)}", where, CUT) from None
+    if not isinstance(row, dict):
+        raise UserError("the line is JSON, but no object", where, CUT)
+    if wrong := [name for name, kind in fields.items() if not isinstance(row.get(name), kind)]:
+        raise UserError(f"the line lacks what a run writes under {', '.join(wrong)}", where, CUT)
+    return row
 
 
 def read_json(path: Path) -> Row:
@@ -216,8 +236,8 @@ def read_json(path: Path) -> Row:
         return {}
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"not valid JSON: {error}", str(path), CUT) from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"not valid JSON: {json_fault(error)}", str(path), CUT) from None
     if not isinstance(value, dict):
         raise UserError("it is to hold a JSON object, and holds something else", str(path), CUT)
     return value

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
+import io
 import re
 from pathlib import Path
 
 import pytest
 
-from rl.cli import COMMANDS
-from rl.config.loader import known_keys
+from rl.cli import COMMANDS, main
+from rl.config.loader import field_type, known_keys
 from rl.config.schema import Config
 
 ROOT = Path(__file__).parents[1]
@@ -118,6 +120,49 @@ def test_commands_that_are_named_exist(page: Path) -> None:
     targets = set(re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
     made = {word[1] for line in lines if (word := re.match(r"make ([a-z][\w-]*)", line))}
     assert not made - targets
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The words of each command that runs `ucoder` or `rl/train.py`, from that word on: in blocks and between backticks."""
+    blocks = re.findall(r"^```(?:bash)?\n(.*?)^```", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    blocks += re.findall(r"(?:^ {4}.+\n)+", page.read_text(), flags=re.MULTILINE)
+    lines = [line for text in (*codes(page), *blocks) for line in text.replace("\\\n", " ").splitlines()]
+    found = []
+    for line in lines:
+        for part in re.split(r"[|;&]| #|[<>]", line):
+            words = part.replace("[", " ").replace("]", " ").split()
+            start = next((i for i, word in enumerate(words) if word in ("ucoder", "rl/train.py")), None)
+            if start is not None:
+                found.append(words[start:])
+    return found
+
+
+@functools.cache
+def options_of(*command: str) -> set[str]:
+    """What `--help` of a command lists."""
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
+        main([*command, "--help"])
+    return set(re.findall(r"(?<![\w-])--[A-Za-z][\w-]*", shown.getvalue()))
+
+
+@by_page(current_pages())
+def test_options_that_are_named_exist(page: Path) -> None:
+    keys = {".".join(key) for key in known_keys(Config)}
+    mappings = tuple(f"{key}." for key in keys if "dict" in str(field_type(Config, tuple(key.split(".")))))
+    wrong = []
+    for words in commands(page):
+        command = words[1:3] if words[1:2] == ["sandbox"] else words[1:2]
+        named = {word.split("=")[0] for word in words if re.match(r"--[a-z]", word)}
+        if words[0] == "rl/train.py":
+            known = {"--config", "--help"}
+        elif command and command[0] in COMMANDS:
+            known = options_of(*command) | {"--help", *(["--config"] if command[0] in ("config", "plan") else [])}
+        else:
+            continue
+        settable = keys if words[0] == "rl/train.py" or command[0] in ("config", "plan") else {k for k in keys if k.startswith("sampling.")}
+        wrong += [(words, o) for o in named - known if o[2:] not in settable and not o[2:].startswith(mappings)]
+    assert not wrong
 
 
 @by_page(PAGES)

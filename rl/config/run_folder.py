@@ -23,7 +23,7 @@ from typing import Any
 
 import yaml
 
-from rewards.text import whole_file
+from rewards.text import json_fault, whole_file
 from rl.config.schema import Config
 from rl.console import UserError, warn
 from rl.models.source import KEPT, check_model
@@ -54,12 +54,23 @@ def open_run(config: Config) -> Path:
     write_atomically(folder / "config.yaml", config_text(config))
     now, path = versions(), folder / "versions.json"
     if path.is_file():
-        before = json.loads(path.read_text())
+        before = _read_versions(path)
         changed = [f"{name} {before[name]} -> {now.get(name)}" for name in before if before[name] != now.get(name)]
         if changed:
             warn(f"this run was started with other versions ({', '.join(changed)}): the result may differ")
     write_atomically(path, json.dumps(now, indent=2) + "\n")
     return folder
+
+
+def _read_versions(path: Path) -> dict[str, Any]:
+    """Raises UserError for a file that a run does not write."""
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"not valid JSON: {json_fault(error)}", str(path), "remove it, and start the run again") from None
+    if not isinstance(before, dict):
+        raise UserError("a run's versions are a JSON object, and this is none", str(path), "remove it, and start the run again")
+    return before
 
 
 def config_text(config: Config) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from probing.samplers.base import Completion
-from rewards.text import json_lines
+from rewards.text import json_fault, json_lines
 from rl.benchmarks.base import Benchmark, EvalTask, normal_name
 from rl.benchmarks.prompts import CodePrompt, with_spaces
 from rl.console import UserError
@@ -102,7 +102,7 @@ def _row(line: str, where: str) -> dict[str, Any]:
     try:
         given = json.loads(line, strict=False)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"the line is not JSON: {error}", where, remedy) from None
+        raise UserError(f"the line is not JSON: {json_fault(error)}", where, remedy) from None
     if not isinstance(given, dict):
         raise UserError("the line is no JSON object", where, remedy)
     row: dict[str, Any] = {name: given.get(name, given.get(FIELDS.get(name, name))) for name in TYPES}

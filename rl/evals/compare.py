@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from rewards.text import json_fault
 from rl.benchmarks.base import normal_name
 from rl.config.run_folder import check_writable, write_atomically
 from rl.config.schema import EvalsConfig
@@ -64,8 +65,8 @@ def read_record(path: Path) -> Record:
         record = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"the file cannot be read: {error.strerror}", str(path), "give a file of ucoder eval --json") from None
-    except ValueError as error:
-        raise UserError(f"the file is not JSON: {error}", str(path), "give a file of ucoder eval --json") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"the file is not JSON: {json_fault(error)}", str(path), "give a file of ucoder eval --json") from None
     if not isinstance(record, dict) or not {"model", "config", "sampling", "benchmarks"} <= record.keys():
         raise UserError("this is no evaluation, or one of an older version", str(path), "write it with: ucoder eval --json")
     return record

@@ -13,6 +13,7 @@ from typing import Any
 from probing.samplers.config import SamplingConfig
 from rewards.sandbox.cli import package_settings
 from rewards.sandbox.packages import PackagesError
+from rewards.text import json_fault
 from rl.config.loader import load
 from rl.console import UserError
 
@@ -61,8 +62,8 @@ def template_args_from(args: argparse.Namespace) -> dict[str, Any] | None:
     text, remedy = args.chat_template_args, """write '{"enable_thinking": false}'"""
     try:
         value = None if text is None else json.loads(text)
-    except ValueError as error:
-        raise UserError(f"--chat_template_args is no JSON: {error}", "command line", remedy) from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"--chat_template_args is no JSON: {json_fault(error)}", "command line", remedy) from None
     if not isinstance(value, dict | None):
         raise UserError(f"--chat_template_args is no JSON object: {text}", "command line", remedy)
     return value

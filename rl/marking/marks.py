@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rewards.text import json_fault
 from rl.console import UserError
 from rl.report.browser import winner_digest
 from rl.run_data import Row, RunData, run_id
@@ -52,8 +53,8 @@ def _entries(path: Path, run: RunData) -> list[Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"the marks cannot be read: {error.strerror}", str(path), EXPORT) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"the marks are not valid JSON: {error}", str(path), EXPORT) from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"the marks are not valid JSON: {json_fault(error)}", str(path), EXPORT) from None
     if not isinstance(found, dict) or found.get("format") != FORMAT or not isinstance(found.get("marks"), list):
         raise UserError("this is no file of marks", str(path), EXPORT)
     if found.get("version") != VERSION:

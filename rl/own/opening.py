@@ -16,9 +16,10 @@ from rl.benchmarks.base import benchmark_statements
 from rl.config.run_folder import write_atomically
 from rl.config.schema import Config
 from rl.console import UserError, warn
-from rl.own.problems import OVERLAP, Benchmarks, OwnProblems, judge_rows
+from rl.own.problems import OVERLAP, SAME_ID, Benchmarks, OwnProblems, judge_rows
 from rl.own.samples import CollectedSamples
 from rl.own.source import Rows, read_source
+from rl.run_data import read_json
 
 FILE = "own_problems.json"
 KEY = "problems.source"
@@ -28,6 +29,7 @@ REMEDIES = {
     "no samples": "give solutions.source rows with the id or the exact statement of these problems",
     "one sample alone": "give at least two candidates for each problem in solutions.source",
     "no entry for its samples": "add a signature or an entry to the rows",
+    SAME_ID: "give each problem an id of its own, or none",
     "unreadable example": 'write an example as text, or as {"input": "3\\n1 2 3\\n", "output": "6\\n"} (docs/own-problems.md)',
 }
 
@@ -94,7 +96,7 @@ def _remedy(rows: Rows) -> str:
 
 def check_same(own: Own, folder: Path) -> None:
     """Raises UserError where this rank has other rows than the first, which left its record in the run's folder."""
-    first = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    first = read_json(folder / FILE)
     if any(first.get(name) != own.record[name] for name in ("sha256", "solutions_sha256", "dropped")):
         remedy = "give every machine the same files and the same benchmark data ($UCODER_DATA); a new --run_dir if they have changed"
         raise UserError("this rank reads other problems than the first", str(folder / FILE), remedy)
@@ -104,7 +106,7 @@ def keep_record(own: Own, folder: Path) -> None:
     """Leave own_problems.json in the run's folder. Raises UserError when the run was started on other rows."""
     path = folder / FILE
     if path.is_file():
-        before = json.loads(path.read_text(encoding="utf-8"))
+        before = read_json(path)
         for name, key in (("sha256", KEY), ("solutions_sha256", "solutions.source")):
             if before.get(name) != own.record[name]:
                 raise UserError(f"the rows of {key} are not those that the run was started on", str(path), "choose another --run_dir")

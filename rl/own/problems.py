@@ -25,6 +25,7 @@ from rl.solve.statement import entry_in
 
 TOPIC = "own"
 OVERLAP = "benchmark overlap"
+SAME_ID = "duplicate id"
 
 
 def read_problem(row: Mapping[str, Any], place: str, io: str = "function") -> Problem:
@@ -116,6 +117,7 @@ class Row:
 def judge_rows(rows: Rows, benchmarks: Benchmarks, unusable: Callable[[Problem], str] | None = None, io: str = "function") -> Iterator[Row]:
     """What becomes of each row, in order. unusable: why a problem cannot be used all the same, "" where it can. io: what solutions are."""
     seen: set[str] = set()
+    places: set[str] = set()  # provenance and collected samples go by it
     for index, row in enumerate(rows.rows):
         place = rows.place(index)
         try:
@@ -125,6 +127,9 @@ def judge_rows(rows: Rows, benchmarks: Benchmarks, unusable: Callable[[Problem],
             continue
         if problem.id in seen:
             yield Row(place, None, "duplicate row")
+        elif place in places:
+            yield Row(place, None, SAME_ID)
+            continue
         elif (task := benchmarks.overlap(problem.description)) is not None:
             yield Row(place, None, OVERLAP, task)
         elif unusable is not None and (reason := unusable(problem)):
@@ -132,6 +137,7 @@ def judge_rows(rows: Rows, benchmarks: Benchmarks, unusable: Callable[[Problem],
         else:
             yield Row(place, problem)
         seen.add(problem.id)
+        places.add(place)
 
 
 class OwnProblems:

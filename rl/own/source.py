@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from probing.stages.config import HUB
-from rewards.text import json_lines
+from rewards.text import json_fault, json_lines
 from rl.benchmarks.base import hub_rows
 from rl.console import UserError
 from rl.models.hub import hub_answers
@@ -83,9 +83,8 @@ def _file(path: Path, key: str) -> list[dict[str, Any]]:
     for number, line in json_lines(text):
         try:
             row = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            said = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
-            raise UserError(f"not valid JSON: {said}", f"{path}, line {number}", remedy) from None
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"not valid JSON: {json_fault(error)}", f"{path}, line {number}", remedy) from None
         if not isinstance(row, dict):
             raise UserError("the line is JSON, but no object", f"{path}, line {number}", remedy)
         rows.append(row)

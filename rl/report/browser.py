@@ -88,7 +88,8 @@ def browser_data(run: RunData) -> dict[str, Any]:
     The share of a round does not depend on how many rounds are done, so that the report of a later round shows the same problems.
     """
     rounds = [files for files in run.rounds if files.number > 0]
-    quota = PROBLEMS_SHOWN // max(int(run.config.get("rounds") or 0), len(rounds), 1)
+    planned = run.config.get("rounds")
+    quota = PROBLEMS_SHOWN // max(planned if isinstance(planned, int) else 0, len(rounds), 1)
     problems, voted = [], 0
     for files in rounds:
         verdicts = list(files.rows("clusters"))

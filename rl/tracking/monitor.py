@@ -210,7 +210,7 @@ def _numbered_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
     for number, line in json_lines(path.read_text(encoding="utf-8")) if path.is_file() else ():
         try:
             yield number - 1, json.loads(line)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             yield number - 1, None
 
 

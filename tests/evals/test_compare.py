@@ -97,7 +97,14 @@ def test_the_command_prints_a_table_and_writes_the_gains(tmp_path: Path, capsys:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [(None, "cannot be read"), ("{", "is not JSON"), ("[]", "no evaluation"), ('{"model": 1}', "no evaluation")]
+    ("text", "said"),
+    [
+        (None, "cannot be read"),
+        ("{", "is not JSON"),
+        ("[" * 100_000, "thousands deep"),
+        ("[]", "no evaluation"),
+        ('{"model": 1}', "no evaluation"),
+    ],
 )
 def test_files_that_are_no_evaluation_end_in_one_screen(
     tmp_path: Path, text: str | None, said: str, capsys: pytest.CaptureFixture[str]

@@ -119,6 +119,12 @@ def test_a_row_that_comes_again_counts_once() -> None:
     assert [row.reason for row in judged] == ["", "duplicate row", ""]
 
 
+def test_an_id_names_one_problem() -> None:
+    other = {"id": "a", "text": "Return the smallest odd number of a list."}
+    judged = list(judge_rows(rows_of({"id": "a", "text": TEXT}, other, {**other, "id": 1}), Benchmarks({}, 10, 0.8)))
+    assert [row.reason for row in judged] == ["", "duplicate id", ""]
+
+
 def own(usable: int, bad: int, seed: int = 0) -> OwnProblems:
     good = [Row(f"m#{i}", Problem(f"p{i}", "", f"statement {i}", "f", TYPED, "", "own", source=f"m#{i}")) for i in range(usable)]
     return OwnProblems([*good, *(Row(f"m#b{i}", None, "no statement") for i in range(bad))], seed)
@@ -168,6 +174,8 @@ def test_files_are_read_plain_and_packed(tmp_path: Path) -> None:
     ("content", "what", "where"),
     [
         (b'{"text": "a"}\n{"text": \n', "not valid JSON", "line 2"),
+        (b'{"text": "a"}\n{"id": ' + b"9" * 5000 + b"}\n", "more digits than Python reads", "line 2"),
+        (b"[" * 100_000, "nested thousands deep", "line 1"),
         (b'["a"]\n', "no object", "line 1"),
         (b"\n", "holds no row", ""),
         (b"\xff\xfe\n", "cannot be read", ""),

@@ -100,7 +100,11 @@ def test_the_resolved_config_reads_back_equal(tmp_path: Path) -> None:
         ("seed: 1\nseed: 2\n", "the key seed is given twice", 2, "remove one"),
         ("seed: [1\n", "not valid YAML", 2, "correct that line"),
         ("- 1\n", "a config file holds `key: value` lines", None, ""),
+        ("seed: 2026-13-41\n", "a value that cannot be read: month must be in 1..12", None, "correct that value"),
+        ("seed: " + "9" * 5000 + "\n", "a value that cannot be read", None, "correct that value"),
+        ("seed: " + "[" * 5000 + "\n", "nested too deeply", None, "correct that value"),
     ],
+    ids=lambda value: str(value)[:30],
 )
 def test_a_mistake_in_a_file_names_its_line_and_remedy(tmp_path: Path, text: str, what: str, line: int | None, remedy: str) -> None:
     path = tmp_path / "c.yaml"

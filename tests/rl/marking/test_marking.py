@@ -135,6 +135,8 @@ def with_mark(**changes: Any) -> Callable[[dict[str, Any]], Any]:
     ("change", "words"),
     [
         (lambda found: "{", "not valid JSON"),
+        (lambda found: "[" * 100_000, "nested thousands deep"),
+        (lambda found: "9" * 5000, "more digits than Python reads"),
         (lambda found: [], "no file of marks"),
         (lambda found: {"marks": []}, "no file of marks"),
         (edited(version=2), "version 2"),

@@ -260,7 +260,18 @@ def test_a_browser_shows_it_without_complaint(folder: Path, tmp_path: Path, comp
 
 @pytest.mark.parametrize(
     ("file", "text"),
-    [("round_02/clusters.jsonl", '{"problem_id": "r0'), ("config.yaml", "a: ["), ("config.yaml", "words"), ("summary.json", '{"base": ')],
+    [
+        ("round_02/clusters.jsonl", '{"problem_id": "r0'),
+        ("round_02/clusters.jsonl", "[" * 100_000),
+        ("round_02/executions.jsonl", '{"problem_id": "r01-0000"}'),
+        ("round_01/problems.jsonl", "null"),
+        ("config.yaml", "a: ["),
+        ("config.yaml", "words"),
+        ("config.yaml", "seed: 2026-13-41"),
+        ("summary.json", '{"base": '),
+        ("versions.json", "9" * 5000),
+    ],
+    ids=lambda text: text[:40],
 )
 def test_a_file_that_is_no_longer_whole_is_named(tmp_path: Path, file: str, text: str) -> None:
     run = write_run(tmp_path / "run", rounds=2)

@@ -218,6 +218,10 @@ def test_text_from_files_cannot_steer_the_terminal(tmp_path: Path) -> None:
         ("times.json", '{"stages": {"x": 1}}'),
         ("round_03/clusters.jsonl", '{"problem_id": "a"}\n'),
         ("round_03/suites.jsonl", "{\n"),
+        ("round_03/suites.jsonl", "null\n"),
+        ("round_03/suites.jsonl", b"\xff\n"),
+        ("round_03/clusters.jsonl", "[" * 100_000),
+        ("times.json", "9" * 5000),
     ],
 )
 def test_a_broken_file_ends_on_one_screen_that_names_it(
