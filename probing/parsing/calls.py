@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 _LONGEST = 4_000  # characters of a line that are looked at
@@ -32,8 +33,7 @@ def call_in(line: str, entry: str, names: Sequence[str] = ()) -> LiteralCall | N
     line = line[:_LONGEST]
     for start in re.finditer(rf"(?<![\w.]){re.escape(entry)}\s*\(", line):
         text = line[start.start() :]
-        ends = [place + 1 for place, char in enumerate(text) if char == ")"][:_ENDS]
-        for end in ends:
+        for end in islice((bracket.end() for bracket in re.finditer(r"\)", text)), _ENDS):
             arguments = _arguments(text[:end], names)
             if arguments is not None:
                 return LiteralCall(arguments, text[end:])

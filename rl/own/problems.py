@@ -20,7 +20,7 @@ from probing.parsing.proposals import LEAST_WORDS, Unreadable, header_line, head
 from probing.parsing.stdin_texts import example_of
 from probing.records import STDIN, Problem, short_hash
 from probing.stages.problems import PERMUTATIONS, Funnel, ngrams, sketch
-from rl.own.source import ENTRY, EXAMPLE, SIGNATURE, STATEMENT, TITLE, Rows, example_text, first_text
+from rl.own.source import ENTRY, EXAMPLE, ROW_ID, SIGNATURE, STATEMENT, TITLE, Rows, example_text, first_text, half_characters
 from rl.solve.statement import entry_in
 
 TOPIC = "own"
@@ -36,6 +36,8 @@ def read_problem(row: Mapping[str, Any], place: str, io: str = "function") -> Pr
     description = first_text(row, STATEMENT)
     if len(description.split()) < LEAST_WORDS:
         raise Unreadable("no statement")
+    if any(half_characters(row.get(name)) for name in (*STATEMENT, *SIGNATURE, *EXAMPLE, *TITLE, *ROW_ID)):
+        raise Unreadable("broken characters")
     if io == "stdin":
         entry, signature, example = STDIN, "", _program_example(row)
     else:

@@ -19,7 +19,7 @@ from probing.reading.text import closing_tag, opened_thinking
 from probing.records import Candidate, Problem
 from probing.stages.solutions import given_code, solve_question
 from rl.console import UserError
-from rl.own.source import ROW_ID, STATEMENT, first_text, read_source
+from rl.own.source import ROW_ID, STATEMENT, first_text, half_characters, read_source
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -71,6 +71,8 @@ def _texts(row: Mapping[str, Any], where: str) -> list[str] | None:
     found = next((row[name] for name in CANDIDATES if name in row), None)
     if found is not None and not (isinstance(found, list) and all(isinstance(text, str) for text in found)):
         raise UserError("the row's candidate programs are no list of texts", where, REMEDY)
+    if half_characters(found):
+        raise UserError("the row's candidate programs hold half a surrogate pair, which is no character", where, "write them in UTF-8")
     return found
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -119,6 +120,15 @@ def first_text(row: Mapping[str, Any], names: Sequence[str]) -> str:
         if isinstance(value, str) and value.strip():
             return value.strip()
     return ""
+
+
+def half_characters(value: Any) -> bool:
+    r"""Whether a value holds half a surrogate pair, which JSON can write (`"\ud800"`) and no tokenizer reads.
+
+    >>> half_characters(["a", "\ud800"]), half_characters("\N{GRINNING FACE}")
+    (True, False)
+    """
+    return re.search("[\ud800-\udfff]", json.dumps(value, ensure_ascii=False, default=str)) is not None
 
 
 def example_text(row: Mapping[str, Any]) -> str:

@@ -128,7 +128,7 @@ def entry_in(text: str) -> str:
     ('shared', '')
     """
     for line in text.split("\n"):
-        for name in _CALLED.findall(line):
+        for name in dict.fromkeys(_CALLED.findall(line)):
             if name not in _NOT_ENTRIES and call_in(line, name) is not None:
                 return str(name)
     return ""

@@ -62,6 +62,8 @@ def test_what_a_row_says_of_the_function_is_taken_and_nothing_is_made_up(row: di
     [
         ({"description": "Too short"}, "no statement"),
         ({"description": ["not", "a", "text"]}, "no statement"),
+        ({"description": TEXT + " \ud800"}, "broken characters"),
+        ({"description": TEXT, "example": ["f(1)", "f('\udfff')"]}, "broken characters"),
         ({"description": TEXT, "signature": "def f(:"}, "unreadable signature"),
         ({"description": TEXT, "signature": "def f() -> int:"}, "no arguments"),
         ({"description": TEXT, "signature": "def f(g: Callable[[int], int]) -> int:"}, "arguments without literals"),

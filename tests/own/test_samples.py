@@ -70,6 +70,7 @@ def test_programs_of_a_function_that_nobody_names_cannot_be_called(tmp_path: Pat
         ([{"id": "7", "samples": "a"}], "no list of texts"),
         ([{"id": "7", "samples": [1]}], "no list of texts"),
         ([{"samples": ["a", "b"]}], "names no problem"),
+        ([{"id": "7", "samples": ["a", "\ud800"]}], "half a surrogate pair"),
         ([{"id": "7"}, {"id": "8"}], "no row of solutions.source has candidate programs"),
     ],
 )

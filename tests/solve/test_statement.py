@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from rl.console import UserError
-from rl.solve.statement import examples_in, read_statement, read_text, signature_of_examples
+from rl.solve import statement
+from rl.solve.statement import entry_in, examples_in, read_statement, read_text, signature_of_examples
 from tests.solve.toys import STATEMENT
 
 
@@ -84,3 +85,10 @@ def test_files_without_a_statement_are_the_users_mistake(tmp_path: Path, content
 def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"Verdopple x.\n")))
     assert read_text("-") == "Verdopple x."
+
+
+def test_a_name_is_looked_for_once_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look goes through the line: one for every bracket of `f(f(f(…` takes minutes."""
+    asked: list[str] = []
+    monkeypatch.setattr(statement, "call_in", lambda line, name: asked.append(name))
+    assert entry_in("f(" * 1000 + "g(1") == "" and asked == ["f", "g"]
