@@ -30,11 +30,11 @@ OF_SEVERAL = ("majority_wrong", "entropy")  # say nothing of one sample a task
 # figure: what it is, and the least that a usable base model shows (None: for information)
 SKILLS: dict[str, tuple[str, float | None]] = {
     "proposals_usable": ("invent: proposals that are problems", 0.60),
-    "distinct": ("invent: of those, like no other", 0.60),
+    "distinct": ("invent: of those, like no other", 0.70),
     "interfaces_valid": ("interface: valid typed signatures with a docstring", 0.95),
     "inputs_callable": ("tests: written inputs that are callable", 0.85),
     "inputs_per_problem": ("tests: distinct callable inputs a problem", None),
-    "answers_with_program": ("solve: answers with a program", 0.95),
+    "answers_with_program": ("solve: answers with a program", 0.98),
     "votes_in_band": ("votes: problems in the training band", None),
     "rating_auroc": ("rate: intact against corrupted, AUROC", None),
 }

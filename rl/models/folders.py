@@ -39,9 +39,8 @@ def check_checkpoint(folder: Path, bundled: bool = False) -> None:
         raise UserError(
             f"the model folder cannot be read: {error.strerror}", str(error.filename or folder), "give a readable folder"
         ) from None
-    if not adapter and not is_causal(kind):
-        said = f"transformers has no causal language model of the type {kind!r} (model_type in config.json)"
-        raise UserError(said, str(folder), "give another model; for a very new one: pip install -U transformers")
+    if not adapter:
+        check_kind(kind, str(folder))
 
 
 def damaged_files(folder: Path, config: str) -> Iterator[tuple[str, str]]:
@@ -73,11 +72,13 @@ def cut_off(file: Path) -> str | None:
     return None if size == wanted else f"is damaged, or cut off: it has {size:,} bytes instead of {wanted:,}"
 
 
-def is_causal(kind: object) -> bool:
-    """Whether transformers has a causal language model for a `model_type`."""
+def check_kind(kind: object, where: str) -> None:
+    """Raises UserError where transformers has no causal language model for a `model_type`. where: the model's folder or Hub id."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-    return kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        said = f"transformers has no causal language model of the type {kind!r} (model_type in config.json)"
+        raise UserError(said, where, "give another model; for a very new one: pip install -U transformers")
 
 
 def _json(path: Path) -> object:

@@ -25,7 +25,7 @@ from rich.console import Console
 
 from probing.models.gguf_header import GgufError, is_gguf
 from rl.console import UserError, make_console, stage
-from rl.models.folders import check_checkpoint
+from rl.models.folders import check_checkpoint, check_kind
 from rl.models.hub import hub_answers
 
 SEEDLING_WEIGHTS = Path(__file__).resolve().parents[2] / "seedling" / "weights"
@@ -178,11 +178,11 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _check_hub(name: str) -> None:
-    """A Hub id is there when its config.json is cached or can be fetched."""
+    """A Hub id is there when its config.json is cached or can be fetched, and is usable when that is of a causal language model."""
     from huggingface_hub import errors, hf_hub_download
 
     try:
-        hf_hub_download(name, "config.json", etag_timeout=10, local_files_only=not hub_answers())
+        config = hf_hub_download(name, "config.json", etag_timeout=10, local_files_only=not hub_answers())
     except errors.LocalEntryNotFoundError:
         remedy = "download it once while online (hf download " + name + "), or give a checkpoint folder or a .gguf file"
         raise UserError(f"no model folder {name}, and as a Hub id it is neither cached nor reachable", "model", remedy) from None
@@ -193,3 +193,4 @@ def _check_hub(name: str) -> None:
         raise UserError(f"the Hub repository {name} holds no transformers checkpoint (config.json)", "model", remedy) from None
     except (errors.RepositoryNotFoundError, errors.HFValidationError):
         raise UserError(f"no model folder {name}, and no such model on the Hugging Face Hub", "model", f"check the id, or {GIVE}") from None
+    check_kind(json.loads(Path(str(config)).read_text(encoding="utf-8")).get("model_type"), name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,15 @@ def test_a_missing_model_is_named(name: str, what: str) -> None:
         resolve_model(name)
     assert what in caught.value.what
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize(("kind", "refused"), [("qwen2", False), ("bart_encoder", True)])
+def test_a_hub_model_of_another_kind_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, refused: bool) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"model_type": kind}))
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *_, **__: str(config))
+    with pytest.raises(UserError, match="no causal language model") if refused else nullcontext():
+        assert check_model("org/model") == "org/model"
 
 
 def test_an_adapters_folder_is_a_model_too(tmp_path: Path) -> None:
