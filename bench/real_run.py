@@ -32,6 +32,7 @@ from rl.config.schema import Config, load_config
 from rl.console import UserError, duration, error_screen
 from rl.evals.compare import paired_gain
 from rl.round_files import read_rows
+from rl.stage_times import StageTimes
 
 CONFIG = Path("configs/qwen2.5-coder-0.5b-short.yaml")
 RESULT = ROOT / "bench" / "results" / "real_run.json"
@@ -135,7 +136,6 @@ def row_of(arm: Arm) -> dict[str, Any]:
     evals = arm.config.evals
     pairs = {name: pairs_of(arm.folder, name) for name in evals.benchmarks}
     together = paired_gain([pair for found in pairs.values() for pair in found], evals.bootstrap, evals.seed)
-    times = json.loads((arm.folder / "times.json").read_text())["stages"]
     logged = read_rows(arm.folder / "metrics.jsonl")
     steps = [row for row in logged if row["round"] == 1 and row["step"] is not None]
     verdicts = read_rows(arm.folder / "round_01" / "clusters.jsonl")
@@ -154,7 +154,7 @@ def row_of(arm: Arm) -> dict[str, Any]:
         "no_program_base": shares(base, "no program"),
         "mean_length": {name: found.get("mean_length") for name, found in metrics["benchmarks"].items()},
         "mean_length_base": {name: found.get("mean_length") for name, found in base["benchmarks"].items()},
-        "minutes": round(sum(sum(stages.values()) for stages in times.values()) / 60, 1),  # of stages by the process that ended them
+        "minutes": round(StageTimes(arm.folder).total() / 60, 1),  # of all stages, over all processes of the run
         "training_minutes": round(sum(row.get("seconds") or 0.0 for row in steps) / 60, 1),  # of all steps, those before a kill too
         "seconds": metrics["seconds"],
         "funnel": metrics.get("funnel"),

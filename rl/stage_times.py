@@ -36,6 +36,13 @@ class StageTimes:
         """Seconds of all stages so far, ended or not."""
         return sum(sum(stages.values()) for found in (self.seconds, self.unfinished) for stages in found.values())
 
+    def of(self, index: int) -> dict[str, float]:
+        """Seconds of each stage of a round, one that a kill left unfinished too: it may have left its file, and so be made no more."""
+        found = dict(self.seconds.get(str(index), {}))
+        for name, seconds in self.unfinished.get(str(index), {}).items():
+            found[name] = round(found.get(name, 0.0) + seconds, 2)
+        return found
+
     def take_over(self, progress: dict[str, Any]) -> None:
         """Count what the run's last process spent in the stage that it did not end. progress: what it left in progress.json, or {}.
 

@@ -146,7 +146,7 @@ def _row(run: Run, index: int, benchmarks: Mapping[str, Any]) -> dict[str, Any]:
             "funnel": _read_json(run.round_folder(index) / "funnel.json"),
             "training": _read_json(run.round_folder(index) / "training.json"),
         }
-    row["seconds"] = run.times.seconds.get(str(index), {})
+    row["seconds"] = run.times.of(index)
     return row
 
 

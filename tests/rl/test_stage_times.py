@@ -77,6 +77,7 @@ def test_the_next_stage_is_counted_after_one_that_ended(tmp_path: Path, clock: C
     killed_in(tmp_path, clock, "training", 7.0)
     found = opened(tmp_path, clock)
     assert (found.seconds, found.unfinished) == ({"1": {"solutions": 31.0}}, {"1": {"training": 7.0}})
+    assert found.of(1) == {"solutions": 31.0, "training": 7.0} and found.of(2) == {}
 
 
 def test_a_run_that_failed_in_a_stage_has_spent_its_time_too(tmp_path: Path, clock: Clock) -> None:
