@@ -2,7 +2,7 @@
 
     make .venv/.installed-vllm && .venv/bin/pytest tests/probing/samplers/test_real_vllm.py       # about 5 minutes on 2 cores
 
-Everywhere else `test_engines.py` holds the same code against doubles.
+Everywhere else `test_vllm.py` holds the same code against doubles.
 """
 
 from __future__ import annotations

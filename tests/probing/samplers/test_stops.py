@@ -1,6 +1,5 @@
 """Stop strings: an answer ends at the first token after which its decoded text holds one, whatever the tokenizer cuts it into."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -133,20 +132,6 @@ def test_stop_strings_that_are_none_are_refused(stop: Any) -> None:
 
 PARAMS = SamplingParams(max_new_tokens=20, stop=("a", "1", "``"))
 PROMPTS = ["ab", "def f(a, b):"]
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("checkpoint")
-    model("qwen2", positions=256).save_pretrained(folder)
-    tokenizer().save_pretrained(folder)
-    return str(folder)
-
-
-@pytest.fixture
-def server(checkpoint: str) -> Iterator[Server]:
-    with Server(checkpoint) as running:
-        yield running
 
 
 def stopped_rightly(completion: Completion) -> bool:
