@@ -9,8 +9,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from rewards.text import discarding, print_utf8
-from rl.console import error_screen
+from rewards.text import discarding, print_utf8, shorten
+from rl.console import UserError, error_screen
 
 # name: module whose `main(argv) -> int` does the work, one line of help
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -29,6 +29,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 FULL = (errno.ENOSPC, errno.EDQUOT)  # a disk, or one's share of it
+CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENAMETOOLONG)  # a path that is not for us, or for nobody
+LONGEST_PATH = 200  # characters of a path that an error shows
 
 
 def parser() -> argparse.ArgumentParser:
@@ -57,12 +59,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             _close_stdout()
             return 1
         except OSError as error:
-            if error.errno not in FULL:
+            if error.errno in FULL:
+                _close_stdout()
+                said = f"what   not all could be written: {error.strerror}\nwhere  {error.filename or 'stdout'}"
+                print(f"ucoder stopped\n{said}\ndo     make room, or write to another place", file=sys.stderr)
+                return 2
+            if error.errno not in CLOSED or not isinstance(error.filename, str):
                 raise
-            _close_stdout()
-            said = f"what   not all could be written: {error.strerror}\nwhere  {error.filename or 'stdout'}"
-            print(f"ucoder stopped\n{said}\ndo     make room, or write to another place", file=sys.stderr)
-            return 2
+            where = shorten(error.filename, LONGEST_PATH)
+            raise UserError(f"this path cannot be used: {error.strerror}", where, "check the path and its permissions") from None
 
 
 def _close_stdout() -> None:

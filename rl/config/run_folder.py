@@ -140,10 +140,11 @@ def check_writable(path: Path, option: str) -> None:
             if not os.access(path, os.W_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             return
-        with tempfile.TemporaryFile(dir=path.parent):
+        with tempfile.TemporaryFile(dir=path.resolve().parent):  # a link's file is written where it lies
             pass
-    except OSError as error:
-        raise UserError(f"{option} cannot be written: {error.strerror}", str(path), "choose another file") from None
+    except (OSError, RuntimeError) as error:
+        said = error.strerror if isinstance(error, OSError) else "a link that leads back to itself"
+        raise UserError(f"{option} cannot be written: {said}", str(path), "choose another file") from None
 
 
 def write_atomically(path: Path, text: str) -> None:

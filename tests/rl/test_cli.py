@@ -160,3 +160,33 @@ def test_the_summary_prints_missing_figures_as_dashes() -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(4.24, "4.2 s"), (59.96, "60.0 s"), (95, "1 min 35 s"), (7260, "2 h 01 min")])
 def test_durations_read_well(seconds: float, text: str) -> None:
     assert console.duration(seconds) == text
+
+
+@pytest.mark.parametrize("name", ["watch", "report", "audit", "push"])
+def test_a_path_that_cannot_be_used_is_one_screen(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    rest = {"watch": ["--once"], "audit": ["marks.json"], "push": ["--repo", "me/model"]}.get(name, [])
+    with pytest.raises(SystemExit) as left:
+        cli.main([name, "x" * 5000, *rest])  # longer than any file system takes; a folder that may not be entered ends the same way
+    said = capsys.readouterr().err
+    assert left.value.code == 2
+    assert "name too long" in said and "check the path" in said and len(said) < 1000
+
+
+def test_a_folder_that_may_not_be_entered_is_one_screen(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse(self: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "is_dir", refuse)
+    with pytest.raises(SystemExit) as left:
+        cli.main(["watch", "locked/run", "--once"])
+    assert left.value.code == 2
+    assert "Permission denied\nwhere  locked/run\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--out", "--screenshot"])
+def test_a_link_that_leads_to_itself_is_no_place_to_write(option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    link = tmp_path / "loop.html"
+    link.symlink_to(link)
+    with pytest.raises(SystemExit) as left:
+        cli.main(["report", str(tmp_path), option, str(link)])
+    assert left.value.code == 2 and str(link) in capsys.readouterr().err
