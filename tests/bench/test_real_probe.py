@@ -23,12 +23,13 @@ from bench.real_probe.scores import (
     Answers,
     FitSettings,
     Fitted,
+    bare_scores,
     bears,
     pairs_of,
     votes,
 )
 from bench.real_probe.stored import closed
-from bench.real_probe.summary import drawn, markdown, summary
+from bench.real_probe.summary import aurocs, drawn, markdown, summary
 from probing.probe.hidden_states import LAST, POOLINGS, HiddenStates, StateFeatures
 from probing.samplers.base import Completion
 from rl.benchmarks.base import Benchmark
@@ -64,25 +65,25 @@ def figures(answers: Answers, splits: int = 2) -> tuple[dict[Any, float], dict[A
 
 
 def test_a_signal_in_the_states_is_found_and_where_it_lies() -> None:
-    aurocs, gains = figures(made(signal=1.0))
-    assert abs(aurocs[None, MEAN_LOGPROB] - 0.5) < 0.08
+    found, gains = figures(made(signal=1.0))
+    assert abs(found[None, MEAN_LOGPROB] - 0.5) < 0.08
     for name in (STATES, PAIRS, WITH_LOGPROBS, RESIDUAL, WITH_CONTROLS):
-        assert aurocs["votes", name] > 0.75, name
-    assert aurocs["votes", "states, layer 3, last token of the code"] > 0.75 > 0.6 > aurocs["votes", "states, layer 2, mean over the code"]
+        assert found["votes", name] > 0.75, name
+    assert found["votes", "states, layer 3, last token of the code"] > 0.75 > 0.6 > found["votes", "states, layer 2, mean over the code"]
     assert gains["references", WITH_CONTROLS, CONTROLS][0] > 0.1
 
 
 def test_noise_gives_one_half_though_the_states_name_the_task() -> None:
-    aurocs, gains = figures(made())
-    assert all(abs(auroc - 0.5) < 0.1 for (source, name), auroc in aurocs.items() if name != "share of the vote"), aurocs
+    found, gains = figures(made())
+    assert all(abs(auroc - 0.5) < 0.1 for (source, name), auroc in found.items() if name != "share of the vote"), found
     low, high = gains["votes", WITH_CONTROLS, CONTROLS]
     assert low < 0 < high
 
 
 def test_states_that_hold_only_logprob_and_length_add_nothing_to_them() -> None:
-    aurocs, gains = figures(made(by_logprob=1.0, by_length=15))
-    assert min(aurocs["votes", STATES], aurocs["votes", CONTROLS], aurocs["votes", "states, layer 2, end of the answer"]) > 0.7
-    assert abs(aurocs["votes", RESIDUAL] - 0.5) < 0.1
+    found, gains = figures(made(by_logprob=1.0, by_length=15))
+    assert min(found["votes", STATES], found["votes", CONTROLS], found["votes", "states, layer 2, end of the answer"]) > 0.7
+    assert abs(found["votes", RESIDUAL] - 0.5) < 0.1
     assert gains["votes", WITH_CONTROLS, CONTROLS][0] < 0.01
 
 
@@ -104,18 +105,14 @@ def test_references_do_not_reach_probes_that_learn_from_votes() -> None:
     assert figures(answers, 1)[0]["votes", STATES] != figures(other, 1)[0]["votes", STATES]
 
 
-def test_answers_without_a_verdict_or_a_label_are_left_out_not_wrong() -> None:
-    answers = made(signal=1.0)
+def test_answers_without_a_verdict_are_left_out_not_wrong() -> None:
+    answers = made()
     gone = np.arange(len(answers.right)) % 5 == 0
-    states = np.where(gone[:, None, None, None], 100 * answers.right[:, None, None, None] - 50, answers.features.states)
-    blind = replace(
-        answers,
-        features=replace(answers.features, states=states.astype(np.float32)),
-        voted=np.where(gone, np.nan, answers.voted),
-        right=np.where(gone, np.nan, answers.right),
-    )
-    found = summary(blind, 1, 0, SETTINGS, lambda _: None)
-    assert found["without_verdict"] == gone.sum() and found["pairs"] < summary(answers, 1, 0, SETTINGS, lambda _: None)["pairs"]
+    logprob = np.where(gone, -100, answers.features.mean_logprob).astype(np.float32)
+    features = replace(answers.features, mean_logprob=logprob)
+    missing, wrong = (replace(answers, features=features, right=np.where(gone, value, answers.right)) for value in (np.nan, 0.0))
+    scores = bare_scores(missing)[MEAN_LOGPROB]
+    assert abs(aurocs(missing, [scores]).mean() - 0.5) < 0.08 and aurocs(wrong, [scores]).mean() > 0.65
 
 
 def test_pairs_are_right_and_wrong_answers_of_one_task() -> None:
