@@ -29,6 +29,7 @@ _TRAIN = (
     "datasketch matplotlib"
 )
 TRAIN_LIBRARIES = frozenset(_TRAIN.split())  # import names of the distributions in the extra `train`
+NO_HOME = "Could not determine home directory."  # what pathlib says of ~NAME
 LOG_EVERY_SECONDS = 10.0  # between two progress lines when stdout is not a terminal
 LOG_WIDTH = 160  # columns assumed when stdout is not a terminal, so that tables are not cut
 
@@ -63,12 +64,18 @@ def fail(error: UserError, console: Console | None = None) -> NoReturn:
 @contextmanager
 def error_screen() -> Iterator[None]:
     """Turn a `UserError` raised in the block into the error screen and exit status 2; so also the import of a library that a light install
-    (`pip install ucoder`) does not have.
+    (`pip install ucoder`) does not have, and a path in the home of nobody.
     """
     try:
         yield
     except UserError as error:
         fail(error)
+    except RuntimeError as error:
+        if str(error) != NO_HOME:
+            raise
+        fail(
+            UserError("a path begins with ~ and a name that no user of this machine has", "command line or config", "write the whole path")
+        )
     except ModuleNotFoundError as error:
         library = (error.name or "").split(".")[0]
         if library not in TRAIN_LIBRARIES:

@@ -190,3 +190,10 @@ def test_a_link_that_leads_to_itself_is_no_place_to_write(option: str, tmp_path:
     with pytest.raises(SystemExit) as left:
         cli.main(["report", str(tmp_path), option, str(link)])
     assert left.value.code == 2 and str(link) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argv", [("eval", "--model", "~nobody-at-all/m"), ("config", "--prompts", "~nobody-at-all/set")])
+def test_a_path_in_the_home_of_nobody_is_one_screen(argv: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        cli.main(argv)
+    assert left.value.code == 2 and "begins with ~" in capsys.readouterr().err
