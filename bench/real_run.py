@@ -5,7 +5,8 @@
 
 One arm leads (`--lead`): the others take over its problems, answers, executions and votes as soon as they are there, and train beside it
 (`--jobs` at once). Its gain is the claim; the others are its controls. Further words (`--grpo.steps 12`) are config keys for every arm.
-Killed, the same command goes on. The gain is in points of greedy pass@1 over all tasks of the config's benchmarks, paired by task, with
+Killed, the same command goes on. A run with other settings is another attempt (`--attempt 2 --what TEXT --out DIR`): the file keeps every attempt
+with its controls, and its first figures are those of the last one. The gain is in points of greedy pass@1 over all tasks of the config's benchmarks, paired by task, with
 a 95 % bootstrap interval.
 """
 
@@ -195,6 +196,16 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def with_attempt(record: Mapping[str, Any], attempt: Mapping[str, Any]) -> dict[str, Any]:
+    """The file's content with one more attempt, or with that attempt's new figures. In front stand the figures of the last attempt, and all controls."""
+    attempts = {one["attempt"]: one for one in record.get("attempts", ())} | {attempt["attempt"]: attempt}
+    ordered = [attempts[number] for number in sorted(attempts)]
+    last = ordered[-1]
+    front = {key: last["lead"][key] for key in ("base", "final", "gain", "gain_ci", "minutes")}
+    controls = [{"attempt": one["attempt"], **control} for one in ordered for control in one["controls"]]
+    return {"attempt": last["attempt"], **front, "controls": controls, "attempts": ordered}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
@@ -206,6 +217,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=1, help="arms at once (default 1)")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "real", help="folder of the runs")
     parser.add_argument("--json", type=Path, default=RESULT, help="where the figures go")
+    parser.add_argument("--attempt", type=int, default=1, help="number of the attempt, whose figures are replaced in the file (default 1)")
+    parser.add_argument("--what", default="", help="what the attempt changes, in words")
     parser.add_argument("--collect", action="store_true", help="run nothing")
     args, extra = parser.parse_known_args(words)
     with error_screen():
@@ -214,16 +227,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not arms[0].done:
             raise UserError(f"the leading arm, {args.lead}, has not finished", str(arms[0].folder), "see the .log file beside it")
         rows = [row_of(arm) for arm in arms if arm.done]
-        lead = rows[0]
-        record = {
+        attempt = {
+            "attempt": args.attempt,
+            "what": args.what,
             "command": shlex.join(["python", "-m", "bench.real_run", *words]),
             "commit": git_commit(),
             "versions": versions(),
             "seed": args.seed,
-            **{key: lead[key] for key in ("base", "final", "gain", "gain_ci", "minutes")},
+            "lead": rows[0],
             "controls": rows[1:],
-            "lead": lead,
         }
+        record = with_attempt(json.loads(args.json.read_text()) if args.json.is_file() else {}, attempt)
         args.json.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(args.json, json.dumps(record, indent=1) + "\n")
         print(table(rows))
