@@ -5,9 +5,9 @@
 
 One arm leads (`--lead`): the others take over its problems, answers, executions and votes as soon as they are there, and train beside it
 (`--jobs` at once). Its gain is the claim; the others are its controls. Further words (`--grpo.steps 12`) are config keys for every arm.
-Killed, the same command goes on. A run with other settings is another attempt (`--attempt 2 --what TEXT --out DIR`): the file keeps every attempt
-with its controls, and its first figures are those of the last one. The gain is in points of greedy pass@1 over all tasks of the config's benchmarks, paired by task, with
-a 95 % bootstrap interval.
+Killed, the same command goes on. A run with other settings is another attempt (`--attempt 2 --what TEXT --out DIR`): the file keeps
+every attempt with its controls, and its first figures are those of the last one. The gain is in points of greedy pass@1 over all tasks
+of the config's benchmarks, paired by task, with a 95 % bootstrap interval.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def with_attempt(record: Mapping[str, Any], attempt: Mapping[str, Any]) -> dict[str, Any]:
-    """The file's content with one more attempt, or with that attempt's new figures. In front stand the figures of the last attempt, and all controls."""
+    """The file's content with one more attempt, or with that attempt's new figures; in front the last attempt and all controls."""
     attempts = {one["attempt"]: one for one in record.get("attempts", ())} | {attempt["attempt"]: attempt}
     ordered = [attempts[number] for number in sorted(attempts)]
     last = ordered[-1]

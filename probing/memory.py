@@ -1,7 +1,9 @@
-"""What becomes of freed memory: a CPU's is kept in the process, and a device's given back.
+"""What becomes of freed memory: a CPU's is kept in the process within a stage, and given back between stages, as a device's is.
 
 By default glibc returns big blocks to the system at once; on a virtual machine each fresh page costs microseconds, and a
-small model's step then spends most of its time in the kernel. On a GPU other processes want what this one is done with.
+small model's step then spends most of its time in the kernel. Between stages it goes back all the same: after training a model
+of 0.5 billion parameters a process would keep some 7 GB that its evaluation does not need. On a GPU other processes want what
+this one is done with.
 """
 
 from __future__ import annotations
@@ -24,10 +26,12 @@ def keep_freed_memory() -> bool:
     return all(mallopt(name, value) == 1 for name, value in settings)
 
 
-def free_device_memory() -> None:
-    """Give back what nothing refers to any more, in cycles or in torch's cache, so that another process's engine can have it."""
+def free_memory() -> None:
+    """Give back what nothing refers to any more, in cycles, in torch's cache or in glibc's heap, so that others can have it."""
     import torch
 
     gc.unfreeze()  # a vLLM engine in this process froze all that there was when it started, a trainer too
     gc.collect()
     torch.cuda.empty_cache()  # nothing where CUDA was not used
+    if sys.platform.startswith("linux") and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+        trim(0)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from probing.memory import free_device_memory
+from probing.memory import free_memory
 from probing.probe.drift import DriftAudit
 from probing.reading import read_program
 from probing.stages.solutions import solve_question
@@ -70,7 +70,7 @@ def update_policy(current: Round) -> str:
     current.loaded.release()  # whether it was trained now or before: what samples next wants the memory
     if current.probe is not None:
         current.probe.release()
-    free_device_memory()
+    free_memory()
     return str(run.folder / json.loads(done.read_text())["checkpoint"])
 
 

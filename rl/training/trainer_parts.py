@@ -16,7 +16,7 @@ import torch
 import transformers
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from probing.memory import free_device_memory
+from probing.memory import free_memory
 from probing.samplers.base import Progress
 from rl.config.training import OptimizerSection
 from rl.models.checkpoints import mark_complete
@@ -227,4 +227,4 @@ def let_go_after(trainer: Trainer) -> Iterator[None]:
         del generation
         trainer.accelerator.free_memory()  # it ends DeepSpeed's engine too
         vars(trainer).clear()  # else what refers to a trainer keeps a model: callbacks, an exception's traceback
-        free_device_memory()
+        free_memory()

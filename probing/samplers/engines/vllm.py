@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 
-from probing.memory import free_device_memory
+from probing.memory import free_memory
 from probing.models.loading import load_tokenizer
 from probing.samplers.base import Completion, Progress, SamplerError, SamplingParams, cut_at_stop
 from probing.samplers.config import SamplingConfig
@@ -45,7 +45,7 @@ class VllmSampler:
         self.config, self.model_path = config, model_path
         self.tokenizer = load_tokenizer(model_path)
         self.log = tempfile.NamedTemporaryFile("w+b", prefix="ucoder-vllm-", suffix=".log")  # noqa: SIM115  # closed with the engine
-        free_device_memory()  # the engine asks for most of the device, and finds taken what this process only keeps at hand
+        free_memory()  # the engine asks for most of the device, and finds taken what this process only keeps at hand
         ours, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(

@@ -14,7 +14,7 @@ import pytest
 import torch
 from trl import SFTTrainer
 
-from probing.memory import free_device_memory
+from probing.memory import free_memory
 from rl.config.training import GrpoConfig, GuardRule, GuardsConfig, LoraSection, SftConfig
 from rl.loop import update as training
 from rl.scoring.tasks import GrpoTask
@@ -73,7 +73,7 @@ def test_a_training_that_fails_leaves_no_model_either(policy: Path, tmp_path: Pa
     with pytest.raises(Kill) as caught:
         train(policy, tmp_path, CONFIG, log=die)
     del caught  # its traceback has the frames in which TRL was at work
-    free_device_memory()
+    free_memory()
     assert len(made) == 3 and [ref() for ref in made] == [None] * 3
 
 
@@ -120,7 +120,7 @@ def test_what_vllm_froze_is_collected_too() -> None:
     del held
     gc.collect()
     assert there() is not None
-    free_device_memory()
+    free_memory()
     assert there() is None
 
 
