@@ -228,7 +228,7 @@ def test_float32_on_a_gpu_takes_longer_and_more_memory() -> None:
     size = ModelSize(7e9, 28, 3584, 152_064, 28_672, "given")
 
     def on_gpu(*words: str) -> tuple[dict[str, float], plan.Plan]:
-        made = plan.make_plan(load_config(None, ["--evals.dtype", "bfloat16", *words]), size, "h100")
+        made = plan.make_plan(load_config(None, ["--evals.dtype", "bfloat16", "--sandbox.workers", "64", *words]), size, "h100")
         return {stage.name: stage.hours for stage in made.stages}, made
 
     plain, bfloat16 = on_gpu()
