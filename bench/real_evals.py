@@ -115,13 +115,21 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     return table([*header, "no program", "tokens"], lines)
 
 
+def rows_of_other_files(path: Path, found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows that are there already, of evaluations whose files are not among those that were read."""
+    before = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.is_file() else []
+    read = {row["file"] for row in found}
+    return [row for row in before if row["file"] not in read]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Evaluations of real models beside their published figures.")
     parser.add_argument("folder", type=Path, help="folder of files written by ucoder eval --json")
     parser.add_argument("--out", type=Path, default=RESULTS, help="where the rows go (default bench/results/real_evals.json)")
     args = parser.parse_args()
     with error_screen():
-        rows, others = collect(args.folder)
+        found, others = collect(args.folder)
+        rows = [*rows_of_other_files(args.out, found), *found]
         write_atomically(args.out, json.dumps({"published": SOURCE, "rows": rows}, indent=1) + "\n")
     print(markdown(rows))
     if others:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.real_evals import collect, markdown, rows_of
+from bench.real_evals import collect, markdown, rows_of, rows_of_other_files
 from rl.config.schema import EvalsConfig
 from rl.console import UserError
 
@@ -71,3 +71,11 @@ def test_a_folder_becomes_one_table_and_other_files_are_named(tmp_path: Path) ->
     assert "| 57.0 % [50.0, 64.0] | 57.3 % | -0.3 | 1.0 % | 88 |" in text
     assert "T = 0.2, 4 samples" in text and "the first of each" not in text
     assert "(the first of each)" in markdown(list(rows_of(record(limit=12))))
+
+
+def test_rows_of_files_that_are_not_in_the_folder_stay(tmp_path: Path) -> None:
+    path = tmp_path / "real_evals.json"
+    assert rows_of_other_files(path, []) == []
+    before = [{"file": "greedy.json", "pass@1": 0.5}, {"file": "qwen.json", "pass@1": 0.4}]
+    path.write_text(json.dumps({"rows": before}))
+    assert rows_of_other_files(path, [{"file": "qwen.json", "pass@1": 0.6}]) == before[:1]
