@@ -16,7 +16,7 @@ from rl.evals.engine import precision, sampling_of
 from tests.evals.toys import TOY
 from tests.probing import doubles
 from tests.probing.doubles.server import Server
-from tests.probing.tiny_models import model, tokenizer
+from tests.probing.tiny_models import write_checkpoint
 
 pytestmark = pytest.mark.slow
 
@@ -26,10 +26,7 @@ ASKED = ["--benchmarks", "toy", "--samples", "2", "--max_new_tokens", "8", "--de
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("checkpoint")
-    model("qwen2", positions=256).save_pretrained(folder)
-    tokenizer().save_pretrained(folder)
-    return str(folder)
+    return write_checkpoint(tmp_path_factory.mktemp("checkpoint"), 256)
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Tiny random models and a character tokenizer, made on the spot."""
 
+from pathlib import Path
+
 import torch
 from tokenizers import Regex, Tokenizer
 from tokenizers.decoders import Fuse
@@ -42,3 +44,10 @@ def model(kind: str, positions: int = 128, **changes: object) -> torch.nn.Module
     else:
         made = GPT2LMHeadModel(GPT2Config(**SMALL | {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": positions} | changes))
     return made.eval()
+
+
+def write_checkpoint(folder: Path, positions: int) -> str:
+    """A small Qwen2 with its tokenizer, as transformers writes them; the folder's name, as a config gives it."""
+    model("qwen2", positions=positions).save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+    return str(folder)

@@ -9,7 +9,7 @@ import pytest
 from rl.cli import main
 from tests.probing import doubles
 from tests.probing.doubles.server import Server
-from tests.probing.tiny_models import model, tokenizer
+from tests.probing.tiny_models import write_checkpoint
 from tests.solve.toys import STATEMENT
 
 pytestmark = pytest.mark.slow
@@ -18,10 +18,7 @@ DOUBLES = Path(doubles.__file__).parent
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("checkpoint")
-    model("qwen2", positions=2048).save_pretrained(folder)
-    tokenizer().save_pretrained(folder)
-    return str(folder)
+    return write_checkpoint(tmp_path_factory.mktemp("checkpoint"), 2048)
 
 
 @pytest.mark.parametrize("backend", ["transformers", "http", "vllm"])

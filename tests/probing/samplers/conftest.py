@@ -7,15 +7,12 @@ from collections.abc import Iterator
 import pytest
 
 from tests.probing.doubles.server import Server
-from tests.probing.tiny_models import model, tokenizer
+from tests.probing.tiny_models import write_checkpoint
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("checkpoint")
-    model("qwen2", positions=256).save_pretrained(folder)
-    tokenizer().save_pretrained(folder)
-    return str(folder)
+    return write_checkpoint(tmp_path_factory.mktemp("checkpoint"), 256)
 
 
 @pytest.fixture
