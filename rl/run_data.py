@@ -18,12 +18,12 @@ import yaml
 
 from probing.records import short_hash
 from rewards.text import json_fault
+from rl.config.run_folder import CUT, read_json
 from rl.console import UserError
 from rl.tracking.monitor import read_metrics
 
 Row = dict[str, Any]
 AUDIT = "audit.json"  # written by `ucoder audit`
-CUT = "was it cut by hand? remove it and start the run again"
 
 
 # What the readers of a round's files rely on.
@@ -228,19 +228,6 @@ def _row(line: bytes, fields: Mapping[str, Any], where: str) -> Row:
     if wrong := [name for name, kind in fields.items() if not isinstance(row.get(name), kind)]:
         raise UserError(f"the line lacks what a run writes under {', '.join(wrong)}", where, CUT)
     return row
-
-
-def read_json(path: Path) -> Row:
-    """A file that holds one JSON object; empty where there is none."""
-    if not path.is_file():
-        return {}
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"not valid JSON: {json_fault(error)}", str(path), CUT) from None
-    if not isinstance(value, dict):
-        raise UserError("it is to hold a JSON object, and holds something else", str(path), CUT)
-    return value
 
 
 def known(row: Mapping[str, Any], key: str) -> float | None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rl.config.run_folder import write_atomically
+from rl.config.run_folder import read_json, write_atomically
 
 NAME = "times.json"
 ByStage = dict[str, dict[str, float]]  # round -> stage -> value
@@ -25,7 +25,7 @@ class StageTimes:
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
         self.path, self.clock = folder / NAME, clock
-        stored: dict[str, Any] = json.loads(self.path.read_text(encoding="utf-8")) if self.path.is_file() else {}
+        stored = read_json(self.path)
         self.seconds: ByStage = stored.get("stages", {})  # of stages that have ended
         self.memory: ByStage = stored.get("memory", {})  # most megabytes held in each
         self.unfinished: ByStage = stored.get("unfinished", {})  # seconds of processes that ended before the stage did

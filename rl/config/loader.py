@@ -91,10 +91,7 @@ def _read_one(path: Path) -> tuple[dict[str, Any], dict[KeyPath, str]]:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}, line {mark.line + 1}" if mark else str(path)
         raise UserError(f"the config file is not valid YAML: {getattr(error, 'problem', error)}", where, "correct that line") from None
-    except (
-        ValueError,
-        RecursionError,
-    ) as error:  # a date that there is not, an integer of thousands of digits, lists nested thousands deep
+    except (ValueError, RecursionError) as error:  # an impossible date, an integer of thousands of digits, lists nested thousands deep
         said = "it is nested too deeply" if isinstance(error, RecursionError) else error
         raise UserError(f"the config file holds a value that cannot be read: {said}", str(path), "correct that value") from None
     if values is None:

@@ -28,6 +28,8 @@ from rl.config.schema import Config
 from rl.console import UserError, warn
 from rl.models.source import KEPT, check_model
 
+CUT = "was it cut by hand? remove it and start the run again"  # what to do about a file that a run did not write so
+
 # Keys that may change between two starts of one run: where it is watched, where it lies, how far it goes, and on what machine.
 FREE_KEYS = (
     *("tracking", "run_dir", "rounds", "sandbox.workers", "sandbox.cache_dir"),
@@ -54,23 +56,12 @@ def open_run(config: Config) -> Path:
     write_atomically(folder / "config.yaml", config_text(config))
     now, path = versions(), folder / "versions.json"
     if path.is_file():
-        before = _read_versions(path)
+        before = read_json(path)
         changed = [f"{name} {before[name]} -> {now.get(name)}" for name in before if before[name] != now.get(name)]
         if changed:
             warn(f"this run was started with other versions ({', '.join(changed)}): the result may differ")
     write_atomically(path, json.dumps(now, indent=2) + "\n")
     return folder
-
-
-def _read_versions(path: Path) -> dict[str, Any]:
-    """Raises UserError for a file that a run does not write."""
-    try:
-        before = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"not valid JSON: {json_fault(error)}", str(path), "remove it, and start the run again") from None
-    if not isinstance(before, dict):
-        raise UserError("a run's versions are a JSON object, and this is none", str(path), "remove it, and start the run again")
-    return before
 
 
 def config_text(config: Config) -> str:
@@ -145,6 +136,19 @@ def check_writable(path: Path, option: str) -> None:
     except (OSError, RuntimeError) as error:
         said = error.strerror if isinstance(error, OSError) else "a link that leads back to itself"
         raise UserError(f"{option} cannot be written: {said}", str(path), "choose another file") from None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A file that holds one JSON object; empty where there is none. Raises UserError for any other."""
+    if not path.is_file():
+        return {}
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"not valid JSON: {json_fault(error)}", str(path), CUT) from None
+    if not isinstance(value, dict):
+        raise UserError("it is to hold a JSON object, and holds something else", str(path), CUT)
+    return value
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -13,13 +13,12 @@ from typing import Any
 
 from probing.records import SELF_MADE
 from rl.benchmarks.base import benchmark_statements
-from rl.config.run_folder import write_atomically
+from rl.config.run_folder import read_json, write_atomically
 from rl.config.schema import Config
 from rl.console import UserError, warn
 from rl.own.problems import OVERLAP, SAME_ID, Benchmarks, OwnProblems, judge_rows
 from rl.own.samples import CollectedSamples
 from rl.own.source import Rows, read_source
-from rl.run_data import read_json
 
 FILE = "own_problems.json"
 KEY = "problems.source"

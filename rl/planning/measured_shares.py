@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rl.config.run_folder import read_json
 from rl.console import UserError
 from rl.round_files import count_lines
-from rl.run_data import read_config, read_json
+from rl.run_data import read_config
 from rl.tracking.monitor import read_metrics
 
 ASKED = ("problems", "rating", "interface", "test inputs", "solutions", "grpo", "eval")  # stages that ask the model something

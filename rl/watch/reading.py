@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rl.config.run_folder import CUT, read_json
 from rl.console import UserError
 from rl.progress import NAME as PROGRESS
 from rl.round_files import count_lines
-from rl.run_data import CUT, RoundFiles, Row, is_done, read_config, read_json, read_logged, read_rounds, read_summary, rounds_of
+from rl.run_data import RoundFiles, Row, is_done, read_config, read_logged, read_rounds, read_summary, rounds_of
 from rl.watch.status import Status, check_progress, status_of
 
 Times = dict[str, dict[str, float]]  # round -> stage -> seconds, or megabytes

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from rl.config.run_folder import CUT
 from rl.console import UserError, duration
 from rl.progress import EVERY_SECONDS, is_alive
-from rl.run_data import CUT, Row, launch_command
+from rl.run_data import Row, launch_command
 
 State = Literal["running", "silent", "finished", "failed", "interrupted", "killed", "unknown"]
 SILENT_SECONDS = 60.0  # without a word, after which a run on another machine counts as ended (clocks may differ by some seconds)
