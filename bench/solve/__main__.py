@@ -213,7 +213,7 @@ def solve_tasks(
         problems = write_problems(*writer, statements, settings.seed, quiet)
         suites = write_inputs(*writer, [w for w in problems if w is not None], settings.suites, settings.seed, quiet)
     spent = round((time.process_time() - started) / len(tasks), 1)
-    answers = [answers_of(task, written, settings, writer, given) for task, written in zip(tasks, problems, strict=True)]
+    answers = answers_of(tasks, problems, settings, writer, given)
     for task, written, drawn, passed in zip(tasks, problems, answers, graded(benchmark, tasks, answers, executor.sandbox), strict=True):
         row: dict[str, Any] = {"id": task.id, "greedy": passed[0] if passed else None, "passed": passed[1:]}
         row |= {"asking_cpu_seconds": spent}
@@ -238,19 +238,25 @@ def graded(
     return [[next(passed) for _ in group] for group in answers]
 
 
-def answers_of(task: EvalTask, written: Written | None, settings: Settings, writer: Writer | None, given: Given | None) -> list[Completion]:
-    """The greedy answer, then the candidates: of the files, else of the model, which is asked the same question for both."""
+def answers_of(
+    tasks: Sequence[EvalTask], problems: Sequence[Written | None], settings: Settings, writer: Writer | None, given: Given | None
+) -> list[list[Completion]]:
+    """Each task's greedy answer, then its candidates: of the files, else of the model, which is asked the same question for both.
+
+    Empty for a task without a signature, which the model cannot be asked.
+    """
     if given is not None:
-        return [given.greedy[task.id], *given.candidates[task.id]]
-    if written is None or writer is None:
-        return []
+        return [[given.greedy[task.id], *given.candidates[task.id]] for task in tasks]
+    if writer is None:
+        return [[] for _ in tasks]
     sampler, ask = writer
-    config, question = settings.solutions, solve_question(ask, written.problem)
+    config = settings.solutions
+    questions = [solve_question(ask, written.problem) for written in problems if written is not None]
     greedy, drawn = (
-        answers_to(sampler, [question], n, SamplingParams(temperature, config.top_p, config.max_new_tokens), settings.seed)[0]
+        iter(answers_to(sampler, questions, n, SamplingParams(temperature, config.top_p, config.max_new_tokens), settings.seed))
         for n, temperature in ((1, 0.0), (config.samples, config.temperature))
     )
-    return [*greedy, *drawn]
+    return [[*next(greedy), *next(drawn)] if written is not None else [] for written in problems]
 
 
 def outcome_of(vote: Vote, passed: Sequence[bool | None]) -> dict[str, Any]:
