@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from rewards.text import discarding, print_utf8, shorten
+from rewards.user_error import Options
 from rl.console import UserError, error_screen
 
 # name: module whose `main(argv) -> int` does the work, one line of help
@@ -34,7 +35,7 @@ LONGEST_PATH = 200  # characters of a path that an error shows
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(
+    top = Options(
         prog="ucoder",
         description="A label-free self-improvement loop for code language models.",
         epilog="A run is started with: accelerate launch --quiet rl/train.py [--config FILE] (left out: configs/seedling.yaml)",
@@ -49,8 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand on its own arguments; returns its exit status."""
     print_utf8()
     words = list(sys.argv[1:] if argv is None else argv)
-    command = parser().parse_args(words[:1]).command
     with error_screen():
+        command = parser().parse_args(words[:1]).command
         try:
             status = importlib.import_module(COMMANDS[command][0]).main(words[1:])
             sys.stdout.flush()

@@ -21,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from probing.samplers.base import Progress
+from rewards.user_error import UserError
 
 EXIT_USER_ERROR = 2  # the status that every mistake of the user's ends in
 TRAIN_REMEDY = "pip install 'ucoder[train]'"
@@ -32,16 +33,6 @@ TRAIN_LIBRARIES = frozenset(_TRAIN.split())  # import names of the distributions
 NO_HOME = "Could not determine home directory."  # what pathlib says of ~NAME
 LOG_EVERY_SECONDS = 10.0  # between two progress lines when stdout is not a terminal
 LOG_WIDTH = 160  # columns assumed when stdout is not a terminal, so that tables are not cut
-
-
-class UserError(ValueError):
-    """Something that the user can put right. Says what was wrong, where, and what to do."""
-
-    def __init__(self, what: str, where: str = "", remedy: str = "") -> None:
-        super().__init__("\n".join(part for part in (what, where, remedy) if part))
-        self.what = what
-        self.where = where  # a file and line, "command line", or a path
-        self.remedy = remedy
 
 
 def fail(error: UserError, console: Console | None = None) -> NoReturn:

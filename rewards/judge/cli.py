@@ -21,23 +21,23 @@ from rich.console import Console
 from probing.records import STDIN
 from rewards.clusters.inputs import InputsConfig
 from rewards.judge.determinism import Steady
-from rewards.judge.files import JudgeInputError, read_asserts, read_candidates, read_inputs, read_text, read_texts
+from rewards.judge.files import read_asserts, read_candidates
 from rewards.judge.ranking import rank
 from rewards.judge.report import as_json, print_tables
 from rewards.records import Outcome
 from rewards.rules.consensus import ConsensusConfig
-from rewards.sandbox import Sandbox, SandboxConfig, SandboxError
-from rewards.sandbox.cli import add_package_options, package_settings
-from rewards.sandbox.packages import PackagesError
-from rewards.text import argument_text, print_utf8, whole_file
+from rewards.sandbox import Sandbox, SandboxConfig
+from rewards.sandbox.cli import add_package_options, check_entry, package_settings, sandbox_errors
+from rewards.text import argument_text, whole_file
+from rewards.user_error import COMMAND_LINE, Options, UserError
+from rewards.user_files import check_writable, read_inputs, read_text, read_texts
 
-EXIT_USER_ERROR = 2
 STDOUT = Path("-")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="ucoder judge", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=Path, help="candidates, JSON lines")
+def _parser() -> Options:
+    parser = Options(prog="ucoder judge", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", type=Path, metavar="FILE", help="candidates, JSON lines")
     parser.add_argument("--entry", type=argument_text, help="name of the function that the candidates define")
     parser.add_argument(
         "--io", choices=("function", "stdin"), default="function", help="stdin: candidates are programs that read standard input and print"
@@ -68,29 +68,25 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do what the parsed arguments ask. Raises JudgeInputError."""
+    """Do what the parsed arguments ask. Raises UserError."""
     try:
         consensus = ConsensusConfig(rule=args.rule, rho=args.rho, tau=args.tau, recheck=args.recheck)
         selection = InputsConfig(keep=args.keep)
         offered = package_settings(args)
         sandbox = SandboxConfig(seconds_per_input=args.seconds, seconds_per_program=max(10.0, args.seconds), **offered)
-    except PackagesError as error:
-        raise JudgeInputError(str(error), "command line, --packages", "install it there, or name another --environment") from None
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"]) or "options"
-        raise JudgeInputError(f"{name}: {first['msg']}", "command line", "see ucoder judge --help") from None
+        raise UserError(f"{name}: {first['msg']}", COMMAND_LINE, "see ucoder judge --help") from None
     if not 0 < args.error < 1 or args.mutants < 0 or args.show < 1:
-        raise JudgeInputError("--error must lie between 0 and 1, --mutants be at least 0, --show at least 1", "command line", "see --help")
+        raise UserError("--error must lie between 0 and 1, --mutants be at least 0, --show at least 1", COMMAND_LINE, "see --help")
     entry = _entry(args)
-    if entry != STDIN and not entry.isidentifier():
-        raise JudgeInputError(f"{entry!r} is no name of a function", "command line, --entry", "give the name without parentheses")
+    if entry != STDIN:
+        check_entry(entry)
     if consensus.needs_expected_outputs and args.asserts is None:
-        raise JudgeInputError(
-            f"the rule {args.rule} compares with asserts", "command line", "give --asserts FILE.json, or --rule hard or soft"
-        )
+        raise UserError(f"the rule {args.rule} compares with asserts", COMMAND_LINE, "give --asserts FILE.json, or --rule hard or soft")
     if args.json not in (None, STDOUT):
-        _check_writable(args.json)
+        check_writable(args.json, "--json")
     codes, logprobs = read_candidates(args.file)
     inputs: list[str] = read_texts(args.inputs) if entry == STDIN else read_inputs(args.inputs)
     given = "" if args.given is None else read_text(args.given)
@@ -98,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
     if args.asserts is not None:
         more, outcomes = read_asserts(args.asserts, entry)
         inputs, expected = inputs + more, expected + outcomes
-    with Sandbox(sandbox) as box, closing(Steady(box, consensus.recheck)) as executor:
+    with sandbox_errors(), Sandbox(sandbox) as box, closing(Steady(box, consensus.recheck)) as executor:
         ranking = rank(
             codes,
             entry,
@@ -126,38 +122,19 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _entry(args: argparse.Namespace) -> str:
-    """The function's name, or STDIN. Raises JudgeInputError for options that do not go together."""
+    """The function's name, or STDIN. Raises UserError for options that do not go together."""
     if args.io == "stdin":
         given = [f"--{name}" for name in ("entry", "asserts", "given") if getattr(args, name) is not None]
         if given:
             said = f"{' and '.join(given)} {'is' if len(given) == 1 else 'are'} about functions, but --io is stdin"
-            raise JudgeInputError(said, "command line", f"leave {' and '.join(given)} out")
+            raise UserError(said, COMMAND_LINE, f"leave {' and '.join(given)} out")
         return STDIN
     if args.entry is None:
         remedy = "give the name of the function that is called, or --io stdin for programs that read standard input"
-        raise JudgeInputError("--entry is missing", "command line", remedy)
+        raise UserError("--entry is missing", COMMAND_LINE, remedy)
     return str(args.entry)
 
 
-def _check_writable(path: Path) -> None:
-    """Prove before any work that the file can be written."""
-    try:
-        path.open("a", encoding="utf-8").close()
-    except OSError as error:
-        raise JudgeInputError(f"the file cannot be written: {error.strerror}", f"{path}, --json", "choose another file") from None
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit status, 2 for anything that the user has to put right."""
-    print_utf8()
-    try:
-        return run(_parser().parse_args(argv))
-    except JudgeInputError as error:
-        print(f"ucoder judge cannot start\nwhat   {error.what}\nwhere  {error.where}\ndo     {error.remedy}", file=sys.stderr)
-    except SandboxError as error:
-        print(f"ucoder judge cannot start\nwhat   {error}\nwhere  sandbox", file=sys.stderr)
-    return EXIT_USER_ERROR
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    """Run the command; returns its exit status. Raises UserError for anything that the user has to put right."""
+    return run(_parser().parse_args(argv))

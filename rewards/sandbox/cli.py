@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import argparse
 import ast
-import io
 import json
 import sys
-import tokenize
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,36 +19,23 @@ from pydantic import ValidationError
 
 from probing.reading import read_program
 from probing.reading.definitions import binds
-from rewards.outcomes.literals import literal
 from rewards.records import Program
 from rewards.sandbox.config import SandboxConfig, SandboxError
-from rewards.sandbox.packages import make_offer
+from rewards.sandbox.packages import PackagesError, make_offer
 from rewards.sandbox.pool import Sandbox
 from rewards.text import argument_text, shorten
-
-
-def read_text(path: Path, source: bool = False) -> str:
-    """A text file without its byte order mark, or ValueError with a sentence for the user.
-
-    source: it is read as Python reads its files, in the encoding that its first lines name.
-    """
-    encoding = "utf-8"
-    try:
-        data = path.read_bytes()
-        if source:
-            encoding = tokenize.detect_encoding(io.BytesIO(data).readline)[0].removesuffix("-sig")
-        return data.decode(encoding).removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not {encoding.upper()} (byte {error.start})") from error
-    except SyntaxError as error:  # what the first lines name is no encoding, or not theirs
-        raise ValueError(f"{path} is not UTF-8, and names no other encoding that it is in: {error.msg}") from error
+from rewards.user_error import COMMAND_LINE, Options, UserError
+from rewards.user_files import read_inputs, read_text
 
 
 def read_file(path: Path, entry: str) -> tuple[str, str | None]:
-    """The program of a file, and what is worth saying about how it was read. A file in which no program is found is the program itself."""
-    text = read_text(path, source=True).removeprefix("\ufeff")
+    """The program of a file, and what is worth saying about how it was read. A file in which no program is found is the program itself.
+
+    Raises UserError for a file that cannot be read or is empty.
+    """
+    text = read_text(path, source=True)
+    if not text.strip():
+        raise UserError("the file is empty", str(path), "give a Python file, or a model's answer that holds a program")
     code = read_program(text, entry)
     if code is None:
         return text, None
@@ -83,27 +69,6 @@ def other_definitions(code: str, entry: str) -> str | None:
     return f"{entry} is not defined; defined are: {', '.join(found)}" if found else None
 
 
-def read_inputs(path: Path) -> tuple[str, ...]:
-    """Inputs as Python literals: the file is a JSON list of argument lists, or of strings that hold such literals."""
-    text = read_text(path)
-    try:
-        items = json.loads(text, strict=False)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
-    except RecursionError as error:
-        raise ValueError(f"{path} is nested too deeply") from error
-    except ValueError as error:
-        raise ValueError(f"{path} holds an integer of more digits than Python reads") from error
-    if not isinstance(items, list) or not all(isinstance(item, list | str) for item in items):
-        raise ValueError(f"{path} must hold a JSON list of argument lists, for example [[[1, 2], 3], [[], 0]]")
-    if not items:
-        raise ValueError(f"{path} holds no inputs")
-    try:
-        return tuple(item if isinstance(item, str) else literal(item) for item in items)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}, so that no program can be called with it") from error
-
-
 def add_package_options(parser: argparse.ArgumentParser) -> None:
     """The options that offer packages to programs."""
     parser.add_argument("--packages", default="", metavar="NAMES", help="installed packages that programs may import, commas between them")
@@ -113,18 +78,36 @@ def add_package_options(parser: argparse.ArgumentParser) -> None:
 
 
 def package_settings(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The settings of `SandboxConfig` that those options ask for. Raises PackagesError (a ValueError) where they cannot be had."""
+    """The settings of `SandboxConfig` that those options ask for. Raises UserError where they cannot be had."""
     names = tuple(name.strip() for name in arguments.packages.split(",") if name.strip())
-    make_offer(names, arguments.environment)
+    try:
+        make_offer(names, arguments.environment)
+    except PackagesError as error:
+        raise UserError(str(error), f"{COMMAND_LINE}, --packages", "install it there, or name another --environment") from None
     return {"packages": names, "environment": arguments.environment}
 
 
-def parser() -> argparse.ArgumentParser:
+def check_entry(entry: str) -> None:
+    """Raises UserError for what cannot be the name of a function."""
+    if not entry.isidentifier():
+        raise UserError(f"{entry!r} is no name of a function", f"{COMMAND_LINE}, --entry", "give the name without parentheses")
+
+
+@contextmanager
+def sandbox_errors() -> Iterator[None]:
+    """Turns what the sandbox raises in the block, where it cannot work on this machine, into UserError."""
+    try:
+        yield
+    except SandboxError as error:
+        raise UserError(str(error), "the sandbox on this machine", "docs/security.md says what it needs") from None
+
+
+def parser() -> Options:
     """The command's options."""
-    top = argparse.ArgumentParser(prog="ucoder sandbox", description="Run a program in the sandbox.")
-    commands = top.add_subparsers(dest="command", required=True)
+    top = Options(prog="ucoder sandbox", description="Run a program in the sandbox.")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     run = commands.add_parser("run", help="run one function on several inputs and print one JSON line for each")
-    run.add_argument("file", type=Path, help="Python source file")
+    run.add_argument("file", type=Path, metavar="FILE", help="a Python file, or a model's answer that holds a program")
     run.add_argument("--entry", type=argument_text, required=True, help="name of the function to call")
     run.add_argument("--inputs", type=Path, required=True, help="JSON file: a list of argument lists")
     run.add_argument(
@@ -140,19 +123,15 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 when the program was run (whatever came of it), 2 for bad input, 1 when the sandbox cannot work here."""
+def config_from(arguments: argparse.Namespace) -> SandboxConfig:
+    """The sandbox that the options ask for. Raises UserError, naming the option."""
+    seconds = arguments.seconds_per_input
+    whole = arguments.seconds_per_program
     try:
-        arguments = parser().parse_args(argv)
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 2
-    try:
-        code, said = read_file(arguments.file, arguments.entry)
-        program = Program(code, arguments.entry, read_inputs(arguments.inputs))
-        config = SandboxConfig(
+        return SandboxConfig(
             workers=1,
-            seconds_per_input=arguments.seconds_per_input,
-            seconds_per_program=arguments.seconds_per_program or max(10.0, arguments.seconds_per_input),
+            seconds_per_input=seconds,
+            seconds_per_program=max(10.0, seconds) if whole is None else whole,
             memory_mb=arguments.memory_mb,
             isolation=arguments.isolation,
             check_determinism=arguments.check_determinism,
@@ -160,26 +139,24 @@ def main(argv: Sequence[str] | None = None) -> int:
             unsafe=arguments.unsafe,
             **package_settings(arguments),
         )
-        if not arguments.entry.isidentifier():
-            raise ValueError(f"--entry {arguments.entry!r} is not the name of a function")
     except ValidationError as error:
-        print("ucoder sandbox: " + "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()), file=sys.stderr)
-        return 2
-    except ValueError as error:
-        print(f"ucoder sandbox: {error}", file=sys.stderr)
-        return 2
-    try:
-        with Sandbox(config) as sandbox:
-            print(sandbox.describe(), file=sys.stderr)
-            if said is not None:
-                print(said, file=sys.stderr)
-            [execution] = sandbox.run([program])
-    except ValueError as error:
-        print(f"ucoder sandbox: {error}", file=sys.stderr)
-        return 2
-    except SandboxError as error:
-        print(f"ucoder sandbox: {error}", file=sys.stderr)
-        return 2 if arguments.isolation == "bwrap" else 1
+        first = error.errors()[0]
+        name = "".join(f"--{part} {first['input']}: ".replace("_", "-") for part in first["loc"][:1])
+        raise UserError(f"{name}{first['msg'].lower()}", COMMAND_LINE, "see ucoder sandbox run --help") from None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print one JSON line for each input; returns 0 when the program was run, whatever came of it. Raises UserError."""
+    arguments = parser().parse_args(argv)
+    check_entry(arguments.entry)
+    config = config_from(arguments)
+    code, said = read_file(arguments.file, arguments.entry)
+    program = Program(code, arguments.entry, tuple(read_inputs(arguments.inputs)))
+    with sandbox_errors(), Sandbox(config) as sandbox:
+        [execution] = sandbox.run([program])
+        print(sandbox.describe(), file=sys.stderr)
+    if said is not None:
+        print(said, file=sys.stderr)
     for text, outcome in zip(program.inputs, execution.outcomes, strict=True):
         print(json.dumps({"input": shorten(text, 200), "kind": outcome.kind.value, "outcome": outcome.payload}))
     return 0

@@ -11,6 +11,7 @@ from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox.config import SandboxConfig
 from rewards.sandbox.inside import wire
 from rewards.sandbox.worker import Reply
+from rewards.user_error import UserError
 
 INPUT_BYTES = 16 << 20  # all input texts of one program, at most four bytes a character
 ITEM_BYTES = 16  # what a request needs beside each text, at most
@@ -85,10 +86,8 @@ class Job:
         if len(program.code) > config.source_kb << 10:
             self.finish(Outcome(Kind.REFUSED, f"source longer than {config.source_kb} KB"))
         elif input_bytes > INPUT_BYTES:
-            raise ValueError(
-                f"the inputs of one program ({program.entry}) exceed {INPUT_BYTES >> 22} million characters, {ITEM_BYTES // 4} for each "
-                "input included: split them"
-            )
+            said = f"the inputs of one program exceed {INPUT_BYTES >> 22} million characters, {ITEM_BYTES // 4} for each input included"
+            raise UserError(said, f"inputs of {program.entry}", "give shorter ones, or fewer")
 
     @property
     def done(self) -> bool:

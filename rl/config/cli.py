@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 from rich.markup import escape
 
+from rewards.user_error import Options
 from rl.config.loader import field_type, known_keys
 from rl.config.run_folder import config_text
 from rl.config.schema import Config, config_from_argv
@@ -22,7 +22,7 @@ def main(argv: Sequence[str]) -> int:
         "CONFIG is a YAML file (left out: configs/seedling.yaml, the laptop's run; with --keys or --prompts SET: the defaults); "
         "overrides look like --rounds 1 --grpo.learning_rate 1e-5"
     )
-    parser = argparse.ArgumentParser(usage=usage, description=__doc__, epilog=epilog, allow_abbrev=False)
+    parser = Options(usage=usage, description=__doc__, epilog=epilog, allow_abbrev=False)
     parser.add_argument("--keys", action="store_true", help="list every key with its value and meaning")
     parser.add_argument(
         "--prompts", nargs="?", const="", metavar="SET", help="show every prompt of the config's prompt set, or of SET (a name or a folder)"

@@ -15,11 +15,11 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from rewards.user_error import COMMAND_LINE
 from rl.console import UserError
 
 KeyPath = tuple[str, ...]
 Model = TypeVar("Model", bound=BaseModel)
-COMMAND_LINE = "command line"
 EXTENDS = "extends"  # the key that names the file which a config starts from
 MOST_ERRORS_SHOWN = 8
 

@@ -9,11 +9,9 @@ The rounds' own files are `rl.loop.round`' business.
 
 from __future__ import annotations
 
-import errno
 import importlib.metadata
 import importlib.util
 import json
-import os
 import platform
 import subprocess
 import tempfile
@@ -119,23 +117,6 @@ def make_writable(folder: Path) -> None:
     except OSError as error:
         remedy = "choose another --run_dir, or change its permissions"
         raise UserError(f"the run folder cannot be written: {error.strerror}", str(folder), remedy) from None
-
-
-def check_writable(path: Path, option: str) -> None:
-    """Make the folder of a file to be written, and prove before any work that it can be. Raises UserError, naming the option."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if path.exists() and not path.is_file():  # a pipe or a device
-            if not os.access(path, os.W_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-            return
-        with tempfile.TemporaryFile(dir=path.resolve().parent):  # a link's file is written where it lies
-            pass
-    except (OSError, RuntimeError) as error:
-        said = error.strerror if isinstance(error, OSError) else "a link that leads back to itself"
-        raise UserError(f"{option} cannot be written: {said}", str(path), "choose another file") from None
 
 
 def read_json(path: Path) -> dict[str, Any]:

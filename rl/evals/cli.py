@@ -25,18 +25,20 @@ from probing.memory import keep_freed_memory
 from probing.samplers.base import Completion
 from probing.samplers.config import SamplingConfig
 from rewards.sandbox import Sandbox, SandboxConfig, SandboxError
+from rewards.sandbox.cli import package_settings
 from rewards.sandbox.packages import make_offer
+from rewards.user_files import check_writable
 from rl.benchmarks.base import Benchmark, Unavailable, load_benchmark, normal_name
 from rl.benchmarks.external import scorable
 from rl.benchmarks.prompts import CodePrompt
-from rl.config.run_folder import check_writable, versions, write_atomically
+from rl.config.run_folder import versions, write_atomically
 from rl.config.schema import EvalsConfig
 from rl.console import UserError, make_console, stage
 from rl.evals.answers_file import AnswersFile
 from rl.evals.cache import EvalCache, model_hash
 from rl.evals.compare import pooled
 from rl.evals.engine import check_engine, engine_errors, how_sampled, sampling_of
-from rl.evals.engine_options import offered_from, sampling_from
+from rl.evals.engine_options import sampling_from
 from rl.evals.metrics import modules_not_offered, tasks_left_out
 from rl.evals.options import STDOUT, config_from, parser, settle
 from rl.evals.runner import EvalResult, evaluate, score
@@ -66,7 +68,7 @@ def main(argv: Sequence[str]) -> int:
     given = given_answers(answers, benchmarks, config) if answers is not None else None
     if args.export == "evalplus" and not all(normal_name(name) in EVALPLUS for name in names):
         raise UserError(f"evalplus knows only {', '.join(EVALPLUS)}", "--export", "use --export official for the others")
-    offered = offered_from(args)
+    offered = package_settings(args)
     path = resolve_model(args.model) if answers is None else None
     if args.json not in (None, STDOUT):
         check_writable(args.json, "--json")

@@ -10,7 +10,6 @@ not be the models'.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,8 +20,10 @@ import numpy as np
 from rich.table import Table
 
 from rewards.text import json_fault
+from rewards.user_error import Options
+from rewards.user_files import check_writable
 from rl.benchmarks.base import normal_name
-from rl.config.run_folder import check_writable, write_atomically
+from rl.config.run_folder import write_atomically
 from rl.config.schema import EvalsConfig
 from rl.console import UserError, make_console
 from rl.evals.metrics import interval_over_tasks
@@ -38,7 +39,7 @@ SAME_SAMPLING = ("backend", "dtype")
 
 def main(argv: Sequence[str]) -> int:
     """Run the command; returns its exit status. Raises UserError for files that cannot be compared."""
-    top = argparse.ArgumentParser(prog="ucoder compare", description="What one evaluation gains over another, with intervals.")
+    top = Options(prog="ucoder compare", description="What one evaluation gains over another, with intervals.")
     top.add_argument("before", type=Path, metavar="A.json", help="written by ucoder eval --json")
     top.add_argument("after", type=Path, metavar="B.json", help="the one whose gain over A is asked for")
     top.add_argument("--benchmarks", help="names with commas between them (default: those of the files, which must have the same)")

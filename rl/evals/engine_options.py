@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from probing.samplers.config import SamplingConfig
-from rewards.sandbox.cli import package_settings
-from rewards.sandbox.packages import PackagesError
 from rewards.text import json_fault
 from rl.config.loader import load
 from rl.console import UserError
@@ -67,11 +65,3 @@ def template_args_from(args: argparse.Namespace) -> dict[str, Any] | None:
     if not isinstance(value, dict | None):
         raise UserError(f"--chat_template_args is no JSON object: {text}", "command line", remedy)
     return value
-
-
-def offered_from(args: argparse.Namespace) -> dict[str, Any]:
-    """The sandbox's settings that offer packages to programs. Raises UserError where one is not installed."""
-    try:
-        return package_settings(args)
-    except PackagesError as error:
-        raise UserError(str(error), "command line, --packages", "install it there, or name another --environment") from None

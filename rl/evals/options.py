@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from rewards.sandbox.cli import add_package_options
+from rewards.user_error import Options
 from rl.benchmarks.base import BENCHMARKS
 from rl.config.schema import EvalsConfig
 from rl.console import UserError
@@ -20,7 +21,7 @@ STDOUT = Path("-")  # as --json OUT
 
 def parser() -> argparse.ArgumentParser:
     names = ", ".join(BENCHMARKS)
-    top = argparse.ArgumentParser(
+    top = Options(
         prog="ucoder eval",
         description="Measure a model on benchmarks: pass@k with intervals, majority@k.",
         epilog=EPILOG,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,9 @@ from typing import Any
 
 from rich.table import Table
 
-from rl.config.run_folder import check_writable, write_atomically
+from rewards.user_error import Options
+from rewards.user_files import check_writable
+from rl.config.run_folder import write_atomically
 from rl.console import make_console
 from rl.marking.accuracy import HALF_WIDTH, label_accuracy
 from rl.marking.marks import read_marks
@@ -21,7 +22,7 @@ UNCLEAR_SHARE = 0.2  # of all marks, from which those that cannot be told are wo
 
 
 def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Options(
         prog="ucoder audit",
         description="Label accuracy of a run with a 95 % interval, by the marks that a person made in its report.",
         epilog="It writes RUN/audit.json, and the report again with these figures.",

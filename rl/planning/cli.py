@@ -6,7 +6,6 @@ ucoder plan configs/seedling.yaml --like runs/seedling --check runs/seedling
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from rewards.user_error import Options
 from rl.config.schema import Config, config_from_argv
 from rl.console import UserError, duration, make_console
 from rl.planning.costs import DEVICES, LAUNCHES
@@ -97,7 +97,7 @@ def check(plan: Plan, run: Path) -> bool:
 
 
 def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Options(
         usage="ucoder plan [CONFIG] [options] [--KEY VALUE ...]",
         description="What a config would cost, without running it.",
         epilog="CONFIG is a YAML file (left out: configs/seedling.yaml); overrides look like --rounds 1 --grpo.learning_rate 1e-5",

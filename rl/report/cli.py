@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from rewards.user_error import Options
+from rewards.user_files import check_writable
+
 
 def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="ucoder report", description="Write a run's report as one self-contained HTML file.")
+    parser = Options(prog="ucoder report", description="Write a run's report as one self-contained HTML file.")
     parser.add_argument("run_dir", type=Path, help="folder of the run, finished or not")
     parser.add_argument("--compare", type=Path, metavar="RUN_DIR", help="a second run to show beside it")
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to write (default: RUN_DIR/report.html)")
@@ -17,7 +19,6 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--height", type=int, default=1600, help="of the picture, in pixels (default 1600)")
     parser.add_argument("--dark", action="store_true", help="take the picture in the dark theme")
     args = parser.parse_args(argv)
-    from rl.config.run_folder import check_writable
     from rl.report import write_report
 
     for path, option in ((args.out, "--out"), (args.screenshot, "--screenshot")):

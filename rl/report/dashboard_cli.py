@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
+from rewards.user_error import Options
 from rl.console import UserError, make_console
 from rl.report.dashboard import SECTIONS, build
 
 
 def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="ucoder dashboard", description="Make the curated Weights & Biases workspace of a project.")
+    parser = Options(prog="ucoder dashboard", description="Make the curated Weights & Biases workspace of a project.")
     parser.add_argument("--project", default="ucoder", help="project at Weights & Biases")
     parser.add_argument("--entity", help="team or user; left out: the login's default")
     parser.add_argument("--name", default="ucoder", help="name of the workspace")

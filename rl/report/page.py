@@ -14,7 +14,8 @@ from markupsafe import Markup
 
 from rewards.clusters.hidden import TOLERANCE
 from rewards.records import Kind
-from rl.config.run_folder import check_writable, flatten, write_atomically
+from rewards.user_files import check_writable
+from rl.config.run_folder import flatten, write_atomically
 from rl.console import duration
 from rl.report import plots
 from rl.report.answers import COLUMNS as ANSWER_COLUMNS

@@ -14,7 +14,8 @@ import matplotlib
 from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator
 
-from rl.config.run_folder import check_writable, write_atomically
+from rewards.user_files import check_writable
+from rl.config.run_folder import write_atomically
 from rl.console import UserError
 from rl.report.dashboard import SECTIONS, Panel, shown
 from rl.report.screenshot import screenshot

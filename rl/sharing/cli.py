@@ -6,20 +6,18 @@ ucoder push runs/seedling --repo me/ucoder-seedling --dry-run out      # the sam
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from rl.config.run_folder import check_writable
+from rewards.user_error import Options
+from rewards.user_files import check_writable
 from rl.console import UserError, make_console
 from rl.run_data import read_run
 
 
 def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="ucoder push", description="Share a run's best checkpoint and its problems on the Hugging Face Hub."
-    )
+    parser = Options(prog="ucoder push", description="Share a run's best checkpoint and its problems on the Hugging Face Hub.")
     parser.add_argument("run_dir", type=Path, metavar="RUN", help="folder of a finished run")
     parser.add_argument("--repo", required=True, metavar="NAME", help="model repository, user/name; the problems go to NAME-problems")
     parser.add_argument("--private", action="store_true", help="make both repositories private")

@@ -27,12 +27,14 @@ from rich.console import Console
 from probing.memory import keep_freed_memory
 from probing.stages.config import ProblemsConfig, SolutionsConfig, SuitesConfig
 from rewards.sandbox import Sandbox, SandboxConfig
-from rewards.sandbox.cli import add_package_options
-from rl.config.run_folder import check_writable, versions, write_atomically
+from rewards.sandbox.cli import add_package_options, package_settings
+from rewards.user_error import Options
+from rewards.user_files import check_writable
+from rl.config.run_folder import versions, write_atomically
 from rl.config.schema import EvalsConfig
 from rl.console import UserError, make_console, stage
 from rl.evals.engine import check_engine, engine_errors, in_precision
-from rl.evals.engine_options import EPILOG, add_engine_options, offered_from, sampling_from, template_args_from
+from rl.evals.engine_options import EPILOG, add_engine_options, sampling_from, template_args_from
 from rl.models.source import resolve_model
 from rl.solve.dialogue import talk
 from rl.solve.report import Solved, as_record, print_no_vote, print_program, print_trust
@@ -46,7 +48,7 @@ STDOUT = Path("-")
 def parser() -> argparse.ArgumentParser:
     defaults, top = (
         Settings(),
-        argparse.ArgumentParser(
+        Options(
             prog="ucoder solve",
             description="Write a program for a statement: sample candidates, run them on inputs that the model wrote, and vote.",
             epilog=EPILOG,
@@ -150,7 +152,7 @@ def settings_from(args: argparse.Namespace) -> Settings:
 
 
 def _solve(args: argparse.Namespace, others: Sequence[str], statement: Statement, settings: Settings, console: Console) -> Solved:
-    sampling, template_args, offered = sampling_from(args, others, "solve"), template_args_from(args), offered_from(args)
+    sampling, template_args, offered = sampling_from(args, others, "solve"), template_args_from(args), package_settings(args)
     sampling = sampling if args.dtype is None else in_precision(args.dtype, sampling)
     path = resolve_model(args.model)
     check_engine(sampling, path)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.live import Live
 
+from rewards.user_error import Options
 from rl.console import UserError, make_console
 from rl.watch.reading import Reader
 from rl.watch.screen import page
 
 
 def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Options(
         prog="ucoder watch", description="What a run is doing, or how it ended. It reads the run's folder alone, and changes nothing there."
     )
     parser.add_argument("run_dir", type=Path, help="folder of the run: running, finished, killed or failed")

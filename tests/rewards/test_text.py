@@ -7,18 +7,18 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rewards.judge.files import JudgeInputError, read_candidates, read_inputs
+from rewards.judge.files import read_candidates
 from rewards.outcomes.literals import literal
 from rewards.sandbox.cli import read_file
-from rewards.sandbox.cli import read_inputs as inputs_of_sandbox_run
 from rewards.text import json_lines, shorten, whole_file
+from rewards.user_error import UserError
+from rewards.user_files import read_inputs
 from rl.round_files import read_rows
 from rl.tracking.monitor import read_metrics
 
@@ -52,7 +52,7 @@ def test_a_byte_order_mark_and_crlf_are_no_part_of_the_code(tmp_path: Path, enco
 
 def test_blank_lines_count_in_the_number_that_a_mistake_is_reported_at(tmp_path: Path) -> None:
     (tmp_path / "candidates.jsonl").write_text(lines("a\u2028b") + "\n\n{", encoding="utf-8")
-    with pytest.raises(JudgeInputError) as caught:
+    with pytest.raises(UserError) as caught:
         read_candidates(tmp_path / "candidates.jsonl")
     assert caught.value.where.endswith("line 4")
 
@@ -63,7 +63,7 @@ LONG = '{"code": "x", "logprob": %s}'
 @pytest.mark.parametrize("row", [LONG % ("1" + "0" * 400), LONG % ("9" * 5000), "[" * 100_000])
 def test_numbers_and_nesting_beyond_what_python_reads_are_mistakes_too(tmp_path: Path, row: str) -> None:
     (tmp_path / "candidates.jsonl").write_text(row)
-    with pytest.raises(JudgeInputError):
+    with pytest.raises(UserError):
         read_candidates(tmp_path / "candidates.jsonl")
 
 
@@ -160,15 +160,14 @@ def test_a_pipe_is_written_to(tmp_path: Path) -> None:
         assert part == tmp_path / "pipe"
 
 
-@pytest.mark.parametrize("read", [read_inputs, inputs_of_sandbox_run])
-def test_inputs_with_infinities_have_literals_and_nan_is_refused(tmp_path: Path, read: Callable[[Path], Sequence[str]]) -> None:
+def test_inputs_with_infinities_have_literals_and_nan_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "inputs.json"
     file.write_text('\ufeff[[Infinity, {"a": [-Infinity]}], [1e400], ["a\tb"]]', encoding="utf-8")
-    assert list(read(file)) == ["[1e999, {'a': [-1e999]}]", "[1e999]", "['a\\tb']"]
+    assert read_inputs(file) == ["[1e999, {'a': [-1e999]}]", "[1e999]", "['a\\tb']"]
     for text, said in (("[[NaN]]", "NaN"), (f"[[{'9' * 5000}]]", "integer"), (f"[{'[' * 5000}{']' * 5000}]", "nested")):
         file.write_text(text, encoding="utf-8")
         with pytest.raises(ValueError, match=said):
-            read(file)
+            read_inputs(file)
 
 
 def test_an_integer_that_nobody_asks_for_may_be_of_any_length(tmp_path: Path) -> None:

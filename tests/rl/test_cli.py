@@ -13,6 +13,7 @@ from rich.console import Console
 
 from rl import cli, console
 from rl.console import UserError
+from tests.screens import error_screen
 
 
 def ucoder(*argv: str) -> subprocess.CompletedProcess[str]:
@@ -38,11 +39,14 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
     assert "usage: ucoder " + name in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("argv", [(), ("nonsense",)])
-def test_a_wrong_command_is_status_2(argv: tuple[str, ...]) -> None:
-    with pytest.raises(SystemExit) as left:
-        cli.main(argv)
-    assert left.value.code == 2
+@pytest.mark.parametrize(("argv", "word"), [((), "COMMAND"), (("nonsense",), "'nonsense'")])
+def test_a_wrong_command_is_one_screen(argv: tuple[str, ...], word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    error_screen(capsys, argv, word, "where  command line", "see ucoder --help")
+
+
+@pytest.mark.parametrize("name", sorted(cli.COMMANDS))
+def test_an_option_that_no_command_has_is_one_screen(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    error_screen(capsys, [name, "--no-such-option"], "command line")
 
 
 def test_the_error_screen_in_a_pipe_is_plain_and_whole() -> None:

@@ -1,13 +1,16 @@
-"""`ucoder sandbox run`: one JSON line an input; bad input ends with one sentence and status 2."""
+"""`ucoder sandbox run`: one JSON line an input; bad input ends on one screen with status 2."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from rewards.sandbox import SandboxError
 from rewards.sandbox.cli import main
+from tests.screens import error_screen
 
 
 @pytest.fixture
@@ -34,9 +37,6 @@ def test_packages_are_offered_by_name(files, capsys) -> None:
     assert json.loads(capsys.readouterr().out) == {"input": "[1]", "kind": "not_offered", "outcome": "numpy"}
     assert main([*command, "--packages", "numpy"]) == 0
     assert json.loads(capsys.readouterr().out) == {"input": "[1]", "kind": "value", "outcome": "2.0"}
-    assert main([*command, "--packages", "numpy,no-such-package"]) == 2
-    captured = capsys.readouterr()
-    assert captured.out == "" and "no-such-package is not installed" in captured.err
 
 
 @pytest.mark.parametrize(
@@ -86,34 +86,88 @@ def test_a_file_without_a_program_is_run_as_it_is(files, capsys) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content"),
+    ("name", "content", "words"),
     [
-        ("inputs.json", b"{"),
-        ("inputs.json", b'{"a": 1}'),
-        ("inputs.json", b"[1]"),
-        ("inputs.json", b"[]"),
-        ("program.py", b"\xff\xfe"),
-        ("inputs.json", b"\xff"),
+        ("inputs.json", b"", ["the file is empty", "JSON list of inputs"]),
+        ("inputs.json", b"{", ["not JSON"]),
+        ("inputs.json", b"[[1],\n", ["not JSON", "inputs.json, line 2"]),
+        ("inputs.json", b'{"a": 1}', ["not a list of inputs"]),
+        ("inputs.json", b"[1]", ["1 is no list of arguments", "inputs.json, input 1"]),
+        ("inputs.json", b'[[1], "x + 1"]', ["is no list of arguments", "inputs.json, input 2"]),
+        ("inputs.json", b"[]", ["no inputs in it"]),
+        ("inputs.json", b"\xff", ["not UTF-8 (byte 0)"]),
+        ("program.py", b"", ["the file is empty"]),
+        ("program.py", b" \n", ["the file is empty"]),
+        ("program.py", b"\xff\xfe", ["UTF-8"]),
     ],
 )
-def test_bad_files_end_with_status_2(files, capsys, name: str, content: bytes) -> None:
+def test_a_bad_file_is_one_screen_that_names_it(files, capsys, name: str, content: bytes, words: list[str]) -> None:
     program, inputs = files
     (program.parent / name).write_bytes(content)
-    assert main(["run", str(program), "--entry", "f", "--inputs", str(inputs)]) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert name in captured.err
-    assert "Traceback" not in captured.err
+    error_screen(capsys, ["sandbox", "run", str(program), "--entry", "f", "--inputs", str(inputs)], str(program.parent / name), *words)
 
 
-@pytest.mark.parametrize("arguments", [[], ["run"], ["run", "missing.py", "--entry", "f", "--inputs", "missing.json"], ["walk"]])
-def test_bad_arguments_end_with_status_2(capsys, arguments: list[str]) -> None:
-    assert main(arguments) == 2
-    assert "Traceback" not in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("extra", [["--entry", "f g"], ["--entry", "f", "--seconds-per-input", "-1"], ["--entry", "f", "--memory-mb", "1"]])
-def test_bad_values_end_with_status_2(files, capsys, extra: list[str]) -> None:
+@pytest.mark.parametrize("name", ["program.py", "inputs.json"])
+@pytest.mark.parametrize(("put", "said"), [(None, "there is no such file"), (Path.mkdir, "cannot be read: Is a directory")])
+def test_a_file_that_is_none_is_one_screen_that_names_it(files, capsys, name: str, put: Callable[[Path], None] | None, said: str) -> None:
     program, inputs = files
-    assert main(["run", str(program), "--inputs", str(inputs), *extra]) == 2
-    assert "Traceback" not in capsys.readouterr().err
+    (program.parent / name).unlink()
+    if put is not None:
+        put(program.parent / name)
+    error_screen(capsys, ["sandbox", "run", str(program), "--entry", "f", "--inputs", str(inputs)], str(program.parent / name), said)
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["sandbox"], ["COMMAND", "see ucoder sandbox --help"]),
+        (["sandbox", "walk"], ["'walk'", "see ucoder sandbox --help"]),
+        (["sandbox", "run"], ["FILE, --entry, --inputs", "see ucoder sandbox run --help"]),
+        (["sandbox", "run", "p.py", "--entry", "f"], ["--inputs", "see ucoder sandbox run --help"]),
+        (["sandbox", "run", "p.py", "--entry", "f", "--inputs", "i.json", "--loud"], ["unrecognized arguments: --loud"]),
+        (["sandbox", "run", "p.py", "--entry", "f", "--inputs", "i.json", "--memory-mb", "much"], ["--memory-mb", "'much'"]),
+        (["sandbox", "run", "p.py", "--entry", "f", "--inputs", "i.json", "--isolation", "jail"], ["--isolation", "'jail'", "bwrap"]),
+    ],
+)
+def test_a_command_line_that_cannot_be_read_is_one_screen(capsys, argv: list[str], words: list[str]) -> None:
+    error_screen(capsys, argv, "where  command line", *words)
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        (["--entry", "f g"], ["'f g' is no name of a function", "--entry"]),
+        (["--entry", "f", "--seconds-per-input", "-1"], ["--seconds-per-input -1.0: input should be greater than 0"]),
+        (["--entry", "f", "--seconds-per-input", "nan"], ["--seconds-per-input nan"]),
+        (["--entry", "f", "--seconds-per-program", "0"], ["--seconds-per-program 0.0"]),
+        (["--entry", "f", "--seconds-per-input", "5", "--seconds-per-program", "1"], ["less than", "raise the first"]),
+        (["--entry", "f", "--memory-mb", "1"], ["--memory-mb 1: input should be greater than or equal to 64"]),
+        (["--entry", "f", "--packages", "no-such-package"], ["no-such-package is not installed", "--packages"]),
+        (["--entry", "f", "--environment", "/nowhere"], ["/nowhere is no virtual environment"]),
+    ],
+)
+def test_a_bad_value_is_one_screen_that_names_the_option(files, capsys, extra: list[str], words: list[str]) -> None:
+    program, inputs = files
+    error_screen(capsys, ["sandbox", "run", str(program), "--inputs", str(inputs), *extra], "command line", *words)
+
+
+def test_inputs_that_are_too_long_are_one_screen(files, capsys) -> None:
+    program, inputs = files
+    inputs.write_text(json.dumps([["x" * 5_000_000]]))
+    error_screen(capsys, ["sandbox", "run", str(program), "--entry", "f", "--inputs", str(inputs)], "million characters", "inputs of f")
+
+
+def test_a_machine_that_has_no_isolation_is_one_screen(files, capsys, monkeypatch) -> None:
+    def refuse(config: object) -> None:
+        raise SandboxError("neither namespaces nor seccomp work here")
+
+    monkeypatch.setattr("rewards.sandbox.pool.isolation.choose_layers", refuse)
+    program, inputs = files
+    for argv in (["sandbox", "run", str(program)], ["judge", str(candidates_beside(program))]):
+        error_screen(capsys, [*argv, "--entry", "f", "--inputs", str(inputs)], "neither namespaces", "docs/security.md")
+
+
+def candidates_beside(program: Path) -> Path:
+    path = program.with_suffix(".jsonl")
+    path.write_text(json.dumps({"code": program.read_text()}))
+    return path

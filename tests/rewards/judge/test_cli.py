@@ -8,11 +8,12 @@ import pytest
 
 from rewards.clusters.inputs import InputsConfig
 from rewards.judge import cli
-from rewards.judge.files import read_inputs
 from rewards.judge.ranking import rank
 from rewards.records import Execution, Kind, Outcome
 from rewards.rules.consensus import ConsensusConfig
 from rewards.sandbox import Sandbox, SandboxConfig
+from rewards.user_files import read_inputs
+from tests.screens import error_screen
 
 RIGHT = ["def f(xs):\n    return sum(xs)", "def f(ys):\n    t = 0\n    for y in ys:\n        t += y\n    return t"]
 WRONG = ["def f(xs):\n    return len(xs)", "def f(xs):\n    return max(xs)", "def f(xs):\n    return 0", "def f(xs: oops"]
@@ -26,15 +27,6 @@ def files(tmp_path):
     candidates.write_text("\n".join(json.dumps({"code": code}) for code in CODES) + "\n")
     inputs.write_text(json.dumps(INPUTS))
     return [str(candidates), "--entry", "f", "--inputs", str(inputs)]
-
-
-def bad(capsys, argv, *words):
-    assert cli.main(argv) == 2
-    out, err = capsys.readouterr()
-    assert not out and "Traceback" not in err and err.startswith("ucoder judge cannot start")
-    for word in words:
-        assert word in err
-    return err
 
 
 def test_right_programs_win_over_more_numerous_constants(files, capsys):
@@ -64,7 +56,7 @@ def test_asserts_serve_the_rules_that_need_them(files, tmp_path, capsys):
     asserts.write_text(json.dumps(["assert f([1, 2]) == 3", "assert f([2, 9]) == 11", "assert g(1)", "assert f([3]) == 3"]))
     assert cli.main([*files, "--rule", "codet", "--asserts", str(asserts), "--json", "--mutants", "0"]) == 0
     assert json.loads(capsys.readouterr().out)["ranking"][0]["candidate"] in (0, 1, 2)
-    bad(capsys, [*files, "--rule", "passfail"], "--asserts")
+    error_screen(capsys, ["judge", *files, "--rule", "passfail"], "--asserts")
 
 
 def test_bad_files_end_in_one_screen(files, tmp_path, capsys):
@@ -77,8 +69,9 @@ def test_bad_files_end_in_one_screen(files, tmp_path, capsys):
     ]:
         file = tmp_path / "bad.jsonl"
         file.write_text(text)
-        bad(capsys, [str(file), *files[1:]], "bad.jsonl", *words)
+        error_screen(capsys, ["judge", str(file), *files[1:]], "bad.jsonl", *words)
     for text, words in [
+        ("", ["the file is empty"]),
         ("[", ["not JSON"]),
         ("{}", ["list of inputs"]),
         ("[]", ["no inputs"]),
@@ -87,10 +80,14 @@ def test_bad_files_end_in_one_screen(files, tmp_path, capsys):
     ]:
         file = tmp_path / "bad.json"
         file.write_text(text)
-        bad(capsys, [*files[:-1], str(file)], "bad.json", *words)
-    bad(capsys, [str(tmp_path / "nowhere.jsonl"), *files[1:]], "no such file")
+        error_screen(capsys, ["judge", *files[:-1], str(file)], "bad.json", *words)
+    error_screen(capsys, ["judge", str(tmp_path / "nowhere.jsonl"), *files[1:]], "no such file")
     (tmp_path / "bytes.jsonl").write_bytes(b"\xff\xfe")
-    bad(capsys, [str(tmp_path / "bytes.jsonl"), *files[1:]], "cannot be read")
+    error_screen(capsys, ["judge", str(tmp_path / "bytes.jsonl"), *files[1:]], "not UTF-8")
+    error_screen(capsys, ["judge", str(tmp_path), *files[1:]], "Is a directory")
+    error_screen(capsys, ["judge", *files, "--given", str(tmp_path / "bytes.jsonl")], "not UTF-8")
+    error_screen(capsys, ["judge", *files, "--asserts", str(tmp_path / "nowhere.json")], "nowhere.json", "no such file")
+    error_screen(capsys, ["judge", *files, "--json", str(tmp_path)], "--json cannot be written", "Is a directory")
 
 
 @pytest.mark.parametrize(
@@ -103,10 +100,14 @@ def test_bad_files_end_in_one_screen(files, tmp_path, capsys):
         (["--seconds", "-1"], "seconds_per_input"),
         (["--error", "2"], "--error"),
         (["--entry", "f()"], "f()"),
+        (["--io", "files"], "'files'"),
+        (["--io", "stdin"], "--entry is about functions"),
+        (["--tau", "some"], "'some'"),
+        (["--loud"], "--loud"),
     ],
 )
 def test_bad_options_end_in_one_screen(files, capsys, option, word):
-    bad(capsys, [*files, *option], word)
+    error_screen(capsys, ["judge", *files, *option], word)
 
 
 def test_hard_scores_are_given_to_every_sample_of_the_winner(files):
@@ -190,4 +191,11 @@ def test_candidates_that_miss_a_module_are_counted(files, capsys):
     report = json.loads(capsys.readouterr().out)
     assert report["not_offered"] == {}
     assert next(c for c in report["clusters"] if c["winner"])["samples"] == 6, "numpy's integers count as Python's"
-    bad(capsys, [*files, "--packages", "no-such-package"], "no-such-package is not installed", "--packages")
+    error_screen(capsys, ["judge", *files, "--packages", "no-such-package"], "no-such-package is not installed", "--packages")
+
+
+@pytest.mark.parametrize(
+    ("argv", "word"), [([], "FILE"), (["c.jsonl"], "--inputs"), (["c.jsonl", "--inputs", "i.json"], "--entry is missing")]
+)
+def test_what_is_missing_on_the_command_line_is_said_on_one_screen(capsys, argv, word):
+    error_screen(capsys, ["judge", *argv], "where  command line", word)
