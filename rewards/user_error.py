@@ -6,7 +6,11 @@
 from __future__ import annotations
 
 import argparse
-from typing import NoReturn
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 COMMAND_LINE = "command line"
 
@@ -26,3 +30,17 @@ class Options(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UserError(message, COMMAND_LINE, f"see {self.prog} --help")
+
+
+def bad_value(error: ValidationError, command: str, options: Mapping[str, str] | None = None) -> UserError:
+    """The first value that pydantic refuses, by the option that gave it.
+
+    command: whose --help lists the options. options: field -> option, where the option is not `--FIELD`.
+    """
+    first = error.errors()[0]
+    remedy = f"see {command} --help"
+    if not first["loc"]:
+        return UserError(first["msg"], COMMAND_LINE, remedy)
+    field = str(first["loc"][0])
+    option = (options or {}).get(field, f"--{field}")
+    return UserError(f"{option} {first['input']}: {first['msg'].lower()}", COMMAND_LINE, remedy)

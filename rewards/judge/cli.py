@@ -29,7 +29,7 @@ from rewards.rules.consensus import ConsensusConfig
 from rewards.sandbox import Sandbox, SandboxConfig
 from rewards.sandbox.cli import add_package_options, check_entry, package_settings, sandbox_errors
 from rewards.text import argument_text, whole_file
-from rewards.user_error import COMMAND_LINE, Options, UserError
+from rewards.user_error import COMMAND_LINE, Options, UserError, bad_value
 from rewards.user_files import check_writable, read_inputs, read_text, read_texts
 
 STDOUT = Path("-")
@@ -75,11 +75,11 @@ def run(args: argparse.Namespace) -> int:
         offered = package_settings(args)
         sandbox = SandboxConfig(seconds_per_input=args.seconds, seconds_per_program=max(10.0, args.seconds), **offered)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"]) or "options"
-        raise UserError(f"{name}: {first['msg']}", COMMAND_LINE, "see ucoder judge --help") from None
+        raise bad_value(error, "ucoder judge", {"seconds_per_input": "--seconds"}) from None
     if not 0 < args.error < 1 or args.mutants < 0 or args.show < 1:
-        raise UserError("--error must lie between 0 and 1, --mutants be at least 0, --show at least 1", COMMAND_LINE, "see --help")
+        raise UserError(
+            "--error must lie between 0 and 1, --mutants be at least 0, --show at least 1", COMMAND_LINE, "see ucoder judge --help"
+        )
     entry = _entry(args)
     if entry != STDIN:
         check_entry(entry)

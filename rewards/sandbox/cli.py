@@ -24,7 +24,7 @@ from rewards.sandbox.config import SandboxConfig, SandboxError
 from rewards.sandbox.packages import PackagesError, make_offer
 from rewards.sandbox.pool import Sandbox
 from rewards.text import argument_text, shorten
-from rewards.user_error import COMMAND_LINE, Options, UserError
+from rewards.user_error import COMMAND_LINE, Options, UserError, bad_value
 from rewards.user_files import read_inputs, read_text
 
 
@@ -140,9 +140,8 @@ def config_from(arguments: argparse.Namespace) -> SandboxConfig:
             **package_settings(arguments),
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        name = "".join(f"--{part} {first['input']}: ".replace("_", "-") for part in first["loc"][:1])
-        raise UserError(f"{name}{first['msg'].lower()}", COMMAND_LINE, "see ucoder sandbox run --help") from None
+        options = {field: f"--{field.replace('_', '-')}" for field in SandboxConfig.model_fields}
+        raise bad_value(error, "ucoder sandbox run", options) from None
 
 
 def main(argv: Sequence[str] | None = None) -> int:

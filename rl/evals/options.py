@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from rewards.sandbox.cli import add_package_options
-from rewards.user_error import Options
+from rewards.user_error import Options, bad_value
 from rl.benchmarks.base import BENCHMARKS
 from rl.config.schema import EvalsConfig
 from rl.console import UserError
@@ -107,5 +107,4 @@ def config_from(args: argparse.Namespace) -> EvalsConfig:
     try:
         return EvalsConfig(**values)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(f"--{first['loc'][0]} {first['input']}: {first['msg'].lower()}", "command line", "see ucoder eval --help") from None
+        raise bad_value(error, "ucoder eval") from None

@@ -28,7 +28,7 @@ from probing.memory import keep_freed_memory
 from probing.stages.config import ProblemsConfig, SolutionsConfig, SuitesConfig
 from rewards.sandbox import Sandbox, SandboxConfig
 from rewards.sandbox.cli import add_package_options, package_settings
-from rewards.user_error import Options
+from rewards.user_error import Options, bad_value
 from rewards.user_files import check_writable
 from rl.config.run_folder import versions, write_atomically
 from rl.config.schema import EvalsConfig
@@ -143,9 +143,7 @@ def settings_from(args: argparse.Namespace) -> Settings:
         )
         suites = SuitesConfig(inputs=args.inputs, pool=max(2 * args.inputs, 1))
     except ValidationError as error:
-        first = error.errors()[0]
-        said = f"--{first['loc'][0]} {first['input']}: {first['msg'].lower()}" if first["loc"] else first["msg"]
-        raise UserError(said, "command line", "see ucoder solve --help") from None
+        raise bad_value(error, "ucoder solve") from None
     if args.show < 0:
         raise UserError(f"--show {args.show}: a number of lines", "command line", "give 0 or more")
     return Settings(solutions, suites, seed=args.seed, examples=args.examples)

@@ -140,7 +140,7 @@ def test_cache_answers_without_running(tmp_path: Path) -> None:
 def test_misuse_is_said_in_words(sandbox: Sandbox) -> None:
     with pytest.raises(SandboxError, match="context manager"):
         next(Sandbox(SandboxConfig(workers=1)).run([]))
-    with pytest.raises(ValueError, match="split them"):
+    with pytest.raises(ValueError, match="give shorter ones, or fewer"):
         list(sandbox.run([Program("def f(): pass", "f", ("[" + "0," * 5_000_000 + "]",))]))
     with pytest.raises(ValidationError, match="seconds_per_program"):
         SandboxConfig(seconds_per_input=5, seconds_per_program=1)

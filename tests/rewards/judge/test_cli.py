@@ -93,11 +93,11 @@ def test_bad_files_end_in_one_screen(files, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("option", "word"),
     [
-        (["--rule", "loud"], "rule"),
-        (["--rho", "0"], "rho"),
-        (["--tau", "0"], "tau"),
-        (["--keep", "0"], "keep"),
-        (["--seconds", "-1"], "seconds_per_input"),
+        (["--rule", "loud"], "--rule loud"),
+        (["--rho", "0"], "--rho 0.0"),
+        (["--tau", "0"], "--tau 0"),
+        (["--keep", "0"], "--keep 0"),
+        (["--seconds", "-1"], "--seconds -1.0"),
         (["--error", "2"], "--error"),
         (["--entry", "f()"], "f()"),
         (["--io", "files"], "'files'"),
