@@ -28,8 +28,8 @@ def main() -> None:
         print(sandbox.describe())
         executions = sandbox.run(Program(code, "f", INPUTS) for code in PROGRAMS.values())
         for name, execution in zip(PROGRAMS, executions, strict=True):
-            shown = [f"{outcome.kind.value} {outcome.payload[:24]}".strip() for outcome in execution.outcomes]
-            print(f"{name:<18}" + "".join(f"{text:<28}" for text in shown).rstrip())
+            shown = [f"{outcome.kind.value} {outcome.payload}".strip()[:38] for outcome in execution.outcomes]
+            print(f"{name:<18}" + "".join(f"{text:<40}" for text in shown).rstrip())
 
 
 if __name__ == "__main__":
