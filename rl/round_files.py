@@ -3,6 +3,8 @@
 round_01/problems.jsonl     Problem                     round_01/executions.jsonl   BankProgram (a distinct program and its outcomes)
 round_01/suites.jsonl       TestSuite (pool of inputs)  round_01/clusters.jsonl     Verdict (one a problem)
 round_01/candidates.jsonl   Candidate                   round_01/scores.jsonl       one a candidate
+
+round_01/proposals.jsonl    Proposal (where the proposer is trained)
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from rl.stored import Stored
 BOUND_ERROR = 0.05  # chance of error of `Verdict.hidden_difference`, over all pairs of a problem's programs
 ROLLOUTS = "rollouts.jsonl"  # beside the checkpoint of GRPO: the best and worst rewarded rollouts of training, for a person to read
 
-Record = TypeVar("Record", Problem, TestSuite, Candidate, "Verdict")
+Record = TypeVar("Record", Problem, TestSuite, Candidate, "Verdict", "Proposal")
 Written = TypeVar("Written")
 Kept = TypeVar("Kept", covariant=True)
 
@@ -46,6 +48,18 @@ class BankProgram:
     program: str  # the first candidate's text
     candidates: tuple[int, ...]  # indices of the candidates whose normal form is the same
     execution: Execution  # on all inputs of the suite's pool
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One sample of stage 1, and what became of it up to stage 3."""
+
+    prompt: str  # rendered; proposals of one prompt are a group
+    topic: str
+    text: str
+    token_ids: tuple[int, ...]  # length L, as sampled, end token included
+    problem_id: str | None  # of the problem that was read from it; None: none was, or one that is not new
+    dropped: str | None  # why it gave no problem, as the funnel counts it; None where it gave one
 
 
 @dataclass(frozen=True)
@@ -94,7 +108,7 @@ def count_lines(path: Path) -> int:
         return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
 
 
-def write_records(path: Path, records: Iterable[Problem | TestSuite | Candidate | Verdict]) -> None:
+def write_records(path: Path, records: Iterable[Problem | TestSuite | Candidate | Verdict | Proposal]) -> None:
     write_rows(path, map(vars, records))  # all fields are plain: `asdict` would copy every token
 
 
@@ -143,6 +157,7 @@ def _file_of(name: str, file: str, kind: type[Record]) -> Stage[list[Record], li
     return Stage(name, file, write_records, lambda path: read_records(path, kind))
 
 
+PROPOSALS = _file_of("proposals", "proposals.jsonl", Proposal)  # left by the stage `problems`, before its own file
 PROBLEMS = _file_of("problems", "problems.jsonl", Problem)
 SUITES = _file_of("test inputs", "suites.jsonl", TestSuite)
 CANDIDATES: Stage[Iterable[Candidate], Stored[Candidate]] = Stage(

@@ -11,13 +11,14 @@ import math
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from probing.parsing.answers import code_block
 from probing.parsing.proposals import Unreadable, header_line, read_proposal
 from probing.parsing.stdin_proposals import read_stdin_proposal
+from probing.prompt import Question
 from probing.prompts.asking import Ask, answers_to
 from probing.reading.text import answer_text
 from probing.records import Problem
@@ -35,14 +36,26 @@ PERMUTATIONS = 64  # hash functions of a MinHash sketch
 
 @dataclass
 class Funnel:
-    """How many problems were proposed and kept, and why the others were dropped."""
+    """How many problems were proposed and kept, and why the others were dropped; for self-made ones also which.
+
+    Proposals are numbered from 0, in the order in which `select_proposals` saw them.
+    """
 
     proposed: int = 0
     kept: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
+    problem_of: dict[int, str] = field(default_factory=dict)  # number of a proposal that passed `select_proposals` -> id of its problem
+    reasons: dict[int | str, str] = field(default_factory=dict)  # number of a proposal, or id of a problem -> why it was dropped
 
-    def drop(self, reason: str) -> None:
+    def drop(self, reason: str, which: int | str | None = None) -> None:
+        """which: the number of a proposal, or the id of a problem, where the caller knows it."""
         self.dropped[reason] += 1
+        if which is not None:
+            self.reasons[which] = reason
+
+    def reason_of(self, proposal: int) -> str | None:
+        """Why a proposal gave no problem; None where it gave one."""
+        return self.reasons.get(proposal, self.reasons.get(self.problem_of.get(proposal, "")))
 
     def as_dict(self) -> dict[str, object]:
         return {"proposed": self.proposed, "kept": self.kept, "dropped": dict(sorted(self.dropped.items()))}
@@ -52,22 +65,32 @@ def propose(
     sampler: Sampler, ask: Ask, config: ProblemsConfig, seed: int, progress: Progress | None = None
 ) -> list[tuple[str, Completion]]:
     """Stage 1: `config.count` proposals as (topic, answer), topics in turn."""
-    topics = [config.topics[i % len(config.topics)] for i in range(config.count)]
     params = SamplingParams(config.temperature, config.top_p, config.max_new_tokens)
-    blocks, each = _blocks(config, ask.variants)
+    each = _blocks(config, ask.variants)[1]
+    answers = answers_to(sampler, _questions(ask, config, seed), each, params, seed, progress)
+    return [(topic, answers[question][sample]) for topic, question, sample in _places(config, ask.variants)]
+
+
+def prompts_of(ask: Ask, config: ProblemsConfig, seed: int) -> list[str]:
+    """The rendered prompt of each proposal that `propose` returns, in its order."""
+    questions = _questions(ask, config, seed)
+    return [questions[question].text for _, question, _ in _places(config, ask.variants)]
+
+
+def _questions(ask: Ask, config: ProblemsConfig, seed: int) -> list[Question]:
+    """Each topic's prompts, topic after topic."""
+    blocks, _ = _blocks(config, ask.variants)
     first = seed % 9973  # other rounds meet other variants
     skill = "invent_stdin" if config.io == "stdin" else "invent"
-    questions = [
-        ask(skill, topic=t, variant=first + i + b * len(config.topics)) for i, t in enumerate(config.topics) for b in range(blocks)
-    ]
-    answers = answers_to(sampler, questions, each, params, seed, progress)
-    drawn = {t: [a for group in answers[i * blocks : (i + 1) * blocks] for a in group] for i, t in enumerate(config.topics)}
-    taken: Counter[str] = Counter()
-    proposals = []
-    for topic in topics:
-        proposals.append((topic, drawn[topic][taken[topic]]))
-        taken[topic] += 1
-    return proposals
+    return [ask(skill, topic=t, variant=first + i + b * len(config.topics)) for i, t in enumerate(config.topics) for b in range(blocks)]
+
+
+def _places(config: ProblemsConfig, variants: int) -> Iterator[tuple[str, int, int]]:
+    """For each proposal, topics in turn: (topic, place of its question, place among that question's samples)."""
+    blocks, each = _blocks(config, variants)
+    for i in range(config.count):
+        taken, place = divmod(i, len(config.topics))
+        yield config.topics[place], place * blocks + taken // each, taken % each
 
 
 def _blocks(config: ProblemsConfig, variants: int) -> tuple[int, int]:
@@ -123,20 +146,21 @@ def select_proposals(
         index.insert(f"known-{i}", sketch(text))
     kept: list[Problem] = []
     read = read_stdin_proposal if config.io == "stdin" else read_proposal
-    for topic, answer in proposals:
+    for number, (topic, answer) in enumerate(proposals):
         funnel.proposed += 1
         try:
             problem = read(answer.text, topic, prefix)
         except Unreadable as reason:
-            funnel.drop(str(reason) if answer.finished else "cut off")
+            funnel.drop(str(reason) if answer.finished else "cut off", number)
             continue
         found = sketch(problem.description)
         if index.query(found):
-            funnel.drop("near duplicate")
+            funnel.drop("near duplicate", number)
         elif ngrams(problem.description, config.decontamination_ngram) & forbidden:
-            funnel.drop("benchmark overlap")
+            funnel.drop("benchmark overlap", number)
         else:
             index.insert(f"new-{len(kept)}", found)
+            funnel.problem_of[number] = problem.id
             kept.append(problem)
     return kept
 
@@ -202,9 +226,9 @@ def rate(
     kept = []
     for problem, rating in zip(problems, ratings, strict=True):
         if rating is None:
-            funnel.drop("unrated")
+            funnel.drop("unrated", problem.id)
         elif rating < config.rating_cutoff:
-            funnel.drop("low rating")
+            funnel.drop("low rating", problem.id)
         else:
             kept.append(replace(problem, rating=rating))
     return kept
@@ -254,7 +278,7 @@ def write_interfaces(
     for problem, (answer,) in zip(problems, answers, strict=True):
         interface = parse_interface(answer.text, problem.entry)
         if interface is None:
-            funnel.drop("no interface")
+            funnel.drop("no interface", problem.id)
         else:
             kept.append(replace(problem, interface=interface))
     funnel.kept = len(kept)

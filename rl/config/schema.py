@@ -25,7 +25,7 @@ from rewards.mixed import MixedConfig
 from rewards.rules.consensus import ConsensusConfig
 from rewards.sandbox.config import ExecutionConfig, SandboxConfig
 from rl.config.loader import load
-from rl.config.training import ChoiceConfig, GrpoConfig, GuardsConfig, SftConfig
+from rl.config.training import ChoiceConfig, GrpoConfig, GuardsConfig, ProposerConfig, SftConfig
 from rl.console import UserError
 
 BARE_CONFIG = Path(__file__).resolve().parents[2] / "configs" / "seedling.yaml"  # what a run reads that is given no --config: the laptop's
@@ -140,6 +140,10 @@ class Config(Section):
     reward: MixedConfig = Field(default_factory=MixedConfig, description="how consensus and probe are mixed")
     grpo: GrpoConfig = Field(default_factory=GrpoConfig, description="stage 6: reinforcement")
     sft: SftConfig = Field(default_factory=SftConfig, description="stage 6: supervised consolidation")
+    proposer: ProposerConfig | None = Field(
+        None,
+        description="stage 6: training of the proposer, before what `consolidation` names; {}: with its defaults; null: it is not trained",
+    )
     guards: GuardsConfig = Field(default_factory=GuardsConfig, description="what is done when training goes astray")
     choice: ChoiceConfig = Field(default_factory=ChoiceConfig, description="which round's checkpoint is the result")
     evals: EvalsConfig = Field(default_factory=EvalsConfig, description="evaluation after every round")
@@ -174,6 +178,23 @@ class Config(Section):
             raise ValueError(
                 "solutions.source names solutions that were collected for problems of your own: name these by problems.source (it may be "
                 "the same file), and leave problems.share at 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _proposer_has_proposals(self) -> Self:
+        if self.proposer is None:
+            return self
+        for name, source in (("problems.source", self.problems.source), ("solutions.source", self.solutions.source)):
+            if source != SELF_MADE:
+                raise ValueError(
+                    f"proposer trains the policy on the problems that it invents, but {name} is {source}: set {name} to {SELF_MADE}, or "
+                    "proposer to null"
+                )
+        if self.problems.top_p < 1:
+            raise ValueError(
+                f"proposer takes the gradient of the distribution that proposals are drawn from, and problems.top_p "
+                f"({self.problems.top_p:g}) cuts its tail off: set problems.top_p to 1 (not problems.temperature), or proposer to null"
             )
         return self
 

@@ -146,6 +146,16 @@ class SftConfig(OptimizerSection):
     save_every: int = Field(50, ge=1, description="optimizer steps between resumable checkpoints inside a round")
 
 
+class ProposerConfig(Section):
+    """Stage 6, the proposer: one pass of policy gradient over the proposals of stage 1, rewarded by what became of them."""
+
+    learning_rate: float | None = Field(None, gt=0, description="learning rate; null: that of GRPO, or of SFT where there is no GRPO")
+    batch: int | None = Field(
+        None, ge=1, description="proposals of one optimizer step, over all devices; null: grpo.rollouts_per_step, or sft.batch without GRPO"
+    )
+    steps: int | None = Field(None, ge=1, description="optimizer steps a round at most; null: as many as one pass over the proposals takes")
+
+
 class ChoiceConfig(Section):
     """Which round's checkpoint the run ends with: the one whose answers to problems kept apart agree most with the votes on them."""
 

@@ -12,10 +12,12 @@ import numpy as np
 
 from probing.probe.hidden_states import HiddenStates
 from probing.records import Candidate, Problem, TestSuite
+from probing.samplers.base import Completion
 from probing.stages.config import ProblemsConfig
 from probing.stages.problems import (
     Funnel,
     lexical_entropy,
+    prompts_of,
     proposals_asked,
     propose,
     rate,
@@ -33,7 +35,7 @@ from rl.loop.round import Round, RoundError
 from rl.own.samples import CandidateReader, CollectedSamples
 from rl.own.signatures import complete
 from rl.ranks.shards import Shards, cut
-from rl.round_files import CANDIDATES, PROBLEMS, SUITES, read_records, write_records
+from rl.round_files import CANDIDATES, PROBLEMS, PROPOSALS, SUITES, Proposal, read_records, write_records
 
 
 def make_problems(current: Round) -> None:
@@ -83,10 +85,21 @@ def _invent(current: Round, config: ProblemsConfig, funnel: Funnel, others: Sequ
     asked = ratings_asked(current.sampler, ask, len(problems), config)
     with current.spending("rating"), run.bar(index, "ratings", asked, "ratings") as advance:
         problems = rate(current.sampler, ask, problems, config, current.seed("rate"), funnel, advance)
-    if config.io == "stdin":
-        return problems
-    with current.spending("interface"), run.bar(index, "interfaces", len(problems), "problems") as advance:
-        return write_interfaces(current.sampler, ask, problems, config, current.seed("interface"), funnel, advance)
+    if config.io == "function":
+        with current.spending("interface"), run.bar(index, "interfaces", len(problems), "problems") as advance:
+            problems = write_interfaces(current.sampler, ask, problems, config, current.seed("interface"), funnel, advance)
+    if current.config.proposer is not None and run.main:
+        PROPOSALS.write(current.folder / PROPOSALS.file, _kept_proposals(current, proposals, funnel))
+    return problems
+
+
+def _kept_proposals(current: Round, proposals: Sequence[tuple[str, Completion]], funnel: Funnel) -> list[Proposal]:
+    """The proposals with their fates so far, for stage 6 to train on (`rl.loop.proposer`)."""
+    prompts = prompts_of(current.ask, current.config.problems, current.seed("propose"))
+    return [
+        Proposal(prompt, topic, answer.text, answer.token_ids, funnel.problem_of.get(number), funnel.reason_of(number))
+        for number, (prompt, (topic, answer)) in enumerate(zip(prompts, proposals, strict=True))
+    ]
 
 
 def _complete(current: Round, problems: Sequence[Problem], funnel: Funnel) -> list[Problem]:

@@ -1,4 +1,5 @@
-"""Stage 6 of a round: from labels to the next policy, in three steps: select the problems, SFT, GRPO (`consolidation` says which).
+"""Stage 6 of a round: from labels to the next policy: select the problems; train the proposer, where the config has one; then SFT and
+GRPO (`consolidation` says which).
 
 Every rank calls it: the tasks are read from the round's data, and the trainer shards the work.
 """
@@ -20,6 +21,7 @@ from rl.config.run_folder import write_atomically
 from rl.config.training import OptimizerSection
 from rl.console import warn
 from rl.labels.audit import Audit, oracle_signal
+from rl.loop.proposer import teach_proposer
 from rl.loop.round import Round, RoundError
 from rl.loop.selection import kept_apart, make_tasks, met_again, training_split, without
 from rl.models.checkpoints import damage
@@ -88,7 +90,14 @@ def _train(current: Round) -> Update:
     current.loaded.release()
     if current.config.consolidation == "sft" and current.probe is not None:
         current.probe.release()  # nobody asks it, and its memory is training's
-    if current.config.consolidation in ("sft", "sft+grpo"):
+    if current.config.proposer is not None:  # first: proposals were drawn from the round's starting policy
+        taught = teach_proposer(current, current.config.proposer)
+        update.policy = taught.policy
+        update.figures["proposer"] = taught.figures
+        if taught.stopped_because is not None:
+            update.figures |= {"stopped_because": taught.stopped_because, "stop_run": True}
+            update.stopped = True
+    if current.config.consolidation in ("sft", "sft+grpo") and not update.stopped:
         consolidate(current, selected, update)
     if current.config.consolidation in ("grpo", "sft+grpo") and not update.stopped:
         reinforce(current, selected, update)

@@ -143,6 +143,9 @@ def make_plan(
     read = min(kept, config.probe.problems) * min(s.samples, config.probe.answers)  # answers whose hidden states are read, in one pass
     answer = shares.tokens("solutions", s.max_new_tokens)
     stages.append(StageCost("probe", 0, 0, 0, reading_hours(read, answer)))
+    if config.proposer is not None:
+        base = config.grpo if "grpo" in config.consolidation else config.sft
+        stages.append(StageCost("proposer", made, 0, 0, training_hours(made, shares.tokens("problems", p.max_new_tokens), base)))
     if "sft" in config.consolidation:
         learnt = config.sft.steps * config.sft.batch if config.sft.steps else kept * config.sft.epochs
         stages.append(StageCost("sft", learnt, 0, 0, training_hours(learnt, answer, config.sft)))

@@ -136,6 +136,7 @@ def _side(label: str, run: RunData, place: int) -> dict[str, Any]:
         "benchmarks": _benchmarks(run),
         "answers": answer_counts(run),
         "funnels": [(row["round"], row["funnel"]) for row in run.rows if row.get("funnel")],
+        "proposer": [row for row in run.metrics if row["stage"] == "proposals"],
         "funnel_plot": _funnel_plot(run, f"funnel-{place}"),
         "reliability": _reliability(run, place),
         "inputs": [row for row in run.metrics if row["stage"] == "consensus"],

@@ -50,6 +50,7 @@ TRAINING = {
     "grpo": "Agreement of their behaviour{probe} was the reward (GRPO).",
     "sft+grpo": "It was trained on what their behaviour agreed on (supervised); then agreement{probe} was the reward (GRPO).",
 }
+PROPOSER = " It was trained to propose, too: its own problems were rewarded where the votes on them fell in the training band."
 OTHER_REWARDS = {
     "random": "The reward was random (GRPO): an ablation.",
     "oracle": "Reference solutions decided the reward (GRPO): an ablation that bounds what the label-free reward can reach.",
@@ -88,7 +89,8 @@ def _own_statement(config: Row, statements: str) -> str:
 
 def training_statement(config: Row) -> str:
     probe = " and a probe of hidden states" if config["reward"]["w_quality"] else ""
-    return OTHER_REWARDS.get(uses(config)) or TRAINING[config["consolidation"]].format(probe=probe)
+    text = OTHER_REWARDS.get(uses(config)) or TRAINING[config["consolidation"]].format(probe=probe)
+    return text + (PROPOSER if config.get("proposer") is not None else "")
 
 
 def base_name(model: str) -> tuple[str, bool]:

@@ -13,9 +13,9 @@ from rl.config.run_folder import write_atomically
 from rl.config.schema import Config
 
 # metric groups by their axis; a name is GROUP/METRIC
-STEP_GROUPS = ("grpo", "sft", "guards", "audit", "outcomes")
+STEP_GROUPS = ("grpo", "sft", "proposer", "guards", "audit", "outcomes")
 ROUND_GROUPS = (
-    *("eval", "problems", "funnel", "suites", "sampling", "sandbox", "consensus", "probe"),
+    *("eval", "problems", "proposals", "funnel", "suites", "sampling", "sandbox", "consensus", "probe"),
     *("held_out", "choice", "seconds", "spent", "programs"),
 )
 

@@ -47,6 +47,7 @@ class SftPair:
     token_ids: tuple[int, ...]
     value_share: float  # e(r), over the suite's whole pool of inputs; NaN where no answer was run
     mean_logprob: float  # nats a token: minus the log of the perplexity f(r)
+    advantage: float | None = None  # for a policy gradient alone (`rl.training.advantage_trainer`)
 
 
 @dataclass(frozen=True)
@@ -120,8 +121,9 @@ def sft_steps(n_pairs: int, config: SftConfig) -> int:
     return config.steps or math.ceil(n_pairs / config.batch) * config.epochs
 
 
-def fitting(pairs: Sequence[SftPair], tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[tuple[SftPair, dict[str, list[int]]]]:
-    """Each pair with its row: input_ids int[L] and labels int[L], -100 over the prompt, so that the loss sees the answer alone.
+def fitting(pairs: Sequence[SftPair], tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[tuple[SftPair, dict[str, Any]]]:
+    """Each pair with its row: input_ids int[L] and labels int[L], -100 over the prompt, so that the loss sees the answer alone; its
+    advantage, where it has one.
 
     Pairs that are longer than `max_length` are left out.
     """
@@ -129,8 +131,8 @@ def fitting(pairs: Sequence[SftPair], tokenizer: PreTrainedTokenizerBase, max_le
     for pair in pairs:
         prompt = tokenizer(pair.prompt, add_special_tokens=False)["input_ids"]
         if len(prompt) + len(pair.token_ids) <= max_length:
-            row = {"input_ids": [*prompt, *pair.token_ids], "labels": [-100] * len(prompt) + list(pair.token_ids)}
-            found.append((pair, row))
+            row: dict[str, Any] = {"input_ids": [*prompt, *pair.token_ids], "labels": [-100] * len(prompt) + list(pair.token_ids)}
+            found.append((pair, row if pair.advantage is None else row | {"advantage": pair.advantage}))
     return found
 
 
@@ -142,11 +144,13 @@ def train_sft(
     seed: int,
     log: Callable[[dict[str, Any]], None],
     progress: Progress | None = None,
+    make_trainer: Callable[..., PairTrainer] = PairTrainer,
 ) -> SftResult:
     """Fine-tune the policy on the pairs and write the result to `out_dir/checkpoint`, whole or not at all.
 
-    Every rank calls it; log is called on the first. Call it again after a kill and it goes on from the last complete checkpoint in
-    `out_dir/trainer`. Raises ValueError when there is nothing to learn from.
+    make_trainer: makes the trainer, and with it the loss: the likelihood of the answers by default. Every rank calls it; log is called
+    on the first. Call it again after a kill and it goes on from the last complete checkpoint in `out_dir/trainer`. Raises ValueError when
+    there is nothing to learn from.
     """
     done = read_result(out_dir)
     if done is not None:
@@ -160,7 +164,7 @@ def train_sft(
             raise ValueError(
                 f"there is no pair to train on: {len(pairs)} were selected, and those over max_length ({config.max_length}) are left out"
             )
-        trainer = PairTrainer(
+        trainer = make_trainer(
             model=model,
             args=arguments,
             train_dataset=Dataset.from_list([row for _, row in fit]),
