@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from probing.records import Candidate, Problem, TestSuite
 from rewards.records import Execution, Kind, Outcome
-from rl.round_files import CANDIDATES, EXECUTIONS, PROBLEMS, SUITES, VERDICTS, BankProgram, Stage, Verdict
+from rl.round_files import CANDIDATES, EXECUTIONS, PROBLEMS, PROPOSALS, SUITES, VERDICTS, BankProgram, Proposal, Stage, Verdict
 
 OUTCOMES = st.builds(Outcome, st.sampled_from(Kind), st.text(max_size=5))
 EXECUTION = st.builds(Execution, st.lists(OUTCOMES, max_size=3).map(tuple), st.integers(0, 99).map(float))
 PROGRAM = st.builds(BankProgram, st.text(max_size=5), st.text(max_size=9), st.lists(st.integers(0, 9), max_size=3).map(tuple), EXECUTION)
 RECORDS = {
+    "proposals": (PROPOSALS, st.builds(Proposal)),
     "problems": (PROBLEMS, st.builds(Problem)),
     "suites": (SUITES, st.builds(TestSuite)),
     "candidates": (CANDIDATES, st.builds(Candidate)),

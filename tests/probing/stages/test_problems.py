@@ -10,6 +10,7 @@ from probing.stages.problems import (
     lexical_entropy,
     parse_interface,
     parse_rating,
+    prompts_of,
     propose,
     rate,
     select_proposals,
@@ -56,6 +57,27 @@ def select(*proposals, known=(), benchmarks=(), config=CONFIG):
 def test_proposals_go_over_the_topics_in_turn():
     topics = [topic for topic, _ in propose(Scripted("a", "b", "c", "d"), ask, CONFIG, seed=0)]
     assert topics == ["lists", "strings", "lists", "strings"]
+
+
+@pytest.mark.parametrize("count", [1, 4, 5, 600])
+def test_each_proposal_s_prompt_is_the_one_that_it_was_drawn_from(count):
+    class Echo(Scripted):
+        def sample(self, prompts, n, params, seed, progress=None, indices=None):
+            return [[answer(prompt) for _ in range(n)] for prompt in prompts]
+
+    config = CONFIG.model_copy(update={"count": count})
+    drawn = [completion.text for _, completion in propose(Echo(), ask, config, seed=5)]
+    assert drawn == prompts_of(ask, config, seed=5) and len(drawn) == count
+
+
+def test_the_funnel_knows_why_each_proposal_gave_no_problem():
+    funnel, words = Funnel(), ["Count the words.", "Count the words.", "Reverse the given string twice.", "Add all odd numbers up."]
+    proposals = [("lists", answer("nonsense")), *(proposal(text) for text in words)]
+    first, second, third = select_proposals(proposals, CONFIG, "r01", funnel)
+    rate(Scripted("Clarity: 9", "Clarity: 1", "Clarity: 9"), ask, [first, second, third], CONFIG, 0, funnel)
+    write_interfaces(Scripted(INTERFACE, "sorry"), ask, [first, third], CONFIG, 0, funnel)
+    assert [funnel.reason_of(i) for i in range(5)] == ["no statement", None, "near duplicate", "low rating", "no interface"]
+    assert [funnel.problem_of.get(i) for i in range(5)] == [None, first.id, None, second.id, third.id]
 
 
 def test_unreadable_and_cut_off_proposals_are_counted_apart():

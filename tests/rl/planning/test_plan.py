@@ -76,6 +76,12 @@ def test_only_the_training_that_runs_is_priced(consolidation: str, names: set[st
     assert stages("--consolidation", consolidation).keys() & {"sft", "grpo"} == names
 
 
+def test_the_proposer_is_priced_where_it_is_trained_and_draws_nothing() -> None:
+    found = stages("--proposer", "{}", "--problems.count", "100")
+    assert found["proposer"].samples == 100 and found["proposer"].tokens == 0 and found["proposer"].hours > 0
+    assert "proposer" not in stages()
+
+
 def write_model(folder: Path, tied: bool = True) -> Path:
     folder.mkdir()
     config = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 16}

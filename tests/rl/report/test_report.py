@@ -90,6 +90,16 @@ def test_an_unaudited_run_says_so(tmp_path: Path) -> None:
     assert judge_record(run).truth == "consensus"
 
 
+def test_the_share_of_proposals_in_the_band_is_shown_where_the_proposer_was_trained(page: str, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", rounds=2)
+    with (run / "metrics.jsonl").open("a") as file:
+        for number, (in_band, reward) in enumerate([(0.25, 0.5), (None, None)], 1):
+            figures = {"in_band": in_band, "mean_reward": reward}
+            file.write(json.dumps({"round": number, "stage": "proposals", "step": None, "time": 1.0, **figures}) + "\n")
+    assert "round 1 25.0 %, 0.50; round 2 –, –." in write_report(run).read_text(encoding="utf-8")
+    assert "The proposer was trained" not in page
+
+
 def inputs_table(page: str) -> list[list[str]]:
     part = page.split("Could the self-written test inputs")[1].split("</table>")[0]
     return [re.findall(r"<t[hd]>([^<]*)</t[hd]>", row) for row in part.split("<tr>")[1:]]

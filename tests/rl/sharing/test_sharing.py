@@ -87,6 +87,11 @@ def test_an_oracle_run_is_not_called_label_free(run: Path) -> None:
     assert "**Not label-free.**" in text and "No external data" not in text
 
 
+def test_a_trained_proposer_is_named(run: Path) -> None:
+    assert "trained to propose" in changed(run, lambda config: config.update(proposer={"steps": None}))
+    assert "trained to propose" not in changed(run, lambda config: config.update(proposer=None))
+
+
 def test_an_audit_is_owned_up_to(run: Path) -> None:
     assert "to audit the labels" in changed(run, lambda config: config.update(audit=True))
     assert "to audit the labels" not in changed(run, lambda config: config.update(audit=False))
