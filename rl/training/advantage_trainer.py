@@ -37,8 +37,9 @@ class AdvantageTrainer(PairTrainer):
 
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()
-        if "advantage" not in self._signature_columns:
-            self._signature_columns.append("advantage")
+        columns: Any = self._signature_columns
+        if "advantage" not in columns:
+            columns.append("advantage")
 
     def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
         """The loss of one micro-batch of B answers, by the tokens of the whole step over all ranks. Outputs are not returned."""
