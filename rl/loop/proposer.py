@@ -67,7 +67,7 @@ def teach_proposer(current: Round, config: ProposerConfig) -> Taught:
 def training_of(proposer: ProposerConfig, config: Config, count: int) -> SftConfig:
     """How `count` proposals are trained on: with the optimizer of what follows (GRPO, or SFT where there is no GRPO), at a constant rate.
 
-    One pass at most. A last batch that is less than half full is left out: its gradient would be too noisy for a whole step.
+    One pass at most. A last batch that is no more than half full is left out: its gradient would be too noisy for a whole step.
     """
     base: OptimizerSection = config.sft if config.consolidation == "sft" else config.grpo
     batch = proposer.batch or (config.sft.batch if config.consolidation == "sft" else config.grpo.rollouts_per_step)

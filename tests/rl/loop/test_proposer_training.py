@@ -1,4 +1,4 @@
-"""Policy gradient on answers that were sampled before: it moves them by their advantages, at the temperature they were drawn at."""
+"""Training the proposer: proposals move by their advantages, at the temperature that they were drawn at, and each is met once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import SFTTrainer
 
+from rl.config.schema import load_config
 from rl.config.training import LoraSection
+from rl.loop.proposer import training_of
 from rl.training.advantage_trainer import AdvantageTrainer
 from rl.training.sft import SftConfig, SftPair, train_sft
 from tests.rl.tiny import save_tiny_policy
@@ -98,3 +100,22 @@ def test_an_adapter_is_trained_alike(policy: Path, tmp_path: Path) -> None:
 
 def test_every_override_is_of_a_method_that_the_library_still_calls() -> None:
     assert overridden(AdvantageTrainer, SFTTrainer) == {"compute_loss", "_set_signature_columns_if_needed"} <= calls_on_self(SFTTrainer)
+
+
+@pytest.mark.parametrize(("count", "overrides", "steps"), [(3, (), 1), (9, (), 2), (11, (), 3), (11, ("--proposer.steps", "2"), 2)])
+def test_a_pass_is_cut_into_batches_and_never_made_twice(count: int, overrides: tuple[str, ...], steps: int) -> None:
+    config = load_config(None, ["--proposer.batch", "4", *overrides])
+    assert config.proposer is not None
+    training = training_of(config.proposer, config, count)
+    assert (training.steps, training.batch, training.epochs) == (steps, 4, 1)
+
+
+def test_it_is_trained_as_what_follows_it_is() -> None:
+    words = ["--proposer", "{}", "--grpo.learning_rate", "3e-6", "--grpo.lora.rank", "4", "--grpo.warmup", "5"]
+    for consolidation in ("grpo", "sft+grpo", "sft"):
+        config = load_config(None, [*words, "--consolidation", consolidation, "--sft.batch", "16"])
+        assert config.proposer is not None
+        training = training_of(config.proposer, config, 1000)
+        after = (5e-6, 16, None) if consolidation == "sft" else (3e-6, 128, config.grpo.lora)
+        assert (training.learning_rate, training.batch, training.lora) == after
+        assert (training.lr_schedule, training.warmup) == ("constant", 0)
