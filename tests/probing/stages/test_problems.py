@@ -59,6 +59,17 @@ def test_proposals_go_over_the_topics_in_turn():
     assert topics == ["lists", "strings", "lists", "strings"]
 
 
+def test_a_topic_s_proposals_are_taken_prompt_after_prompt_and_sample_after_sample():
+    class Numbered(Scripted):
+        def sample(self, prompts, n, params, seed, progress=None, indices=None):
+            return [[answer(f"{prompt}.{sample}") for sample in range(n)] for prompt in range(len(prompts))]
+
+    drawn = [completion.text for _, completion in propose(Numbered(), ask, CONFIG.model_copy(update={"count": 600}), seed=0)]
+    each = 600 // len(set(text.split(".")[0] for text in drawn))  # samples of one prompt
+    for topic in (0, 1):  # a half of the prompts each
+        assert drawn[topic::2] == [f"{prompt + topic * 300 // each}.{sample}" for prompt in range(300 // each) for sample in range(each)]
+
+
 @pytest.mark.parametrize("count", [1, 4, 5, 600])
 def test_each_proposal_s_prompt_is_the_one_that_it_was_drawn_from(count):
     class Echo(Scripted):
