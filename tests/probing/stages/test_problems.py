@@ -65,7 +65,7 @@ def test_a_topic_s_proposals_are_taken_prompt_after_prompt_and_sample_after_samp
             return [[answer(f"{prompt}.{sample}") for sample in range(n)] for prompt in range(len(prompts))]
 
     drawn = [completion.text for _, completion in propose(Numbered(), ask, CONFIG.model_copy(update={"count": 600}), seed=0)]
-    each = 600 // len(set(text.split(".")[0] for text in drawn))  # samples of one prompt
+    each = 600 // len({text.split(".")[0] for text in drawn})  # samples of one prompt
     for topic in (0, 1):  # a half of the prompts each
         assert drawn[topic::2] == [f"{prompt + topic * 300 // each}.{sample}" for prompt in range(300 // each) for sample in range(each)]
 
