@@ -47,6 +47,22 @@ def json_fault(error: ValueError | RecursionError) -> str:
     return "an integer has more digits than Python reads"
 
 
+def read_fault(error: Exception) -> str:
+    """Why a file cannot be read: for a message that names the file elsewhere.
+
+    >>> try:
+    ...     open("/", encoding="utf-8")
+    ... except OSError as error:
+    ...     read_fault(error)
+    'Is a directory'
+    """
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is not {error.encoding.upper()} (byte {error.start})"
+    return str(error)
+
+
 def discarding() -> TextIO:
     """A stream for the rest of the process that takes everything and keeps nothing."""
     return open(os.devnull, "w", encoding="utf-8")

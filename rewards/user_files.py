@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from rewards.outcomes.literals import input_literal
-from rewards.text import BOM
+from rewards.text import BOM, read_fault
 from rewards.user_error import UserError
 
 LONGEST_INTEGER = 4_300  # digits that Python reads
 
 
-def read_text(path: Path, source: bool = False) -> str:
+def read_text(path: Path, source: bool = False, remedy: str = "give a readable UTF-8 text file") -> str:
     """A text file, without its byte order mark, lines ended by newlines alone. Raises UserError.
 
-    source: it is read as Python reads its files, in the encoding that its first lines name; else it is UTF-8.
+    source: it is read as Python reads its files, in the encoding that its first lines name; else it is UTF-8. remedy: what to do where it
+    cannot be read.
     """
     encoding, where = "utf-8", str(path)
     try:
@@ -31,14 +32,12 @@ def read_text(path: Path, source: bool = False) -> str:
             encoding = tokenize.detect_encoding(io.BytesIO(data).readline)[0].removesuffix("-sig")
         return data.decode(encoding).removeprefix(BOM).replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError:
-        raise UserError("there is no such file", where, "give the path of an existing file") from None
-    except OSError as error:
-        raise UserError(f"the file cannot be read: {error.strerror}", where, "give a readable text file") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"the file is not {encoding.upper()} (byte {error.start})", where, "save it as UTF-8 text") from None
+        raise UserError("there is no such file", where, remedy) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"the file cannot be read: {read_fault(error)}", where, remedy) from None
     except SyntaxError as error:  # what the first lines name is no encoding, or not theirs
         said = f"the file is not UTF-8, and names no other encoding that it is in: {error.msg}"
-        raise UserError(said, where, "save it as UTF-8 text") from None
+        raise UserError(said, where, remedy) from None
 
 
 def parse_json(text: str, where: str, remedy: str, parse_int: Callable[[str], Any] | None = None) -> Any:

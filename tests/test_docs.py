@@ -165,6 +165,18 @@ def test_options_that_are_named_exist(page: Path) -> None:
     assert not wrong
 
 
+@by_page(current_pages())
+def test_options_of_modules_that_are_named_exist(page: Path) -> None:
+    """Of `python -m MODULE`, by the module's source: measurements import what takes seconds."""
+    wrong = []
+    for module, words in re.findall(rf"python -m ((?:{'|'.join(PACKAGES)})[\w.]*)([^`\n#|]*)", page.read_text().replace("\\\n", " ")):
+        base = ROOT.joinpath(*module.split("."))
+        file = next((f for f in (base.with_suffix(".py"), base / "__main__.py") if f.is_file()), None)
+        named = re.findall(r"(?<!\S)--[a-z][\w-]*", re.sub(r'"[^"]*"', "", words))  # between quotes: handed on to a run
+        wrong += [(module, option) for option in named or [""] if file is None or (option and f'"{option}"' not in file.read_text())]
+    assert not wrong
+
+
 @by_page(PAGES)
 def test_links_lead_somewhere(page: Path) -> None:
     for link in LINK.findall(page.read_text()):

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from rewards.text import read_fault
 from rewards.user_error import COMMAND_LINE
 from rl.console import UserError
 
@@ -83,7 +84,7 @@ def _read_one(path: Path) -> tuple[dict[str, Any], dict[KeyPath, str]]:
         remedy = f"did you mean {path.parent / near[0]}?" if near else unlike
         raise UserError("the config file does not exist", str(path), remedy) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"the config file cannot be read: {error}", str(path), "give a readable UTF-8 YAML file") from None
+        raise UserError(f"the config file cannot be read: {read_fault(error)}", str(path), "give a readable UTF-8 YAML file") from None
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         values = yaml.safe_load(text)

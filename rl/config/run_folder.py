@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from rewards.text import json_fault, whole_file
+from rewards.text import json_fault, read_fault, whole_file
 from rl.config.schema import Config
 from rl.console import UserError, warn
 from rl.models.source import KEPT, check_model
@@ -82,7 +82,7 @@ def check_same_config(folder: Path, config: Config) -> None:
     except (FileNotFoundError, NotADirectoryError):
         return
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"the run folder's config cannot be read: {error}", str(path), "choose another --run_dir") from None
+        raise UserError(f"the run folder's config cannot be read: {read_fault(error)}", str(path), "choose another --run_dir") from None
     now = config.model_dump(mode="json")
     old, new = flatten(before if isinstance(before, dict) else {}), flatten(now)
     differing = [key for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key) and not _is_free(key)]

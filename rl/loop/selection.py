@@ -25,9 +25,9 @@ def kept_apart(config: Config, index: int) -> int:
 
 
 def training_split(verdicts: Sequence[Verdict], held_out: int) -> tuple[list[Verdict], list[Verdict]]:
-    """(problems to train on, self-made problems kept apart), both in the band of agreement."""
+    """(problems to train on, problems kept apart), both in the band of agreement. A single one is trained on."""
     kept = [v for v in verdicts if v.kept]
-    apart = set(range(0, len(kept), HELD_OUT_EVERY)[:held_out])
+    apart = set(range(0, len(kept), HELD_OUT_EVERY)[:held_out]) if len(kept) > 1 else set()
     return [v for i, v in enumerate(kept) if i not in apart], [v for i, v in enumerate(kept) if i in apart]
 
 

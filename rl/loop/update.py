@@ -113,11 +113,16 @@ def select(current: Round) -> Selected:
         returned = met_again(current.verdicts, training_split(first, kept_apart(config, 1))[1])
         train, apart = without(train, returned), [*apart, *without(returned, apart)]
     if not train:
-        raise RoundError(
-            f"round {current.index}: none of {len(current.verdicts)} problems is in the band of agreement "
-            f"({config.solutions.band_low} to {config.solutions.band_high}): nothing to train on. Widen solutions.band_low/band_high"
-        )
+        raise RoundError(nothing_to_train_on(current, len(apart)))
     return Selected(train, apart, apart[: config.guards.held_out_problems] if config.guards.enabled else [])
+
+
+def nothing_to_train_on(current: Round, apart: int) -> str:
+    """Why no problem is left. apart: problems of the band that are kept apart."""
+    low, high = current.config.solutions.band_low, current.config.solutions.band_high
+    said = f"round {current.index}: of {len(current.verdicts)} problems with votes {apart} are in the band of agreement ({low} to {high})"
+    why = ", and those are kept apart to compare checkpoints by" if apart else ""
+    return f"{said}{why}: nothing to train on. Give more problems, or widen solutions.band_low and band_high, in a run_dir of its own"
 
 
 def consolidate(current: Round, selected: Selected, update: Update) -> None:

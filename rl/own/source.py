@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from probing.stages.config import HUB
-from rewards.text import json_fault, json_lines
+from rewards.text import json_fault, json_lines, read_fault
 from rl.benchmarks.base import hub_rows
 from rl.console import UserError
 from rl.models.hub import hub_answers
@@ -79,7 +79,7 @@ def _file(path: Path, key: str) -> list[dict[str, Any]]:
     except FileNotFoundError:
         raise UserError(f"the file of {key} does not exist", str(path), "check the path") from None
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise UserError(f"the file of {key} cannot be read: {error}", str(path), remedy) from None
+        raise UserError(f"the file of {key} cannot be read: {read_fault(error)}", str(path), remedy) from None
     rows = []
     for number, line in json_lines(text):
         try:

@@ -29,12 +29,15 @@ from probing.parsing.calls import call_in, value_after
 from probing.parsing.proposals import Unreadable, header_line, header_of, parse_signature, read_signature
 from probing.parsing.stdin_texts import examples_in as examples_in_statement
 from probing.parsing.typed_values import annotation_of
+from rewards import user_files
 from rewards.outcomes.literals import parse_assert
 from rewards.outcomes.printed import normal_print
+from rewards.text import read_fault
 from rl.console import UserError
 from rl.grading.values import Undecodable, decode
 
 STDIN = "-"
+GIVE = "give a UTF-8 text file, or - for standard input"
 _CALLED = re.compile(r"(?<![\w.])([A-Za-z_]\w*)\s*\(")
 _BEFORE = re.compile(r"(?:.*[:,.])?[^\w()\[\]{}]*(?:print\()?")  # what may stand before a call whose value follows it
 _NOT_ENTRIES = {*dir(builtins), *keyword.kwlist}
@@ -72,15 +75,13 @@ class Statement:
 
 def read_text(name: str) -> str:
     """The text of a file, or of standard input for `-`. Raises UserError when it cannot be read or is empty."""
-    remedy = "give a UTF-8 text file, or - for standard input"
+    where = "standard input" if name == STDIN else name
     try:
-        text = sys.stdin.buffer.read().decode("utf-8-sig") if name == STDIN else Path(name).read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise UserError("there is no such file", name, remedy) from None
+        text = sys.stdin.buffer.read().decode("utf-8-sig") if name == STDIN else user_files.read_text(Path(name), remedy=GIVE)
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"the statement cannot be read: {error}", name, remedy) from None
+        raise UserError(f"the statement cannot be read: {read_fault(error)}", where, GIVE) from None
     if not text.strip():
-        raise UserError("the statement is empty", "standard input" if name == STDIN else name, "write what the function has to do")
+        raise UserError("the statement is empty", where, "write what the function has to do")
     return text.strip()
 
 

@@ -162,7 +162,7 @@ def _training(run: Watched) -> RenderableType:
         values = [known(row, key) for row in run.steps]
         there = [value for value in values if value is not None]
         if there:
-            table.add_row(title, f"{there[0]:,.{digits}f}", f"{there[-1]:,.{digits}f}", trend(values))
+            table.add_row(title, f"{there[0]:z,.{digits}f}", f"{there[-1]:z,.{digits}f}", trend(values))
     return group
 
 

@@ -80,11 +80,18 @@ def test_files_without_a_statement_are_the_users_mistake(tmp_path: Path, content
     with pytest.raises(UserError, match=said) as error:
         read_text(str(file))
     assert error.value.where == str(file)
+    with pytest.raises(UserError, match="cannot be read: Is a directory"):
+        read_text(str(tmp_path))
 
 
 def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"Verdopple x.\n")))
     assert read_text("-") == "Verdopple x."
+    for data, said in ((b"\xff", r"it is not UTF-8 \(byte 0\)"), (b"\n", "the statement is empty")):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+        with pytest.raises(UserError, match=said) as error:
+            read_text("-")
+        assert error.value.where == "standard input"
 
 
 def test_a_name_is_looked_for_once_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,6 +107,12 @@ def test_the_guards_problems_are_not_trained_on():
     assert len(apart) == 3 and len(chosen) == 17 and not {v.problem_id for v in chosen} & {v.problem_id for v in apart}
 
 
+def test_a_single_problem_in_the_band_is_trained_on():
+    verdicts = [Verdict(str(i), (0,), (0,), (1,), 0, 0.5, 0.5, 0.1, 1, i == 3) for i in range(5)]
+    chosen, apart = training_split(verdicts, 3)
+    assert [v.problem_id for v in chosen] == ["3"] and apart == []
+
+
 def test_nor_are_they_what_sft_learns_from_which_looks_beyond_the_band():
     verdicts = [Verdict(str(i), (0,), (0,), (1,), 0, 0.5, 0.5, 0.1, 1, i % 2 == 0) for i in range(40)]
     _, apart = training_split(verdicts, 3)

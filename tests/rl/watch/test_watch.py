@@ -104,6 +104,14 @@ def test_training_figures_are_those_of_the_last_training(finished: Path) -> None
     assert "step 24" in shown(finished)
 
 
+def test_a_figure_that_rounds_to_nothing_has_no_sign(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", rounds=1)
+    row = {"round": 1, "stage": "grpo", "step": 1, "reward": -1e-8}
+    (folder / "metrics.jsonl").write_text(json.dumps(row) + "\n")
+    line = next(line for line in shown(folder).splitlines() if "reward, mean" in line)
+    assert line.split("step")[-1].split()[:2] == ["0.000", "0.000"]
+
+
 def test_guards_are_named_with_their_cause(finished: Path, tmp_path: Path) -> None:
     assert "raise kl  step 20: token entropy fell to 29% of its baseline" in shown(finished)
     assert "none has acted" in shown(write_run(tmp_path / "quiet", rounds=1, guards=False))
