@@ -24,7 +24,7 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     def page(name: str) -> str:
         return (tmp_path / "site" / name).read_text(encoding="utf-8")
 
-    assert "usage: ucoder judge" in page("reference/commands.html")
+    assert "usage: ucoder judge" in page("reference/commands.html") and "--seconds-per-input" in page("reference/commands.html")
     assert "grpo.learning_rate" in page("reference/config.html")
     assert "max_missing" in page("reference/judge.html") and "Processor time for one call" in page("reference/sandbox.html")
     assert not (tmp_path / "site" / "build").exists()

@@ -61,11 +61,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def commands() -> list[str]:
-    """The names of all commands."""
+    """The names of all commands that have options: of `sandbox`, its only subcommand."""
     sys.path.insert(0, str(ROOT))
     from rl.cli import COMMANDS
 
-    return list(COMMANDS)
+    return ["sandbox run" if name == "sandbox" else name for name in COMMANDS]
 
 
 def output(found: re.Match[str]) -> str:
