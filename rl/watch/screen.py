@@ -49,7 +49,7 @@ def page(run: Watched) -> RenderableType:
     if run.rows:
         columns = [column for column in COLUMNS if column[1] in ALWAYS or any(known(row, column[1]) is not None for row in run.rows)]
         parts += [quality_table(run.rows, columns, "Rounds so far (round 0: the base; gain: paired over tasks, 95 % interval)"), Text()]
-        if choice := run.final.get("choice"):
+        if len(run.rows) > 1 and (choice := run.final.get("choice")):  # with the base alone there is nothing to choose from
             parts[-1:] = [Text(f"best so far: {plain(choice.get('reason', ''))}", style="dim"), Text()]
     if run.funnel is not None:
         parts += [_funnel(run.funnel), Text()]

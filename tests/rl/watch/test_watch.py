@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from rich.console import Console
@@ -102,6 +103,14 @@ def test_training_figures_are_those_of_the_last_training(finished: Path) -> None
     line = next(line for line in shown(finished).splitlines() if "token entropy" in line)
     assert f"{last[0]['entropy']:.3f}" in line and f"{last[-1]['entropy']:.3f}" in line
     assert "step 24" in shown(finished)
+
+
+def test_what_is_best_so_far_is_said_once_a_round_is_evaluated(finished: Path) -> None:
+    run = replace(Reader(finished, clock=lambda: NOW).read(), final={"choice": {"reason": "the last round"}})
+    for rows, said_so in ((run.rows[:1], False), (run.rows[:2], True)):
+        console = Console(file=StringIO(), width=140, no_color=True)
+        console.print(page(replace(run, rows=rows)))
+        assert ("best so far: the last round" in cast(StringIO, console.file).getvalue()) is said_so
 
 
 def test_a_figure_that_rounds_to_nothing_has_no_sign(tmp_path: Path) -> None:
