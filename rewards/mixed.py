@@ -32,6 +32,13 @@ class MixedConfig(Section):
         0.0, ge=0, lt=1, description="share of the vote's score that a group's likeliest rollout loses; the others lose less by rank"
     )
     by_margin: float = Field(0.0, ge=0, description="power of the vote's margin that scales a problem's rewards; 0: all alike")
+    contest: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="a cluster of the bank with at least this share of the winner's votes may be right as well: rollouts that behave like "
+        "it are left out of the update (label-free reward only); 0: no cluster is",
+    )
 
     @model_validator(mode="after")
     def _something_counts(self) -> MixedConfig:
@@ -50,8 +57,14 @@ class RewardBreakdown:
     probe: float | None  # calibrated probability, in [0, 1]; None also in flat groups, where it has no weight
     probe_normed: float | None  # the same, normalised within the group; 0 where the group may not learn from the probe
     gate: float  # g, the weight that the probe earned on held-out problems, in [0, 1]
-    flat: bool  # the group's consensus scores are all equal (unanimous, or nobody agrees)
+    flat: bool  # the group's consensus scores are all equal (unanimous, or nobody agrees), those of contested samples aside
     total: float | None  # R(r); None leaves the sample out of the update
+    contested: bool = False  # left out because its cluster is not clearly beaten (`contest`); what was scored is still here
+
+    @property
+    def missing(self) -> bool:
+        """Whether a part that counts could not be had: our failure, where a contested sample is left out on purpose."""
+        return self.total is None and not self.contested
 
 
 def normalise_within(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
@@ -106,31 +119,38 @@ def mix(
     config: MixedConfig,
     weights: Sequence[float] | np.ndarray | None = None,
     logprobs: Sequence[float] | np.ndarray | None = None,
+    contested: Sequence[bool] | np.ndarray | None = None,
 ) -> list[RewardBreakdown]:
     """One record a sample, in order.
 
     consensus: float[n], NaN = missing. probe: float[n], NaN = missing, or None when there is no probe (then gate must be 0).
     groups: int[n], samples of one problem share an id. gate: g in [0, 1]. A part with no weight (w_c = 0, w_q · g = 0, the probe in a flat
     group) may be missing; a missing part that counts makes the total None. weights: float[n], scale the normalised parts (None: 1
-    each). logprobs: float[n], nats a rollout, which `config.rarity` needs. Raises ValueError on lengths that differ, a gate outside [0, 1],
-    or rarity without logprobs.
+    each). logprobs: float[n], nats a rollout, which `config.rarity` needs. contested: bool[n], samples that are left out of their group's
+    mean and deviation, and whose total is None (None: none is). Raises ValueError on lengths that differ, a gate outside [0, 1], or rarity
+    without logprobs.
     """
     scores = np.asarray(consensus, dtype=np.float64)
     ids = np.asarray(groups)
     quality = np.full(len(scores), np.nan) if probe is None else np.asarray(probe, dtype=np.float64)
-    if not len(scores) == len(ids) == len(quality):
-        raise ValueError(f"{len(scores)} consensus scores, {len(quality)} probe scores and {len(ids)} group ids must be equally many")
+    left_out = np.zeros(len(scores), dtype=bool) if contested is None else np.asarray(contested, dtype=bool)
+    if not len(scores) == len(ids) == len(quality) == len(left_out):
+        raise ValueError(
+            f"{len(scores)} consensus scores, {len(quality)} probe scores, {len(ids)} group ids and {len(left_out)} marks of contested "
+            "samples must be equally many"
+        )
     if not 0.0 <= gate <= 1.0:
         raise ValueError(f"the probe's gate must lie in [0, 1], got {gate}")
     if probe is None and gate > 0:
         raise ValueError(f"gate is {gate}, but there are no probe scores")
     if config.rarity and logprobs is None:
         raise ValueError(f"rarity is {config.rarity}, but there are no logprobs")
-    weighed = less_the_likely(scores, np.asarray(logprobs, dtype=np.float64), ids, config.rarity) if config.rarity else scores
-    consensus_normed, probe_normed = normalise_within(weighed, ids), normalise_within(quality, ids)
-    flat = flat_groups(scores, ids)
+    heard = np.where(left_out, np.nan, scores)
+    weighed = less_the_likely(heard, np.asarray(logprobs, dtype=np.float64), ids, config.rarity) if config.rarity else heard
+    consensus_normed, probe_normed = normalise_within(weighed, ids), normalise_within(np.where(left_out, np.nan, quality), ids)
+    flat = flat_groups(heard, ids)
     if probe is not None:
-        probe_normed = np.where(flat, 0.0, probe_normed)
+        probe_normed = np.where(flat & ~left_out, 0.0, probe_normed)
     if weights is not None:
         consensus_normed, probe_normed = (part * np.asarray(weights, dtype=np.float64) for part in (consensus_normed, probe_normed))
     w_c, w_q = config.w_consensus, config.w_quality * gate
@@ -139,6 +159,7 @@ def mix(
         total = total + w_c * consensus_normed
     if w_q > 0:
         total = total + w_q * probe_normed
+    total = np.where(left_out, np.nan, total)
 
     def known(value: float) -> float | None:
         return None if np.isnan(value) else float(value)
@@ -153,6 +174,7 @@ def mix(
             gate=float(gate),
             flat=bool(flat[i]),
             total=known(total[i]),
+            contested=bool(left_out[i]),
         )
         for i in range(len(scores))
     ]

@@ -104,3 +104,20 @@ def winner_of(matrix: OutcomeMatrix, rho: float = 0.8, tau: int = 2, signature: 
     """The one row that stands for the winning cluster; None where nobody wins. Arguments: see `cluster`."""
     found = cluster(matrix, rho, tau, signature=signature)
     return matrix.select_programs([found.representatives[found.top]]) if found.top >= 0 else None
+
+
+def rivals_of(
+    matrix: OutcomeMatrix, contest: float, rho: float = 0.8, tau: int = 2, signature: Signature = "outputs"
+) -> OutcomeMatrix | None:
+    """A row for each cluster that the winner has not clearly beaten; None where there is none, or where nobody wins.
+
+    Those are the other clusters with at least `contest` times as many samples as the winner. Clusters of constant or echoing programs,
+    which may not win beside others, are no rivals. Arguments: see `cluster`.
+    """
+    found = cluster(matrix, rho, tau, signature=signature)
+    if found.top < 0:
+        return None
+    close = found.counts >= contest * found.counts[found.top] - 1e-9
+    close &= ~found.degenerate | found.degenerate[found.top]
+    close[found.top] = False
+    return matrix.select_programs(found.representatives[close]) if close.any() else None

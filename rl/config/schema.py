@@ -173,6 +173,15 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _contests_are_of_the_bank(self) -> Self:
+        if self.reward.contest and self.consensus.anchor == "group":
+            raise ValueError(
+                f"reward.contest is {self.reward.contest:g}, which compares clusters of the bank, but consensus.anchor: group leaves the bank "
+                "without a vote: set consensus.anchor to bank or both, or reward.contest to 0"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _collected_solutions_have_problems(self) -> Self:
         if self.solutions.source != SELF_MADE and (self.problems.source == SELF_MADE or self.problems.share):
             raise ValueError(

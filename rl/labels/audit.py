@@ -99,10 +99,12 @@ class Audit:
         """Mean accuracy of rollouts; of labels (is the electorate's winner right?); of rewards (sign, and order within the group).
 
         `majority_wrong` is the policy's own doing: the share of groups whose rollouts, by themselves, elect a wrong winner.
+        `contested_accuracy` stands there only where rollouts were left out as contested: the share of them that is right.
         """
         right_all: list[float] = []
         labels: list[float] = []
         misled: list[float] = []
+        contested: list[float] = []
         signs: list[float] = []
         orders: list[float] = []
         for task, scores in groups:
@@ -113,6 +115,7 @@ class Audit:
             right_n = right_by_reference(group, reference)
             right = right_n == 1.0
             right_all += right_n[~np.isnan(right_n)].tolist()
+            contested += right_n[~np.isnan(right_n) & [s.reward.contested for s in scores]].tolist()
             voters = group if task.bank is None else concatenate(task.bank, group)
             label = winner_is_right(self._winner(voters), reference)
             labels += [] if label is None else [float(label)]
@@ -132,6 +135,8 @@ class Audit:
             "reward_accuracy": signs,
             "reward_auroc_within": orders,
         }
+        if contested:
+            figures["contested_accuracy"] = contested
         return {f"audit/{name}": float(np.mean(values)) if values else float("nan") for name, values in figures.items()}
 
     def _winner(self, voters: OutcomeMatrix) -> OutcomeMatrix | None:

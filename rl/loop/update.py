@@ -10,12 +10,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from probing.memory import free_memory
 from probing.probe.drift import DriftAudit
 from probing.reading import read_program
 from probing.stages.solutions import solve_question
+from rewards.mixed import MixedConfig
 from rewards.rules.consensus import get_rule
 from rl.config.run_folder import write_atomically
 from rl.config.training import OptimizerSection
@@ -32,6 +33,9 @@ from rl.scoring.tasks import Signal, make_signal
 from rl.training.grpo import GrpoResult, schedule, train_grpo
 from rl.training.sft import SftResult, draw_unexecuted, select_for_sft, sft_steps, train_sft
 from rl.training.trainer_parts import compute_dtype
+
+if TYPE_CHECKING:
+    from rl.config.schema import Config
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,11 @@ def note_compute_dtype(current: Round, step: str, section: OptimizerSection, upd
         warn(f"{step} computes in {dtype}, not {section.compute_dtype}: this CPU has no instructions for that, and would be slower")
 
 
+def mixed_reward(config: Config) -> MixedConfig:
+    """How parts of the reward are mixed: where the vote rewards nothing (the arms random and oracle), it leaves nothing out either."""
+    return config.reward if config.grpo.reward == "label_free" else config.reward.model_copy(update={"contest": 0.0})
+
+
 def reinforce(current: Round, selected: Selected, update: Update) -> None:
     """GRPO on new rollouts, which are scored by how far the candidates of `current` agree with them and by the probe."""
     run, config, probe, chosen = current.run, current.config, current.probe, selected.train
@@ -188,7 +197,7 @@ def reinforce(current: Round, selected: Selected, update: Update) -> None:
         run.executor,
         read_program,
         signal,
-        config.reward,
+        mixed_reward(config),
         probe if asked else None,
         Audit(references, config.consensus) if config.audit else None,
         config.grpo.max_missing,

@@ -16,7 +16,7 @@ from rl.scoring.tasks import GrpoTask
 
 @dataclass(frozen=True)
 class RolloutScore:
-    """One rollout, judged. `reward` holds every part; its total is None for a missing one."""
+    """One rollout, judged. `reward` holds every part; its total is None for one that is missing or contested."""
 
     problem_id: str
     has_code: bool  # a program was found in the completion
@@ -66,7 +66,7 @@ def batch_figures(groups: Sequence[tuple[GrpoTask, Sequence[RolloutScore]]], gat
         "majority_share": mean(c.top_share for c in clusterings),
         "behavioural_entropy": mean(c.entropy for c in clusterings),
         "tokens": mean(float(s.n_tokens) for s in scores),
-        "missing": float(sum(s.reward.total is None for s in scores)),
+        "missing": float(sum(s.reward.missing for s in scores)),
         "no_program": float(sum(not s.has_code for s in scores)),
         **{f"outcomes/{kind.value}": float(kinds.get(kind, 0)) for kind in Kind},
     }

@@ -19,7 +19,7 @@ import numpy as np
 
 from probing.probe.drift import DriftAudit
 from probing.samplers.base import Completion
-from rewards.clusters.clustering import winner_of
+from rewards.clusters.clustering import rivals_of, winner_of
 from rewards.clusters.signatures import OutcomeMatrix, concatenate, no_program, signature_rows
 from rewards.judge.programs import Executor
 from rewards.mixed import MixedConfig, centred_within, flat_groups, mix
@@ -103,6 +103,7 @@ class RolloutScorer:
         self.probe_muted = False
         self.probe_seconds = 0.0  # processor time that the probe has taken in this process
         self._winners: dict[str, OutcomeMatrix | None] = {}
+        self._rivals: dict[str, OutcomeMatrix | None] = {}
         self.n_executed = 0  # programs that this rank had to run
         self._cache: OrderedDict[tuple[str, str], Execution] = OrderedDict()
         self._cache_size = cache
@@ -148,18 +149,20 @@ class RolloutScorer:
         groups = [judged[i : i + group_size] for i in range(0, len(judged), group_size)]
         group_N = np.repeat(np.arange(len(groups)), group_size)
         consensus = np.concatenate([self._group_scores(rows, f"{step}/{g}") for g, rows in enumerate(groups)])
+        contested = self._contested(groups)
         probe = None
         if self.quality is not None:  # asked about groups with a contrast only: it has no weight in the others
-            asked_N = ~flat_groups(consensus, group_N)
+            asked_N = ~flat_groups(consensus if contested is None else np.where(contested, np.nan, consensus), group_N)
             evidence = gather(self._evidence(problem_ids, completions, codes, asked_N[mine]))
             probe = self.quality.probability(centred_within(np.array(evidence, dtype=np.float64), group_N))
         weights = [self.tasks[row.problem_id].weight for row in judged]
-        breakdown = mix(consensus, probe, group_N, self.gate, self.mixed, weights, [row.logprob for row in judged])
+        logprobs = [row.logprob for row in judged]
+        breakdown = mix(consensus, probe, group_N, self.gate, self.mixed, weights, logprobs, contested)
         scores = [
             RolloutScore(row.problem_id, row.has_code, row.execution, part, row.n_tokens)
             for row, part in zip(judged, breakdown, strict=True)
         ]
-        missing = sum(s.reward.total is None for s in scores) / len(scores)
+        missing = sum(s.reward.missing for s in scores) / len(scores)
         if missing > self.max_missing:
             raise ScoringError(
                 f"step {step}: {missing:.0%} of {len(scores)} rollouts could not be scored ({self.max_missing:.0%} allowed): "
@@ -167,6 +170,8 @@ class RolloutScorer:
             )
         by_group = [(self.tasks[scores[i].problem_id], scores[i : i + group_size]) for i in range(0, len(scores), group_size)]
         metrics = batch_figures(by_group, self.gate) | self._follow_drift(by_group)
+        if contested is not None:
+            metrics["contested"] = float(contested.sum())
         if self.auditor is not None:
             metrics |= self.auditor.metrics(by_group)
         return BatchScores(scores, metrics)
@@ -221,8 +226,27 @@ class RolloutScorer:
         winner = self._winner(task)
         if winner is None:
             return np.full(len(executions), np.nan)
-        rows = signature_rows(concatenate(winner, task.matrix(executions)), self.consensus.signature)
-        return np.where([e.missing for e in executions], np.nan, (rows[1:] == rows[0]).all(axis=1))
+        return np.where([e.missing for e in executions], np.nan, self._alike(winner, task, executions))
+
+    def _alike(self, rows: OutcomeMatrix, task: GrpoTask, executions: Sequence[Execution]) -> np.ndarray:
+        """bool[n]: programs whose signature equals that of any of k rows of the bank."""
+        found = signature_rows(concatenate(rows, task.matrix(executions)), self.consensus.signature)
+        return (found[rows.n_programs :, None] == found[None, : rows.n_programs]).all(axis=2).any(axis=1)
+
+    def _contested(self, groups: Sequence[Sequence[_Judged]]) -> np.ndarray | None:
+        """bool[N]: rollouts that behave like a cluster which the bank's winner has not clearly beaten; None where that is not asked."""
+        if not self.mixed.contest:
+            return None
+        marks = []
+        for rows in groups:
+            task = self.tasks[rows[0].problem_id]
+            if task.problem_id not in self._rivals:
+                voting = self.mixed.contest, self.consensus.rho, self.consensus.tau, self.consensus.signature
+                self._rivals[task.problem_id] = None if task.bank is None else rivals_of(task.bank, *voting)
+            rivals = self._rivals[task.problem_id]
+            executions = [row.execution for row in rows]
+            marks.append(np.zeros(len(rows), dtype=bool) if rivals is None else self._alike(rivals, task, executions))
+        return np.concatenate(marks)
 
     def _follow_drift(self, groups: Sequence[tuple[GrpoTask, Sequence[RolloutScore]]]) -> dict[str, float]:
         """Shows the drift audit a scored batch, which sets the probe's weight from the next batch on; its figure."""

@@ -49,7 +49,7 @@ class RolloutLog(TrainerCallback):
 
 
 def extremes(scores: Sequence[RolloutScore], completions: Sequence[Completion], step: int, kept: int = KEPT) -> list[dict[str, Any]]:
-    """Rows of the `kept` best and worst rewarded rollouts, the best first; missing ones are neither."""
+    """Rows of the `kept` best and worst rewarded rollouts, the best first; missing and contested ones are neither."""
     known = [(score.reward.total, i) for i, score in enumerate(scores) if score.reward.total is not None]
     order = [i for _, i in sorted(known, key=lambda pair: (-pair[0], pair[1]))]
     chosen = order if len(order) <= 2 * kept else [*order[:kept], *order[-kept:]]
@@ -65,6 +65,7 @@ def _row(score: RolloutScore, step: int) -> dict[str, Any]:
         "consensus_normed": score.reward.consensus_normed,
         "probe": score.reward.probe,
         "probe_normed": score.reward.probe_normed,
+        **({"contested": True} if score.reward.contested else {}),
         "tokens": score.n_tokens,
         "outcomes": dict(Counter(outcome.kind.value for outcome in score.execution.outcomes)),
     }

@@ -97,3 +97,33 @@ def test_rarity_gives_a_unanimous_group_a_gradient_but_not_the_probe() -> None:
 def test_rarity_without_logprobs_is_refused() -> None:
     with pytest.raises(ValueError, match="no logprobs"):
         mix([1.0, 0.0], None, [0, 0], 0.0, MixedConfig(w_quality=0, rarity=0.4))
+
+
+LEFT_OUT = [False, True, False, False, False]
+
+
+@pytest.mark.parametrize("config", [CONFIG, MixedConfig(w_consensus=0), MixedConfig(rarity=0.0)])
+def test_contested_samples_get_no_reward_and_do_not_move_the_others(config):
+    records = mix([1.0, 0.4, 0.0, 0.2, 0.1], [0.9, 0.5, 0.2, 0.3, 0.1], [0] * 5, 1.0, config, contested=LEFT_OUT)
+    alone = totals([1.0, 0.0, 0.2, 0.1], [0.9, 0.2, 0.3, 0.1], [0] * 4, 1.0, config)
+    assert [r.total for r in records if not r.contested] == pytest.approx(alone)
+    assert (records[1].total, records[1].consensus_normed, records[1].probe_normed) == (None, None, None)
+
+
+def test_contested_is_not_missing_and_keeps_its_scores():
+    contested, missing = mix([0.4, NAN, 1.0, 0.0], [0.5] * 4, [0] * 4, 1.0, CONFIG, contested=[True, False, False, False])[:2]
+    assert (contested.contested, contested.missing, contested.consensus, contested.probe) == (True, False, 0.4, 0.5)
+    assert (missing.contested, missing.missing) == (False, True)
+
+
+@pytest.mark.parametrize("gate", [0.0, 1.0])
+@pytest.mark.parametrize("config", [CONFIG, MixedConfig(w_consensus=0)])
+def test_a_group_that_is_flat_but_for_its_contested_samples_is_flat(gate, config):
+    records = mix([1.0, 0.4, 1.0, 1.0, 1.0], [0.9, 0.5, 0.2, 0.3, 0.1], [0] * 5, gate, config, contested=LEFT_OUT)
+    assert [r.total for r in records] == [0, None, 0, 0, 0] and all(r.flat for r in records)
+    assert [r.probe_normed for r in records] == [0, None, 0, 0, 0]
+
+
+def test_marks_of_contested_samples_must_be_as_many_as_these():
+    with pytest.raises(ValueError, match="equally many"):
+        mix([1.0, 0.0], None, [0, 0], 0.0, CONFIG, contested=[True])

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from rewards.clusters.clustering import cluster
+from rewards.clusters.clustering import cluster, rivals_of
 from rewards.clusters.signatures import OutcomeMatrix
 from tests.rewards.pools import matrix
 
@@ -104,3 +104,20 @@ def test_pass_fail_bits_take_equal_failures_for_agreement_and_bar_no_constant():
     assert c.labels.tolist() == [1, 2, 0, 0, 0] and c.top == 0 and not c.degenerate.any()
     with pytest.raises(ValueError, match="no input has an expected output"):
         cluster(matrix("abc", "abc"), signature="passfail")
+
+
+@pytest.mark.parametrize(("contest", "rows"), [(0.5, ["ac", "ad"]), (0.7, ["ac"]), (1.0, []), (0.1, ["ac", "ad", "ae"])])
+def test_rivals_are_the_clusters_with_a_share_of_the_winners_votes(contest, rows):
+    pool = matrix("ab", "ac", "ad", "ae", weights=[10, 7, 5, 4])
+    found = rivals_of(pool, contest)
+    assert [row for row in ("ab", "ac", "ad", "ae") if found is not None and _holds(found, row)] == rows
+
+
+def _holds(found: OutcomeMatrix, row: str) -> bool:
+    return any([found.legend[code] for code in codes] == [f"str:{c}" for c in row] for codes in found.codes)
+
+
+def test_constants_are_no_rivals_beside_others_and_nobody_has_one_without_a_winner():
+    assert rivals_of(matrix("ab", "zz", weights=[5, 5]), 0.5) is None
+    assert rivals_of(matrix("zz", "yy", weights=[5, 4]), 0.5).codes.tolist() == [[1, 1]]  # nothing else exists
+    assert rivals_of(matrix("ab", "ac", "ad"), 0.5) is None

@@ -169,6 +169,12 @@ def test_weights_by_margin_that_scaling_would_undo_are_refused() -> None:
     assert load_config(None, ["--reward.by_margin", "1", "--grpo.scale_rewards", "batch"]).reward.by_margin == 1
 
 
+def test_a_contest_without_a_bank_that_votes_is_refused() -> None:
+    with pytest.raises(UserError, match="set consensus\\.anchor to bank or both"):
+        load_config(None, ["--reward.contest", "0.5", "--consensus.anchor", "group"])
+    assert load_config(None, ["--reward.contest", "0.5", "--consensus.anchor", "both"]).reward.contest == 0.5
+
+
 def test_none_is_a_value_where_a_key_has_one_of_that_name() -> None:
     assert load_config(None, ["--grpo.scale_rewards", "none"]).grpo.scale_rewards == "none"
     assert load_config(None, ["--grpo.epsilon_high", "none"]).grpo.epsilon_high is None

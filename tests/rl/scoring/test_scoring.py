@@ -204,15 +204,17 @@ def test_random_arm_repeats_and_ignores_outcomes() -> None:
     assert first.scores[3].reward.total is None
 
 
-@pytest.mark.parametrize("world", [2, 3])
-def test_ranks_with_straddling_groups_get_the_rewards_of_one_process(world: int) -> None:
+@pytest.mark.parametrize(("world", "contest"), [(2, 0.0), (3, 0.0), (3, 0.3)])
+def test_ranks_with_straddling_groups_get_the_rewards_of_one_process(world: int, contest: float) -> None:
     """Groups of 4 over slices of 6 or 4: ranks in threads, joined by a barrier as a collective would."""
     rng = np.random.default_rng(0)
-    texts = rng.choice([t for t in TABLE if t != "lost"] + ["prose", "lost"], 12).tolist()
+    texts = ["bad", *rng.choice([t for t in TABLE if t != "lost"] + ["prose", "lost"], 11).tolist()]
     ids = ["p"] * 4 + ["q"] * 4 + ["p"] * 4
     tasks = [task("p"), task("q", bank=None)]
     probe = Probe({t: float(i) / 10 for i, t in enumerate([*TABLE, "prose"])})
-    whole = score(make(tasks, anchor="both", quality=probe), texts, ids, 4)
+    mixed = MixedConfig(contest=contest)
+    whole = score(make(tasks, anchor="both", quality=probe, mixed=mixed), texts, ids, 4)
+    assert any(s.reward.contested for s in whole.scores) == bool(contest)
 
     barrier, slices, results = threading.Barrier(world), [None] * world, [None] * world
 
@@ -225,7 +227,7 @@ def test_ranks_with_straddling_groups_get_the_rewards_of_one_process(world: int)
             return joined
 
         share = slice(r * 12 // world, (r + 1) * 12 // world)
-        scorer = make(tasks, anchor="both", quality=probe)
+        scorer = make(tasks, anchor="both", quality=probe, mixed=mixed)
         results[r] = scorer.score(ids[share], [completion(t) for t in texts[share]], 4, 0, gather, r)
 
     threads = [threading.Thread(target=rank, args=(r,)) for r in range(world)]
