@@ -3,8 +3,8 @@
 round_01/problems.jsonl     Problem                     round_01/executions.jsonl   BankProgram (a distinct program and its outcomes)
 round_01/suites.jsonl       TestSuite (pool of inputs)  round_01/clusters.jsonl     Verdict (one a problem)
 round_01/candidates.jsonl   Candidate                   round_01/scores.jsonl       one a candidate
-
 round_01/proposals.jsonl    Proposal (where the proposer is trained)
+round_01/behaviours.jsonl   Behaviour (what later rounds know the round by; only with solutions.repeats: drop)
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from probing.records import Candidate, Problem, TestSuite
-from rewards.records import Execution
+from rewards.records import Execution, Outcome
 from rewards.text import json_lines
 from rl.stored import Stored
 
 BOUND_ERROR = 0.05  # chance of error of `Verdict.hidden_difference`, over all pairs of a problem's programs
+BEHAVIOURS = "behaviours.jsonl"
 ROLLOUTS = "rollouts.jsonl"  # beside the checkpoint of GRPO: the best and worst rewarded rollouts of training, for a person to read
 
 Record = TypeVar("Record", Problem, TestSuite, Candidate, "Verdict", "Proposal")
@@ -75,7 +76,7 @@ class Verdict:
     margin: float
     entropy: float  # nats
     n_valid: int
-    kept: bool  # in the band of agreement, so trained on
+    kept: bool  # in the band of agreement and no repeat, so trained on
     label_correct: bool | None = None  # audit only: does the winner behave like the reference? None: not known
     not_offered: int = 0  # candidates that failed for a module that programs are not offered (sandbox.packages)
     # Can the inputs tell programs apart? None: not measured. m inputs were kept; "wrong" are the behaviours outside the winner.
@@ -86,6 +87,20 @@ class Verdict:
     optimistic_bound: float | None = None  # its 1 − n² p^m, which takes selected inputs for independent draws; 0 says nothing
     hidden_difference: float | None = None  # two programs of one cluster differ on at most this share of inputs like the pool's
     pool_needed: int | None = None  # pool inputs for a hidden_difference of `rewards.clusters.hidden.TOLERANCE`
+    repeats: str | None = None  # the problem whose winner behaves alike, so that this one is not kept (solutions.repeats: drop)
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """What the winner of a problem in the band does, for problems that come later to be compared with (`rl.labels.repeats`)."""
+
+    problem_id: str
+    arguments: tuple[str, ...]  # types of the arguments, as text
+    entry: str
+    program: str  # of the winning cluster, the one that most candidates wrote
+    inputs: tuple[str, ...]  # m kept inputs, the most telling first
+    outcomes: tuple[Outcome, ...]  # length m, of the program on these
+    self_made: bool  # whether the model invented the problem
 
 
 def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
@@ -109,7 +124,14 @@ def count_lines(path: Path) -> int:
 
 
 def write_records(path: Path, records: Iterable[Problem | TestSuite | Candidate | Verdict | Proposal]) -> None:
-    write_rows(path, map(vars, records))  # all fields are plain: `asdict` would copy every token
+    write_rows(path, map(_row, records))
+
+
+def _row(record: Problem | TestSuite | Candidate | Verdict | Proposal) -> dict[str, Any]:
+    row = vars(record)  # all fields are plain: `asdict` would copy every token
+    if isinstance(record, Verdict) and record.repeats is None:
+        return {name: value for name, value in row.items() if name != "repeats"}  # most runs do not look for repeats
+    return row
 
 
 def read_records(path: Path, kind: type[Record]) -> list[Record]:
@@ -151,6 +173,26 @@ def read_bank(path: Path) -> Stored[BankProgram]:
         return BankProgram(row["problem_id"], row["program"], tuple(row["candidates"]), Execution.of_row(row))
 
     return Stored(path, build)
+
+
+def write_behaviours(path: Path, behaviours: Iterable[Behaviour]) -> None:
+    write_rows(path, (vars(b) | {"outcomes": Execution(b.outcomes).as_row()["outcomes"]} for b in behaviours))
+
+
+def read_behaviours(path: Path) -> list[Behaviour]:
+    """The behaviours that a round left."""
+    return [
+        Behaviour(
+            row["problem_id"],
+            tuple(row["arguments"]),
+            row["entry"],
+            row["program"],
+            tuple(row["inputs"]),
+            Execution.of_row({"outcomes": row["outcomes"], "seconds": 0.0}).outcomes,
+            row["self_made"],
+        )
+        for row in read_rows(path)
+    ]
 
 
 def _file_of(name: str, file: str, kind: type[Record]) -> Stage[list[Record], list[Record]]:

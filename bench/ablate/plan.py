@@ -90,9 +90,9 @@ STAGES = (
     Stage("executions", (f"{_ROUND}/executions.jsonl",), "sandbox", ("grpo.max_missing", "consensus.recheck")),
     Stage(
         "verdicts",
-        (f"{_ROUND}/clusters.jsonl",),
+        (f"{_ROUND}/behaviours.jsonl", f"{_ROUND}/clusters.jsonl"),
         "consensus",
-        (*BAND, "consensus.rho", "consensus.tau", "consensus.signature", "oracle", "audit"),
+        (*BAND, "solutions.repeats", "consensus.rho", "consensus.tau", "consensus.signature", "oracle", "audit"),
     ),
     Stage("base held out", ("round_00/held_out.json",), "held_out", ("choice", "guards.enabled", "guards.held_out_problems")),
     Stage("probe", (f"{_ROUND}/probe*", f"{_ROUND}/scores.jsonl"), "probe", ("probe", "consensus")),

@@ -6,6 +6,7 @@ Annotations are syntax trees of a signature and are never evaluated; one that is
 from __future__ import annotations
 
 import ast
+import copy
 import random
 from typing import Any
 
@@ -29,6 +30,25 @@ def _head(annotation: ast.expr) -> tuple[str, list[ast.expr]]:
     if isinstance(annotation, ast.Constant) and annotation.value is None:
         return "None", []
     return "?", []
+
+
+class _BuiltIn(ast.NodeTransformer):
+    """Names of `typing` and of modules become the built-in ones."""
+
+    def visit_Name(self, node: ast.Name) -> ast.Name:
+        return ast.Name(_ALIASES.get(node.id, node.id))
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.Name:
+        return ast.Name(_ALIASES.get(node.attr, node.attr))
+
+
+def plain_annotation(annotation: ast.expr) -> str:
+    """The text of an annotation, in which different names of one type are the same.
+
+    >>> plain_annotation(ast.parse("typing.List[ Dict[str,int] ]", mode="eval").body)
+    'list[dict[str, int]]'
+    """
+    return ast.unparse(_BuiltIn().visit(copy.deepcopy(annotation)))
 
 
 def fits(value: Any, annotation: ast.expr | None) -> bool:

@@ -101,6 +101,11 @@ class SolutionsConfig(Section):
     max_new_tokens: int = Field(512, ge=1, description="tokens a solution may take")
     band_low: float = Field(0.3, ge=0, le=1, description="least share of the largest cluster: below it a problem is hopeless")
     band_high: float = Field(0.8, ge=0, le=1, description="greatest share of the largest cluster: above it nothing is left to learn")
+    repeats: Literal["keep", "drop"] = Field(
+        "keep",
+        description="self-made problems in the band whose winner behaves like that of a problem of an earlier round, or of one of the same "
+        "round with a larger margin; keep: trained on as others are; drop: left out, and counted",
+    )
 
     @field_validator("source")
     @classmethod

@@ -176,8 +176,8 @@ class Config(Section):
     def _contests_are_of_the_bank(self) -> Self:
         if self.reward.contest and self.consensus.anchor == "group":
             raise ValueError(
-                f"reward.contest is {self.reward.contest:g}, which compares clusters of the bank, but consensus.anchor: group leaves the bank "
-                "without a vote: set consensus.anchor to bank or both, or reward.contest to 0"
+                f"reward.contest ({self.reward.contest:g}) compares clusters of the bank, but with consensus.anchor: group the bank has no "
+                "vote: set consensus.anchor to bank or both, or reward.contest to 0"
             )
         return self
 
@@ -204,6 +204,15 @@ class Config(Section):
             raise ValueError(
                 f"proposer takes the gradient of the distribution that proposals are drawn from, and problems.top_p "
                 f"({self.problems.top_p:g}) cuts its tail off: set problems.top_p to 1 (not problems.temperature), or proposer to null"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _repeats_are_self_made(self) -> Self:
+        if self.solutions.repeats == "drop" and self.problems.source != SELF_MADE and not self.problems.share:
+            raise ValueError(
+                "solutions.repeats: drop leaves out self-made problems, and with this problems.source "
+                f"({self.problems.source}) there is none: set it to keep, or mix self-made problems in (problems.share)"
             )
         return self
 

@@ -70,6 +70,17 @@ def consensus_figures(verdicts: Sequence[Verdict]) -> dict[str, float | None]:
     }
 
 
+def repeat_figures(verdicts: Sequence[Verdict]) -> dict[str, int]:
+    """How many problems in the band are left out since their winner behaves like that of an earlier problem, of an earlier round or of the
+    same one. A problem's id begins with its round's number.
+    """
+    pairs = [(v.problem_id.partition("-")[0], v.repeats.partition("-")[0]) for v in verdicts if v.repeats is not None]
+    return {
+        "repeats_of_earlier_rounds": sum(own != other for own, other in pairs),
+        "repeats_in_round": sum(own == other for own, other in pairs),
+    }
+
+
 def input_figures(verdicts: Sequence[Verdict]) -> dict[str, float | None]:
     """Can the inputs tell programs apart? Each figure over the problems where it was measured; None where it was on none.
 

@@ -11,16 +11,31 @@ from typing import Any
 from probing.probe.hidden_states import HiddenStates, StateFeatures
 from probing.records import Candidate
 from probing.stages.solutions import solve_question
+from rewards.records import Kind
 from rl.labels.audit import aurocs_against_references, label_is_correct
 from rl.labels.bank import Banks, ProblemBank, distinct_programs, execute_bank, verdicts_of
 from rl.labels.candidate_scores import score_candidates
 from rl.labels.frozen_probe import FrozenProbe, fit_frozen_probe, read_answers
-from rl.loop.figures import consensus_figures
+from rl.labels.repeats import behaviours_of, find_repeats, without_repeats
+from rl.loop.figures import consensus_figures, repeat_figures
 from rl.loop.round import Round, RoundError
 from rl.ranks.executor import SharedExecutor
 from rl.ranks.shards import Shards, cut
 from rl.ranks.states import SharedStates
-from rl.round_files import EXECUTIONS, VERDICTS, BankProgram, Stage, Verdict, read_records, write_bank, write_records, write_rows
+from rl.round_files import (
+    BEHAVIOURS,
+    EXECUTIONS,
+    VERDICTS,
+    BankProgram,
+    Stage,
+    Verdict,
+    read_behaviours,
+    read_records,
+    write_bank,
+    write_behaviours,
+    write_records,
+    write_rows,
+)
 from rl.stored import grouped
 
 PART_PROBLEMS = 64  # that one rank judges at a time
@@ -81,8 +96,27 @@ def _vote(current: Round) -> list[Verdict]:
     folder = current.folder / "parts" / "verdicts"
     shards = Shards(run.ranks, folder, len(parts), work, write_records, lambda path: read_records(path, Verdict))
     verdicts = [verdict for part in shards.run() for verdict in part]
-    run.log("consensus", current.index, consensus_figures(verdicts))
+    repeats: dict[str, int] = {}
+    if config.solutions.repeats == "drop":
+        verdicts, repeats = _drop_repeats(current, verdicts)
+    run.log("consensus", current.index, consensus_figures(verdicts) | repeats)
     return verdicts
+
+
+def _drop_repeats(current: Round, verdicts: Sequence[Verdict]) -> tuple[list[Verdict], dict[str, int]]:
+    """The verdicts without the repeats of earlier problems, and figures of these. Leaves the round's own behaviours for later rounds."""
+    run, counts = current.run, Counter[str]()
+    new = behaviours_of(current.problems, current.suites, current.executions, verdicts)
+    known = [b for r in range(1, current.index) for b in read_behaviours(run.round_folder(r) / BEHAVIOURS)]
+
+    def executor_of(name: str) -> SharedExecutor:
+        return SharedExecutor(run.executor, run.ranks, current.folder / "parts" / "repeats" / name, counts, lambda done: None)
+
+    repeats = find_repeats(new, known, executor_of)
+    if run.main:
+        write_behaviours(current.folder / BEHAVIOURS, (b for b in new if b.problem_id not in repeats))
+    verdicts = without_repeats(verdicts, repeats)
+    return verdicts, repeat_figures(verdicts) | {"repeats_outcomes_lost": counts[Kind.INFRASTRUCTURE.value]}
 
 
 Fitted = tuple[FrozenProbe | None, Iterable[dict[str, Any]]]  # the probe (on the first rank), and the lines of scores.jsonl

@@ -126,6 +126,8 @@ def nothing_to_train_on(current: Round, apart: int) -> str:
     low, high = current.config.solutions.band_low, current.config.solutions.band_high
     said = f"round {current.index}: of {len(current.verdicts)} problems with votes {apart} are in the band of agreement ({low} to {high})"
     why = ", and those are kept apart to compare checkpoints by" if apart else ""
+    if repeats := sum(v.repeats is not None for v in current.verdicts):
+        why += f", beside {repeats} that behave like earlier ones (solutions.repeats: drop)"
     return f"{said}{why}: nothing to train on. Give more problems, or widen solutions.band_low and band_high, in a run_dir of its own"
 
 
@@ -134,11 +136,12 @@ def consolidate(current: Round, selected: Selected, update: Update) -> None:
     run, config, problems = current.run, current.config.sft, current.problems
     note_compute_dtype(current, "sft", config, update)
     prompts = [solve_question(current.ask, p).text for p in problems]
+    left_out = [*selected.apart, *(v for v in current.verdicts if v.repeats is not None)]
     if config.select == "consensus":
-        verdicts = without(current.verdicts, selected.apart)
+        verdicts = without(current.verdicts, left_out)
         pairs = select_for_sft(prompts, problems, current.candidates, current.executions, verdicts)
     else:
-        hidden = [v.problem_id for v in selected.apart]
+        hidden = [v.problem_id for v in left_out]
         pairs = draw_unexecuted(prompts, problems, current.candidates, hidden, current.seed("unexecuted"))
     log, folder = run.monitor.training_log(current.index, "sft"), current.folder / "sft"
     with run.bar(current.index, "sft", sft_steps(len(pairs), config), "steps") as advance:

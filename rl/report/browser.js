@@ -116,7 +116,7 @@
     const tags = make("p", "tags", chip("round " + problem.round));
     if (problem.topic) tags.append(chip(visible(problem.topic)));
     if (problem.source !== "self") tags.append(chip("from " + visible(problem.source)));
-    tags.append(chip(problem.kept ? "trained on" : "not trained on"));
+    tags.append(chip(problem.kept ? "trained on" : "not trained on" + (problem.repeats ? ": behaves like " + visible(problem.repeats) : "")));
     if (problem.label_correct !== null) {
       tags.append(chip(problem.label_correct ? "✓ label right (oracle)" : "✕ label wrong (oracle)", problem.label_correct ? "good" : "bad"));
     }

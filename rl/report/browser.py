@@ -48,6 +48,7 @@ class ProblemView:
     topic: str
     source: str  # `Problem.source`
     kept: bool
+    repeats: str | None  # the problem whose winner behaves alike (`Verdict.repeats`)
     label_correct: bool | None  # audit: does the winner behave like the reference?
     top_share: float
     entropy: float | None
@@ -134,6 +135,7 @@ def _view(verdict: Row, problem: Row, pool: Sequence[str], programs: Sequence[Ro
         topic=problem.get("topic", ""),
         source=problem.get("source", SELF_MADE),
         kept=verdict["kept"],
+        repeats=verdict.get("repeats"),
         label_correct=verdict.get("label_correct"),
         top_share=verdict["top_share"],
         entropy=known(verdict, "entropy"),

@@ -29,6 +29,7 @@ class FunnelRow:
     programs: int | None = None  # distinct ones, executed
     voted: int | None = None  # problems with a winner
     in_band: int | None = None  # of those, in the band of agreement that is trained on
+    repeats: int | None = None  # left out of it, since their winner behaves like that of an earlier problem
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class Reader:
     def _funnel(self, files: RoundFiles, logged: list[Row]) -> FunnelRow:
         """Counted from the round's own files, so that it holds for runs that were put together by hand too."""
         funnel = read_json(files.folder / "funnel.json")
-        votes = self._once(files.folder / "clusters.jsonl", lambda _: _votes(files)) or (None, None)
+        votes = self._once(files.folder / "clusters.jsonl", lambda _: _votes(files)) or (None, None, None)
         return FunnelRow(
             round=files.number,
             proposals=funnel.get("proposed"),
@@ -116,6 +117,7 @@ class Reader:
             programs=self._once(files.folder / "executions.jsonl", count_lines),
             voted=votes[0],
             in_band=votes[1],
+            repeats=votes[2],
         )
 
     def _once(self, path: Path, compute: Callable[[Path], Any]) -> Any:
@@ -133,9 +135,10 @@ class Reader:
         return self._kept[path][1]
 
 
-def _votes(files: RoundFiles) -> tuple[int, int]:
+def _votes(files: RoundFiles) -> tuple[int, int, int]:
     rows = list(files.rows("clusters"))
-    return sum(row["top"] >= 0 for row in rows), sum(bool(row["kept"]) for row in rows)
+    repeats = sum(row.get("repeats") is not None for row in rows)
+    return sum(row["top"] >= 0 for row in rows), sum(bool(row["kept"]) for row in rows), repeats
 
 
 def _times(times: Mapping[str, Any], key: str, folder: Path) -> Times:

@@ -121,7 +121,7 @@ def _funnel(funnel: FunnelRow) -> Text:
         count(funnel.inputs, "inputs"),
         count(funnel.programs, "distinct programs"),
         count(funnel.voted, "votes with a winner"),
-        count(funnel.in_band, "in the band"),
+        count(funnel.in_band, "in the band" + (f" ({funnel.repeats:,} repeats left out)" if funnel.repeats else "")),
     )
     return Text(f"Funnel of round {funnel.round}\n", style="italic").append(" → ".join(steps), style="not italic")
 

@@ -54,6 +54,7 @@ def test_another_rule_fits_its_own_probe():
         (("--suites.samples", "9"), 2),
         (("--solutions.samples", "9"), 3),
         (("--solutions.band_low", "0.5"), 5),
+        (("--solutions.repeats", "drop"), 5),
         (("--consensus.tau", "5"), 5),
         (("--choice.samples", "4"), 6),
         (("--probe.folds", "7"), 7),
