@@ -2,7 +2,8 @@
 
 The reward of a proposal lies in [0, 1] (docs/method.md, "The proposer"):
 
-    0             it gave no problem: malformed, cut off, a near duplicate, a benchmark's, badly rated, without an interface or inputs
+    0             it gave no problem: malformed, cut off, a near duplicate, a benchmark's, badly rated, without an interface or inputs;
+                  or one that behaves like an earlier one (`solutions.repeats: drop`)
     0.2 to 0.5    the vote on its problem lies outside the band of agreement: 0.2 where nobody won or all agreed, 0.5 at the band's edge
     1             the vote lies in the band
     None          our sandbox failed on one of its programs: not known, so left out and counted
@@ -21,6 +22,7 @@ from rl.round_files import Proposal, Verdict
 VOTED = 0.2  # the reward of a problem whose vote teaches nothing
 EDGE = 0.5  # what it rises to at the edge of the band
 IN_BAND, OUTSIDE, NO_INPUTS, UNKNOWN = "in the band", "outside the band", "no inputs", "sandbox failure"
+REPEAT = "repeat of a behaviour"
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def nearness(verdict: Verdict, band: tuple[float, float]) -> float:
 
 
 def reward_of(verdict: Verdict, band: tuple[float, float]) -> float:
-    """The reward of a proposal whose problem was voted on. band: least and greatest share of the largest cluster to train on."""
+    """The reward of a proposal with a verdict that is no repeat. band: least and greatest share of the largest cluster to train on."""
     return 1.0 if verdict.kept else VOTED + (EDGE - VOTED) * nearness(verdict, band)
 
 
@@ -63,6 +65,8 @@ def fates_of(proposals: Sequence[Proposal], verdicts: Sequence[Verdict], broken:
         verdict = verdict_of.get(proposal.problem_id)
         if verdict is None:
             return Fate(NO_INPUTS, 0.0)
+        if verdict.repeats is not None:
+            return Fate(REPEAT, 0.0)
         return Fate(IN_BAND if verdict.kept else OUTSIDE, reward_of(verdict, band))
 
     return [fate(proposal) for proposal in proposals]
@@ -89,6 +93,7 @@ def proposal_figures(fates: Sequence[Fate]) -> dict[str, float | None]:
     """Figures for the log: shares are over the proposals whose fate is known; None where there is none."""
     rewards = [fate.reward for fate in fates if fate.reward is not None]
     count, what = len(rewards), Counter(fate.what for fate in fates)
+    repeats = {"repeats": what[REPEAT] / count} if what[REPEAT] else {}
     return {
         "proposals": len(fates),
         "unknown": what[UNKNOWN],
@@ -96,4 +101,5 @@ def proposal_figures(fates: Sequence[Fate]) -> dict[str, float | None]:
         "in_band": what[IN_BAND] / count if count else None,
         "outside_band": what[OUTSIDE] / count if count else None,
         "no_inputs": what[NO_INPUTS] / count if count else None,
+        **repeats,
     }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rl.labels.proposal_rewards import IN_BAND, NO_INPUTS, OUTSIDE, UNKNOWN, fates_of, group_advantages, proposal_figures, reward_of
+from rl.labels.proposal_rewards import IN_BAND, NO_INPUTS, OUTSIDE, REPEAT, UNKNOWN, fates_of, group_advantages, proposal_figures, reward_of
 from rl.round_files import Proposal, Verdict
 
 BAND = (0.4, 0.8)
@@ -61,6 +62,13 @@ def test_each_proposal_has_the_fate_of_its_problem() -> None:
     fates = fates_of(proposals, verdicts, {"broken"}, BAND)
     assert [fate.what for fate in fates] == ["no statement", "low rating", NO_INPUTS, IN_BAND, OUTSIDE, UNKNOWN]
     assert [fate.reward for fate in fates] == [0.0, 0.0, 0.0, 1.0, pytest.approx(0.2), None]
+
+
+def test_a_problem_that_behaves_like_an_earlier_one_earns_nothing_and_is_counted_apart() -> None:
+    repeat = replace(verdict("again", 0.5), kept=False, repeats="good")
+    fates = fates_of([proposal("good"), proposal("again")], [verdict("good", 0.5), repeat], (), BAND)
+    assert [(fate.what, fate.reward) for fate in fates] == [(IN_BAND, 1.0), (REPEAT, 0.0)]
+    assert proposal_figures(fates)["repeats"] == 0.5 and "repeats" not in proposal_figures(fates[:1])
 
 
 def test_figures_leave_out_what_is_not_known() -> None:
