@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.ablate import __main__ as ablate
+from bench.ablate import bundled
 from bench.ablate.plan import Job
 from bench.ablate.tables import tables
 
@@ -57,6 +58,17 @@ def test_from_plan_to_tables(folder: Path, capsys: pytest.CaptureFixture[str]) -
     shown = capsys.readouterr().out
     assert "| arm | greedy | best temperature | pass@1 | gain, greedy pass@1, points |" in shown
     assert "| mixed |" in shown and tables(result) in shown and "–" in shown  # what was not measured is not a figure
+
+
+def test_one_run_on_several_seeds_is_one_gain(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder) == 0
+    runs = [str(folder / "runs" / f"seed-{seed}" / "mixed") for seed in (0, 1)]
+    bundled.main([*runs, "--json", str(tmp_path / "bundled_run.json")])
+    record = json.loads((tmp_path / "bundled_run.json").read_text())
+    assert [found["seed"] for found in record["runs"]] == [0, 1]
+    greedy = record["over_seeds"]["greedy"]
+    assert greedy["gain"] == pytest.approx(0.12, abs=0.01) and greedy["gain_ci"][0] < greedy["gain"] < greedy["gain_ci"][1]
+    assert "| greedy | 40 |" in capsys.readouterr().out
 
 
 def test_results_from_before_greedy_decoding_are_still_shown() -> None:
