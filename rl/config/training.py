@@ -94,7 +94,11 @@ class GrpoConfig(OptimizerSection):
     vllm_tensor_parallel: int = Field(1, ge=1, description="vllm_colocate: GPUs that one vLLM engine spans")
     vllm_url: str = Field("http://127.0.0.1:8000", description="vllm_server: address of `trl vllm-serve`")
     max_missing: float = Field(
-        0.05, ge=0, le=1, description="share of a step's rollouts that may be missing (our failures) before the run stops"
+        0.05,
+        ge=0,
+        le=1,
+        description="share of a step's rollouts, a round's programs or an evaluation's answers that may be missing (our failures) before "
+        "the run stops",
     )
     save_every: int = Field(10, ge=1, description="optimizer steps between resumable checkpoints inside a round")
 

@@ -21,6 +21,7 @@ from rl.config.schema import EvalsConfig
 from rl.console import UserError
 from rl.evals.metrics import modules_not_offered, tasks_left_out
 from rl.evals.runner import EvalResult, ask, score
+from rl.loop.round import RoundError
 from rl.round_files import write_rows
 
 if TYPE_CHECKING:
@@ -64,13 +65,22 @@ class Asked:
     tokenizer: PreTrainedTokenizerBase
 
     def measure(self, benchmark: Benchmark, decoding: Decoding) -> EvalResult | None:
-        """Ask and score; None on ranks that do not score."""
+        """Ask and score; None on ranks that do not score. Raises RoundError where the sandbox failed on too many of the answers."""
         run, part = self.run, replace(benchmark, tasks=benchmark.tasks[: decoding.most])
         settings = decoding.settings
         title = " ".join(filter(None, ["eval", benchmark.name, decoding.name]))
         with run.bar(self.index, title, len(part.tasks) * settings.draws, "samples") as advance:
             answers = ask(self.sampler, self.tokenizer, part, settings, advance)
-        return score(part, answers, run.sandbox, settings) if run.main else None
+        if not run.main:
+            return None
+        result = score(part, answers, run.sandbox, settings)
+        missing, samples = result.metrics["missing"], result.metrics["samples"]
+        if missing > max(run.config.grpo.max_missing * samples, settings.draws):  # one task that cannot be graded here stops no run
+            raise RoundError(
+                f"round {self.index}: the sandbox failed on {missing} of {samples} answers to {benchmark.name}; "
+                "the figures cannot be trusted"
+            )
+        return result
 
 
 def measure_benchmark(asked: Asked, benchmark: Benchmark, evals: EvalsConfig, best: float | None, folder: Path) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from pydantic import ValidationError
 
 from rewards.sandbox import Sandbox
 from rl.benchmarks.base import Benchmark
-from rl.config.schema import EvalsConfig
+from rl.config.schema import Config, EvalsConfig
 from rl.loop import decodings
 from rl.loop.decodings import Asked, best_temperature, measure_benchmark, pick
+from rl.loop.round import RoundError
 from rl.planning.plan import evaluation_samples
 from rl.round_files import read_rows
 from tests.evals.toys import TOKENIZER, TOY, fenced
@@ -44,7 +45,7 @@ def asked(policy: Policy, sandbox: Sandbox) -> Asked:
     def bar(*_: Any) -> Iterator[Any]:
         yield lambda count: None
 
-    run = SimpleNamespace(main=True, sandbox=sandbox, bar=bar, console=SimpleNamespace(print=lambda *_, **__: None))
+    run = SimpleNamespace(main=True, sandbox=sandbox, bar=bar, console=SimpleNamespace(print=lambda *_, **__: None), config=Config())
     return Asked(run, 0, policy, TOKENIZER)  # type: ignore[arg-type]
 
 
@@ -85,6 +86,25 @@ def test_an_evaluation_that_is_greedy_anyway_is_the_headline(tmp_path: Path, san
     figures = measure_benchmark(asked(policy, sandbox), TOY, EvalsConfig(temperature=0, sampled=1), None, tmp_path)
     assert policy.asked == [(0.0, 1, len(TOY.tasks))]
     assert figures["greedy_pass@1"] == figures["pass@1"] == 1.0
+
+
+@pytest.mark.parametrize(("lost", "stops"), [(1, False), (2, True)])
+def test_an_evaluation_that_the_sandbox_lost_is_no_figure(
+    lost: int, stops: bool, tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graded = decodings.score
+
+    def score(*arguments: Any) -> Any:
+        result = graded(*arguments)
+        return replace(result, metrics=result.metrics | {"missing": lost})
+
+    monkeypatch.setattr(decodings, "score", score)
+    greedy = EvalsConfig(temperature=0)
+    if stops:
+        with pytest.raises(RoundError, match=f"failed on {lost} of {len(TOY.tasks)} answers to toy"):
+            measure_benchmark(asked(Policy(()), sandbox), TOY, greedy, None, tmp_path)
+    else:
+        assert measure_benchmark(asked(Policy(()), sandbox), TOY, greedy, None, tmp_path)["missing"] == lost
 
 
 def test_a_sampled_part_of_a_benchmark_does_not_stand_for_the_whole(tmp_path: Path, sandbox: Sandbox) -> None:
