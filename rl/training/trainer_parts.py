@@ -16,7 +16,7 @@ import torch
 import transformers
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from probing.memory import free_memory
+from probing.memory import free_memory, trim_heap
 from probing.samplers.base import Progress
 from rl.config.training import OptimizerSection
 from rl.models.checkpoints import mark_complete
@@ -81,8 +81,11 @@ def cpu_has_bfloat16() -> bool:
     return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
+TRIM_SECONDS = 30.0  # between two times that the heap's free pages go back to the system
+
+
 class StepCallback(TrainerCallback):
-    """Hands each step's figures to the run's log, advances the progress bar, marks checkpoints as complete.
+    """Hands each step's figures to the run's log, advances the progress bar, marks checkpoints as complete, keeps the heap from growing.
 
     progress: hears of every step, of those that a resumed training finds made too, and what time the rest will take at the pace of this
     process's own steps.
@@ -98,6 +101,7 @@ class StepCallback(TrainerCallback):
     ) -> None:
         self.log, self.progress, self.extra_state, self.clock = log, progress, state, clock
         self.found, self.begun = 0, clock()  # steps made before this process, and when it began
+        self.trimmed = self.begun
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.found, self.begun = state.global_step, self.clock()
@@ -111,6 +115,9 @@ class StepCallback(TrainerCallback):
             self.log(step_figures(logs, state.global_step))
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if self.clock() - self.trimmed > TRIM_SECONDS:
+            trim_heap()
+            self.trimmed = self.clock()
         if self.progress is not None:
             pace = (self.clock() - self.begun) / (state.global_step - self.found)
             self.progress(1, 0, pace * (state.max_steps - state.global_step))

@@ -1,12 +1,14 @@
-"""What the progress bar hears of training: steps, and the time that is left at the pace of this process's own steps."""
+"""What training does after each step: it tells the progress bar what is left at its own pace, and trims the heap now and then."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
 
+import pytest
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
+from rl.training import trainer_parts
 from rl.training.trainer_parts import StepCallback
 
 
@@ -36,3 +38,14 @@ def test_time_left_is_told_by_the_pace_of_the_steps(tmp_path: Path) -> None:
 
 def test_steps_that_a_resumed_training_finds_do_not_count_as_fast(tmp_path: Path) -> None:
     assert heard(tmp_path, 30, 150.0, 2, 36) == [(30, 0, math.inf), (1, 0, 5 * 150.0), (1, 0, 4 * 150.0)]
+
+
+def test_the_heap_is_trimmed_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    trimmed: list[float] = []
+    now = [0.0]
+    monkeypatch.setattr(trainer_parts, "trim_heap", lambda: trimmed.append(now[0]))
+    callback = StepCallback(lambda record: None, None, dict, clock=lambda: now[0])
+    for seconds in (10.0, 31.0, 40.0, 62.0):
+        now[0] = seconds
+        callback.on_step_end(None, None, None)  # type: ignore[arg-type]
+    assert trimmed == [31.0, 62.0]
