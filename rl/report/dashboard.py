@@ -78,7 +78,6 @@ SECTIONS = (
             Panel("Share and margin of the bank's winners", ("consensus/top_share", "consensus/margin"), "round"),
             Panel("Agreement on problems kept apart (chooses the checkpoint)", ("held_out/agreement",), "round"),
             Panel("Distinct behaviours of the bank", ("consensus/distinct_behaviours",), "round"),
-            Panel("Problems left out as repeats of earlier behaviour", axis="round", pattern=r"consensus/repeats_.+"),
             Panel("Test inputs: rank of agreement with the winner (1: all say the same)", ("consensus/input_rank",), "round"),
             Panel(
                 "Test inputs: shares that nearly all err on, and that repeat a split",

@@ -13,7 +13,9 @@ from rl.loop.update import nothing_to_train_on
 
 @pytest.mark.parametrize(("apart", "kept_apart"), [(0, False), (2, True)])
 def test_it_says_whether_the_band_is_empty_or_all_of_it_is_kept_apart(apart: int, kept_apart: bool) -> None:
-    current: Any = SimpleNamespace(index=2, verdicts=[None] * 7, config=Config(solutions={"band_low": 0.3, "band_high": 0.8}))
+    current: Any = SimpleNamespace(
+        index=2, verdicts=[SimpleNamespace(repeats=None)] * 7, config=Config(solutions={"band_low": 0.3, "band_high": 0.8})
+    )
     said = nothing_to_train_on(current, apart)
     assert said.startswith(f"round 2: of 7 problems with votes {apart} are in the band of agreement (0.3 to 0.8)")
     assert ("kept apart" in said) is kept_apart and "run_dir" in said
