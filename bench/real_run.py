@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
 import subprocess
 import sys
 import time
@@ -28,6 +27,7 @@ import numpy as np
 
 from bench.ablate.plan import shared_stages
 from bench.ablate.runner import POLL_SECONDS, ROOT, take_over
+from bench.command import module_command
 from rl.config.run_folder import git_commit, versions, write_atomically
 from rl.config.schema import Config, load_config
 from rl.console import UserError, duration, error_screen
@@ -230,7 +230,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         attempt = {
             "attempt": args.attempt,
             "what": args.what,
-            "command": shlex.join(["python", "-m", "bench.real_run", *words]),
+            "command": module_command("bench.real_run", words),
             "commit": git_commit(),
             "versions": versions(),
             "seed": args.seed,

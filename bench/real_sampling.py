@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from bench.command import module_command
 from probing.memory import keep_freed_memory
 from probing.models.loading import end_token_ids, load_model, load_tokenizer
 from probing.prompts.asking import Asker
@@ -98,7 +98,7 @@ def main() -> None:
     if args.engines:
         entries.append(in_other_environment(args))
     baseline = max((e.rate for e in entries if e.sampler == "generate"), default=None)
-    shared = {"model": args.model, "commit": git_commit(), "command": shlex.join(["python", "-m", "bench.real_sampling", *sys.argv[1:]])}
+    shared = {"model": args.model, "commit": git_commit(), "command": module_command("bench.real_sampling", sys.argv[1:])}
     machine = {
         "device": args.device,
         "threads": torch.get_num_threads(),

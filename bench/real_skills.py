@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bench.command import module_command
 from probing.memory import keep_freed_memory
 from probing.models.loading import load_model
 from probing.prompts.asking import Asker
@@ -88,9 +88,7 @@ def main() -> None:
         rows = json.loads(args.json.read_text())["rows"] if args.json.is_file() else []
         for name in args.models:
             row = measure(name, args.proposals, args.batch, args.max_new_tokens, args.seed)
-            row["command"] = shlex.join(
-                ["python", "-m", "bench.real_skills", *(word if "/" not in word else Path(word).name for word in sys.argv[1:])]
-            )
+            row["command"] = module_command("bench.real_skills", sys.argv[1:])
             rows = [other for other in rows if other["model"] != row["model"]] + [row]
             write_atomically(args.json, json.dumps({"rows": rows}, indent=1) + "\n")
         print(table(rows))

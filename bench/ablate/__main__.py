@@ -28,6 +28,7 @@ from bench.ablate.plan import ARMS, FULL, QUICK, Job, make_plan
 from bench.ablate.plot import draw
 from bench.ablate.runner import check_identity, finished, frozen_base, run_plan
 from bench.ablate.tables import tables
+from bench.command import module_command
 from rewards.sandbox.config import available_cores
 from rl.config.run_folder import git_commit, versions, write_atomically
 from rl.console import UserError, duration, error_screen
@@ -75,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         complete = [job for job in jobs if finished(job)]
         if not complete:
             raise UserError("no run has finished", str(out), "see the .log files there")
-        result = describe(complete, jobs, shlex.join(["python", "-m", "bench.ablate", *words]), hashes)
+        result = describe(complete, jobs, module_command("bench.ablate", words), hashes)
         args.results.mkdir(parents=True, exist_ok=True)
         name = "ablation" if settings is FULL else "ablation_quick"
         write_atomically(args.results / f"{name}.json", json.dumps(result, indent=1, allow_nan=False) + "\n")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.command import module_command
 from rewards.clusters.clustering import cluster
 from rewards.clusters.signatures import OutcomeMatrix
 from rewards.records import Execution, Kind, Outcome
@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "results" / "clustering.json")
     args = parser.parse_args()
     rows = measure(args.sizes)
-    command = shlex.join(["python", "-m", "bench.judging.clustering", *sys.argv[1:]])
+    command = module_command("bench.judging.clustering", sys.argv[1:])
     write_atomically(args.out, json.dumps({"command": command, "commit": git_commit(), "rows": rows}, indent=1) + "\n")
     names = list(rows[0])
     print("| " + " | ".join(names) + " |\n|" + "---|" * len(names))

@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import ast
 import json
-import shlex
 import subprocess
 import sys
 import warnings
@@ -28,6 +27,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.command import module_command
 from bench.markdown import percent, table
 from probing.reading import read_program
 from rl.benchmarks.base import EvalTask, Unavailable, load_benchmark
@@ -141,7 +141,7 @@ def main() -> int:
         known = readers()
         rows = [{"file": file, "answers_of": whose} | measure(load(DATA / file), known) for file, whose in FILES.items()]
         record = {
-            "command": shlex.join(["python", "-m", "bench.reading", *sys.argv[1:]]),
+            "command": module_command("bench.reading", sys.argv[1:]),
             "before": BEFORE,
             "versions": versions(),
             "rows": rows,

@@ -24,7 +24,6 @@ import argparse
 import gzip
 import importlib.metadata
 import json
-import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -32,6 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.command import module_command
 from rewards.programs.normal_form import normal_form
 from rewards.records import Execution, Kind, Program
 from rewards.sandbox import Sandbox, SandboxConfig
@@ -208,7 +208,7 @@ def main() -> int:
             found.append(row | {"commit": git_commit()})
     installed = [name for name in ("evalplus",) if sanitised("x = 1", "x") is not None]
     record = {
-        "command": shlex.join(["python", "-m", "bench.reading.raw_outputs", *sys.argv[1:]]),
+        "command": module_command("bench.reading.raw_outputs", sys.argv[1:]),
         "versions": versions() | {name: importlib.metadata.version(name) for name in installed},
         "rows": sorted(found, key=lambda row: list(BENCHMARKS).index(row["benchmark"])),
     }

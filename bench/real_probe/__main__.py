@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -33,6 +32,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from bench.command import module_command
 from bench.real_probe.scores import FitSettings, bears
 from bench.real_probe.stored import Folder, grade, read
 from bench.real_probe.summary import answers_of, drawn, markdown, summary
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with stage("probes", 2 * args.splits, "rounds of fits", make_console()) as advance:
             found = summary(answers, args.splits, folder.settings["seed"], FitSettings(), advance)
         row = folder.settings | drawn(list(folder.rows.values()), folder.settings["samples"]) | found
-        row |= {"command": command_of(words), "commit": git_commit(), "versions": versions()}
+        row |= {"command": module_command("bench.real_probe", words), "commit": git_commit(), "versions": versions()}
         rows = merged(args.json, row)
         print(markdown([row for row in rows if row["model"] == folder.settings["model"]]))
     return 0
@@ -92,11 +92,6 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--collect", action="store_true", help="only the figures, of what --out holds")
     top.add_argument("--json", type=Path, default=RESULT, help="where the row goes (default bench/results/real_probe.json)")
     return top
-
-
-def command_of(words: Sequence[str]) -> str:
-    """The command without the folders of this machine."""
-    return shlex.join(["python", "-m", "bench.real_probe", *(Path(word).name if word.startswith("/") else word for word in words)])
 
 
 def measure(args: argparse.Namespace) -> None:

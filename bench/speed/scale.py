@@ -15,7 +15,6 @@ import contextlib
 import json
 import math
 import os
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+from bench.command import module_command
 from rl.config.run_folder import git_commit
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,7 +50,7 @@ def main() -> None:
     if result["base"] != BASE:
         raise SystemExit(f"{args.out} has another base ({result['base']}): give --again")
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    result["command"] = shlex.join(["python", "-m", "bench.speed.scale", *sys.argv[1:]])
+    result["command"] = module_command("bench.speed.scale", sys.argv[1:])
     with ThreadPoolExecutor(args.jobs) as threads:
         for run in as_completed([threads.submit(run_once, setting) for setting in missing(result["runs"])[: args.most]]):
             result["runs"].append(run.result())

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from bench.command import module_command
 from bench.speed.sampling import device_name, matmul_parameters, matmul_rate
 from probing.memory import keep_freed_memory
 from probing.models.chat_template import render_chat
@@ -54,7 +54,7 @@ def main() -> None:
         except (ValueError, ModelError) as error:
             raise UserError(str(error), f"--model {args.model} --device {args.device}") from error
     result = measure(model, tokenizer, args.problems, args.samples, args.batch, args.micro_batch, args.max_new_tokens)
-    result |= {"command": shlex.join(["python", "-m", "bench.speed.throughput", *sys.argv[1:]]), "commit": git_commit()}
+    result |= {"command": module_command("bench.speed.throughput", sys.argv[1:]), "commit": git_commit()}
     results = json.loads(args.out.read_text()) if args.out.is_file() else {}
     results[f"{device_name(model)} | {model.num_parameters() / 1e6:.1f} M parameters | {model.dtype}"] = result
     args.out.parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
 import time
 from pathlib import Path
@@ -24,6 +23,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import PreTrainedModel
 from trl.trainer.utils import add_fused_lm_head
 
+from bench.command import module_command
 from probing.memory import keep_freed_memory
 from probing.models.loading import load_model
 from rl.config.run_folder import git_commit, versions, write_atomically
@@ -109,7 +109,7 @@ def main() -> None:
     args = parser.parse_args()
     keep_freed_memory()
     row = measure(resolve_model(args.model), args.rank, args.turns, args.rows, args.prompt_tokens, args.longest, args.seed)
-    command = shlex.join(["python", "-m", "bench.speed.training_passes", *sys.argv[1:]])
+    command = module_command("bench.speed.training_passes", sys.argv[1:])
     row = {"command": command, "commit": git_commit(), "versions": versions(), "model": args.model, **row}
     write_atomically(args.out, json.dumps(row, indent=1) + "\n")
     print(json.dumps({name: row[name] for name in ("seconds", "ratio", "logprob_shift", "gradient_cosine")}, indent=1))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.command import module_command
 from bench.markdown import table
 from bench.theory import collapse, inputs, spellings, updates, vote
 from bench.theory.statement import Statement
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     started = time.monotonic()
     found = check(args.seed)
     record = {
-        "command": shlex.join(["python", "-m", "bench.theory", *words]),
+        "command": module_command("bench.theory", words),
         "commit": git_commit(),
         "seed": args.seed,
         "seconds": round(time.monotonic() - started, 1),

@@ -46,6 +46,11 @@ def test_each_set_of_tests_has_its_own_row_and_published_figure() -> None:
     assert [row["pass@1"] for row in rows] == [0.57, 0.62, 0.5, 0.57, 0.62]
 
 
+def test_a_command_is_shown_without_the_folders_of_its_machine() -> None:
+    typed = record() | {"command": "ucoder eval --model /data/models/a --json evals/a.json"}
+    assert {row["command"] for row in rows_of(typed)} == {"ucoder eval --model a --json evals/a.json"}
+
+
 @pytest.mark.parametrize("model", ["qwen2.5-coder-0.5b-instruct-q4_k_m.gguf", "qwen2.5-coder-0.5b-instruct.fp16.gguf"])
 def test_a_quantised_file_is_the_model_that_it_is_of(model: str) -> None:
     assert published(list(rows_of(record(model))))["humaneval_plus", "all"] == 57.3
