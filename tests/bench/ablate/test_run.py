@@ -68,7 +68,14 @@ def test_one_run_on_several_seeds_is_one_gain(folder: Path, tmp_path: Path, caps
     assert [found["seed"] for found in record["runs"]] == [0, 1]
     greedy = record["over_seeds"]["greedy"]
     assert greedy["gain"] == pytest.approx(0.12, abs=0.01) and greedy["gain_ci"][0] < greedy["gain"] < greedy["gain_ci"][1]
+    assert "--config configs/seedling.yaml --run_dir mixed --rounds 1 " in record["runs"][0]["command"]
     assert "| greedy | 40 |" in capsys.readouterr().out
+
+
+def test_a_folder_without_a_finished_run_is_one_screen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        bundled.main([str(tmp_path)])
+    assert "no finished run lies here" in capsys.readouterr().err
 
 
 def test_results_from_before_greedy_decoding_are_still_shown() -> None:
