@@ -13,10 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from rewards.outcomes.literals import input_literal
-from rewards.text import BOM, read_fault
+from rewards.text import BOM, json_fault, read_fault
 from rewards.user_error import UserError
-
-LONGEST_INTEGER = 4_300  # digits that Python reads
 
 
 def read_text(path: Path, source: bool = False, remedy: str = "give a readable UTF-8 text file") -> str:
@@ -50,10 +48,8 @@ def parse_json(text: str, where: str, remedy: str, parse_int: Callable[[str], An
     except json.JSONDecodeError as error:
         line = f"{where}, line {error.lineno}" if "\n" in text else where
         raise UserError(f"not JSON: {error.msg}", line, remedy) from None
-    except ValueError:
-        raise UserError(f"an integer of more than {LONGEST_INTEGER:,} digits", where, remedy) from None
-    except RecursionError:
-        raise UserError("lists or objects that are nested thousands deep", where, remedy) from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(json_fault(error), where, remedy) from None
 
 
 def read_list(path: Path, what: str) -> list[Any]:

@@ -10,8 +10,9 @@ from rewards.outcomes.literals import parse_assert
 from rewards.records import Outcome
 from rewards.text import json_lines
 from rewards.user_error import UserError
-from rewards.user_files import LONGEST_INTEGER, parse_json, read_list, read_text
+from rewards.user_files import parse_json, read_list, read_text
 
+LONGEST_INTEGER = 4_300  # digits that Python reads
 ONE_A_LINE = 'one object a line: {"code": "def f(x): ..."}'
 
 
