@@ -124,14 +124,7 @@ def count_lines(path: Path) -> int:
 
 
 def write_records(path: Path, records: Iterable[Problem | TestSuite | Candidate | Verdict | Proposal]) -> None:
-    write_rows(path, map(_row, records))
-
-
-def _row(record: Problem | TestSuite | Candidate | Verdict | Proposal) -> dict[str, Any]:
-    row = vars(record)  # all fields are plain: `asdict` would copy every token
-    if isinstance(record, Verdict) and record.repeats is None:
-        return {name: value for name, value in row.items() if name != "repeats"}  # most runs do not look for repeats
-    return row
+    write_rows(path, map(vars, records))  # all fields are plain: `asdict` would copy every token
 
 
 def read_records(path: Path, kind: type[Record]) -> list[Record]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -62,7 +62,7 @@ def behaviour(problem_id: str, name: str, *inputs: int, arguments: tuple[str, ..
     return Behaviour(problem_id, arguments, "f", name, texts, outcomes(name, texts), self_made)
 
 
-def found(new: list[Behaviour], known: list[Behaviour] = [], executor: Functions | None = None) -> dict[str, str]:  # noqa: B006
+def found(new: Sequence[Behaviour], known: Sequence[Behaviour] = (), executor: Functions | None = None) -> dict[str, str]:
     runner = executor or Functions()
     return find_repeats(new, known, lambda name: runner)
 
@@ -171,11 +171,11 @@ def test_behaviours_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert [[o.kind for o in b.outcomes] for b in read_behaviours(tmp_path / BEHAVIOURS)] == [[o.kind for o in b.outcomes] for b in written]
 
 
-def test_a_verdict_says_what_it_repeats_and_nothing_where_it_does_not(tmp_path: Path) -> None:
+def test_a_verdict_says_what_it_repeats(tmp_path: Path) -> None:
     path = tmp_path / "clusters.jsonl"
     verdicts = [verdict("a"), replace(verdict("b", kept=False), repeats="a")]
     write_records(path, verdicts)
-    assert "repeats" not in path.read_text().splitlines()[0] and read_records(path, Verdict) == verdicts
+    assert read_records(path, Verdict) == verdicts
 
 
 class FakeRun:
