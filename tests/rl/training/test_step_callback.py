@@ -40,12 +40,11 @@ def test_steps_that_a_resumed_training_finds_do_not_count_as_fast(tmp_path: Path
     assert heard(tmp_path, 30, 150.0, 2, 36) == [(30, 0, math.inf), (1, 0, 5 * 150.0), (1, 0, 4 * 150.0)]
 
 
-def test_the_heap_is_trimmed_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    trimmed: list[float] = []
-    now = [0.0]
-    monkeypatch.setattr(trainer_parts, "trim_heap", lambda: trimmed.append(now[0]))
-    callback = StepCallback(lambda record: None, None, dict, clock=lambda: now[0])
-    for seconds in (10.0, 31.0, 40.0, 62.0):
-        now[0] = seconds
-        callback.on_step_end(None, None, None)  # type: ignore[arg-type]
-    assert trimmed == [31.0, 62.0]
+@pytest.mark.parametrize(("seconds_a_step", "trims"), [(10.0, 1), (11.0, 2), (40.0, 4)])
+def test_the_heap_is_trimmed_after_steps_that_are_half_a_minute_apart(
+    seconds_a_step: float, trims: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trimmed: list[None] = []
+    monkeypatch.setattr(trainer_parts, "trim_heap", lambda: trimmed.append(None))
+    heard(tmp_path, 0, seconds_a_step, 4, 4)
+    assert len(trimmed) == trims
