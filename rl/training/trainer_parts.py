@@ -81,7 +81,7 @@ def cpu_has_bfloat16() -> bool:
     return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
-TRIM_SECONDS = 30.0  # between two times that the heap's free pages go back to the system
+TRIM_SECONDS = 10.0  # at least, between two times that the heap's free pages go back to the system
 
 
 class StepCallback(TrainerCallback):
@@ -115,12 +115,18 @@ class StepCallback(TrainerCallback):
             self.log(step_figures(logs, state.global_step))
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if self.clock() - self.trimmed > TRIM_SECONDS:
-            trim_heap()
-            self.trimmed = self.clock()
+        self._trim()
         if self.progress is not None:
             pace = (self.clock() - self.begun) / (state.global_step - self.found)
             self.progress(1, 0, pace * (state.max_steps - state.global_step))
+
+    def on_substep_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._trim()  # a step of a large model takes minutes
+
+    def _trim(self) -> None:
+        if self.clock() - self.trimmed > TRIM_SECONDS:
+            trim_heap()
+            self.trimmed = self.clock()
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         distributed_state().wait_for_everyone()  # every rank has written its part

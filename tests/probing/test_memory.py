@@ -1,7 +1,8 @@
-"""Memory that a stage has freed: kept while it works, given back when it ends."""
+"""Memory that a stage has freed: kept while it works, given back when it ends; few kernels of oneDNN are kept."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -34,3 +35,13 @@ def test_freed_blocks_stay_until_they_are_given_back() -> None:
         pytest.skip("this libc takes no such settings")
     at_once, given_back = map(float, lines[1].split())
     assert at_once < 100 and given_back > 200  # MB, of 380 that were freed
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="settings of Linux")
+@pytest.mark.parametrize("named", [None, "1024"])
+def test_onednn_keeps_few_kernels_unless_the_environment_says_how_many(named: str | None) -> None:
+    name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+    program = f"from probing.memory import keep_freed_memory; import os; keep_freed_memory(); print(os.environ['{name}'])"
+    environment = {key: value for key, value in os.environ.items() if key != name} | ({name: named} if named else {})
+    command = [sys.executable, "-c", program]
+    assert subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300).stdout.strip() == (named or "64")

@@ -40,11 +40,22 @@ def test_steps_that_a_resumed_training_finds_do_not_count_as_fast(tmp_path: Path
     assert heard(tmp_path, 30, 150.0, 2, 36) == [(30, 0, math.inf), (1, 0, 5 * 150.0), (1, 0, 4 * 150.0)]
 
 
-@pytest.mark.parametrize(("seconds_a_step", "trims"), [(10.0, 1), (11.0, 2), (40.0, 4)])
-def test_the_heap_is_trimmed_after_steps_that_are_half_a_minute_apart(
+@pytest.mark.parametrize(("seconds_a_step", "trims"), [(3.0, 1), (4.0, 2), (11.0, 4)])
+def test_the_heap_is_trimmed_after_steps_that_are_ten_seconds_apart(
     seconds_a_step: float, trims: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trimmed: list[None] = []
     monkeypatch.setattr(trainer_parts, "trim_heap", lambda: trimmed.append(None))
     heard(tmp_path, 0, seconds_a_step, 4, 4)
     assert len(trimmed) == trims
+
+
+def test_the_heap_is_trimmed_between_the_micro_batches_of_a_long_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trimmed: list[None] = []
+    monkeypatch.setattr(trainer_parts, "trim_heap", lambda: trimmed.append(None))
+    now = [100.0]
+    callback = StepCallback(lambda record: None, None, dict, clock=lambda: now[0])
+    for _ in range(3):
+        now[0] += 60.0
+        callback.on_substep_end(TrainingArguments(output_dir=str(tmp_path), use_cpu=True), TrainerState(), TrainerControl())
+    assert len(trimmed) == 3
