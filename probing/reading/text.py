@@ -9,28 +9,23 @@ from probing.reading.parsing import Parser
 
 MAX_CHARACTERS = 1_000_000  # of an answer that are read
 _BOM_READ_AS_LATIN_1 = "ï»¿"
-# Quoted, a tag is a word that code or prose is about.
-_UNQUOTED, _UNQUOTED_BEHIND = r"(?<![\"'])(?<!(?<!`)`)", r"(?![\"']|`(?!`))"
+_QUOTE_IN_FRONT, _QUOTE_BEHIND = re.compile(r"[\"']\Z|(?<!`)`\Z"), re.compile(r"[\"']|`(?!`)")
 _TAG = r"(?:seed:)?(?:think|thinking|thought|thoughts|thinking_process|thought_process|reasoning|scratchpad)"
 _OPEN = rf"(?:<{_TAG}>|\[THINK\]|◁think▷|<\|(?:begin_of_thought|START_THINKING)\|>)"
 _CLOSE = rf"(?:</{_TAG}>|\[/THINK\]|◁/think▷|<\|(?:end_of_thought|END_THINKING)\|>|\[BEGIN FINAL RESPONSE\])"
-_THINKING = re.compile(rf"{_UNQUOTED}(?:(?P<open>{_OPEN})|{_CLOSE}){_UNQUOTED_BEHIND}", re.IGNORECASE)
+_THINKING = re.compile(rf"(?P<open>{_OPEN})|{_CLOSE}", re.IGNORECASE)
 _FENCE_LINE = re.compile(r"^[ \t]*```[^`\n]*$", re.MULTILINE)
 _OPENED = re.compile(rf"{_OPEN}\s*\Z", re.IGNORECASE)
 # The channels of OpenAI's harmony format, with its special tokens or as they are left when those are taken out.
 _ANALYSIS = re.compile(r"(?:<\|start\|>assistant)?(?:<\|channel\|>(?:analysis|commentary)\b|analysis(?=[A-Z]))")
 _FINAL = re.compile(r"<\|channel\|>final[^<\n]*<\|message\|>|assistantfinal")
-_NEXT_TURN = re.compile(
-    rf"{_UNQUOTED}(?:<\|im_start\|>\s*user\b|<\|start_header_id\|>\s*user\b|<start_of_turn>\s*user\b|<\|user\|>|<｜User｜>){_UNQUOTED_BEHIND}"
-)
+_NEXT_TURN = re.compile(r"<\|im_start\|>\s*user\b|<\|start_header_id\|>\s*user\b|<start_of_turn>\s*user\b|<\|user\|>|<｜User｜>")
 # Where a model that does not stop goes on with the next task of its prompt: behind the end mark of MBPP's few-shot form, or a new request.
 _NEXT_TASK = re.compile(r"^[ \t]*\[DONE\][ \t]*$|^(?:#{2,4} (?:Instruction|Human|User)\b|(?:Human|User):|\[INST\])", re.MULTILINE)
 _CODE_IN_FRONT = re.compile(
     r"^[ \t]*(?:(?:async )?def|class|import|from|return)\b|^[ \t]*(?:\w+[ \t]*=[ \t]|print\()|```|~~~", re.MULTILINE
 )
-_END_OF_TEXT = re.compile(
-    rf"{_UNQUOTED}<(?:\|(?:endoftext|im_end|eot_id|end_of_text|end|EOT)\||eos|end_of_turn|｜end▁of▁sentence｜|/s)>{_UNQUOTED_BEHIND}"
-)
+_END_OF_TEXT = re.compile(r"<(?:\|(?:endoftext|im_end|eot_id|end_of_text|end|EOT)\||eos|end_of_turn|｜end▁of▁sentence｜|/s)>")
 
 
 def without_thinking(text: str) -> str:
@@ -46,7 +41,7 @@ def without_thinking(text: str) -> str:
     place, thinking = 0, False
     code = _code_with_tags(text)
     for tag in _THINKING.finditer(text):
-        if any(start <= tag.start() < end for start, end in code):
+        if any(start <= tag.start() < end for start, end in code) or _is_a_word(text, tag, thinking):
             continue
         if tag["open"]:
             if not thinking:
@@ -57,6 +52,39 @@ def without_thinking(text: str) -> str:
                 said = []
             place, thinking = tag.end(), False
     return "".join(said if thinking else [*said, text[place:]])
+
+
+def _is_a_word(text: str, tag: re.Match[str], thinking: bool) -> bool:
+    """Whether a thinking tag is one that the text is about."""
+    opened, closed = _quotes_around(text, tag)
+    if opened and closed:
+        return True
+    if tag["open"]:
+        return opened or (closed and not _starts_line(text, tag))
+    return not thinking and _is_quoted(text, tag)
+
+
+def _is_quoted(text: str, mark: re.Match[str]) -> bool:
+    """Whether a mark of a chat format is a word that code or prose is about. A quote on one side alone, with the end of the line on the
+    other, is that of what stands there: `return "yes"<|im_end|>`.
+    """
+    opened, closed = _quotes_around(text, mark)
+    ends_line = text[mark.end() : mark.end() + 1] in ("", "\n")
+    return (opened and (closed or not ends_line)) or (closed and not _starts_line(text, mark))
+
+
+def _quotes_around(text: str, mark: re.Match[str]) -> tuple[bool, bool]:
+    """Whether a quote, or a single backtick, stands in front of the mark, and behind it."""
+    front = text[max(mark.start() - 2, 0) : mark.start()]
+    return _QUOTE_IN_FRONT.search(front) is not None, _QUOTE_BEHIND.match(text, mark.end()) is not None
+
+
+def _starts_line(text: str, mark: re.Match[str]) -> bool:
+    return mark.start() == 0 or text[mark.start() - 1] == "\n"
+
+
+def _first_unquoted(mark: re.Pattern[str], text: str) -> re.Match[str] | None:
+    return next((found for found in mark.finditer(text) if not _is_quoted(text, found)), None)
 
 
 def _code_with_tags(text: str) -> list[tuple[int, int]]:
@@ -107,7 +135,7 @@ def answer_text(answer: str) -> str:
     Python reads carriage returns as newlines too, in strings as well; other separators, such as U+2028, end no line.
     """
     text = answer[:MAX_CHARACTERS].replace("\r\n", "\n").replace("\r", "\n")
-    turn = _NEXT_TURN.search(text)
+    turn = _first_unquoted(_NEXT_TURN, text)
     if turn is not None and text[: turn.start()].strip():
         text = text[: turn.start()]
     return _without_next_task(without_thinking(text)).removeprefix("\ufeff").removeprefix(_BOM_READ_AS_LATIN_1)
@@ -124,5 +152,5 @@ def _without_next_task(text: str) -> str:
 
 def up_to_end_mark(text: str) -> str:
     """The text in front of the first end-of-text token of a chat format, if there is one."""
-    mark = _END_OF_TEXT.search(text)
+    mark = _first_unquoted(_END_OF_TEXT, text)
     return text[: mark.start()] if mark else text

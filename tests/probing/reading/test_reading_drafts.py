@@ -185,3 +185,35 @@ def test_the_program_that_reads_input_is_the_last_that_reads_and_prints(answer: 
     assert code is not None
     exec(code, {"__name__": "__main__", "input": lambda: "1"})
     assert capsys.readouterr().out == "2\n"
+
+
+@pytest.mark.parametrize("last", ['so "yes"', "so 'yes'", "so `max(x)`", 'def f(x): return "wrong"'])
+def test_a_tag_behind_a_quotation_is_no_word(last: str) -> None:
+    assert returned(f"<think>\n{fence(WRONG)}\n{last}</think>{fence(F)}") == 2
+    assert returned(f"{fence(WRONG)}\n{last}</think>\n{fence(F)}") == 2
+    assert read_program(f"{fence(F)}\n{last}</think>\n\nI cannot.", "f") is None
+
+
+@pytest.mark.parametrize("first", ["'f' adds", '"f" adds', "`f` adds"])
+def test_nor_is_one_in_front_of_a_quotation(first: str) -> None:
+    assert read_program(f"<think>{first}\n{fence(F)}", "f") is None
+    assert returned(f"<think>No.</think>{first}:\n{fence(F)}") == 2
+
+
+@pytest.mark.parametrize(
+    "words", ["It strips '</think> and more'.", "The tags `<think>` and `</think>`.", "\"Put <think>' there.", "'<think> x'"]
+)
+def test_a_quoted_tag_is_a_word(words: str) -> None:
+    assert returned(f"{words}\n{fence(F)}\n{words}") == 2
+    assert returned(f"<think>\n{fence(WRONG)}\n'</think>' ends it, `</think>` too.\n{fence(WRONG)}</think>{fence(F)}") == 2
+
+
+@pytest.mark.parametrize("quote", ["'", '"', "'''"])
+@pytest.mark.parametrize(
+    "mark", ["<|im_end|>", "</s>", "<end_of_turn>", "<｜end▁of▁sentence｜>", "<|im_start|>user\nAgain", "<|user|>\nAgain"]
+)
+def test_an_end_mark_behind_a_string_ends_the_answer(quote: str, mark: str) -> None:
+    program = f"def f(x):\n    return {quote}yes{quote}"
+    assert read_program(program + mark, "f") == program
+    word = f"def f(x):\n    return x.replace('{mark[:-1]}>', '')" if mark.endswith(">") else program
+    assert read_program(f"{word}\n\nDone.", "f") == word
