@@ -12,7 +12,7 @@ from rl.config.run_folder import CUT, read_json
 from rl.console import UserError
 from rl.progress import NAME as PROGRESS
 from rl.round_files import count_lines
-from rl.run_data import RoundFiles, Row, is_done, read_config, read_logged, read_rounds, read_summary, rounds_of
+from rl.run_data import RoundFiles, Row, is_done, known, read_config, read_logged, read_rounds, read_summary, rounds_of
 from rl.watch.status import Status, check_progress, status_of
 
 Times = dict[str, dict[str, float]]  # round -> stage -> seconds, or megabytes
@@ -26,6 +26,8 @@ class FunnelRow:
     proposals: int | None = None
     problems: int | None = None
     inputs: int | None = None
+    answers: int | None = None  # drawn in stage 5
+    no_program: int | None = None  # of those, without any program
     programs: int | None = None  # distinct ones, executed
     voted: int | None = None  # problems with a winner
     in_band: int | None = None  # of those, in the band of agreement that is trained on
@@ -106,14 +108,17 @@ class Reader:
         )
 
     def _funnel(self, files: RoundFiles, logged: list[Row]) -> FunnelRow:
-        """Counted from the round's own files, so that it holds for runs that were put together by hand too."""
+        """Counted from the round's own files, so that it holds for runs that were put together by hand too; answers as they were logged."""
         funnel = read_json(files.folder / "funnel.json")
         votes = self._once(files.folder / "clusters.jsonl", lambda _: _votes(files)) or (None, None, None)
+        answers, no_program = _answers(files.number, logged)
         return FunnelRow(
             round=files.number,
             proposals=funnel.get("proposed"),
             problems=self._once(files.folder / "problems.jsonl", count_lines),
             inputs=self._once(files.folder / "suites.jsonl", lambda _: sum(len(row["inputs"]) for row in files.rows("suites"))),
+            answers=answers,
+            no_program=no_program,
             programs=self._once(files.folder / "executions.jsonl", count_lines),
             voted=votes[0],
             in_band=votes[1],
@@ -133,6 +138,13 @@ class Reader:
             except (KeyError, TypeError) as error:
                 raise UserError(f"a line has no field {error}", str(path), CUT) from None
         return self._kept[path][1]
+
+
+def _answers(number: int, logged: list[Row]) -> tuple[int | None, int | None]:
+    """(answers of the round's stage 5, those without a program); the last that was logged, where the stage ran again."""
+    row = next((row for row in reversed(logged) if (row["round"], row["stage"]) == (number, "sampling")), {})
+    samples, share = known(row, "samples"), known(row, "no_program")
+    return None if samples is None else int(samples), None if samples is None or share is None else round(share * samples)
 
 
 def _votes(files: RoundFiles) -> tuple[int, int, int]:

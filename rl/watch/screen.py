@@ -119,6 +119,7 @@ def _funnel(funnel: FunnelRow) -> Text:
         count(funnel.proposals, "proposals"),
         count(funnel.problems, "problems"),
         count(funnel.inputs, "inputs"),
+        count(funnel.answers, "answers") + ("" if funnel.no_program is None else f" ({funnel.no_program:,} without a program)"),
         count(funnel.programs, "distinct programs"),
         count(funnel.voted, "votes with a winner"),
         count(funnel.in_band, "in the band" + (f" ({funnel.repeats:,} repeats left out)" if funnel.repeats else "")),

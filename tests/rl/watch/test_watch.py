@@ -19,7 +19,7 @@ from rl.watch.eta import run_left, stage_left
 from rl.watch.reading import Reader
 from rl.watch.screen import page, trend
 from rl.watch.status import ACTIVE_SECONDS, SILENT_SECONDS, last_written, status_of
-from tests.rl.fake_run import write_run
+from tests.rl.fake_run import PROBLEMS, SAMPLES, write_run
 
 NOW = 1_000_000.0
 
@@ -93,8 +93,12 @@ def test_the_funnel_is_counted_from_the_round_s_files(tmp_path: Path) -> None:
     assert "– proposals → 14 problems" in shown(folder), "what is not known is a dash"
     (folder / "round_03" / "funnel.json").write_text(json.dumps({"proposed": 160, "kept": 93}))
     programs = len((folder / "round_03" / "executions.jsonl").read_text().splitlines())
-    expected = f"160 proposals → 14 problems → 84 inputs → {programs} distinct programs → 14 votes with a winner → 11 in the band"
-    assert expected in shown(folder)
+    answers = f"{PROBLEMS * SAMPLES:,} answers ({PROBLEMS} without a program)"
+    counted = f"{answers} → {programs} distinct programs → 14 votes with a winner → 11 in the band"
+    assert f"160 proposals → 14 problems → 84 inputs → {counted}" in shown(folder, width=200)
+    lines = (folder / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (folder / "metrics.jsonl").write_text("".join(line for line in lines if '"sampling"' not in line))
+    assert f"84 inputs → – answers → {programs} distinct programs" in shown(folder, width=200)
 
 
 def test_training_figures_are_those_of_the_last_training(finished: Path) -> None:
