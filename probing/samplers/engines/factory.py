@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from probing.memory import trim_heap
 from probing.samplers.base import Sampler
 from probing.samplers.config import SamplingConfig
 
@@ -40,4 +41,6 @@ def open_sampler(config: SamplingConfig, model_path: str, load: Callable[[], Loa
             from probing.samplers.engines.transformers import TransformersSampler
 
             model, tokenizer = load() if load is not None else load_model(model_path, device=config.device, dtype=config.dtype)
-            return TransformersSampler(sampling_model(model, config.weights), tokenizer, batch_size=config.batch_size)
+            model = sampling_model(model, config.weights)
+            trim_heap()  # a copy with 8-bit weights leaves the float ones behind: 5 GB with 1.5 billion parameters
+            return TransformersSampler(model, tokenizer, batch_size=config.batch_size)
