@@ -8,6 +8,7 @@ What scoring adds (`Execution`, `Clustering`, `Score`) lives in `rewards.records
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 
 SELF_MADE = "self"  # the source of what the model wrote itself
@@ -65,7 +66,7 @@ class Candidate:
     completion: str  # the raw answer, prefill included, special tokens removed
     code: str | None  # the program extracted from it; None when there is none
     token_ids: tuple[int, ...]  # length L, as sampled, end token included
-    logprobs: tuple[float, ...]  # length L, nats per token under the policy at temperature 1
+    logprobs: tuple[float, ...]  # length L, nats per token under the policy at temperature 1; empty: unknown
     finished: bool  # ended with an end token or a stop string, not by the length limit
 
     @property
@@ -74,7 +75,9 @@ class Candidate:
 
     @property
     def mean_logprob(self) -> float:
-        """Mean token logprob in nats (minus the log of the paper's perplexity f(r))."""
+        """Mean token logprob in nats (minus the log of the paper's perplexity f(r)); NaN where the server gave none."""
+        if self.token_ids and not self.logprobs:
+            return math.nan
         return sum(self.logprobs) / max(len(self.logprobs), 1)
 
 

@@ -40,6 +40,11 @@ class HttpConfig(Section):
     retokenise: bool = Field(
         False, description="for servers that return no token ids: tokenise their text again, spreading each answer's logprob evenly"
     )
+    text_only: bool = Field(
+        False,
+        description="for servers of which no more than text can be asked (llama.cpp's, Ollama, a hosted API): prompts go as text, one "
+        "answer a request, and its logprob stays unknown where the server gives none; `ucoder solve` sets it by itself; not for runs",
+    )
     parity_prompts: int = Field(
         4, ge=0, description="prompts whose greedy answers must fit the checkpoint before a round begins; 0: unchecked"
     )
@@ -75,8 +80,9 @@ class SamplingConfig(Section):
 
     @model_validator(mode="after")
     def _parity_needs_token_ids(self) -> Self:
-        if self.http.retokenise and self.http.parity_prompts:
-            raise ValueError("sampling.http.retokenise leaves no token ids to compare: set sampling.http.parity_prompts to 0 beside it")
+        for name in ("retokenise", "text_only"):
+            if getattr(self.http, name) and self.http.parity_prompts:
+                raise ValueError(f"sampling.http.{name} leaves no token ids to compare: set sampling.http.parity_prompts to 0 beside it")
         return self
 
     @model_validator(mode="after")

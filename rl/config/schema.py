@@ -226,6 +226,15 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _samples_have_logprobs(self) -> Self:
+        if self.sampling.http.text_only:
+            raise ValueError(
+                "sampling.http.text_only is for `ucoder solve`: a run needs the logprobs of its samples. Set it to false, and serve the "
+                "model with vLLM, or with a server that gives logprobs beside sampling.http.retokenise: true"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _audit_has_an_oracle(self) -> Self:
         if self.audit and self.oracle is None:
             raise ValueError("audit is true but oracle is null: name the function that gives reference code, or set audit: false")

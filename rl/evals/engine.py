@@ -109,15 +109,15 @@ def check_engine(sampling: SamplingConfig, model_path: str) -> None:
         check_server(sampling.http, model_path)
 
 
-def check_server(http: HttpConfig, model_path: str) -> None:
-    """Raises UserError when no server answers at the address, or it has not the model."""
+def check_server(http: HttpConfig, model_path: str) -> dict[str, Any]:
+    """What the server says of the model. Raises UserError when none answers at the address, or it has not the model."""
     name = http.model or model_path
     start = f"vllm serve {model_path} --generation-config vllm"
     headers = {"Authorization": f"Bearer {key}"} if (key := os.environ.get(http.key_variable)) else {}
     try:
         request = urllib.request.Request(f"{http.url.rstrip('/')}/models", headers=headers)
         with urllib.request.urlopen(request, timeout=GREETING_SECONDS) as answer:
-            served = [str(model["id"]) for model in json.load(answer)["data"]]
+            served = {str(model["id"]): dict(model) for model in json.load(answer)["data"]}
     except urllib.error.HTTPError as error:
         remedy = {
             401: f"put the server's key into ${http.key_variable}",
@@ -131,3 +131,4 @@ def check_server(http: HttpConfig, model_path: str) -> None:
     if name not in served:
         remedy = f"name it as the server does with --http_model, or start one with it: {start}"
         raise UserError(f"the server at {http.url} has {', '.join(served) or 'no model'}, not {name}", "--url", remedy)
+    return served[name]

@@ -34,10 +34,10 @@ def add_engine_options(top: argparse.ArgumentParser) -> None:
     top.add_argument("--http_model", metavar="NAME", help="the server's name for the model (default: as in --model)")
 
 
-def sampling_from(args: argparse.Namespace, others: Sequence[str], command: str) -> SamplingConfig:
+def sampling_from(args: argparse.Namespace, others: Sequence[str], command: str, parity_prompts: int | None = None) -> SamplingConfig:
     """The sampler's settings: the command's own options, and any key of the section as --sampling.KEY. Raises UserError.
 
-    command: named in the message on an unknown option.
+    command: named in the message on an unknown option. parity_prompts: of a server, where they are not given (None: the section's default).
     """
     if others and not others[0].startswith("--sampling."):
         raise UserError(f"unknown argument {others[0]!r}", "command line", f"see ucoder {command} --help")
@@ -50,6 +50,7 @@ def sampling_from(args: argparse.Namespace, others: Sequence[str], command: str)
         "http.url": args.url,
         "http.model": args.http_model,
         "http.patience": HTTP_PATIENCE,
+        "http.parity_prompts": parity_prompts,
     }
     words = [word for key, value in given.items() if value is not None for word in (f"--{key}", str(value))]
     return load(SamplingConfig, None, [*words, *(word.replace("--sampling.", "--", 1) for word in others)])

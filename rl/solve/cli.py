@@ -38,6 +38,7 @@ from rl.evals.engine_options import EPILOG, add_engine_options, sampling_from, t
 from rl.models.source import resolve_model
 from rl.solve.dialogue import talk
 from rl.solve.report import Solved, as_record, print_no_vote, print_program, print_trust
+from rl.solve.serving import as_served
 from rl.solve.solving import Settings, solve
 from rl.solve.statement import STDIN, Statement, read_program_statement, read_statement, read_text
 
@@ -150,10 +151,12 @@ def settings_from(args: argparse.Namespace) -> Settings:
 
 
 def _solve(args: argparse.Namespace, others: Sequence[str], statement: Statement, settings: Settings, console: Console) -> Solved:
-    sampling, template_args, offered = sampling_from(args, others, "solve"), template_args_from(args), package_settings(args)
+    sampling = sampling_from(args, others, "solve", parity_prompts=0)  # what the weights answer, their execution judges
+    template_args, offered = template_args_from(args), package_settings(args)
     sampling = sampling if args.dtype is None else in_precision(args.dtype, sampling)
     path = resolve_model(args.model)
     check_engine(sampling, path)
+    sampling = as_served(sampling, path)
 
     from probing.models.loading import load_tokenizer
     from probing.prompts.asking import Asker

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -67,7 +68,7 @@ def as_record(solved: Solved) -> dict[str, Any]:
         "interface": problem.interface,
         "samples": len(solved.candidates),
         "programs": [candidate.code for candidate in solved.candidates],
-        "mean_logprobs": [round(candidate.mean_logprob, 4) for candidate in solved.candidates],
+        "mean_logprobs": [_known(candidate.mean_logprob) for candidate in solved.candidates],
         "pool": list(solved.suite.inputs),
         "origins": list(solved.suite.origins),
         "known": [asdict(known) for known in vote.known],
@@ -76,6 +77,11 @@ def as_record(solved: Solved) -> dict[str, Any]:
         "disagreements": disagreements(vote),
         **as_json(vote.ranking),
     }
+
+
+def _known(logprob: float) -> float | None:
+    """A mean logprob for JSON; None where the server gave none."""
+    return None if math.isnan(logprob) else round(logprob, 4)
 
 
 def disagreements(vote: Vote) -> list[dict[str, Any]]:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from probing.prompts.asking import Ask
 from probing.records import Candidate, TestSuite
 from probing.samplers.base import Sampler
@@ -73,13 +75,14 @@ def solve(
 
 def vote_of(executor: Executor, written: Written, suite: TestSuite, candidates: Sequence[Candidate], settings: Settings, bar: Bar) -> Vote:
     """Run the candidates on the inputs, and judge them."""
+    logprobs = [candidate.mean_logprob for candidate in candidates]
     with bar("executions", len(candidates), "candidates") as advance:
         programs = run_programs(
             [candidate.code for candidate in candidates],
             written.problem.entry,
             suite.inputs,
             executor,
-            logprobs=[candidate.mean_logprob for candidate in candidates],
+            logprobs=logprobs if np.isfinite(logprobs).any() else None,  # a server may give none
         )
         advance(len(candidates))
     return Vote.of(programs, executor, settings.consensus, InputsConfig(keep=settings.suites.inputs))

@@ -96,6 +96,14 @@ def test_answers_that_rule_everybody_out_end_without_a_program(solve: Any, monke
     assert not out.exists()
 
 
+def test_unknown_logprobs_are_null_and_the_vote_goes_on_without_them(solve: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    model = ToyModel(VOTERS)
+    model.knows_logprobs = False
+    assert solve(model, "--json", "-") == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["mean_logprobs"] == [None] * len(VOTERS) and record["program"] == RIGHT and record["won"]
+
+
 def test_no_vote_is_said_with_its_reasons(solve: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "solution.py"
     assert solve(ToyModel([BROKEN, BROKEN, "def largest_gap(xs): import numpy; return 0"]), "--out", str(out)) == 1

@@ -39,6 +39,7 @@ class ToyModel:
     def __init__(self, solve: Sequence[str] = (RIGHT,), **others: Sequence[str]) -> None:
         self.answers = {"solve": solve, "tests": [CALLS], "interface": [INTERFACE], "signature": ["nonsense"], **others}
         self.asked: dict[str, list[str]] = {}
+        self.knows_logprobs = True
 
     def sample(
         self,
@@ -57,7 +58,8 @@ class ToyModel:
         skill = next(skill for words, skill in SKILLS.items() if words in prompt)
         self.asked.setdefault(skill, []).append(prompt)
         texts = self.answers[skill]
-        return [Completion(texts[i % len(texts)], (1, 2), (-0.1 * (i + 1),) * 2, True) for i in range(n)]
+        logprobs = [(-0.1 * (i + 1),) * 2 if self.knows_logprobs else () for i in range(n)]
+        return [Completion(texts[i % len(texts)], (1, 2), logprobs[i], True) for i in range(n)]
 
     def close(self) -> None:
         return None

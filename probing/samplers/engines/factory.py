@@ -29,8 +29,9 @@ def open_sampler(config: SamplingConfig, model_path: str, load: Callable[[], Loa
             return VllmSampler(config, model_path)
         case "http":
             from probing.samplers.engines.http import HttpSampler
+            from probing.samplers.engines.text_http import TextSampler
 
-            return HttpSampler(config, model_path)
+            return (TextSampler if config.http.text_only else HttpSampler)(config, model_path)
         case "ray":
             from probing.samplers.engines.ray import RaySampler
 

@@ -9,6 +9,7 @@ Prompts are sent as token ids. Standard library only. What a sample draws depend
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
@@ -17,10 +18,10 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
-from typing import Any
+from typing import Any, TypeVar
 
 from probing.models.loading import end_token_ids, load_model, load_tokenizer
 from probing.samplers.base import Completion, Progress, SamplerError, SamplingParams, cut_at_stop
@@ -36,6 +37,8 @@ PLAIN_SAMPLING = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
 MOST_STOPS = 4  # stop strings in a request of OpenAI's API; vLLM takes any number
 AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})  # statuses that another try may mend
 
+Result = TypeVar("Result")
+
 
 class _Refused(Exception):
     """The server answered, and will not answer otherwise: status and its words."""
@@ -43,6 +46,8 @@ class _Refused(Exception):
 
 class HttpSampler:
     """A `Sampler` over a server. Raises SamplerError when it stays away, has another checkpoint, or answers what cannot be used."""
+
+    reads_text = False  # whether text alone is taken, from whichever weights the server has under the model's name
 
     def __init__(self, config: SamplingConfig, model_path: str, pause: float = FIRST_PAUSE) -> None:
         self.config, self.http, self.model_path, self.pause = config, config.http, model_path, pause
@@ -77,20 +82,26 @@ class HttpSampler:
                 raise SamplerError(f"the server at {self.http.url} gave {len(group)} answers where {asked.draws} were asked for")
             return group * asked.copies
 
+        tasks = [functools.partial(ask, ids, its_seed) for ids, its_seed in zip(asked.prompt_ids, asked.seeds, strict=True)]
+        groups = []
+        for group in self._in_threads(tasks):
+            groups.append(group)
+            if progress is not None:
+                progress(n, sum(len(completion.token_ids) for completion in group))
+        return groups
+
+    def _in_threads(self, tasks: Sequence[Callable[[], Result]]) -> Iterator[Result]:
+        """What the tasks return, in their order, `http.requests` of them at once; the first error ends all."""
         with ThreadPoolExecutor(self.http.requests, thread_name_prefix="http-sampler") as threads:
-            waiting = [threads.submit(ask, ids, its_seed) for ids, its_seed in zip(asked.prompt_ids, asked.seeds, strict=True)]
+            waiting = [threads.submit(task) for task in tasks]
             try:
-                groups = []
                 for future in waiting:
-                    groups.append(future.result())
-                    if progress is not None:
-                        progress(n, sum(len(completion.token_ids) for completion in groups[-1]))
+                    yield future.result()
             except BaseException:
                 self._closed.set()  # the other requests stop trying
                 for future in waiting:
                     future.cancel()
                 raise
-        return groups
 
     def close(self) -> None:
         """Nothing is kept open; the server goes on."""
@@ -154,8 +165,7 @@ class HttpSampler:
         while True:
             models = self._persist("models", None).get("data", [])
             mine = next((m for m in models if m.get("id") == self.name), None)
-            root = None if mine is None else mine.get("root")
-            if mine is not None and (root is None or _same_place(root, self.model_path)):
+            if mine is not None and (self.reads_text or same_place(mine.get("root"), self.model_path)):
                 limit = mine.get("max_model_len")
                 return None if limit is None else int(limit)
             has = ", ".join(f"{m.get('id')} ({m.get('root')})" if m.get("root") else str(m.get("id")) for m in models) or "no model"
@@ -203,7 +213,7 @@ class HttpSampler:
                 answer = json.load(response)
         except urllib.error.HTTPError as error:
             words = error.read(2000).decode(errors="replace")
-            if error.code in AGAIN or (error.code == 404 and path == "completions"):  # restarted with another checkpoint: asked again
+            if error.code in AGAIN or (error.code == 404 and path == "completions" and not self.reads_text):  # restarted with another model
                 raise OSError(f"status {error.code}: {words[:200]}") from None
             raise _Refused(f"status {error.code}: {words}") from None
         if not isinstance(answer, dict):
@@ -220,6 +230,6 @@ def _reason(error: BaseException) -> str:
     return str(getattr(error, "reason", None) or error or type(error).__name__)
 
 
-def _same_place(root: str, path: str) -> bool:
-    """Whether a server's word for where its weights lie is this checkpoint."""
-    return root == path or os.path.realpath(os.path.expanduser(root)) == os.path.realpath(os.path.expanduser(path))
+def same_place(root: str | None, path: str) -> bool:
+    """Whether a server's word for where its weights lie is this checkpoint; it need not say (None)."""
+    return root is None or root == path or os.path.realpath(os.path.expanduser(root)) == os.path.realpath(os.path.expanduser(path))

@@ -14,6 +14,7 @@ import torch
 from tests.probing.doubles.vllm import LLM, SamplingParams
 from tests.probing.tiny_models import END, tokenizer
 
+OPENAI = {"model", "prompt", "max_tokens", "temperature", "top_p", "seed", "logprobs", "stop"}
 PLAIN = {"top_k": -1, "repetition_penalty": 1.0, "min_p": 0.0}
 
 
@@ -27,6 +28,7 @@ class Server:
         self.faults: list[int | str | None] = []
         self.longest = longest  # tokens of prompt and answer
         self.token_ids = True
+        self.text_alone = False  # as servers that take texts as prompts, give one answer a request, and no logprobs
         self.completions = 0
         self.bodies: list[dict[str, Any]] = []  # of the requests that were answered
         self.generation_config: dict[str, float] = {}  # the checkpoint's
@@ -50,8 +52,8 @@ class Server:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                model = {"id": server.name, "root": server.root, "max_model_len": server.longest}
-                self.answer(200, {"data": [model]})
+                model = {"id": server.name, "owned_by": "vllm", "root": server.root, "max_model_len": server.longest}
+                self.answer(200, {"data": [{"id": server.name, "owned_by": "someone"} if server.text_alone else model]})
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -64,6 +66,9 @@ class Server:
                     self.answer(200, "{not json")
                 elif fault is not None:
                     self.answer(int(fault), {"error": "as the test wants it"})
+                elif server.text_alone:
+                    refused = not isinstance(body["prompt"], str) or "n" in body or body.keys() - OPENAI
+                    self.answer(400, {"error": "refused"}) if refused else self.answer(200, server.complete_text(body))
                 else:
                     self.answer(200, server.complete(body))
 
@@ -108,10 +113,12 @@ class Server:
         self.bodies.append(body)
         rest = {name: (self.generation_config | body).get(name, plain) for name, plain in PLAIN.items()}  # absent: as the checkpoint says
         stops = body.get("stop", [])
-        given = body["n"], body["temperature"], body["top_p"], body["max_tokens"], body["seed"], 0, ends, True
+        given = body.get("n", 1), body["temperature"], body["top_p"], body["max_tokens"], body["seed"], 0, ends, True
         params = SamplingParams(*given, stop=stops, **rest)
+        prompt = body["prompt"]
+        ids = self.tokenizer(prompt, add_special_tokens=False)["input_ids"] if isinstance(prompt, str) else prompt
         with self._lock:
-            [request] = self.llm.generate([{"prompt_token_ids": body["prompt"]}], [params], use_tqdm=False)
+            [request] = self.llm.generate([{"prompt_token_ids": ids}], [params], use_tqdm=False)
         choices = []
         for output in reversed(request.outputs):  # order is not promised
             ids = output.token_ids
@@ -125,3 +132,7 @@ class Server:
             }
             choices.append(choice | ({"token_ids": ids} if self.token_ids and body.get("return_token_ids") else {}))
         return {"choices": choices}
+
+    def complete_text(self, body: dict[str, Any]) -> dict[str, Any]:
+        [choice] = self.complete(body)["choices"]
+        return {"choices": [{"index": 0, "text": choice["text"], "finish_reason": choice["finish_reason"]}]}

@@ -163,6 +163,13 @@ def test_nearest_prefers_the_same_section() -> None:
     assert nearest(Config, ("sft", "learning_rte")) == "sft.learning_rate"
 
 
+def test_a_run_is_not_sampled_from_a_server_of_text_alone() -> None:
+    with pytest.raises(UserError, match="a run needs the logprobs"):
+        load_config(None, ["--sampling.http.text_only", "true", "--sampling.http.parity_prompts", "0"])
+    with pytest.raises(UserError, match="parity_prompts to 0"):
+        load_config(None, ["--sampling.http.text_only", "true"])
+
+
 def test_weights_by_margin_that_scaling_would_undo_are_refused() -> None:
     with pytest.raises(UserError, match="set grpo\\.scale_rewards to batch or none"):
         load_config(None, ["--reward.by_margin", "1"])
