@@ -21,7 +21,7 @@ from trl import GRPOConfig, GRPOTrainer
 import seedling
 from probing.reading import read_program
 from rewards import ConsensusReward
-from rewards.consensus_reward import answer_text
+from rewards.consensus_reward import completion_text
 from rewards.sandbox import Program, Sandbox
 
 SEEDLING = Path(seedling.__file__).parent
@@ -50,7 +50,7 @@ def accuracy_in(sandbox: Sandbox) -> Callable[..., list[float | None]]:
     """A reward function for the log: 1 for completions that return on every input what the reference returns."""
 
     def accuracy(completions: list[Any], entry: list[str], inputs: list[list[str]], reference: list[str], **_: Any) -> list[float | None]:
-        answers = [read_program(answer_text(completion), name) or "" for completion, name in zip(completions, entry, strict=True)]
+        answers = [read_program(completion_text(completion), name) or "" for completion, name in zip(completions, entry, strict=True)]
         ran = [
             list(sandbox.run(Program(code, name, tuple(x)) for code, name, x in zip(codes, entry, inputs, strict=True)))
             for codes in (answers, reference)

@@ -146,7 +146,7 @@ class ConsensusReward:
         mine: list[_Judged | None] | Exception
         try:
             problems = self._problems(prompts, columns)
-            mine = self._execute(problems, [answer_text(completion) for completion in completions])
+            mine = self._execute(problems, [completion_text(completion) for completion in completions])
         except SandboxError as error:
             mine = SandboxError(str(error))
         except ValueError as error:
@@ -265,10 +265,10 @@ class ConsensusReward:
         return rewards
 
 
-def answer_text(completion: str | Sequence[Message]) -> str:
+def completion_text(completion: str | Sequence[Message]) -> str:
     """The text of a completion: of a conversation, that of the last assistant message.
 
-    >>> answer_text([{"role": "assistant", "content": [{"type": "text", "text": "def f(): pass"}]}])
+    >>> completion_text([{"role": "assistant", "content": [{"type": "text", "text": "def f(): pass"}]}])
     'def f(): pass'
     """
     if isinstance(completion, str):

@@ -42,7 +42,7 @@ class RunningStage:
 
 
 @dataclass
-class Task:
+class RunningTask:
     """What is counted within a stage: a progress bar. On several ranks it counts rank 0's share until the others' is known."""
 
     round: int
@@ -77,7 +77,7 @@ class ProgressFile:
         self._who = {"host": socket.gethostname(), "pid": process.pid, "process_started": process.create_time(), "ranks": ranks}
         self._started = clock()
         self._stage: RunningStage | None = None
-        self._task: Task | None = None
+        self._task: RunningTask | None = None
         self._state: State = "running"
         self._error: dict[str, str] | None = None
         self._stop = threading.Event()
@@ -101,7 +101,7 @@ class ProgressFile:
     @contextmanager
     def task(self, index: int, name: str, total: int, unit: str) -> Iterator[probing.samplers.base.Progress]:
         """The block works through `total` items; yields `advance(count)`, which is a sampler's progress too."""
-        task = self._task = Task(index, name, unit, total, self.clock())
+        task = self._task = RunningTask(index, name, unit, total, self.clock())
 
         def advance(samples: int, tokens: int = 0, seconds_left: float | None = None) -> None:
             now = self.clock()

@@ -28,7 +28,7 @@ from rl.benchmarks.base import benchmark_statements, find_data, load_benchmark
 from rl.benchmarks.mbpp import entry_of
 from rl.config.run_folder import write_atomically
 from rl.console import UserError, error_screen
-from rl.own.problems import OVERLAP, Benchmarks, Row, judge_rows
+from rl.own.problems import OVERLAP, Benchmarks, CheckedRow, check_rows
 from rl.own.source import Rows, read_source
 
 FILES = ("mbpp/unlabelled-statements.jsonl.gz", "mbpp/mbpp.jsonl")
@@ -47,13 +47,13 @@ def statement_row(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"id": f"MBPP/{row['task_id']}", "description": row["text"], "signature": f"{header_of(code[found.start() :])}:"}
 
 
-def kept_rows(rows: Sequence[Mapping[str, Any]], benchmarks: Benchmarks) -> tuple[list[dict[str, Any]], list[Row]]:
+def kept_rows(rows: Sequence[Mapping[str, Any]], benchmarks: Benchmarks) -> tuple[list[dict[str, Any]], list[CheckedRow]]:
     """(rows that can be used, what became of every row)."""
-    judged = list(judge_rows(Rows("mbpp", rows, ""), benchmarks))
+    judged = list(check_rows(Rows("mbpp", rows, ""), benchmarks))
     return [dict(row) for row, found in zip(rows, judged, strict=True) if found.problem is not None], judged
 
 
-def summary(judged: Sequence[Row], path: Path) -> str:
+def summary(judged: Sequence[CheckedRow], path: Path) -> str:
     dropped = Counter(row.reason for row in judged if row.problem is None)
     overlaps = Counter(row.overlaps.split()[0] for row in judged if row.overlaps)
     lines = [f"{path}: {sum(row.problem is not None for row in judged)} of {len(judged)} statements remain"]

@@ -48,8 +48,8 @@ from rl.evals.cache import model_hash
 from rl.evals.engine import engine_errors
 from rl.evals.runner import score
 from rl.models.source import resolve_model
-from rl.solve.solving import Settings, vote_of
-from rl.solve.stages import Written, problem_of_examples, suite_of_examples, write_inputs, write_problems
+from rl.solve.solving import SolveSettings, vote_of
+from rl.solve.stages import WrittenProblem, problem_of_examples, suite_of_examples, write_inputs, write_problems
 from rl.solve.statement import read_statement
 from rl.solve.vote import Vote
 
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         benchmark = load_benchmark(BENCHMARK)
         if not isinstance(benchmark, Benchmark):
             raise UserError(benchmark.reason, BENCHMARK, benchmark.remedy)
-        settings = Settings(
+        settings = SolveSettings(
             SolutionsConfig(samples=args.samples, temperature=args.temperature, max_new_tokens=args.max_new_tokens),
             SuitesConfig(samples=args.input_answers, max_new_tokens=args.input_tokens),
             seed=args.seed,
@@ -117,7 +117,7 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def described(args: argparse.Namespace, settings: Settings, given: Given | None) -> dict[str, Any]:
+def described(args: argparse.Namespace, settings: SolveSettings, given: Given | None) -> dict[str, Any]:
     """What the rows depend on: rows of other settings are not mixed with them."""
     return {
         "benchmark": BENCHMARK,
@@ -163,7 +163,7 @@ def given_answers(args: argparse.Namespace, benchmark: Benchmark) -> Given:
 
 def measure(
     args: argparse.Namespace,
-    settings: Settings,
+    settings: SolveSettings,
     benchmark: Benchmark,
     tasks: Sequence[EvalTask],
     given: Given | None,
@@ -191,7 +191,7 @@ def measure(
 def solve_tasks(
     writer: Writer | None,
     executor: Steady,
-    settings: Settings,
+    settings: SolveSettings,
     benchmark: Benchmark,
     tasks: Sequence[EvalTask],
     given: Given | None,
@@ -233,7 +233,11 @@ def graded(
 
 
 def answers_of(
-    tasks: Sequence[EvalTask], problems: Sequence[Written | None], settings: Settings, writer: Writer | None, given: Given | None
+    tasks: Sequence[EvalTask],
+    problems: Sequence[WrittenProblem | None],
+    settings: SolveSettings,
+    writer: Writer | None,
+    given: Given | None,
 ) -> list[list[Completion]]:
     """Each task's greedy answer, then its candidates: of the files, else of the model, which is asked the same question for both.
 

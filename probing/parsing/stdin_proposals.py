@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from probing.parsing.proposals import LEAST_WORDS, NAMES, Unreadable, heading_pattern, plain_text, sections_of
-from probing.parsing.stdin_texts import examples_in
+from probing.parsing.stdin_texts import stdin_examples_in
 from probing.reading.text import answer_text
 from probing.records import STDIN, Problem, short_hash
 
@@ -26,7 +26,7 @@ def read_stdin_proposal(text: str, topic: str, prefix: str) -> Problem:
     if len(description.split()) < LEAST_WORDS:
         raise Unreadable("no statement")
     description += "".join(f"\n\n{title}:\n{sections[name]}" for name, title in _PARTS.items() if sections.get(name))
-    examples = examples_in(text, statement=True)
+    examples = stdin_examples_in(text, statement=True)
     if not examples:
         raise Unreadable("no sample input")
     return Problem(

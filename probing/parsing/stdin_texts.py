@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 LONGEST = 2_000  # characters of one input
-Kind = Literal["input", "output", "examples", "other"]
+HeadingKind = Literal["input", "output", "examples", "other"]
 
 _SHOWN = ("sample", "example", "test")
-_KINDS: dict[str, Kind] = {
+_KINDS: dict[str, HeadingKind] = {
     **dict.fromkeys(("input", "standard input", "stdin"), "input"),
     **dict.fromkeys(("output", "standard output", "stdout", "expected output"), "output"),
     **dict.fromkeys(("example", "examples", "sample", "samples", "sample test", "sample tests", "test case", "test cases"), "examples"),
@@ -37,24 +37,24 @@ _HEADING = re.compile(
 
 
 @dataclass(frozen=True)
-class Example:
+class StdinExample:
     """An input with what a statement says is printed for it.
 
-    >>> examples_in("Input: 2\\nOutput: 4")
-    [Example(input='2\\n', output='4')]
+    >>> stdin_examples_in("Input: 2\\nOutput: 4")
+    [StdinExample(input='2\\n', output='4')]
     """
 
     input: str  # in the form of `input_text`
     output: str | None  # None: it is not said
 
     def text(self) -> str:
-        """The form in which prompts show it, and `examples_in` reads it."""
+        """The form in which prompts show it, and `stdin_examples_in` reads it."""
         return f"Input:\n{self.input}" + ("" if self.output is None else f"Output:\n{self.output}\n")
 
 
 @dataclass
 class _Section:
-    kind: Kind
+    kind: HeadingKind
     shown: bool  # whether its heading says that it is an example
     lines: list[str]
 
@@ -87,13 +87,13 @@ def _is_cut_short(lines: list[str]) -> bool:
     return ["..."] in words and len(rows) == 1
 
 
-def examples_in(text: str, statement: bool = False) -> list[Example]:
+def stdin_examples_in(text: str, statement: bool = False) -> list[StdinExample]:
     """The examples of a text, each input once.
 
     statement: the text is a whole statement, in which a heading `Input` may stand above the format of the input; then only what is called a
     sample or an example counts, or stands below a heading that is.
     """
-    found: dict[str, Example] = {}
+    found: dict[str, StdinExample] = {}
     sections = list(_sections(text.split("\n")))
     below = False
     for place, section in enumerate(sections):
@@ -103,7 +103,7 @@ def examples_in(text: str, statement: bool = False) -> list[Example]:
         after = next(iter(sections[place + 1 : place + 2]), None)
         output = _content(after.lines, paragraph=True) if after is not None and after.kind == "output" else None
         if (given := input_text(_content(section.lines))) is not None:
-            found.setdefault(given, Example(given, output or None))
+            found.setdefault(given, StdinExample(given, output or None))
     return list(found.values())
 
 
@@ -135,7 +135,7 @@ def example_of(value: Any) -> str:
         given = input_text(value["input"])
         if given is not None:
             output = str(value.get("output", "")).strip("\n")
-            return Example(given, output or None).text().strip("\n")
+            return StdinExample(given, output or None).text().strip("\n")
     raise ValueError("an example is a text, or {input: TEXT, output: TEXT}")
 
 

@@ -161,7 +161,7 @@ class WorkedProgram(BaseModel):
     output: str = Field(min_length=1)
 
 
-class Settings(BaseModel):
+class SkillSettings(BaseModel):
     """What `set.yaml` may say of a skill."""
 
     model_config = ConfigDict(extra="forbid")
@@ -170,21 +170,21 @@ class Settings(BaseModel):
     stop: list[Annotated[str, Field(min_length=1)]] = []
 
 
-class RateSettings(Settings):
+class RateSettings(SkillSettings):
     choices: list[Annotated[str, Field(pattern=r"^\d$")]] = []
 
 
-class InventSettings(Settings):
+class InventSettings(SkillSettings):
     variants: int = Field(1, ge=1)
     topics: list[Annotated[str, Field(min_length=1)]] = []
     examples: list[Worked] = []
 
 
-class StdinInventSettings(Settings):
+class StdinInventSettings(SkillSettings):
     examples: list[WorkedProgram] = []
 
 
-SETTINGS: dict[str, type[Settings]] = {"invent": InventSettings, "invent_stdin": StdinInventSettings, "rate": RateSettings}
+SETTINGS: dict[str, type[SkillSettings]] = {"invent": InventSettings, "invent_stdin": StdinInventSettings, "rate": RateSettings}
 
 
 def _check_settings(folder: Path, settings: Any) -> None:
@@ -198,7 +198,7 @@ def _check_settings(folder: Path, settings: Any) -> None:
         if skill not in SKILLS + OPTIONAL:
             raise PromptSetError(f"{folder / 'set.yaml'}: {skill!r} is neither form nor one of {', '.join(SKILLS + OPTIONAL)}")
         try:
-            SETTINGS.get(skill, Settings).model_validate(values)
+            SETTINGS.get(skill, SkillSettings).model_validate(values)
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(map(str, (skill, *first["loc"])))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from enum import IntEnum
 
 from probing.reading.assembly import first_line
-from probing.reading.needs import KNOWN, Program, is_main_guard, is_stub
+from probing.reading.needs import KNOWN, Statements, is_main_guard, is_stub
 from probing.reading.runs import CodeRun
 
 _FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
@@ -132,7 +132,7 @@ def _returns(statement: ast.stmt) -> bool:
 def unbound(run: CodeRun) -> set[str]:
     """Names that the run reads and nobody binds."""
     try:
-        return Program(run.body, guarded=True).missing([True] * len(run.body)) - KNOWN
+        return Statements(run.body, guarded=True).missing([True] * len(run.body)) - KNOWN
     except RecursionError:
         return set()
 

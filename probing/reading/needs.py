@@ -62,7 +62,7 @@ def _says_nothing(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.Pass) or (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant))
 
 
-class Program:
+class Statements:
     """The statements of a text, with the facts of each. Raises RecursionError for one that is nested too deep to be looked at.
 
     guarded: whether what stands behind a main guard is run.

@@ -28,7 +28,7 @@ from probing.reading.definitions import (
     without_cut_class,
     written_lines,
 )
-from probing.reading.needs import Program, is_open_import, is_stub
+from probing.reading.needs import Statements, is_open_import, is_stub
 from probing.reading.parsing import Parser
 from probing.reading.renderings import renderings
 from probing.reading.runs import CodeRun, indented_parts, indented_runs, runs_of
@@ -165,7 +165,7 @@ class _Reading:
         """
         every = [True] * len(run.body)
         try:
-            program = Program(run.body, guarded=entries is None)
+            program = Statements(run.body, guarded=entries is None)
             wanted, hopeless, helpers = list(entries or ()), set[str](), list[_Helper]()
             for name in sorted(program.stubs(wanted)):
                 if (helper := self.helper(name, run, written=True)) is not None:  # the prompt's, repeated as a stub
@@ -207,7 +207,7 @@ class _Reading:
             weak = written and all(is_stub(s) or isinstance(s, ast.Import | ast.ImportFrom) for s in binders)
             if binders and not weak and not _inside(other.text, run.text):
                 given = any(other is part for part in self.prompt)
-                program = Program(other.body)
+                program = Statements(other.body)
                 kept = program.needed([name], harmless=False)
                 statements = [statement for statement, keep in zip(other.body, kept, strict=True) if keep]
                 if len(statements) == 1 and isinstance(statements[0], ast.ImportFrom) and not program.facts[kept.index(True)].star:

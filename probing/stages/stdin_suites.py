@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from probing.parsing.stdin_texts import LONGEST, examples_in, inputs_in
+from probing.parsing.stdin_texts import LONGEST, inputs_in, stdin_examples_in
 from probing.parsing.text_mutants import mutate_input
 from probing.prompt import Question
 from probing.prompts.asking import Ask
@@ -23,7 +23,7 @@ _TRIES = 12  # mutations tried for each input wanted, before a small input space
 
 def statement_inputs(problem: Problem) -> list[str]:
     """The inputs that a problem shows: those of its example, and of the samples in its statement."""
-    found = [*examples_in(problem.example), *examples_in(problem.description, statement=True)]
+    found = [*stdin_examples_in(problem.example), *stdin_examples_in(problem.description, statement=True)]
     return list(dict.fromkeys(example.input for example in found))
 
 

@@ -17,7 +17,7 @@ from rewards.outcomes.typed import Canonicaliser, Unserialisable
 _type, _isinstance, _str = type, isinstance, str
 
 
-def register(numpy: ModuleType) -> None:
+def register_numpy(numpy: ModuleType) -> None:
     """Teach the canonicaliser numpy's types. All that is needed of numpy is bound now, before a program could change it."""
     array = numpy.ndarray
     to_item, to_list = numpy.generic.item, array.tolist

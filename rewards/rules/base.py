@@ -17,7 +17,7 @@ from rewards.clusters.signatures import OutcomeMatrix, concatenate
 Anchor = Literal["bank", "group", "both"]
 
 
-class Settings(Protocol):
+class RuleSettings(Protocol):
     """What a rule may take from the config (`rewards.rules.consensus.ConsensusConfig`)."""
 
     @property
@@ -36,7 +36,7 @@ class Rule(Protocol):
     needs_expected_outputs: ClassVar[bool]  # whether it compares with outputs that the model predicts (asserts)
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
+    def of(cls, settings: RuleSettings) -> Self:
         """The rule with a config's settings."""
         ...
 

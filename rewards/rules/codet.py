@@ -12,7 +12,7 @@ import numpy as np
 
 from rewards.clusters.clustering import group_rows
 from rewards.clusters.signatures import OutcomeMatrix, pass_bits
-from rewards.rules.base import Anchor, Settings, electorate, register
+from rewards.rules.base import Anchor, RuleSettings, electorate, register
 
 
 @register("codet")
@@ -26,7 +26,7 @@ class CodeT:
     needs_expected_outputs: ClassVar[bool] = True
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
+    def of(cls, settings: RuleSettings) -> Self:
         return cls(settings.rho, settings.anchor)
 
     def scores(self, matrix: OutcomeMatrix, bank: OutcomeMatrix | None = None) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from rewards.clusters.clustering import group_rows
 from rewards.clusters.signatures import OutcomeMatrix
-from rewards.rules.base import Anchor, Settings, electorate, plurality, register
+from rewards.rules.base import Anchor, RuleSettings, electorate, plurality, register
 
 
 @register("hard")
@@ -25,7 +25,7 @@ class Hard:
     needs_expected_outputs: ClassVar[bool] = False
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
+    def of(cls, settings: RuleSettings) -> Self:
         return cls(settings.rho, settings.tau, settings.anchor)
 
     def scores(self, matrix: OutcomeMatrix, bank: OutcomeMatrix | None = None) -> np.ndarray:

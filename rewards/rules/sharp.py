@@ -15,7 +15,7 @@ import numpy as np
 
 from rewards.clusters.clustering import group_rows
 from rewards.clusters.signatures import OutcomeMatrix
-from rewards.rules.base import Anchor, Electorate, Settings, electorate, register
+from rewards.rules.base import Anchor, Electorate, RuleSettings, electorate, register
 
 MAX_BEHAVIOURS = 256  # distinct signatures whose votes are heard, the largest ones: keeps the work linear in candidates × inputs
 
@@ -56,7 +56,7 @@ class Sharp:
     needs_expected_outputs: ClassVar[bool] = False
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
+    def of(cls, settings: RuleSettings) -> Self:
         return cls(settings.rho, settings.power, settings.anchor)
 
     def scores(self, matrix: OutcomeMatrix, bank: OutcomeMatrix | None = None) -> np.ndarray:

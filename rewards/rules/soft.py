@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from rewards.clusters.signatures import OutcomeMatrix
-from rewards.rules.base import Anchor, Electorate, Settings, electorate, register
+from rewards.rules.base import Anchor, Electorate, RuleSettings, electorate, register
 
 
 def agreement(voters: Electorate) -> np.ndarray:
@@ -38,7 +38,7 @@ class Soft:
     needs_expected_outputs: ClassVar[bool] = False
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
+    def of(cls, settings: RuleSettings) -> Self:
         return cls(settings.rho, settings.anchor)
 
     def scores(self, matrix: OutcomeMatrix, bank: OutcomeMatrix | None = None) -> np.ndarray:

@@ -196,7 +196,7 @@ def settle(jobs: list[Job], reply: Reply) -> list[Job]:
         job.seconds += reply.seconds
         stuck = reply.end == wire.EXITED and reply.code == wire.EXIT_FULL and job.undecided < before[0]
         if not stuck:
-            job.blame(reply.input, verdict(reply))
+            job.blame(reply.input, outcome_at_end(reply))
         if not job.done and reply.end == wire.PROGRAM_TIMEOUT:
             job.finish(Outcome(Kind.TIMEOUT, "the program's time is over"))
     return [] if job.done else [job]
@@ -220,7 +220,7 @@ def unfinished_batch(jobs: list[Job], reply: Reply, to_strict: set[int]) -> list
     return rest[::-1]
 
 
-def verdict(reply: Reply) -> Outcome:
+def outcome_at_end(reply: Reply) -> Outcome:
     """What a child's end says about the input that it was at."""
     if reply.end in (wire.INPUT_TIMEOUT, wire.PROGRAM_TIMEOUT):
         return Outcome(Kind.TIMEOUT)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from probing.prompt import Prompt, Question
 from rl.benchmarks.base import Benchmark, Unavailable, find_data, hub_rows
 from rl.benchmarks.bigcodebench_scoring import BigCodeBenchmark, BigCodeTask, settings
-from rl.benchmarks.evalplus import read_rows
+from rl.benchmarks.evalplus import read_json_lines
 from rl.benchmarks.prompts import EVALPLUS_STOPS, INSTRUCTION, RESPONSE, CodePrompt, Style
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def prompt_of(row: dict[str, Any], split: str) -> BigCodePrompt:
 def rows_of(path: Path) -> list[dict[str, Any]]:
     """JSON lines, or one JSON object of rows by their ids."""
     if ".jsonl" in path.name:
-        return read_rows(path)
+        return read_json_lines(path)
     data = path.read_bytes()
     return list(json.loads(gzip.decompress(data) if path.suffix == ".gz" else data).values())
 

@@ -193,7 +193,7 @@ def _digit_distance(first: int, second: int) -> int:
     return sum(abs(int(a) - int(b)) for a, b in zip(str(first).zfill(width), str(second).zfill(width), strict=True))
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """Rows of a JSON lines file, gzipped or not."""
     data = path.read_bytes()
     text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
@@ -259,4 +259,4 @@ def load(name: str, options: str = "", fetch: bool = False) -> Benchmark | Unava
     if path is None:
         remedy = f"put it there from the evalplus releases on GitHub, or: pip install 'ucoder[evals]' and let evalplus fetch {name} once"
         return Unavailable(name, f"no {FILES[name][0]} in $UCODER_DATA or shared/data, and none fetched by evalplus", remedy)
-    return PlusBenchmark(name, tuple(task_of(row, name == "mbpp_plus") for row in read_rows(path)), str(path), SANDBOX)
+    return PlusBenchmark(name, tuple(task_of(row, name == "mbpp_plus") for row in read_json_lines(path)), str(path), SANDBOX)

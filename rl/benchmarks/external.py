@@ -30,7 +30,7 @@ class ExternalBenchmark(Benchmark, ABC):
     """A benchmark that is scored elsewhere."""
 
     @abstractmethod
-    def judge(self, answers: Answers) -> Verdicts:
+    def score_answers(self, answers: Answers) -> Verdicts:
         """The official scorer's verdicts."""
 
 
@@ -58,7 +58,7 @@ class FullStackBenchmark(ExternalBenchmark):
         except (OSError, http.client.HTTPException, ValueError) as error:
             return Unavailable(self.name, f"no SandboxFusion server answers at SANDBOX_FUSION_URL={url} ({error})", f"start one: {start}")
 
-    def judge(self, answers: Answers) -> Verdicts:
+    def score_answers(self, answers: Answers) -> Verdicts:
         return [[self._submit(task, text) for text in group] for task, group in answers]
 
     def _submit(self, task: EvalTask, completion: str) -> bool | None:

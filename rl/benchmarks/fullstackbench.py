@@ -9,7 +9,7 @@ import functools
 import os
 
 from rl.benchmarks.base import Benchmark, Unavailable, find_data, hub_rows
-from rl.benchmarks.evalplus import read_rows
+from rl.benchmarks.evalplus import read_json_lines
 from rl.benchmarks.external import ExternalTask, FullStackBenchmark
 
 HUB = "ByteDance/FullStackBench"
@@ -19,7 +19,7 @@ FILES = ("fullstackbench/fsb_en.jsonl", "fullstackbench/fsb_en_20241201.jsonl", 
 @functools.cache
 def load(name: str = "fullstackbench", options: str = "", fetch: bool = False) -> Benchmark | Unavailable:
     path = find_data(*FILES)
-    rows = read_rows(path) if path is not None else hub_rows(HUB, "en", "test", fetch)
+    rows = read_json_lines(path) if path is not None else hub_rows(HUB, "en", "test", fetch)
     if rows is None:
         remedy = f"put the rows of {HUB} (config en) there as JSON lines, or name the benchmark while online"
         return Unavailable(name, f"no {FILES[0]} in $UCODER_DATA or shared/data", remedy)

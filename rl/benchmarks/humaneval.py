@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 from rl.benchmarks.base import Benchmark, Unavailable, find_data
-from rl.benchmarks.evalplus import docstring, function_prompt, read_rows
+from rl.benchmarks.evalplus import docstring, function_prompt, read_json_lines
 from rl.benchmarks.replay import SANDBOX, TestedBenchmark, TestedTask
 
 FILES = ("humaneval/HumanEval.jsonl.gz", "HumanEval.jsonl.gz", "HumanEval.jsonl")
@@ -28,6 +28,6 @@ def load(name: str = "humaneval", options: str = "", fetch: bool = False) -> Ben
             tests=f"{row['test']}\ncheck({row['entry_point']})\n",
             given=row["prompt"],
         )
-        for row in read_rows(path)
+        for row in read_json_lines(path)
     )
     return TestedBenchmark(name, tasks, str(path), SANDBOX)

@@ -31,7 +31,7 @@ from rewards.programs.stdin import ENTRY, as_function
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import Sandbox
 from rl.benchmarks.base import Benchmark, EvalTask, Unavailable, find_data, hub_file
-from rl.benchmarks.evalplus import literal, read_rows, value_of
+from rl.benchmarks.evalplus import literal, read_json_lines, value_of
 from rl.console import UserError
 
 HUB = "livecodebench/code_generation_lite"
@@ -92,7 +92,7 @@ class LiveBenchmark(Benchmark):
         return Program(functional(code, task.function) if task.function else as_function(code, IMPORTS), task.entry, task.inputs)
 
     def grade(self, runs: Sequence[tuple[EvalTask, Execution]], sandbox: Sandbox) -> list[bool | None]:
-        return [None if e.missing else verdict(t, e.outcomes, self.lenient) for t, e in runs if isinstance(t, LiveTask)]
+        return [None if e.missing else passes_all(t, e.outcomes, self.lenient) for t, e in runs if isinstance(t, LiveTask)]
 
     def export(self, answers: Sequence[tuple[EvalTask, Sequence[tuple[str, str | None]]]]) -> str:
         """The custom evaluator's format: one JSON list of {question_id, code_list}."""
@@ -117,7 +117,7 @@ def functional(code: str, name: str) -> str:
     return f"{IMPORTS}\n\n{code}\n\nlcb_run = {target}\n"
 
 
-def verdict(task: LiveTask, outcomes: Sequence[Outcome], lenient: bool = False) -> bool:
+def passes_all(task: LiveTask, outcomes: Sequence[Outcome], lenient: bool = False) -> bool:
     """Whether every test passes."""
 
     def passes(outcome: Outcome, expected: str) -> bool:
@@ -239,7 +239,7 @@ def load(name: str = "livecodebench", options: str = "", fetch: bool = False) ->
             remedy = f"put {', '.join(RELEASES[release])} of the dataset {HUB} there, or: {fetched}"
             return Unavailable(name, f"no livecodebench/{file} in $UCODER_DATA, shared/data or the Hub's cache", remedy)
         paths.append(path)
-    tasks = [task_of(row) for path in paths for row in read_rows(path) if first <= re.sub("T.*", "", row["contest_date"]) <= last]
+    tasks = [task_of(row) for path in paths for row in read_json_lines(path) if first <= re.sub("T.*", "", row["contest_date"]) <= last]
     if not tasks:
         raise UserError(f"LiveCodeBench {release} has no problem from {first} to {last}", "benchmarks", "choose another window")
     lenient = LENIENT in options.split(":")

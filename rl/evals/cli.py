@@ -40,7 +40,7 @@ from rl.evals.compare import pooled
 from rl.evals.engine import check_engine, engine_errors, how_sampled, sampling_of
 from rl.evals.engine_options import sampling_from
 from rl.evals.metrics import modules_not_offered, tasks_left_out
-from rl.evals.options import STDOUT, config_from, parser, settle
+from rl.evals.options import STDOUT, config_from, fill_defaults, parser
 from rl.evals.runner import EvalResult, evaluate, score
 from rl.evals.samples_file import write_samples_file
 from rl.evals.tables import FIGURES, cell, how_asked, results_table, skills_card
@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
     """Run the command; returns its exit status. Raises UserError for what the user has to put right."""
     keep_freed_memory()
     args, others = parser().parse_known_args(argv)
-    answers = settle(args)
+    answers = fill_defaults(args)
     config, names = config_from(args), [n.strip() for n in args.benchmarks.split(",") if n.strip()]
     sampling = sampling_of(config, sampling_from(args, others, "eval"))
     if args.skills is None:

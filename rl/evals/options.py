@@ -74,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def settle(args: argparse.Namespace) -> AnswersFile | None:
+def fill_defaults(args: argparse.Namespace) -> AnswersFile | None:
     """Put defaults where nothing is given; returns the answers to be graded, if there are any. Raises UserError.
 
     What is said of answers that are already there has no defaults: a wrong word on how they were drawn would be believed.

@@ -124,7 +124,7 @@ def score(benchmark: Benchmark, answers: Sequence[Sequence[Completion]], sandbox
 def _score_externally(benchmark: ExternalBenchmark, answers: Sequence[Sequence[Completion]], config: EvalsConfig) -> EvalResult:
     """By the official scorer. Nothing is known of behaviours then."""
     texts = [(task, [c.text for c in group]) for task, group in zip(benchmark.tasks, answers, strict=True)]
-    verdicts = benchmark.judge(texts)
+    verdicts = benchmark.score_answers(texts)
     samples, rows = [], []
     for task, group, judged in zip(benchmark.tasks, answers, verdicts, strict=True):
         found = [

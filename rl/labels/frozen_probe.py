@@ -47,7 +47,7 @@ class FrozenProbe:
         return cls(HiddenStates(model, tokenizer, config.layers), Probe.load(folder))
 
 
-def read_answers(kept: Sequence[str], answers: Mapping[str, Sequence[Candidate]], config: ProbeConfig) -> list[Candidate]:
+def choose_answers(kept: Sequence[str], answers: Mapping[str, Sequence[Candidate]], config: ProbeConfig) -> list[Candidate]:
     """What the probe is fitted on: the first `config.answers` answers to each of at most `config.problems` of the problems that are kept
     for training, evenly spread. The others have no contrasts to learn from, or votes not worth learning.
 

@@ -15,7 +15,7 @@ from rewards.records import Kind
 from rl.labels.audit import aurocs_against_references, label_is_correct
 from rl.labels.bank import Banks, ProblemBank, distinct_programs, execute_bank, verdicts_of
 from rl.labels.candidate_scores import score_candidates
-from rl.labels.frozen_probe import FrozenProbe, fit_frozen_probe, read_answers
+from rl.labels.frozen_probe import FrozenProbe, choose_answers, fit_frozen_probe
 from rl.labels.repeats import behaviours_of, find_repeats, without_repeats
 from rl.loop.figures import consensus_figures, repeat_figures
 from rl.loop.round import Round, RoundError
@@ -143,7 +143,7 @@ def fit_probe(current: Round) -> None:
 
 def _fit(current: Round) -> Fitted:
     config, verdicts = current.config, current.verdicts
-    read = read_answers([v.problem_id for v in verdicts if v.kept], grouped(current.candidates), config.probe)
+    read = choose_answers([v.problem_id for v in verdicts if v.kept], grouped(current.candidates), config.probe)
     reader = HiddenStates(*current.loaded.load(), config.probe.layers)
     states = _states(current, reader, read)
     if not current.run.main:

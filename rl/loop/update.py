@@ -88,7 +88,7 @@ def _damage(current: Round, done: Path) -> str | None:
 
 
 def _train(current: Round) -> Update:
-    selected = select(current)
+    selected = select_problems(current)
     update = Update(current.policy)
     update.figures |= {"problems": len(selected.train), "held_out": len(selected.apart), "watched": len(selected.watched)}
     current.loaded.release()
@@ -108,7 +108,7 @@ def _train(current: Round) -> Update:
     return update
 
 
-def select(current: Round) -> Selected:
+def select_problems(current: Round) -> Selected:
     """The problems to train on. Raises RoundError when there is none."""
     config = current.config
     train, apart = training_split(current.verdicts, kept_apart(config, current.index))

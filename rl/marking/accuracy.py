@@ -12,7 +12,7 @@ from typing import Any
 
 from rl.evals.passk import wilson_interval
 from rl.marking.marks import Marked
-from rl.report.browser import draw
+from rl.report.browser import first_in_order
 from rl.run_data import Row, RunData
 
 BANDS = (0.0, 0.3, 0.5, 0.7, 0.9, 1.0)  # edges, of the winner's share of the votes
@@ -22,7 +22,7 @@ IN_ORDER = 0.9  # share of the first problems in random order that are marked, f
 
 def label_accuracy(run: RunData, marks: Sequence[Marked]) -> dict[str, Any]:
     """What audit.json holds, but for the run's name: `all` problems with a winner, those in the training band (`kept`), and by `bands`."""
-    rounds = [[row for row in draw(list(files.rows("clusters"))) if row["top"] >= 0] for files in run.rounds]
+    rounds = [[row for row in first_in_order(list(files.rows("clusters"))) if row["top"] >= 0] for files in run.rounds]
     bands = itertools.pairwise(BANDS)
     return {
         "all": _figures(rounds, marks, lambda verdict: True),

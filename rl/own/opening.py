@@ -16,7 +16,7 @@ from rl.benchmarks.base import benchmark_statements
 from rl.config.run_folder import read_json, write_atomically
 from rl.config.schema import Config
 from rl.console import UserError, warn
-from rl.own.problems import OVERLAP, SAME_ID, Benchmarks, OwnProblems, judge_rows
+from rl.own.problems import OVERLAP, SAME_ID, Benchmarks, OwnProblems, check_rows
 from rl.own.samples import CollectedSamples
 from rl.own.source import Rows, read_source
 
@@ -66,7 +66,7 @@ def open_own(config: Config) -> Own | None:
     samples = None if config.solutions.source == SELF_MADE else CollectedSamples(config.solutions.source)
     statements = benchmark_statements(config.evals.benchmarks)
     benchmarks = Benchmarks(statements, config.problems.decontamination_ngram, config.problems.near_duplicate)
-    judged = list(judge_rows(rows, benchmarks, samples.unusable if samples is not None else None, config.problems.io))
+    judged = list(check_rows(rows, benchmarks, samples.unusable if samples is not None else None, config.problems.io))
     problems = OwnProblems(judged, config.seed)
     dropped = dict(sorted(problems.dropped.items()))
     if not problems.deals:

@@ -107,7 +107,7 @@ class Benchmarks:
 
 
 @dataclass(frozen=True)
-class Row:
+class CheckedRow:
     """What became of a row of the source."""
 
     place: str
@@ -116,7 +116,9 @@ class Row:
     overlaps: str = ""  # the benchmark's task that it overlaps
 
 
-def judge_rows(rows: Rows, benchmarks: Benchmarks, unusable: Callable[[Problem], str] | None = None, io: str = "function") -> Iterator[Row]:
+def check_rows(
+    rows: Rows, benchmarks: Benchmarks, unusable: Callable[[Problem], str] | None = None, io: str = "function"
+) -> Iterator[CheckedRow]:
     """What becomes of each row, in order. unusable: why a problem cannot be used all the same, "" where it can. io: what solutions are."""
     seen: set[str] = set()
     places: set[str] = set()  # provenance and collected samples go by it
@@ -125,19 +127,19 @@ def judge_rows(rows: Rows, benchmarks: Benchmarks, unusable: Callable[[Problem],
         try:
             problem = read_problem(row, place, io)
         except Unreadable as error:
-            yield Row(place, None, str(error))
+            yield CheckedRow(place, None, str(error))
             continue
         if problem.id in seen:
-            yield Row(place, None, "duplicate row")
+            yield CheckedRow(place, None, "duplicate row")
         elif place in places:
-            yield Row(place, None, SAME_ID)
+            yield CheckedRow(place, None, SAME_ID)
             continue
         elif (task := benchmarks.overlap(problem.description)) is not None:
-            yield Row(place, None, OVERLAP, task)
+            yield CheckedRow(place, None, OVERLAP, task)
         elif unusable is not None and (reason := unusable(problem)):
-            yield Row(place, None, reason)
+            yield CheckedRow(place, None, reason)
         else:
-            yield Row(place, problem)
+            yield CheckedRow(place, problem)
         seen.add(problem.id)
         places.add(place)
 
@@ -145,7 +147,7 @@ def judge_rows(rows: Rows, benchmarks: Benchmarks, unusable: Callable[[Problem],
 class OwnProblems:
     """The rows in a random order, dealt out to the rounds in turn: every usable row comes once before any comes again."""
 
-    def __init__(self, rows: Sequence[Row], seed: int) -> None:
+    def __init__(self, rows: Sequence[CheckedRow], seed: int) -> None:
         self.rows = list(rows)
         order = random.Random(f"{seed} own problems").sample(self.rows, len(self.rows))
         self.deals: list[tuple[Problem, list[str]]] = []  # a problem, and why the unusable rows beside it are dropped

@@ -42,7 +42,7 @@ FLOAT32_SOURCE = "nine tenths of the datasheet's float32 rate, without TF32: tor
 
 
 @dataclass(frozen=True)
-class Engine:
+class SamplerEfficiency:
     """How well a sampler uses a GPU."""
 
     share: float  # of the bandwidth
@@ -51,8 +51,8 @@ class Engine:
 
 
 ENGINES = {
-    "transformers": Engine(0.5, 0.030, "assumed: a decoding loop in Python"),
-    "vllm": Engine(0.7, 0.005, "assumed"),
+    "transformers": SamplerEfficiency(0.5, 0.030, "assumed: a decoding loop in Python"),
+    "vllm": SamplerEfficiency(0.7, 0.005, "assumed"),
 }
 
 

@@ -76,7 +76,7 @@ def sample_order(problem_ids: Sequence[str]) -> list[str]:
     return sorted(problem_ids, key=lambda problem_id: short_hash(f"sample of labels, {problem_id}", 16))
 
 
-def draw(verdicts: Sequence[Row], count: int | None = None) -> list[Row]:
+def first_in_order(verdicts: Sequence[Row], count: int | None = None) -> list[Row]:
     """The first `count` problems (all of them) of the random order, those with a winner before those without."""
     voted = {row["problem_id"]: row for row in verdicts if row["counts"]}
     order = sample_order(list(voted))
@@ -95,7 +95,7 @@ def browser_data(run: RunData) -> dict[str, Any]:
     for files in rounds:
         verdicts = list(files.rows("clusters"))
         voted += sum(bool(row["counts"]) for row in verdicts)
-        problems += [{**asdict(view), "round": files.number} for view in views_of(files, draw(verdicts, quota))]
+        problems += [{**asdict(view), "round": files.number} for view in views_of(files, first_in_order(verdicts, quota))]
     return {"run": run_id(run.rounds), "name": run.name, "voted": voted, "problems": problems, "marks": run.audit.get("marks", {})}
 
 

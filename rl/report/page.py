@@ -23,7 +23,7 @@ from rl.report.answers import answer_counts
 from rl.report.browser import browser_data, script_json
 from rl.report.conclusion import conclude, how_measured, percent, points
 from rl.report.next_steps import next_steps
-from rl.report.reliability import judge_record
+from rl.report.reliability import claim_pairs
 from rl.round_files import BOUND_ERROR
 from rl.run_data import Row, RunData, again, known, read_run
 
@@ -238,7 +238,7 @@ def _work(run: RunData) -> list[tuple[str, int]]:
 
 
 def _reliability(run: RunData, place: int) -> dict[str, Any]:
-    record = judge_record(run)
+    record = claim_pairs(run)
     truth = "audited against the oracle" if record.truth == "audit" else "against consensus labels, not the truth"
     curves = [("probe", record.centred_probe), ("mean logprob", record.centred_logprob), ("shortness", record.centred_length)]
     auroc = plots.auroc_dots(run, f"auroc-{place}")

@@ -51,7 +51,7 @@ def render(run_dir: Path) -> str:
         raise UserError("the run has logged no metrics", str(run_dir), "give the run_dir of a run that has begun")
     sections = []
     for number, section in enumerate(SECTIONS):
-        drawn = [(p.title, p.axis, draw(p, by_axis[p.axis], f"p{number}-{i}")) for i, p in enumerate(section.panels)]
+        drawn = [(p.title, p.axis, panel_svg(p, by_axis[p.axis], f"p{number}-{i}")) for i, p in enumerate(section.panels)]
         sections.append((section.name, [(title, axis, svg) for title, axis, svg in drawn if svg is not None], section.tables))
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     return environment.get_template("panels.html.jinja").render(
@@ -69,7 +69,7 @@ def read_curves(path: Path) -> dict[str, Curves]:
     return {axis: {name: sorted(points.items()) for name, points in curves.items()} for axis, curves in found.items()}
 
 
-def draw(panel: Panel, curves: Curves, name: str) -> Markup | None:
+def panel_svg(panel: Panel, curves: Curves, name: str) -> Markup | None:
     """One panel as inline SVG; None where the run logged nothing for it."""
     names = shown(panel, curves)
     if not names:

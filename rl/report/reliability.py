@@ -11,7 +11,7 @@ Pairs = list[tuple[float, bool]]
 
 
 @dataclass(frozen=True)
-class JudgeRecord:
+class ClaimPairs:
     """All rounds together. Centred scores have their problem's mean taken out: training compares samples of one problem only."""
 
     shares: Pairs = field(default_factory=list)  # by problem: share of the winner, whether it behaves like the reference (audit)
@@ -22,7 +22,7 @@ class JudgeRecord:
     truth: str = ""  # what "right" means for candidates: "audit" or "consensus"
 
 
-def judge_record(run: RunData) -> JudgeRecord:
+def claim_pairs(run: RunData) -> ClaimPairs:
     """Read the verdicts and scores of every round.
 
     Where scores.jsonl has `correct` (audited runs), that is the truth for candidates; elsewhere it is membership in the winning cluster,
@@ -31,7 +31,7 @@ def judge_record(run: RunData) -> JudgeRecord:
     verdicts = {(f.number, row["problem_id"]): row for f in run.rounds for row in f.rows("clusters")}
     scores = {(f.number, problem): rows for f in run.rounds for problem, rows in f.by_problem("scores").items()}
     audited = any(row.get("correct") is not None for rows in scores.values() for row in rows)
-    record = JudgeRecord(truth="audit" if audited else "consensus")
+    record = ClaimPairs(truth="audit" if audited else "consensus")
     record.shares.extend((v["top_share"], bool(v["label_correct"])) for v in verdicts.values() if v.get("label_correct") is not None)
     for key, rows in scores.items():
         right = _truth(rows, verdicts.get(key), audited)

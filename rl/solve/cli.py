@@ -39,7 +39,7 @@ from rl.models.source import resolve_model
 from rl.solve.dialogue import talk
 from rl.solve.report import Solved, as_record, print_no_vote, print_program, print_trust
 from rl.solve.serving import as_served
-from rl.solve.solving import Settings, solve
+from rl.solve.solving import SolveSettings, solve
 from rl.solve.statement import STDIN, Statement, read_program_statement, read_statement, read_text
 
 EXIT_NO_VOTE = 1
@@ -48,7 +48,7 @@ STDOUT = Path("-")
 
 def parser() -> argparse.ArgumentParser:
     defaults, top = (
-        Settings(),
+        SolveSettings(),
         Options(
             prog="ucoder solve",
             description="Write a program for a statement: sample candidates, run them on inputs that the model wrote, and vote.",
@@ -136,7 +136,7 @@ def main(argv: Sequence[str]) -> int:
     return 0 if solved.code is not None else EXIT_NO_VOTE
 
 
-def settings_from(args: argparse.Namespace) -> Settings:
+def settings_from(args: argparse.Namespace) -> SolveSettings:
     """What is sampled. Raises UserError for a value out of range."""
     try:
         solutions = SolutionsConfig(
@@ -147,10 +147,10 @@ def settings_from(args: argparse.Namespace) -> Settings:
         raise bad_value(error, "ucoder solve") from None
     if args.show < 0:
         raise UserError(f"--show {args.show}: a number of lines", "command line", "give 0 or more")
-    return Settings(solutions, suites, seed=args.seed, examples=args.examples)
+    return SolveSettings(solutions, suites, seed=args.seed, examples=args.examples)
 
 
-def _solve(args: argparse.Namespace, others: Sequence[str], statement: Statement, settings: Settings, console: Console) -> Solved:
+def _solve(args: argparse.Namespace, others: Sequence[str], statement: Statement, settings: SolveSettings, console: Console) -> Solved:
     sampling = sampling_from(args, others, "solve", parity_prompts=0)  # what the weights answer, their execution judges
     template_args, offered = template_args_from(args), package_settings(args)
     sampling = sampling if args.dtype is None else in_precision(args.dtype, sampling)

@@ -17,7 +17,7 @@ from probing.stages.solutions import TYPING
 from rewards.judge.ranking import NO_VOTE
 from rewards.judge.report import as_json
 from rewards.text import shorten
-from rl.solve.stages import Written
+from rl.solve.stages import WrittenProblem
 from rl.solve.statement import Example
 from rl.solve.vote import Vote, call_text, in_words, shown_outcome
 
@@ -29,7 +29,7 @@ CELL = 28  # characters of a value in the table
 class Solved:
     """Everything that one solving came to."""
 
-    written: Written
+    written: WrittenProblem
     suite: TestSuite
     candidates: Sequence[Candidate]
     vote: Vote  # the last one

@@ -1,6 +1,6 @@
 """From a statement to a judged pool of candidates: stages 3 to 5, execution, the vote.
 
-solved = solve(sampler, ask, sandbox, read_statement(text), Settings(), bar)
+solved = solve(sampler, ask, sandbox, read_statement(text), SolveSettings(), bar)
 solved.code, solved.vote.ranking.judgement.clustering.top_share
 """
 
@@ -23,7 +23,7 @@ from rewards.rules.consensus import ConsensusConfig
 from rewards.sandbox import Sandbox
 from rl.console import UserError
 from rl.solve.report import Solved
-from rl.solve.stages import Bar, Written, draw_candidates, write_inputs, write_problems
+from rl.solve.stages import Bar, WrittenProblem, draw_candidates, write_inputs, write_problems
 from rl.solve.statement import Statement
 from rl.solve.vote import Vote
 
@@ -31,7 +31,7 @@ Talk = Callable[[Vote], Vote | None]
 
 
 @dataclass(frozen=True)
-class Settings:
+class SolveSettings:
     """What is sampled, and how it is judged."""
 
     solutions: SolutionsConfig = field(default_factory=lambda: SolutionsConfig(samples=32, temperature=0.8))
@@ -42,7 +42,7 @@ class Settings:
 
 
 def solve(
-    sampler: Sampler, ask: Ask, sandbox: Sandbox, statement: Statement, settings: Settings, bar: Bar, talk: Talk | None = None
+    sampler: Sampler, ask: Ask, sandbox: Sandbox, statement: Statement, settings: SolveSettings, bar: Bar, talk: Talk | None = None
 ) -> Solved:
     """Solve one statement. talk: goes through single inputs with a person. Raises UserError where a stage gives nothing at all."""
     [written] = write_problems(sampler, ask, [statement], settings.seed, bar)
@@ -73,7 +73,9 @@ def solve(
         return Solved(written, suite, candidates, vote if after is None else after, unmet, unused, ruled_out_all=after is None)
 
 
-def vote_of(executor: Executor, written: Written, suite: TestSuite, candidates: Sequence[Candidate], settings: Settings, bar: Bar) -> Vote:
+def vote_of(
+    executor: Executor, written: WrittenProblem, suite: TestSuite, candidates: Sequence[Candidate], settings: SolveSettings, bar: Bar
+) -> Vote:
     """Run the candidates on the inputs, and judge them."""
     logprobs = [candidate.mean_logprob for candidate in candidates]
     with bar("executions", len(candidates), "candidates") as advance:

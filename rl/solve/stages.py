@@ -35,7 +35,7 @@ Bar = Callable[[str, int, str], AbstractContextManager[Progress]]
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenProblem:
     """A problem as it is asked, with what is to be said of it."""
 
     statement: Statement
@@ -57,18 +57,18 @@ class Written:
         return [example.input for example in self.statement.examples if len(ast.literal_eval(example.input)) == arguments]
 
 
-def write_problems(sampler: Sampler, ask: Ask, statements: Sequence[Statement], seed: int, bar: Bar) -> list[Written | None]:
+def write_problems(sampler: Sampler, ask: Ask, statements: Sequence[Statement], seed: int, bar: Bar) -> list[WrittenProblem | None]:
     """Stage 3 for each statement; None for one without a signature where none could be written."""
     lacking = [s for s in statements if s.signature is None]
     found = dict(zip(map(id, lacking), write_signatures(sampler, ask, lacking, seed * STAGES, bar), strict=True))
-    written: list[Written | None] = []
+    written: list[WrittenProblem | None] = []
     for statement in statements:
         pair = (statement.signature, statement.source) if statement.signature is not None else found[id(statement)]
         if pair is None or pair[0] is None or pair[1] is None:
             written.append(None)
             continue
         problem = _problem(statement, pair[0])
-        written.append(Written(statement, problem, pair[1]))
+        written.append(WrittenProblem(statement, problem, pair[1]))
     known = [w.problem for w in written if w is not None and not w.problem.reads_stdin]
     if not known:
         return written
@@ -134,7 +134,9 @@ def usable_signature(text: str, statement: Statement) -> str | None:
     return line if fits and statement.entry in ("", function.name) else None
 
 
-def write_inputs(sampler: Sampler, ask: Ask, written: Sequence[Written], config: SuitesConfig, seed: int, bar: Bar) -> dict[str, TestSuite]:
+def write_inputs(
+    sampler: Sampler, ask: Ask, written: Sequence[WrittenProblem], config: SuitesConfig, seed: int, bar: Bar
+) -> dict[str, TestSuite]:
     """Stage 4: a pool of inputs by problem id: those of the statement's examples, the model's, then mutants. Problems without any are left
     out.
     """
@@ -150,15 +152,15 @@ def write_inputs(sampler: Sampler, ask: Ask, written: Sequence[Written], config:
     return found
 
 
-def problem_of_examples(statement: Statement) -> Written | None:
+def problem_of_examples(statement: Statement) -> WrittenProblem | None:
     """The problem with the signature of its statement, else with the types of its first example; nothing is asked. None without both."""
     if statement.signature is not None and statement.source is not None:
-        return Written(statement, _problem(statement, statement.signature), statement.source)
+        return WrittenProblem(statement, _problem(statement, statement.signature), statement.source)
     signature = signature_of_examples(statement)
-    return None if signature is None else Written(statement, _problem(statement, signature), FROM_EXAMPLES)
+    return None if signature is None else WrittenProblem(statement, _problem(statement, signature), FROM_EXAMPLES)
 
 
-def suite_of_examples(written: Written, config: SuitesConfig, seed: int) -> TestSuite | None:
+def suite_of_examples(written: WrittenProblem, config: SuitesConfig, seed: int) -> TestSuite | None:
     """The inputs of the statement's examples and mutants of them; nothing is asked. None where it shows none."""
     shown = written.shown_inputs
     return _with_examples(extend_suite(written.problem, shown, config, seed * STAGES + 2), shown) if shown else None

@@ -27,7 +27,7 @@ from typing import Any
 from probing import records
 from probing.parsing.calls import call_in, value_after
 from probing.parsing.proposals import Unreadable, header_line, header_of, parse_signature, read_signature
-from probing.parsing.stdin_texts import examples_in as examples_in_statement
+from probing.parsing.stdin_texts import stdin_examples_in
 from probing.parsing.typed_values import annotation_of
 from rewards import user_files
 from rewards.outcomes.literals import parse_assert
@@ -110,7 +110,7 @@ def read_program_statement(text: str) -> Statement:
     """The statement of a program, with its samples as examples."""
     shown = (
         Example(repr(sample.input), None if sample.output is None else normal_print(sample.output), sample.output is not None)
-        for sample in examples_in_statement(text, statement=True)
+        for sample in stdin_examples_in(text, statement=True)
     )
     return Statement(text, records.STDIN, "", "--io stdin", tuple(shown))
 

@@ -49,7 +49,7 @@ class Tracker(Protocol):
         """Flush and end."""
 
 
-def run_id(folder: Path, tracker: str) -> str:
+def tracker_run_id(folder: Path, tracker: str) -> str:
     """The run's id at a tracker: made once, kept in RUN/tracking.json, so that a resumed run continues its own curves."""
     path = folder / "tracking.json"
     ids = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rl.config.schema import Config
-from rl.tracking.tracker import Point, Tracker, run_id, run_name
+from rl.tracking.tracker import Point, Tracker, run_name, tracker_run_id
 from rl.tracking.wandb_tracker import WandbTracker
 
 FLUSH_SECONDS = 10  # until TensorBoard shows a figure
@@ -85,7 +85,7 @@ class TrackioTracker:
         import trackio.utils
 
         assert str(trackio.utils.TRACKIO_DIR) == os.environ["TRACKIO_DIR"], "trackio was imported before its folder was named"
-        name = f"{run_name(config, folder)}-{run_id(folder, 'trackio')}"
+        name = f"{run_name(config, folder)}-{tracker_run_id(folder, 'trackio')}"
         database = trackio.sqlite_storage.SQLiteStorage.get_project_db_path(config.tracking.project)
         self.trackio = trackio
         self.delivered, self.step = stored_so_far(Path(database), name)

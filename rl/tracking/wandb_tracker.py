@@ -20,7 +20,7 @@ from urllib.parse import urlparse
 
 from rl.config.schema import Config
 from rl.console import UserError
-from rl.tracking.tracker import ROUND_GROUPS, STEP_GROUPS, Point, run_id, run_name
+from rl.tracking.tracker import ROUND_GROUPS, STEP_GROUPS, Point, run_name, tracker_run_id
 
 WandbMode = Literal["online", "offline", "disabled"]
 WANDB_HOST = "https://api.wandb.ai"
@@ -63,7 +63,7 @@ class WandbTracker:
         import wandb
 
         self.wandb, self.mode = wandb, wandb_mode(config)
-        identity = run_id(folder, "wandb")
+        identity = tracker_run_id(folder, "wandb")
         for path in folder.glob(f"wandb/offline-run-*-{identity}/run-{identity}.wandb"):
             mend(path)
         kinds = ("run", "offline-run") if self.mode == "offline" else ("offline-run",)  # online, the server knows its own

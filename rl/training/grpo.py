@@ -32,9 +32,9 @@ from rl.training.rollouts import PolicyRollouts, SamplerFactory, VllmRollouts, d
 from rl.training.trainer import BatchRewards, PolicyTrainer
 from rl.training.trainer_parts import (
     StepCallback,
-    let_go_after,
     optimizer_arguments,
     quiet_libraries,
+    released_after,
     repeatable_sums,
     sound_attention,
     step_figures,
@@ -124,7 +124,7 @@ def train_grpo(
         )
         guard.trainer = trainer
         del model  # the trainer's alone from here on
-        with let_go_after(trainer), closing(rollouts):
+        with released_after(trainer), closing(rollouts):
             trainer.remove_callback(PrinterCallback)
             found = latest_complete(out_dir / "trainer")
             if found is not None:

@@ -66,11 +66,11 @@ class GuardCallback(TrainerCallback):
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if self.held_out and state.global_step == 0:
-            self._look(0)
+            self._measure_held_out(0)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if self.held_out and state.global_step % self.config.held_out_every == 0:
-            self._look(state.global_step)
+            self._measure_held_out(state.global_step)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Remove the folders that neither this checkpoint nor the one before it names: older checkpoints are gone."""
@@ -98,7 +98,7 @@ class GuardCallback(TrainerCallback):
             if state.is_world_process_zero:
                 self.log(action.record())
 
-    def _look(self, step: int) -> None:
+    def _measure_held_out(self, step: int) -> None:
         """Sample the held-out problems and keep the policy where their agreement with the round's first answers is best."""
         accelerator = self.trainer.accelerator
         mine = list(range(accelerator.process_index, len(self.held_out), accelerator.num_processes))

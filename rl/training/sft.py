@@ -27,9 +27,9 @@ from rl.training.adapters import copy_policy, load_for_training, save_trained
 from rl.training.pair_trainer import PairTrainer, StopNotFinite
 from rl.training.trainer_parts import (
     StepCallback,
-    let_go_after,
     optimizer_arguments,
     quiet_libraries,
+    released_after,
     repeatable_sums,
     sound_attention,
     step_figures,
@@ -173,7 +173,7 @@ def train_sft(
             names={tuple(row["input_ids"]): pair.problem_id for pair, row in fit},
         )
         del model  # the trainer's alone from here on
-        with let_go_after(trainer):
+        with released_after(trainer):
             trainer.remove_callback(PrinterCallback)
             trainer.add_callback(StepCallback(log, progress, lambda: {"skipped": trainer.skipped}))
             trainer.add_callback(finite := StopNotFinite(trainer))

@@ -229,7 +229,7 @@ def sound_attention() -> Iterator[None]:
 
 
 @contextmanager
-def let_go_after(trainer: Trainer) -> Iterator[None]:
+def released_after(trainer: Trainer) -> Iterator[None]:
     """However the block ends, `trainer` then holds nothing, and the devices' memory is free for the engine that samples next."""
     try:
         yield

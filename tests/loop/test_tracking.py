@@ -12,7 +12,7 @@ from rl.report import dashboard, dashboard_cli
 from rl.report.panels import render
 from rl.report.publish import CLUSTER_COLUMNS, CLUSTERS_TABLE, ROLLOUT_COLUMNS, ROLLOUTS_TABLE
 from rl.report.screenshot import find_browser
-from rl.tracking.tracker import run_id
+from rl.tracking.tracker import tracker_run_id
 from tests.rl.tracking import wandb_file
 
 STEPS = [1, 2, 3]  # of the small run's one round
@@ -67,7 +67,7 @@ def test_wandb_holds_the_best_and_worst_rollouts_with_their_breakdown(whole: Pat
 def test_wandb_holds_checkpoint_probe_and_report_under_aliases(whole: Path) -> None:
     pytest.importorskip("wandb")
     found = wandb_file.artifacts(whole)
-    this = run_id(whole, "wandb")
+    this = tracker_run_id(whole, "wandb")
     checkpoints = {(name, aliases) for name, kind, aliases, _ in found if kind == "model"}
     assert checkpoints == {(f"checkpoint-{this}", frozenset({"latest", "round-1"})), (f"checkpoint-{this}", frozenset({"latest", "best"}))}
     files = {kind: files for _, kind, _, files in found}

@@ -15,7 +15,7 @@ from probing.stages.problems import Funnel
 from rl.config.schema import Config, load_config
 from rl.console import UserError
 from rl.own.opening import keep_record, open_own
-from rl.own.problems import Benchmarks, OwnProblems, Row, judge_rows, read_problem
+from rl.own.problems import Benchmarks, CheckedRow, OwnProblems, check_rows, read_problem
 from rl.own.source import ANSWERS, Rows, read_source
 from rl.round_files import read_records
 from tests.own.rows import statements, write_rows
@@ -93,7 +93,7 @@ class Watched(dict[str, Any]):
 def test_tests_and_answers_are_not_read_and_it_is_said_which_there_were() -> None:
     row = Watched({"description": TEXT, **{name: f"secret {name}" for name in ANSWERS}})
     rows = rows_of(row)
-    (judged,) = judge_rows(rows, Benchmarks({}, 10, 0.8))
+    (judged,) = check_rows(rows, Benchmarks({}, 10, 0.8))
     assert judged.problem is not None and "secret" not in repr(judged.problem)
     assert not row.asked & set(ANSWERS)
     assert rows.unread == sorted(ANSWERS)
@@ -108,7 +108,7 @@ def test_an_overlap_with_a_benchmark_is_dropped_and_named() -> None:
         {"text": "Write a function to add up the odd digits of a number!"},
         {"text": "Write a function to find the longest odd run of digits."},
     )
-    judged = list(judge_rows(rows, benchmarks))
+    judged = list(check_rows(rows, benchmarks))
     assert [(r.place, r.reason, r.overlaps) for r in judged] == [
         ("mine.jsonl#5", "benchmark overlap", "toy a"),
         ("mine.jsonl#2", "benchmark overlap", "toy b"),
@@ -117,19 +117,19 @@ def test_an_overlap_with_a_benchmark_is_dropped_and_named() -> None:
 
 
 def test_a_row_that_comes_again_counts_once() -> None:
-    judged = list(judge_rows(rows_of({"text": TEXT}, {"prompt": TEXT}, {"text": TEXT, "signature": TYPED}), Benchmarks({}, 10, 0.8)))
+    judged = list(check_rows(rows_of({"text": TEXT}, {"prompt": TEXT}, {"text": TEXT, "signature": TYPED}), Benchmarks({}, 10, 0.8)))
     assert [row.reason for row in judged] == ["", "duplicate row", ""]
 
 
 def test_an_id_names_one_problem() -> None:
     other = {"id": "a", "text": "Return the smallest odd number of a list."}
-    judged = list(judge_rows(rows_of({"id": "a", "text": TEXT}, other, {**other, "id": 1}), Benchmarks({}, 10, 0.8)))
+    judged = list(check_rows(rows_of({"id": "a", "text": TEXT}, other, {**other, "id": 1}), Benchmarks({}, 10, 0.8)))
     assert [row.reason for row in judged] == ["", "duplicate id", ""]
 
 
 def own(usable: int, bad: int, seed: int = 0) -> OwnProblems:
-    good = [Row(f"m#{i}", Problem(f"p{i}", "", f"statement {i}", "f", TYPED, "", "own", source=f"m#{i}")) for i in range(usable)]
-    return OwnProblems([*good, *(Row(f"m#b{i}", None, "no statement") for i in range(bad))], seed)
+    good = [CheckedRow(f"m#{i}", Problem(f"p{i}", "", f"statement {i}", "f", TYPED, "", "own", source=f"m#{i}")) for i in range(usable)]
+    return OwnProblems([*good, *(CheckedRow(f"m#b{i}", None, "no statement") for i in range(bad))], seed)
 
 
 def test_every_row_comes_once_before_any_comes_again() -> None:

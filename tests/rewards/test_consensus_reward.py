@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from rewards import ConsensusReward
-from rewards.consensus_reward import answer_text
+from rewards.consensus_reward import completion_text
 from rewards.records import Execution, Kind, Outcome
 from rewards.rules.consensus import ConsensusConfig
 from rewards.sandbox import SandboxConfig, SandboxError
@@ -79,7 +79,7 @@ def test_conversations_are_read_like_texts(reward: ConsensusReward) -> None:
     last = {"role": "assistant", "content": [{"type": "text", "text": DOUBLE}]}
     parts = [{"role": "assistant", "content": "x"}, {"role": "tool", "content": SQUARE}, last]
     assert reward(prompts, [plain, parts], **columns(2)) == [1.0, 1.0]
-    assert answer_text([]) == ""
+    assert completion_text([]) == ""
 
 
 def test_given_code_completes_a_body(reward: ConsensusReward) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from probing.stages.config import SuitesConfig
-from rl.solve.stages import Written, usable_signature, write_inputs, write_problems
+from rl.solve.stages import WrittenProblem, usable_signature, write_inputs, write_problems
 from rl.solve.statement import Statement, read_statement
 from tests.probing.asking import Wording
 from tests.solve.toys import STATEMENT, ToyModel, no_bar
@@ -15,7 +15,7 @@ SHOWN = "Return the largest gap.\nassert largest_gap([1, 5]) == 4"
 SUITES = SuitesConfig(inputs=20, pool=40, samples=1)
 
 
-def problem(model: ToyModel, text: str) -> Written | None:
+def problem(model: ToyModel, text: str) -> WrittenProblem | None:
     [written] = write_problems(model, ASK, [read_statement(text)], 0, no_bar)
     return written
 

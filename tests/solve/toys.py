@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from probing.samplers.base import Completion, Progress, SamplingParams
 from probing.stages.config import SolutionsConfig, SuitesConfig
-from rl.solve.solving import Settings
+from rl.solve.solving import SolveSettings
 
 STATEMENT = """# Largest gap
 
@@ -28,9 +28,9 @@ INTERFACE = "The largest absolute difference between neighbours, 0 for fewer tha
 SKILLS = {"different calls of": "tests", "Write a docstring": "interface", "Write the `def` line": "signature", "Solve this": "solve"}
 
 
-def settings(samples: int, seed: int = 0, examples: bool = True) -> Settings:
+def settings(samples: int, seed: int = 0, examples: bool = True) -> SolveSettings:
     """Few samples and inputs."""
-    return Settings(SolutionsConfig(samples=samples), SuitesConfig(inputs=20, pool=40, samples=1), seed=seed, examples=examples)
+    return SolveSettings(SolutionsConfig(samples=samples), SuitesConfig(inputs=20, pool=40, samples=1), seed=seed, examples=examples)
 
 
 class ToyModel:

@@ -29,7 +29,7 @@ Drawn = tuple[tuple[int, ...], tuple[float, ...], bool]  # token ids, logprobs i
 REFILL_SHARE = 16  # rows are let in once a sixteenth of the batch is free: fewer and larger prefills
 
 
-class Decoding:
+class BatchDecoder:
     """One call's work: N prompts x n samples through at most `rows` live rows. `keys_Nn` (uint64) carries all of the randomness."""
 
     def __init__(

@@ -16,7 +16,7 @@ import torch
 
 from probing.models.loading import end_token_ids
 from probing.samplers.base import Completion, Progress, SamplerError, SamplingParams, cut_at_stop
-from probing.samplers.engines.decoding import Decoding, Drawn, evaluation_mode
+from probing.samplers.engines.decoding import BatchDecoder, Drawn, evaluation_mode
 from probing.samplers.engines.prefill import Prefill
 from probing.samplers.engines.requests import check_lengths
 from probing.samplers.randomness import row_keys
@@ -77,7 +77,7 @@ class TransformersSampler:
         ends = end_token_ids(self.model, self.tokenizer)
         watch = StopWatch(params.stop, self.tokenizer) if params.stop else None
         with torch.no_grad(), evaluation_mode(self.model):
-            return Decoding(self.model, prompts, keys_Nn, params, ends, rows, progress, watch).run()
+            return BatchDecoder(self.model, prompts, keys_Nn, params, ends, rows, progress, watch).run()
 
     def choose(self, prompts: Sequence[str], choices: Sequence[str], progress: Progress | None = None) -> list[tuple[float, ...] | None]:
         """See `ChoosingSampler.choose`."""

@@ -238,7 +238,7 @@ def import_packages(zygote: Zygote, settings: dict[str, Any]) -> int:
     except offered.ImportFails as error:
         sys.exit(str(error))  # the worker's last words
     if "numpy" in sys.modules:
-        array_outcomes.register(sys.modules["numpy"])
+        array_outcomes.register_numpy(sys.modules["numpy"])
     if settings["scratch"]:
         zygote.fresh_scratch()
     return taken

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from probing.parsing.stdin_texts import Example, example_of, examples_in, input_text, inputs_in
+from probing.parsing.stdin_texts import StdinExample, example_of, input_text, inputs_in, stdin_examples_in
 
-PAIR = [Example("3\n1 2 3\n", "6")]
+PAIR = [StdinExample("3\n1 2 3\n", "6")]
 
 
 @pytest.mark.parametrize(
@@ -22,25 +22,26 @@ PAIR = [Example("3\n1 2 3\n", "6")]
     ],
 )
 def test_an_example_is_read_in_any_usual_form(text: str) -> None:
-    assert examples_in(text) == PAIR
+    assert stdin_examples_in(text) == PAIR
 
 
 def test_a_format_in_a_statement_is_no_example() -> None:
     statement = "Add them.\n\nInput\n\nThe first line holds N.\n\nN\nA_1 A_2\n\nOutput\n\nThe sum.\n\n"
     statement += "Sample Input 1\n\n3\n1 2 3\n\nSample Output 1\n\n6\n"
-    assert examples_in(statement, statement=True) == PAIR
-    assert len(examples_in(statement)) == 2
+    assert stdin_examples_in(statement, statement=True) == PAIR
+    assert len(stdin_examples_in(statement)) == 2
     assert (
-        examples_in(statement.replace("Sample Input 1", "Examples\n\nInput").replace("Sample Output 1", "Output"), statement=True) == PAIR
+        stdin_examples_in(statement.replace("Sample Input 1", "Examples\n\nInput").replace("Sample Output 1", "Output"), statement=True)
+        == PAIR
     )
 
 
 def test_words_of_an_input_are_no_headings() -> None:
-    assert examples_in("Input:\n3\nsample\nnote\ntest case\nOutput:\n1")[0].input == "3\nsample\nnote\ntest case\n"
+    assert stdin_examples_in("Input:\n3\nsample\nnote\ntest case\nOutput:\n1")[0].input == "3\nsample\nnote\ntest case\n"
 
 
 def test_an_input_without_output_is_an_example_too() -> None:
-    assert examples_in("Input:\n5") == [Example("5\n", None)]
+    assert stdin_examples_in("Input:\n5") == [StdinExample("5\n", None)]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ def test_without_headings_blocks_are_inputs() -> None:
     "value", [{"input": "3\n1 2 3\n", "output": "6\n"}, [{"input": "3\n1 2 3", "output": "6"}], "Input:\n3\n1 2 3\nOutput:\n6"]
 )
 def test_a_row_says_its_example_as_an_object_or_as_text(value: object) -> None:
-    assert examples_in(example_of(value)) == PAIR
+    assert stdin_examples_in(example_of(value)) == PAIR
 
 
 @pytest.mark.parametrize("value", [{"output": "6"}, {"input": ""}, {"input": [3]}, {"input": "3", "output": 6}, 7, [None]])

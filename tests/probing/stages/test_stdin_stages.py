@@ -9,7 +9,7 @@ import pytest
 
 from probing.parsing.proposals import Unreadable
 from probing.parsing.stdin_proposals import read_stdin_proposal
-from probing.parsing.stdin_texts import examples_in
+from probing.parsing.stdin_texts import stdin_examples_in
 from probing.prompts.templates import STDIN_SKILLS, load_prompt_set
 from probing.reading import read_program
 from probing.records import STDIN, Problem
@@ -62,7 +62,7 @@ def test_the_worked_examples_are_problems_themselves(name: str) -> None:
         parts = ("Title", "title"), ("Problem", "problem"), ("Sample Input", "input"), ("Sample Output", "output")
         text = "\n".join(f"### {heading}\n{worked[name]}" for heading, name in parts)
         problem = read_stdin_proposal(text, "t", "r01")
-        assert problem.description == worked["problem"] and examples_in(problem.example)[0].output == worked["output"]
+        assert problem.description == worked["problem"] and stdin_examples_in(problem.example)[0].output == worked["output"]
 
 
 def test_proposals_are_asked_and_read_as_programs() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from probing.probe.config import ProbeConfig
 from probing.records import Candidate
-from rl.labels.frozen_probe import fit_frozen_probe, read_answers
+from rl.labels.frozen_probe import choose_answers, fit_frozen_probe
 
 
 def pool(problems: int, answers: int) -> dict[str, Sequence[Candidate]]:
@@ -18,7 +18,7 @@ def pool(problems: int, answers: int) -> dict[str, Sequence[Candidate]]:
 
 def read(kept: Sequence[str], bank: dict[str, Sequence[Candidate]], **limits: int) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
-    for candidate in read_answers(kept, bank, ProbeConfig(**limits)):
+    for candidate in choose_answers(kept, bank, ProbeConfig(**limits)):
         found.setdefault(candidate.problem_id, []).append(candidate.index)
     return found
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from rl.report import write_report
-from rl.report.browser import PROBLEMS_SHOWN, browser_data, draw, sample_order, script_json
+from rl.report.browser import PROBLEMS_SHOWN, browser_data, first_in_order, sample_order, script_json
 from rl.round_files import read_rows, write_rows
 from rl.run_data import read_run, run_id
 from tests.rl.fake_run import write_run
@@ -131,7 +131,7 @@ def test_the_random_order_depends_on_the_ids_alone() -> None:
 def test_problems_with_a_winner_come_first() -> None:
     rows = [{"problem_id": str(i), "counts": [1], "top": -1 if i % 2 else 0} for i in range(20)]
     rows.append({"problem_id": "none", "counts": [], "top": -1})
-    drawn = draw(rows, 12)
+    drawn = first_in_order(rows, 12)
     assert [row["top"] for row in drawn] == [0] * 10 + [-1] * 2
 
 

@@ -17,7 +17,7 @@ from rl.report.answers import answer_counts
 from rl.report.browser import browser_data, choose_problems, problems_of
 from rl.report.cli import main
 from rl.report.conclusion import conclude
-from rl.report.reliability import judge_record
+from rl.report.reliability import claim_pairs
 from rl.report.screenshot import FLAGS, find_browser
 from rl.run_data import RunData, read_run
 from tests.rl.fake_run import INPUTS, write_run
@@ -86,8 +86,8 @@ def test_an_unaudited_run_says_so(tmp_path: Path) -> None:
     checks = {check.title: check.status for check in conclude(run).checks}
     assert checks["Were the labels better than the model?"] == "unknown"
     assert checks["Did the guards stay quiet?"] == "good"
-    assert judge_record(run).shares == []
-    assert judge_record(run).truth == "consensus"
+    assert claim_pairs(run).shares == []
+    assert claim_pairs(run).truth == "consensus"
 
 
 def test_the_share_of_proposals_in_the_band_is_shown_where_the_proposer_was_trained(page: str, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rl.tracking.tracker import run_id
+from rl.tracking.tracker import tracker_run_id
 from rl.tracking.wandb_tracker import steps_of
 from tests.rl.tracking import wandb_file
 from tests.rl.tracking.wandb_server import WandbServer
@@ -44,7 +44,7 @@ def test_the_folders_that_wandb_writes_offline_follow_one_another(tmp_path: Path
     pytest.importorskip("wandb")
     killed_and_resumed(tmp_path, "wandb", steps)
     folders = sorted(path.name for path in tmp_path.glob("wandb/*-run-*-*"))
-    assert len(folders) == 2 and {name.rpartition("-")[2] for name in folders} == {run_id(tmp_path, "wandb")}
+    assert len(folders) == 2 and {name.rpartition("-")[2] for name in folders} == {tracker_run_id(tmp_path, "wandb")}
     points = wandb_file.history(tmp_path)
     assert training_steps(points) == list(range(1, steps + 3))
     own = [point["_step"] for point in points]
@@ -69,7 +69,7 @@ def test_wandb_sync_makes_one_history_of_them(tmp_path: Path, starts: tuple[Any,
     killed_and_resumed(tmp_path, "wandb", steps, tuple(turns))
     with WandbServer() as server:
         sync(tmp_path, server)
-    assert list(server.history) == [run_id(tmp_path, "wandb")]
+    assert list(server.history) == [tracker_run_id(tmp_path, "wandb")]
     (points,) = server.history.values()
     assert training_steps(points) == list(range(1, steps + 3))
     assert [point["_step"] for point in points] == sorted({point["_step"] for point in points})

@@ -18,7 +18,7 @@ import pytest
 from rl.config.schema import Config, load_config
 from rl.report import dashboard
 from rl.tracking.monitor import Monitor, read_metrics, read_points
-from rl.tracking.tracker import Point, run_id
+from rl.tracking.tracker import Point, tracker_run_id
 from rl.tracking.wandb_tracker import wandb_mode
 from tests.rl.tracking import wandb_file
 
@@ -146,7 +146,7 @@ def test_a_resumed_run_continues_its_axes_and_its_id(tmp_path: Path) -> None:
         monitor.training_log(3)({**GUARD_ACTION, "step": 1})
     assert second.points[0] == ({"grpo/loss": 0.1, "guards/fired": 2.0}, 3, 5)
     assert second.points[1][0]["guards/fired"] == 3.0
-    assert run_id(tmp_path, "wandb") == run_id(tmp_path, "wandb") != run_id(tmp_path, "trackio")
+    assert tracker_run_id(tmp_path, "wandb") == tracker_run_id(tmp_path, "wandb") != tracker_run_id(tmp_path, "trackio")
 
 
 def test_a_repeated_stage_counts_once_and_a_cut_line_is_left_out(tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_trackio_receives_scalars(tmp_path: Path) -> None:
         ]
     assert [step for _, step, values in rows if "grpo/loss" in values] == [1, 2, 3, 4]
     assert [step for _, step, values in rows if "eval/pass@1" in values] == [0, 2, 4]
-    assert {name.endswith(run_id(tmp_path, "trackio")) for name, _, _ in rows} == {True}
+    assert {name.endswith(tracker_run_id(tmp_path, "trackio")) for name, _, _ in rows} == {True}
 
 
 @pytest.mark.parametrize(

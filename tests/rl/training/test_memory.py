@@ -20,7 +20,7 @@ from rl.loop import update as training
 from rl.scoring.tasks import GrpoTask
 from rl.training.sft import SftPair, train_sft
 from rl.training.trainer import PolicyTrainer
-from rl.training.trainer_parts import let_go_after
+from rl.training.trainer_parts import released_after
 from tests.rl.grpo_case import make_tasks
 from tests.rl.tiny import save_tiny_policy
 from tests.rl.training.test_grpo import Kill, train
@@ -95,14 +95,14 @@ def test_a_colocated_engine_is_ended_and_forgotten() -> None:
     trainer.accelerator = SimpleNamespace(free_memory=lambda: said.append("accelerator"))
     there = weakref.ref(llm)
     del llm
-    with pytest.raises(Kill), let_go_after(trainer):
+    with pytest.raises(Kill), released_after(trainer):
         raise Kill
     assert said == ["engine", "accelerator"] and there() is None
 
 
 def test_a_server_s_engine_is_left_alone() -> None:
     trainer: Any = SimpleNamespace(vllm_generation=SimpleNamespace(), accelerator=SimpleNamespace(free_memory=lambda: None))
-    with let_go_after(trainer):
+    with released_after(trainer):
         pass
     assert not vars(trainer)
 
