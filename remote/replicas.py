@@ -44,7 +44,7 @@ class _Replica:
 
 
 def connect(address: str | None) -> None:
-    """Join the cluster at `address` (None: as Ray finds it, else one of this machine's own), once in a process."""
+    """Join the cluster at `address` (None: as Ray finds it, else one of this machine's own), once in a process. Raises ClusterError."""
     if not ray.is_initialized():
         path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), *sys.path]))
         try:

@@ -29,8 +29,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dashboard": ("rl.report.dashboard_cli", "make the Weights & Biases dashboard"),
 }
 
-FULL = (errno.ENOSPC, errno.EDQUOT)  # a disk, or one's share of it
-CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENAMETOOLONG)  # a path that is not for us, or for nobody
+FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk, or the user's quota, is full
+CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENAMETOOLONG)  # the path may not, or can never, be used
 LONGEST_PATH = 200  # characters of a path that an error shows
 
 
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             status = importlib.import_module(COMMANDS[command][0]).main(words[1:])
             sys.stdout.flush()
             return status
-        except BrokenPipeError:  # the reader has seen enough, as `head` does
+        except BrokenPipeError:  # the reader closed the pipe, as `head` does
             _close_stdout()
             return 1
         except OSError as error:
@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _close_stdout() -> None:
-    """Let nothing more be written to a stdout that takes nothing, at exit either."""
+    """Discard what is still written to a stdout that accepts nothing, also at exit."""
     sys.stdout = discarding()
     os.dup2(sys.stdout.fileno(), 1)
 

@@ -147,7 +147,7 @@ class Run:
             self.ranks.finish()
 
     def _lost(self, end: Callable[[str], None], lost: str) -> None:
-        """Another rank is lost while this one is blocked, and the process ends: leave word of it."""
+        """Another rank is lost while this one is blocked, and the process ends: note it in progress.json first."""
         self.progress.close(RankError(lost))
         end(lost)
 

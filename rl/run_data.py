@@ -206,7 +206,7 @@ def read_logged(path: Path) -> list[Row]:
 
 
 def read_config(path: Path) -> Row:
-    """config.yaml; empty where there is none."""
+    """config.yaml; empty where there is none. Raises UserError when it holds no mapping."""
     if not path.is_file():
         return {}
     try:

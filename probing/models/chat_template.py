@@ -53,7 +53,7 @@ def render_chat(tokenizer: PreTrainedTokenizerBase, prompt: Prompt | str, templa
 
 
 def start_of_text(tokenizer: PreTrainedTokenizerBase) -> str:
-    """The special tokens that the tokenizer puts before a text of its own accord, as text."""
+    """The special tokens that the tokenizer adds before any text, as text."""
     text = tokenizer.decode(tokenizer("").input_ids)
     assert isinstance(text, str)
     return text
@@ -80,7 +80,7 @@ def turn_end(tokenizer: PreTrainedTokenizerBase) -> int | None:
 def unknown_arguments(tokenizer: PreTrainedTokenizerBase, names: Iterable[str]) -> dict[str, str | None]:
     """Those names that the chat template does not mention, each with the word in it that is most like it.
 
-    A template ignores what it does not know: a misspelt argument would change nothing, and nobody would be told.
+    A template ignores what it does not know: without this check a misspelt argument would change nothing, silently.
     """
     words = set(re.findall(r"[A-Za-z_]\w*", tokenizer.get_chat_template() if tokenizer.chat_template else ""))
     unknown = sorted(set(names) - words)

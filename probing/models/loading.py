@@ -44,7 +44,10 @@ def pick_device(device: str = "auto") -> torch.device:
 
 
 def pick_dtype(dtype: str, device: torch.device) -> torch.dtype:
-    """The torch dtype meant by `auto`, `float32`, `bfloat16` or `float16`: auto is bfloat16 on a GPU that has it, else float32."""
+    """The torch dtype meant by `auto`, `float32`, `bfloat16` or `float16`: auto is bfloat16 on a GPU that has it, else float32.
+
+    Raises ValueError for another name.
+    """
     if dtype == "auto":
         return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
     named = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

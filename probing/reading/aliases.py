@@ -1,6 +1,6 @@
 """Names that may stand for the same object, or for a part of it: after `row = table[0]`, what changes `row` changes `table`.
 
-From the syntax tree alone, in any order of the statements. Better one name too many: it only keeps statements.
+From the syntax tree alone, in any order of the statements. In doubt a name is added: the only effect is that more statements are kept.
 """
 
 from __future__ import annotations

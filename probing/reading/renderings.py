@@ -49,7 +49,7 @@ def renderings(text: str, entry: str | None) -> Iterator[str]:
 
 
 def plain_characters(text: str) -> str | None:
-    """Spaces for no-break and other spaces, without characters that nobody sees."""
+    """Spaces for no-break and other spaces, without invisible characters."""
     return _SPACES.sub(" ", _INVISIBLE.sub("", text))
 
 

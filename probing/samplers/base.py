@@ -64,7 +64,7 @@ def cut_at_stop(text: str, stops: Sequence[str]) -> str:
 
 
 class Progress(Protocol):
-    """Hears from a sampler how a call goes on: after every step or answer, where the engine says so much."""
+    """What a sampler calls while it works: after every step, or after every answer where the engine reports no steps."""
 
     def __call__(self, samples: int, tokens: int = 0, seconds_left: float | None = None) -> None:
         """Since the last call `samples` were finished and `tokens` drawn, of these and of unfinished ones.

@@ -64,6 +64,8 @@ def cluster(
     picks each cluster's representative (the paper: least perplexity, so give the mean logprob); NaN is never picked before a number.
     A cluster of only constant or echoing programs wins only where no other cluster exists; where the others are all smaller than tau
     there is no winner. signature: what is compared; under `passfail` nothing is degenerate. Ties go to the cluster that appears first.
+
+    Raises ValueError for a tau below 1, a quality of another length, or `passfail` without an assert.
     """
     if tau < 1:
         raise ValueError(f"tau is a number of samples and must be at least 1, got {tau}")

@@ -80,7 +80,8 @@ def most_apart(codes: np.ndarray) -> int:
 def difference_limit(observed: int, inputs: int, level: float) -> float:
     """Exact upper limit on a rate of which `observed` of `inputs` independent draws were hits: it is too low with chance `level` at most.
 
-    The rate at which so few hits have chance `level` (Clopper and Pearson, 1934); 1 − level^(1/M) where none was observed.
+    The rate at which so few hits have chance `level` (Clopper and Pearson, 1934); 1 − level^(1/M) where none was observed. Raises
+    ValueError for figures out of range.
 
     >>> round(difference_limit(0, 48, 0.05 / 45), 3)
     0.132
@@ -104,7 +105,8 @@ def _log_binomial(hits: int, draws: int, rate: float) -> float:
 
 
 def pool_needed(pairs: int, share: float, error: float) -> int:
-    """The least number of pool inputs for a limit of `share` over so many pairs of programs, where nothing is observed.
+    """The least number of pool inputs for a limit of `share` over so many pairs of programs, where nothing is observed. Raises ValueError
+    for figures out of range.
 
     >>> pool_needed(45, 0.05, 0.05)
     133

@@ -63,7 +63,7 @@ class OutcomeMatrix:
 
         weights: multiplicities, 1 each when None. arguments: for each input the canonical form of each of its arguments, so that programs
         that echo an argument can be marked. expected: for each input the output that a model-written assert claims, or None; only the
-        rules `codet` and `passfail` read it. Raises ValueError when lengths differ.
+        rules `codet` and `passfail` read it. Raises ValueError when lengths differ or a weight is below 1.
         """
         n = len(executions)
         widths = {len(e.outcomes) for e in executions}
@@ -144,16 +144,16 @@ class OutcomeMatrix:
 
     @property
     def degenerate(self) -> np.ndarray:
-        """bool[n]: constant or echo. By behaviour and not by text, so that a policy cannot dress one up to pass."""
+        """bool[n]: constant or echo. Told by behaviour and not by text, so that a policy cannot disguise one."""
         return self.constant | self.echo
 
     def select_inputs(self, columns: Sequence[int] | np.ndarray) -> OutcomeMatrix:
-        """The same programs on some of the inputs, in the given order."""
+        """The same n programs on some of the inputs: columns int[k], in the given order."""
         index = np.asarray(columns, dtype=np.int64)
         return OutcomeMatrix(self.codes[:, index], self.weights, self.legend, self.argument_codes[index], self.expected_codes[index])
 
     def select_programs(self, rows: Sequence[int] | np.ndarray) -> OutcomeMatrix:
-        """Some of the programs (indices or a mask), in the given order."""
+        """Some of the programs, in the given order. rows: indices int[k], or a mask bool[n]."""
         index = np.asarray(rows)
         index = index if index.dtype == bool else index.astype(np.int64)
         return OutcomeMatrix(self.codes[index], self.weights[index], self.legend, self.argument_codes, self.expected_codes)
@@ -185,7 +185,7 @@ def pass_bits(matrix: OutcomeMatrix) -> np.ndarray:
 
 
 def signature_rows(matrix: OutcomeMatrix, signature: Signature) -> np.ndarray:
-    """What two programs are compared by, a row each: typed outputs, or the paper's pass/fail bits (ValueError without an assert)."""
+    """What programs are compared by: typed outputs int32[n, m], or the paper's bits bool[n, t] (ValueError without an assert)."""
     return pass_bits(matrix) if signature == "passfail" else matrix.codes
 
 

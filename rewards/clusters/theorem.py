@@ -30,7 +30,8 @@ MAX_BEHAVIOURS = 256  # wrong behaviours compared pairwise; the most frequent on
 
 
 def inputs_needed(n: int, p: float, error: float, delta: float = 0.0) -> int | None:
-    """The least m with δ + n² p^m <= error; None when no number of inputs reaches it (p = 1, or error <= δ).
+    """The least m with δ + n² p^m <= error; None when no number of inputs reaches it (p = 1, or error <= δ). Raises ValueError for
+    figures out of range.
 
     >>> [inputs_needed(128, p, 0.05) for p in (0.8, 0.9, 0.95)]
     [57, 121, 248]
@@ -46,7 +47,7 @@ def inputs_needed(n: int, p: float, error: float, delta: float = 0.0) -> int | N
 
 
 def inputs_of_the_paper(n: int, k: int, p: float) -> float:
-    """The paper's condition |T| >= log(n/k)/(−log p), as it stands (not rounded)."""
+    """The paper's condition |T| >= log(n/k)/(−log p), as it stands (not rounded). Raises ValueError for figures out of range."""
     _check(n, p, 0.0)
     if not 1 <= k <= n or not 0 < p < 1:
         raise ValueError(f"need 1 <= k <= n and 0 < p < 1, got k = {k}, n = {n}, p = {p}")

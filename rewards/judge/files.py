@@ -49,7 +49,7 @@ def _number(value: Any, where: str) -> float:
 
 
 def read_asserts(path: Path, entry: str) -> tuple[list[str], list[Outcome | None]]:
-    """Inputs and expected outcomes of the asserts that can be read."""
+    """Inputs and expected outcomes of the asserts that can be read. Raises UserError when there is none."""
     found = [parse_assert(text, entry) if isinstance(text, str) else None for text in read_list(path, "asserts")]
     readable = [pair for pair in found if pair is not None]
     if not readable:

@@ -30,6 +30,7 @@ class CodeT:
         return cls(settings.rho, settings.anchor)
 
     def scores(self, matrix: OutcomeMatrix, bank: OutcomeMatrix | None = None) -> np.ndarray:
+        """See `Rule.scores`."""
         voters = electorate(matrix, bank, self.anchor, self.rho)
         bits = pass_bits(voters.matrix)
         labels = group_rows(bits, voters.eligible)

@@ -29,5 +29,6 @@ class Hard:
         return cls(settings.rho, settings.tau, settings.anchor)
 
     def scores(self, matrix: OutcomeMatrix, bank: OutcomeMatrix | None = None) -> np.ndarray:
+        """See `Rule.scores`."""
         voters = electorate(matrix, bank, self.anchor, self.rho, self.bar_degenerate)
         return voters.finish(plurality(group_rows(voters.matrix.codes, voters.eligible), voters, self.tau))

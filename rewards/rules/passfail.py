@@ -31,5 +31,6 @@ class PassFail:
         return cls(settings.rho, settings.tau, settings.anchor)
 
     def scores(self, matrix: OutcomeMatrix, bank: OutcomeMatrix | None = None) -> np.ndarray:
+        """See `Rule.scores`."""
         voters = electorate(matrix, bank, self.anchor, self.rho)
         return voters.finish(plurality(group_rows(pass_bits(voters.matrix), voters.eligible), voters, self.tau))

@@ -60,5 +60,6 @@ class Sharp:
         return cls(settings.rho, settings.power, settings.anchor)
 
     def scores(self, matrix: OutcomeMatrix, bank: OutcomeMatrix | None = None) -> np.ndarray:
+        """See `Rule.scores`."""
         voters = electorate(matrix, bank, self.anchor, self.rho, self.bar_degenerate)
         return voters.finish(support(voters, self.power))

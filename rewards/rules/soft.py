@@ -42,6 +42,7 @@ class Soft:
         return cls(settings.rho, settings.anchor)
 
     def scores(self, matrix: OutcomeMatrix, bank: OutcomeMatrix | None = None) -> np.ndarray:
+        """See `Rule.scores`."""
         voters = electorate(matrix, bank, self.anchor, self.rho, self.bar_degenerate)
         if not matrix.n_inputs:
             return voters.finish(np.zeros(len(voters.votes)))

@@ -103,6 +103,7 @@ class Job:
         return self.todo
 
     def seconds_left(self) -> float:
+        """Seconds that the program may still take, at least a quarter of those of one input."""
         return max(self.config.seconds_per_program - self.seconds, self.config.seconds_per_input / 4)
 
     def restart(self) -> None:
@@ -120,6 +121,7 @@ class Job:
         self.restart()
 
     def decide(self, position: int, result: Outcome) -> None:
+        """Record the outcome of one input, unless it has one already."""
         if self.outcomes[position] is None:
             self.outcomes[position] = result
             self.undecided -= 1
@@ -134,7 +136,7 @@ class Job:
         return min(self.config.output_kb << 10, self.config.digest_over) + TEXT_SLACK
 
     def take(self, first: int, texts: list[str]) -> None:
-        """Outcome texts of consecutive positions of `todo`, from the `first`-th."""
+        """Record outcome texts of consecutive positions of `todo`, from the `first`-th. Raises ValueError for too many."""
         limit = self.longest_text()
         if self.todo is None and first == 0 and len(texts) == len(self.outcomes):
             self.outcomes = [outcome(text, limit) for text in texts]

@@ -52,7 +52,10 @@ class Pool:
             self.collect(0.1)
 
     def replace(self, worker: Worker) -> list[Unit]:
-        """End a worker, start another in its place, and return the units that the first still owed."""
+        """End a worker, start another in its place, and return the units that the first had not answered.
+
+        Raises SandboxError when workers do not start.
+        """
         owed = worker.outstanding()
         words = worker.last_words()
         worker.close()
@@ -125,6 +128,7 @@ class Stream:
                 self.give_up()
 
     def hand_out(self, job: Job) -> Execution:
+        """The execution of a finished job, which the disk cache keeps."""
         execution = job.execution()
         if self.pool.cache is not None and not job.recalled:
             self.pool.cache.put(job.program, execution)
@@ -168,6 +172,7 @@ class Stream:
                     worker.send(self.next_unit())
 
     def next_unit(self) -> Unit:
+        """One program of the strict lane, else a batch of the fast lane."""
         if self.strict:
             return self.unit([self.strict.popleft()], strict=True)
         size = min(self.config.fast_batch, max(self.least_batch, -(-len(self.fast) // (2 * self.config.workers))))
@@ -177,6 +182,7 @@ class Stream:
         return self.unit(jobs, strict=False)
 
     def unit(self, jobs: list[Job], strict: bool) -> Unit:
+        """The jobs as one unit; equal suites of inputs are sent once."""
         suites: dict[tuple[str, ...], int] = {}
         programs = [(job.program.code, job.program.entry, suites.setdefault(job.program.inputs, len(suites)), job.begin()) for job in jobs]
         per_program = jobs[0].seconds_left() if strict else self.config.seconds_per_program

@@ -162,7 +162,7 @@ def normal_name(name: str) -> str:
 
 
 def load_benchmark(name: str, limit: int | None = None, fetch: bool = False) -> Benchmark | Unavailable:
-    """The benchmark of that name, cut to its first `limit` tasks. Raises UserError for a name that nobody has.
+    """The benchmark of that name, cut to its first `limit` tasks. Raises UserError for an unknown name.
 
     name: of `BENCHMARKS`, with the benchmark's own options after a colon. fetch: whether the Hub may be asked for data that is not here.
     """

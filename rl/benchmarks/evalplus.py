@@ -141,7 +141,7 @@ def value_of(outcome: Outcome) -> Any:
 
 
 def matches(task: PlusTask, text: str, outcome: Outcome, expected: Any, reference: Outcome, atol: float) -> bool:
-    """Whether one outcome passes. text: the input; atol: the tolerance there. Whatever evalplus would stumble over is a failure."""
+    """Whether one outcome passes. text: the input; atol: the tolerance there. What raises an error in evalplus is a failure."""
     if outcome.kind is Kind.VALUE and outcome == reference and "nan" not in outcome.payload:
         return True
     try:

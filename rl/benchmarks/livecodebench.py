@@ -186,6 +186,7 @@ def prompt_of(row: dict[str, Any]) -> str:
 
 
 def task_of(row: dict[str, Any]) -> LiveTask:
+    """A row of the dataset as a task: a function where its metadata names one, else a program that reads standard input."""
     tests = [*read_tests(row["public_test_cases"]), *read_tests(row["private_test_cases"])]
     function = json.loads(row["metadata"] or "{}").get("func_name")
     if function:
@@ -228,7 +229,7 @@ def _iso_date(text: str) -> str:
 
 @functools.cache
 def load(name: str = "livecodebench", options: str = "", fetch: bool = False) -> Benchmark | Unavailable:
-    """The problems of a release whose contest lies in the window."""
+    """The problems of a release whose contest lies in the window. Raises UserError for a release or window without any."""
     words = [word for word in options.split(":") if word != LENIENT]
     release, first, last = window(":".join(words))
     paths: list[Path] = []

@@ -45,7 +45,7 @@ def read_yaml(path: Path, below: tuple[Path, ...] = ()) -> tuple[dict[str, Any],
     """The mapping in a YAML file, and "FILE, line N" for each of its keys. Duplicate keys are errors.
 
     `extends: OTHER.yaml` (a path from the file's own folder) starts from another file's mapping: sections are merged key by key, and what
-    the file itself says wins. below: the files that extend this one.
+    the file itself says wins. below: the files that extend this one. Raises UserError for a file that cannot be read, and for a circle.
     """
     values, places = _read_one(path)
     if EXTENDS not in values:
@@ -117,7 +117,7 @@ def _note_places(node: yaml.MappingNode, prefix: KeyPath, places: dict[KeyPath, 
 
 
 def split_overrides(overrides: Sequence[str]) -> list[tuple[KeyPath, str]]:
-    """`["--a.b", "1", "--c=2"]` as `[(("a", "b"), "1"), (("c",), "2")]`."""
+    """`["--a.b", "1", "--c=2"]` as `[(("a", "b"), "1"), (("c",), "2")]`. Raises UserError for any other word."""
     pairs: list[tuple[KeyPath, str]] = []
     words = list(overrides)
     while words:

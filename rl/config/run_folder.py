@@ -4,7 +4,7 @@
     RUN/versions.json   versions of everything that bears on the result
     RUN/model           the checkpoint made of the base model, where that is a GGUF file (`rl.models.source`)
 
-The rounds' own files are `rl.loop.round`' business.
+The files of a round: `rl.round_files`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from rl.config.schema import Config
 from rl.console import UserError, warn
 from rl.models.source import KEPT, check_model
 
-CUT = "was it cut by hand? remove it and start the run again"  # what to do about a file that a run did not write so
+CUT = "was it cut by hand? remove it and start the run again"  # the remedy for a file that is not as a run writes it
 
 # Keys that may change between two starts of one run: where it is watched, where it lies, how far it goes, and on what machine.
 FREE_KEYS = (
@@ -68,6 +68,7 @@ def config_text(config: Config) -> str:
 
 
 def check_trackers(config: Config) -> None:
+    """Raises UserError when the library of a tracker is not installed."""
     for name in config.tracking.report_to:
         if importlib.util.find_spec(name) is None:
             remedy = f"pip install '{EXTRA_OF_TRACKER[name]}', or take it out of tracking.report_to"
@@ -75,7 +76,7 @@ def check_trackers(config: Config) -> None:
 
 
 def check_same_config(folder: Path, config: Config) -> None:
-    """A folder that another config made is not continued. `rounds` may grow, trackers may change."""
+    """Raises UserError when another config made the folder. `rounds` may grow, trackers may change."""
     path = folder / "config.yaml"
     try:
         before = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -109,7 +110,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def make_writable(folder: Path) -> None:
-    """Create the folder, and prove that a file can be written in it."""
+    """Create the folder, and write a file in it as a trial. Raises UserError where that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

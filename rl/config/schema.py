@@ -59,7 +59,7 @@ class EvalsConfig(Section):
     sampled: int | None = Field(
         None, ge=1, description="tasks of each benchmark that are sampled so, the first ones; null: all (greedy decoding takes all)"
     )
-    greedy: bool = Field(True, description="decode all tasks greedily too, one completion each: the headline, which no temperature can buy")
+    greedy: bool = Field(True, description="decode all tasks greedily too, one completion each: the headline: no temperature raises it")
     chosen_on: str | None = Field(
         None,
         description="benchmark on which each checkpoint's best temperature is chosen, never one that is reported; null: no such choice",
@@ -244,7 +244,7 @@ class Config(Section):
 def config_from_argv(argv: Sequence[str], defaults: bool = False) -> Config:
     """`["--config", "FILE", "--rounds", "1"]` (or the FILE alone in front) as a Config; the rest are overrides.
 
-    Without a FILE it is the laptop's config, or with `defaults` the built-in values of all keys.
+    Without a FILE it is the laptop's config, or with `defaults` the built-in values of all keys. Raises UserError.
     """
     words, path = list(argv), None if defaults else BARE_CONFIG
     if words and not words[0].startswith("--"):

@@ -70,6 +70,7 @@ class EvalCache:
         return self.folder / f"{benchmark.name}-{hashlib.sha256(settings.encode()).hexdigest()[:16]}.json"
 
     def get(self, benchmark: Benchmark, config: EvalsConfig) -> EvalResult | None:
+        """The result of an earlier evaluation with the same settings; None where there is none."""
         try:
             stored = json.loads(self._path(benchmark, config).read_text(encoding="utf-8"))
             samples = [Sample(**row) for row in stored["samples"]]
@@ -78,6 +79,7 @@ class EvalCache:
             return None
 
     def put(self, benchmark: Benchmark, config: EvalsConfig, result: EvalResult) -> None:
+        """Keep a result, unless anything in it is missing."""
         if result.metrics.get("missing") == 0:  # an unavailable scorer's result has no such count
             self.folder.mkdir(parents=True, exist_ok=True)
             write_atomically(self._path(benchmark, config), json.dumps(asdict(result)))

@@ -62,7 +62,7 @@ def task_row(task: EvalTask, samples: Sequence[Sample], entropy: float, top_shar
 
 
 def interval_over_tasks(values: Sequence[float], config: EvalsConfig) -> tuple[float, float]:
-    """95 % interval of the mean: by bootstrap; Wilson's where all tasks are right, or all wrong, which a bootstrap takes for certain."""
+    """95 % interval of the mean: by bootstrap; Wilson's where all tasks are right, or all wrong, where a bootstrap has no width."""
     if set(values) in ({0.0}, {1.0}):
         return wilson_interval(sum(values), len(values))
     return bootstrap_interval(values, config.bootstrap, config.seed)

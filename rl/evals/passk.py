@@ -43,7 +43,7 @@ def wilson_interval(successes: float, trials: int, z: float = 1.959963984540054)
 
 
 def bootstrap_interval(values: Sequence[float] | np.ndarray, resamples: int = 2000, seed: int = 0) -> tuple[float, float]:
-    """95 % percentile interval of the mean over tasks, tasks drawn with replacement; (nan, nan) without tasks."""
+    """95 % percentile interval of the mean of float[T] over T tasks, drawn with replacement; (nan, nan) without tasks."""
     value_T = np.asarray(values, dtype=np.float64)
     if not len(value_T):
         return math.nan, math.nan

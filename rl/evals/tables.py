@@ -55,6 +55,7 @@ def results_table(results: Mapping[str, Mapping[str, Any]], how: str) -> Table:
 
 
 def cell(metrics: Mapping[str, Any], key: str, share: bool) -> str:
+    """A figure as text, a share in percent with its interval; a missing one is a dash."""
     value = metrics.get(key)
     if value is None:
         return "–"
@@ -65,6 +66,7 @@ def cell(metrics: Mapping[str, Any], key: str, share: bool) -> str:
 
 
 def skills_card(skills: Mapping[str, Any]) -> Table:
+    """skills: figures of `rl.evals.skills.measure_skills`."""
     table = Table(title="Skills", title_justify="left")
     for title in ("skill", "share or AUROC", "of", "wanted"):
         table.add_column(title, justify="left" if title == "skill" else "right")

@@ -54,6 +54,7 @@ class OracleSignal:
             )
 
     def scores(self, task: GrpoTask, executions: Sequence[Execution], key: str) -> np.ndarray:
+        """float64[n]: agreement with the reference; NaN where a rollout is missing or the problem has no reference."""
         reference = self.references.get(task.problem_id)
         if reference is None:
             return np.full(len(executions), np.nan)

@@ -8,7 +8,7 @@ The reward of a proposal lies in [0, 1] (docs/method.md, "The proposer"):
     1             the vote lies in the band
     None          our sandbox failed on one of its programs: not known, so left out and counted
 
-Not an own source of truth: it rewards what stages 1 to 5 already decided, and nothing is sampled or run for it.
+It only rewards what stages 1 to 5 have already decided: nothing is sampled or run for it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ REPEAT = "repeat of a behaviour"
 
 @dataclass(frozen=True)
 class Fate:
-    """What became of a proposal, and what it earns."""
+    """What became of a proposal, and its reward."""
 
     what: str  # why it was dropped, or one of the constants above
     reward: float | None  # in [0, 1]; None: not known

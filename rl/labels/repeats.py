@@ -5,7 +5,7 @@ their arguments have the same types and each one's winning program does on every
 both give an equal value, or neither gives one. Only problems in the band are compared, since no other is trained on.
 
 Every winner first runs on a few inputs of each problem that it may repeat, and only where these agree on all inputs, both ways. A program
-that is given up on inputs of others, after timeouts, differs: in doubt a problem is news.
+that is given up on inputs of others, after timeouts, differs: in doubt a problem counts as new.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""Which round's checkpoint a run ends with, and which one a round starts from: choices that no label and no benchmark has a part in.
+"""Which round's checkpoint a run ends with, and which one a round starts from. Neither choice uses a label or a benchmark.
 
 After every round its policy answers a fixed set of self-made problems, which round 1 invented and nobody trains on. What counts is how
 often the answers behave as the base's vote did, weighted by that vote's margin, since clear votes are the likelier ones to be right. A
-policy that has learnt from its votes agrees more; one that has collapsed agrees less, whatever its rewards say. The base itself stands
-for choice too.
+policy that has learnt from its votes agrees more; one that has collapsed agrees less, whatever its rewards say. The base can
+be chosen, too.
 
     round_NN/held_out.json    that agreement, of the round's checkpoint        RUN/best    the checkpoint that was chosen (a link)
 
 The next round starts from the round's own checkpoint, unless that agrees clearly less than an earlier one (`guards.between_rounds`):
-then from the best so far, so that harm does not pile up over rounds.
+then from the best so far, so that losses do not add up over rounds.
 
 Not an evaluation: agreement with a vote that may be wrong says which checkpoint is better, not how good it is.
 """

@@ -81,7 +81,7 @@ def update_policy(current: Round) -> str:
 
 
 def _damage(current: Round, done: Path) -> str | None:
-    """What is wrong with the checkpoint of a finished training; not looked at once the next round is trained, which nobody reads it for."""
+    """What is wrong with the checkpoint of a finished training; None where nothing is, or where the next round is trained already."""
     if (current.run.round_folder(current.index + 1, make=False) / "training.json").exists():
         return None
     return damage(current.run.folder / json.loads(done.read_text())["checkpoint"])

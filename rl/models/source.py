@@ -57,7 +57,7 @@ def resolve_model(name: str, kept: Path | None = None, console: Console | None =
 def check_model(name: str, kept: Path | None = None) -> str:
     """As `resolve_model`, but makes nothing: whatever can be known beforehand of a model that cannot be loaded is an error now.
 
-    Returns the checkpoint's folder or Hub id; of a GGUF file `kept`, or the file itself.
+    Returns the checkpoint's folder or Hub id; of a GGUF file `kept`, or the file itself. Raises UserError.
     """
     if names_gguf(name):
         if kept is None or not (kept / SOURCE).is_file():

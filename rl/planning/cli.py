@@ -39,6 +39,7 @@ def size_text(count: float) -> str:
 
 
 def print_plan(plan: Plan, config: Config) -> None:
+    """The plan as a table of stages, then memory, disk and what the figures rest on."""
     console = make_console()
     table = Table(title=f"One round of {plan.rounds}", title_justify="left")
     for title in ("stage", "samples", "tokens", "executions", "time", "device hours"):
@@ -75,7 +76,10 @@ def _existing_parent(path: Path) -> Path:
 
 
 def check(plan: Plan, run: Path) -> bool:
-    """Print the plan's samples and tokens beside those of a finished run, and whether all lie within a quarter."""
+    """Print the plan's samples and tokens beside those of a finished run, and say whether all lie within a quarter.
+
+    Raises UserError where the run did not log them.
+    """
     spent = spent_by_stage(run)
     if not spent:
         raise UserError("the run's log says nothing of what its stages asked for", str(run), "give the folder of a run of this version")

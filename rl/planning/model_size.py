@@ -67,7 +67,10 @@ class ModelSize:
 
 
 def read_model_size(name: str, parameters: float | None = None) -> ModelSize:
-    """Size of `seedling`, a folder, a GGUF file, or a Hub id (from the cache, else from `parameters`, else from its name)."""
+    """Size of `seedling`, a folder, a GGUF file, or a Hub id (from the cache, else from `parameters`, else from its name).
+
+    Raises UserError when none of them tells.
+    """
     if names_gguf(name) and Path(name).expanduser().is_file():
         return _of_gguf(Path(name).expanduser())
     folder = SEEDLING_WEIGHTS if name == "seedling" else Path(name).expanduser()

@@ -114,14 +114,14 @@ class Ranks:
 
     def fail(self, error: BaseException) -> None:
         """Tell the others that this rank fails, and why, so that they need not wait for its silence."""
-        self.close()  # no more beats, which would cover the message
+        self.close()  # a further heartbeat would overwrite the message
         if self.store is not None and self.lost is None:
             with contextlib.suppress(RuntimeError):
                 text = str(error).strip().splitlines()
                 self._say("failed", f"{type(error).__name__}: {text[0] if text else ''}")
 
     def close(self) -> None:
-        """Stop watching. A rank that ends well says so, and is missed by nobody."""
+        """Stop watching. A rank that ends normally says so: the others do not take it for dead."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()

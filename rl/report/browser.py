@@ -26,7 +26,7 @@ LONGEST_INPUT = 80
 
 @dataclass(frozen=True)
 class ClusterView:
-    """One behaviour: how many share it, one of its programs, what it returns, what it earns."""
+    """One behaviour: how many share it, one of its programs, what it returns, its reward."""
 
     share: float  # of the candidates that have a vote
     members: int

@@ -21,7 +21,8 @@ MISSING_SHARE = 0.01  # share of rollouts, or of answers to a benchmark, that ou
 LABELS_RIGHT = 0.5  # share of labels in the training band that must be right: more that teach than mislead
 
 
-# figure, gain, in words; the first that both the base and the result have is the headline: no temperature can buy a gain of greedy decoding
+# figure, gain, in words; the first that both the base and the result have is the headline. Greedy decoding comes first: its gain cannot
+# come from a lower temperature
 HEADLINES = (("greedy_pass@1", "greedy_gain", "greedy pass@1"), ("pass@1", "gain", "pass@1"))
 
 

@@ -45,7 +45,7 @@ def write_preview(run_dir: Path, out: Path) -> Path:
 
 
 def render(run_dir: Path) -> str:
-    """The page as a string."""
+    """The page as a string. Raises UserError for a run without metrics."""
     by_axis = read_curves(run_dir / "metrics.jsonl")
     if not any(by_axis.values()):
         raise UserError("the run has logged no metrics", str(run_dir), "give the run_dir of a run that has begun")
@@ -87,7 +87,7 @@ def panel_svg(panel: Panel, curves: Curves, name: str) -> Markup | None:
         else:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if not any(value for metric in names for _, value in curves[metric]):
-            axes.set_ylim(-0.02, 1)  # a flat zero at the foot, not in the middle of nothing
+            axes.set_ylim(-0.02, 1)  # a curve that is 0 throughout lies at the bottom
         axes.set_xlabel(panel.axis)
         legend_above(axes, columns)
         return Markup(to_svg(figure, name, panel.title))

@@ -31,7 +31,7 @@ from rl.scoring.tasks import GrpoTask, Signal
 
 
 class ScoringError(RuntimeError):
-    """So many rollouts could not be scored, through no fault of theirs, that training on the rest would mislead."""
+    """The sandbox or probe failed on so many rollouts that training on the rest would mislead."""
 
 
 ReadProgram = Callable[[str, str, str], str | None]  # answer, entry, code that the prompt gave -> program

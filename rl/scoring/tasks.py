@@ -53,6 +53,7 @@ class ConsensusSignal:
     rule: Rule
 
     def scores(self, task: GrpoTask, executions: Sequence[Execution], key: str) -> np.ndarray:
+        """See `Signal.scores`."""
         return self.rule.scores(task.matrix(executions), task.bank)
 
 
@@ -63,6 +64,7 @@ class RandomSignal:
     seed: int
 
     def scores(self, task: GrpoTask, executions: Sequence[Execution], key: str) -> np.ndarray:
+        """See `Signal.scores`."""
         draw = random.Random(f"{self.seed}/{key}")
         values = np.array([draw.random() for _ in executions])
         return np.where([e.missing for e in executions], np.nan, values)

@@ -54,7 +54,7 @@ def write_folders(run: RunData, checkpoint: Path, repo: str, folder: Path) -> No
 
 
 def upload(folder: Path, repo: str, private: bool) -> list[str]:
-    """Send both folders; returns their addresses."""
+    """Send both folders; returns their addresses. Raises UserError when the Hub refuses them."""
     api, addresses = HfApi(), []
     try:
         for kind, name in (("model", repo), ("dataset", f"{repo}-problems")):

@@ -1,8 +1,9 @@
 """Carries the guards' decisions out in the trainer: learning rate, KL, probe weight, end of the round, roll-back.
 
-Every rank sees the same gathered figures and so takes the same actions. The held-out look is shared over the ranks.
+Every rank sees the same gathered figures and so takes the same actions. Each rank samples
+a part of the held-out problems.
 
-The best policy so far lies in `best/step_K`, and the state that goes with a trainer's checkpoint names K. The folders
+The best policy so far lies in `best/step_K`, and the state that belongs to a trainer's checkpoint names K. The folders
 that the last two checkpoints name are kept, so a round that goes on from either of them rolls back to the weights
 that its state speaks of, whatever was written before the kill.
 """
@@ -83,7 +84,7 @@ class GuardCallback(TrainerCallback):
 
     @property
     def best_policy(self) -> Path | str:
-        """Where the weights of the best look lie: a folder of its step's, or the round's start."""
+        """The weights with the best held-out agreement: the folder of that step, or the round's start."""
         return self.start if self.best is None or self.best[1] == 0 else self.best_folder / f"step_{self.best[1]}"
 
     def on_log(
@@ -103,7 +104,7 @@ class GuardCallback(TrainerCallback):
         accelerator = self.trainer.accelerator
         mine = list(range(accelerator.process_index, len(self.held_out), accelerator.num_processes))
         tasks = [self.held_out[i] for i in mine]
-        seed = derive_seed(self.seed, "held_out")  # the same draws at every look: less noise between looks
+        seed = derive_seed(self.seed, "held_out")  # the same draws each time: less noise between measurements
         sampled = self.rollouts.sample(self.trainer, [t.prompt for t in tasks], self.config.held_out_samples, seed, mine)
         shares = gather_object(self.scorer.winner_shares(tasks, sampled))
         known = [share for share in shares if share is not None]

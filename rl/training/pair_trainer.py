@@ -20,7 +20,7 @@ SKIPS_IN_A_ROW = 3  # so many steps without a finite gradient end the training
 
 
 class PairTrainer(SFTTrainer):
-    """SFTTrainer that tells nobody about itself, writes no model card, and skips a step whose gradient is not finite.
+    """SFTTrainer that sends no telemetry, writes no model card, and skips a step whose gradient is not finite.
 
     names: the problem of each row, by its token ids. skipped: one record a step that was left out: `step`, `grad_norm` (as text, JSON
     has no NaN), `loss` of the micro-batch that broke it, and `problems`, those of that micro-batch's pairs on this rank. DeepSpeed

@@ -166,7 +166,7 @@ class PolicyTrainer(GRPOTrainer):
         return optimizer
 
     def _send_telemetry(self) -> None:
-        """A run tells nobody about itself."""
+        """Send nothing."""
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """Intermediate checkpoints need no model card (TRL's costs a template and a look at the network)."""

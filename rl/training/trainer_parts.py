@@ -87,7 +87,7 @@ TRIM_SECONDS = 10.0  # at least, between two times that the heap's free pages go
 class StepCallback(TrainerCallback):
     """Hands each step's figures to the run's log, advances the progress bar, marks checkpoints as complete, keeps the heap from growing.
 
-    progress: hears of every step, of those that a resumed training finds made too, and what time the rest will take at the pace of this
+    progress: called after every step, also for those that a resumed training finds made, with the time that is left at the pace of this
     process's own steps.
     state: called when a checkpoint is marked; returns what the trainer's own checkpoint lacks (JSON).
     """
@@ -230,7 +230,7 @@ def sound_attention() -> Iterator[None]:
 
 @contextmanager
 def released_after(trainer: Trainer) -> Iterator[None]:
-    """However the block ends, `trainer` then holds nothing, and the devices' memory is free for the engine that samples next."""
+    """At the end of the block, also after an error, `trainer` is emptied: its memory is free for the engine that samples next."""
     try:
         yield
     finally:

@@ -1,6 +1,6 @@
 """From logits to a token: temperature, nucleus, inverse-CDF draw, and the logprob that the untempered policy gave it.
 
-A vocabulary of 150,000 makes this as dear as many layers of a small model, if done carelessly. So a few rows are worked on at a time,
+A vocabulary of 150,000 makes this as expensive as many layers of a small model. So a few rows are worked on at a time,
 which stay in a CPU's cache, and the running sum is made over blocks of tokens first, then inside of the block that was drawn.
 """
 

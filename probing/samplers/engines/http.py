@@ -41,11 +41,14 @@ Result = TypeVar("Result")
 
 
 class _Refused(Exception):
-    """The server answered, and will not answer otherwise: status and its words."""
+    """The server refused the request, and another try would not help: its status and message."""
 
 
 class HttpSampler:
-    """A `Sampler` over a server. Raises SamplerError when it stays away, has another checkpoint, or answers what cannot be used."""
+    """A `Sampler` over a server.
+
+    Raises SamplerError when it cannot be reached, has another checkpoint, or gives answers that cannot be used.
+    """
 
     reads_text = False  # whether text alone is taken, from whichever weights the server has under the model's name
 

@@ -16,7 +16,7 @@ from transformers.cache_utils import DynamicLayer
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-MOST_TOKENS = {"cpu": 2048}  # in one forward pass, padding included: more would not be faster, and nothing is heard of it meanwhile
+MOST_TOKENS = {"cpu": 2048}  # in one forward pass, padding included: more would not be faster, and progress could not be shown meanwhile
 MOST_TOKENS_ELSEWHERE = 8192
 SHARED_TOKENS = 16  # a shorter beginning is not worth a pass of its own
 

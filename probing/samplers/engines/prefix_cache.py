@@ -42,7 +42,10 @@ class PrefixCache(Cache):
         self.calls = 0  # layers attended in this step: tells a model that goes past this cache
 
     def add_prompts(self, first: int, prefill: DynamicCache) -> None:
-        """Copy what a right-padded prefill of some prompts has computed into slots `first`, `first + 1`, ..."""
+        """Copy what a right-padded prefill of some prompts has computed into slots `first`, `first + 1`, ...
+
+        Raises SamplerError for layers whose caches have different shapes.
+        """
         for which, name in enumerate(("keys", "values")):
             layers_GHPD = [getattr(layer, name) for layer in prefill.layers]
             if len({tensor.shape for tensor in layers_GHPD}) > 1:

@@ -114,7 +114,7 @@ class VllmSampler:
         self.log.close()
 
     def _ask(self, request: dict[str, Any], seconds: float, what: str, tell: Callable[[int, int], None] | None = None) -> Any:
-        """Send a request and wait for its answer, for a death, or for the deadline. tell: hears of samples and tokens on the way."""
+        """Send a request and wait for its answer, the engine's death or the deadline. tell: gets samples and tokens as they are done."""
         deadline = time.monotonic() + seconds
         try:
             self.pipe.send(request)

@@ -130,7 +130,7 @@ def serve(pipe: Connection) -> None:
     """Start the engine that the first message describes, then answer requests."""
     try:
         settings = pipe.recv()
-        if os.getppid() != settings["parent"]:  # it died before it could be seen to
+        if os.getppid() != settings["parent"]:  # the parent died before this process was set to end with it
             return
         config = SamplingConfig.model_validate(settings["config"])
         engine = Engine(config, settings["path"])

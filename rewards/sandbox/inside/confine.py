@@ -52,7 +52,7 @@ def close_from(lowest: int) -> None:
 
 
 def map_shared(descriptor: int, size: int) -> tuple[int, memoryview]:
-    """Address and view of a shared mapping that keeps no descriptor open."""
+    """Address and view of a shared mapping of `size` bytes that keeps no descriptor open. Raises OSError."""
     address = libc.mmap(None, size, 3, 1, descriptor, 0)  # PROT_READ | PROT_WRITE, MAP_SHARED
     if address in _NO_ADDRESS:
         raise OSError(ctypes.get_errno(), "mmap")

@@ -175,7 +175,7 @@ class Zygote:
         seconds = min(int(processor) + 1, self.settings["most_processor"])  # rounded up: a net under the zygote's deadlines
         self.processor.soft = self.processor.hard = seconds
         confine.take(self.steps)
-        if os.getppid() != self.pid:  # the zygote died before it could be missed
+        if os.getppid() != self.pid:  # the zygote died before the kernel was told to end this child with it
             os._exit(1)
         if self.seccomp is not None:
             self.seccomp.load()
