@@ -49,6 +49,7 @@ ROOMS = (
     "seedling.operations",
     "seedling",
     "rl.console",
+    "rl.round_tables",
     "rl.stored",
     "rl.round_files",
     "rl.models",

@@ -18,7 +18,7 @@ from probing.models.loading import load_model, load_tokenizer
 from rl.benchmarks.base import Unavailable, load_benchmark
 from rl.benchmarks.external import scorable
 from rl.config.run_folder import write_atomically
-from rl.console import UserError, print_summary, warn
+from rl.console import UserError, warn
 from rl.evals.engine import sampling_of
 from rl.evals.passk import bootstrap_interval
 from rl.loop.choice import checkpoint_of, choose_checkpoint, held_out_of, point_to_best, started_from
@@ -27,6 +27,7 @@ from rl.loop.round import shared_sampler
 from rl.ranks.shards import discard_parts
 from rl.report.publish import publish_result, publish_round
 from rl.round_files import Stage, read_rows
+from rl.round_tables import print_summary
 from rl.tracking.monitor import clean, read_metrics
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
 from probing.models.gguf_header import is_gguf
 from probing.records import SELF_MADE
 from probing.stages.config import HUB
-from rl.console import with_interval
+from rl.round_tables import with_interval
 from rl.run_data import Row, RunData, known
 from rl.sharing.problems import COLUMNS
 

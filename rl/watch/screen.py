@@ -12,12 +12,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from rl.console import duration, quality_table
+from rl.console import duration
+from rl.round_tables import quality_table
 from rl.run_data import Row, known
 from rl.watch.eta import run_left, stage_left
 from rl.watch.reading import FunnelRow, Watched
 
-COLUMNS = (  # of the loop's table (rl.console.quality_table), those that are about the model and its labels, with the gains
+COLUMNS = (  # of the loop's table (rl.round_tables.quality_table), those that are about the model and its labels, with the gains
     ("greedy [95 %]", "greedy_pass@1", "interval"),
     ("greedy gain", "greedy_gain", "gain"),
     ("pass@1 [95 %]", "pass@1", "interval"),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from rl import cli, console
+from rl import cli, console, round_tables
 from rl.console import UserError
 from tests.screens import error_screen
 
@@ -152,7 +152,7 @@ def test_the_summary_prints_missing_figures_as_dashes() -> None:
         "seconds": {"eval": 3.0},
     }
     after = {"pass@1": 0.55, "pass@1_ci": [0.5, 0.6], "pass@16": 0.9, "entropy": 0.0, "seconds": {"solutions": 60.0, "eval": 3.0}}
-    console.print_summary({"base": base, "rounds": [after]}, {"report": "runs/x/report.html"}, out)
+    round_tables.print_summary({"base": base, "rounds": [after]}, {"report": "runs/x/report.html"}, out)
     text = out.export_text()
     assert "40.0 % [35.0, 45.0]" in text and "45.0 % [43.0, 47.0]" in text and "46.0 %" in text
     assert "–" in text
