@@ -23,8 +23,9 @@ from bench.command import module_command
 from rewards.records import Kind, Program
 from rewards.sandbox import Sandbox, SandboxConfig
 from rewards.sandbox.packages import make_offer
-from rl.benchmarks.base import Unavailable, find_data, load_benchmark
+from rl.benchmarks.base import Unavailable, load_benchmark
 from rl.benchmarks.bigcodebench_scoring import BigCodeBenchmark, fault_of
+from rl.benchmarks.data import find_data
 from rl.config.run_folder import versions
 
 RESULTS = Path(__file__).parent / "results" / "bigcodebench.json"

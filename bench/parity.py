@@ -30,7 +30,8 @@ from probing.samplers.base import Completion
 from rewards.programs.mutants import mutants
 from rewards.sandbox import Sandbox, SandboxConfig
 from rl.benchmarks.base import Benchmark, EvalTask, Unavailable, load_benchmark
-from rl.benchmarks.evalplus import NOT_NONE, PlusTask, read_rows
+from rl.benchmarks.data import read_json_lines
+from rl.benchmarks.evalplus import NOT_NONE, PlusTask
 from rl.benchmarks.replay import TestedTask
 from rl.config.run_folder import versions
 from rl.config.schema import EvalsConfig
@@ -105,7 +106,7 @@ def evalplus_harness(benchmark: Benchmark) -> Harness:
     from evalplus.gen.util import trusted_exec
 
     mbpp = benchmark.name == "mbpp_plus"
-    rows = {row["task_id"]: row for row in read_rows(Path(benchmark.source))}
+    rows = {row["task_id"]: row for row in read_json_lines(Path(benchmark.source))}
 
     @cache
     def expected(task_id: str) -> list[tuple[list[Any], list[Any], list[float]]]:

@@ -24,7 +24,8 @@ from typing import Any
 from probing.parsing.proposals import header_of
 from probing.stages.config import ProblemsConfig
 from rewards.user_files import check_writable
-from rl.benchmarks.base import benchmark_statements, find_data, load_benchmark
+from rl.benchmarks.base import benchmark_statements, load_benchmark
+from rl.benchmarks.data import find_data
 from rl.benchmarks.mbpp import entry_of
 from rl.config.run_folder import write_atomically
 from rl.console import UserError, error_screen

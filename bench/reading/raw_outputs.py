@@ -35,7 +35,8 @@ from bench.command import module_command
 from rewards.programs.normal_form import normal_form
 from rewards.records import Execution, Kind, Program
 from rewards.sandbox import Sandbox, SandboxConfig
-from rl.benchmarks.base import Benchmark, EvalTask, Grade, Unavailable, find_data, load_benchmark
+from rl.benchmarks.base import Benchmark, EvalTask, Grade, Unavailable, load_benchmark
+from rl.benchmarks.data import find_data
 from rl.config.run_folder import git_commit, versions, write_atomically
 from rl.evals.runner import execute
 

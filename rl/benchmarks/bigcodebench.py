@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probing.prompt import Prompt, Question
-from rl.benchmarks.base import Benchmark, Unavailable, find_data, hub_rows
+from rl.benchmarks.base import Benchmark, Unavailable
 from rl.benchmarks.bigcodebench_scoring import BigCodeBenchmark, BigCodeTask, settings
-from rl.benchmarks.evalplus import read_json_lines
+from rl.benchmarks.data import find_data, hub_rows, read_json_lines
 from rl.benchmarks.prompts import EVALPLUS_STOPS, INSTRUCTION, RESPONSE, CodePrompt, Style
 
 if TYPE_CHECKING:

@@ -23,7 +23,8 @@ from probing.reading import read_program
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import Sandbox
 from rewards.sandbox.packages import PackagesError, make_offer
-from rl.benchmarks.base import REPOSITORY, Benchmark, EvalTask, Unavailable
+from rl.benchmarks.base import Benchmark, EvalTask, Unavailable
+from rl.benchmarks.data import REPOSITORY
 
 INSTALL = "make install-bigcodebench"
 VARIABLE = "UCODER_BIGCODEBENCH"  # names another environment with the same libraries

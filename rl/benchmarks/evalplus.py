@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import ast
 import functools
-import gzip
-import json
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -24,8 +22,8 @@ from probing.reading import read_program
 from rewards.outcomes.literals import literal
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import Sandbox
-from rewards.text import json_lines
-from rl.benchmarks.base import Benchmark, EvalTask, Grade, Unavailable, find_data
+from rl.benchmarks.base import Benchmark, EvalTask, Grade, Unavailable
+from rl.benchmarks.data import find_data, read_json_lines
 from rl.benchmarks.prompts import CodePrompt
 from rl.grading.mbpp_inputs import typed_inputs
 from rl.grading.values import Opaque, Undecodable, decode
@@ -191,13 +189,6 @@ def _digit_distance(first: int, second: int) -> int:
     """Mbpp/558 with the shorter number padded with zeros."""
     width = max(len(str(first)), len(str(second)))
     return sum(abs(int(a) - int(b)) for a, b in zip(str(first).zfill(width), str(second).zfill(width), strict=True))
-
-
-def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """Rows of a JSON lines file, gzipped or not."""
-    data = path.read_bytes()
-    text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
-    return [json.loads(line) for _, line in json_lines(text)]
 
 
 def docstring(prompt: str) -> str:

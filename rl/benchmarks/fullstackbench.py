@@ -8,8 +8,8 @@ from __future__ import annotations
 import functools
 import os
 
-from rl.benchmarks.base import Benchmark, Unavailable, find_data, hub_rows
-from rl.benchmarks.evalplus import read_json_lines
+from rl.benchmarks.base import Benchmark, Unavailable
+from rl.benchmarks.data import find_data, hub_rows, read_json_lines
 from rl.benchmarks.external import ExternalTask, FullStackBenchmark
 
 HUB = "ByteDance/FullStackBench"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 
-from rl.benchmarks.base import Benchmark, Unavailable, find_data
-from rl.benchmarks.evalplus import docstring, function_prompt, read_json_lines
+from rl.benchmarks.base import Benchmark, Unavailable
+from rl.benchmarks.data import find_data, read_json_lines
+from rl.benchmarks.evalplus import docstring, function_prompt
 from rl.benchmarks.replay import SANDBOX, TestedBenchmark, TestedTask
 
 FILES = ("humaneval/HumanEval.jsonl.gz", "HumanEval.jsonl.gz", "HumanEval.jsonl")

@@ -26,12 +26,14 @@ from pathlib import Path
 from typing import Any
 
 from probing.reading import read_program
+from rewards.outcomes.literals import literal
 from rewards.outcomes.printed import normal_print
 from rewards.programs.stdin import ENTRY, as_function
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import Sandbox
-from rl.benchmarks.base import Benchmark, EvalTask, Unavailable, find_data, hub_file
-from rl.benchmarks.evalplus import literal, read_json_lines, value_of
+from rl.benchmarks.base import Benchmark, EvalTask, Unavailable
+from rl.benchmarks.data import find_data, hub_file, read_json_lines
+from rl.benchmarks.evalplus import value_of
 from rl.console import UserError
 
 HUB = "livecodebench/code_generation_lite"

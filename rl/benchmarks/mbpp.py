@@ -7,7 +7,8 @@ import functools
 import json
 from typing import Any
 
-from rl.benchmarks.base import Benchmark, Unavailable, find_data
+from rl.benchmarks.base import Benchmark, Unavailable
+from rl.benchmarks.data import find_data
 from rl.benchmarks.prompts import CodePrompt, statement_prompt
 from rl.benchmarks.replay import SANDBOX, TestedBenchmark, TestedTask
 

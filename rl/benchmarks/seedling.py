@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 
 from probing.prompts.templates import render
-from rl.benchmarks.base import REPOSITORY, Benchmark, EvalTask, Unavailable, benchmark_texts
+from rl.benchmarks.base import Benchmark, EvalTask, Unavailable, benchmark_texts
+from rl.benchmarks.data import REPOSITORY
 from rl.round_files import read_rows
 
 __all__ = ["benchmark_texts", "load", "rated_statements"]

@@ -14,7 +14,8 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from rl.benchmarks.base import REPOSITORY, Benchmark
+from rl.benchmarks.base import Benchmark
+from rl.benchmarks.data import REPOSITORY
 from rl.config.run_folder import write_atomically
 from rl.config.schema import EvalsConfig
 from rl.evals.metrics import Sample

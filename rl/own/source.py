@@ -19,7 +19,7 @@ from typing import Any
 
 from probing.stages.config import HUB
 from rewards.text import json_fault, json_lines, read_fault
-from rl.benchmarks.base import hub_rows
+from rl.benchmarks.data import hub_rows
 from rl.console import UserError
 from rl.models.hub import hub_answers
 

@@ -196,7 +196,7 @@ def test_a_source_that_is_not_there_is_one_screen(name: str, tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("rl.models.hub.hub_answers", lambda: False)
     monkeypatch.setattr("rl.own.source.hub_answers", lambda: False)
-    monkeypatch.setattr("rl.benchmarks.base.hub_answers", lambda: False)
+    monkeypatch.setattr("rl.benchmarks.data.hub_answers", lambda: False)
     with pytest.raises(UserError, match=r"problems\.source"):
         open_own(config_of(name))
 

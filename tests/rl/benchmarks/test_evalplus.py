@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from probing.samplers.base import Completion
+from rewards.outcomes.literals import literal
 from rewards.sandbox import Sandbox
 from rl.benchmarks.base import Benchmark, Unavailable, load_benchmark
-from rl.benchmarks.evalplus import SANDBOX, PlusBenchmark, literal, task_of, tolerance
+from rl.benchmarks.evalplus import SANDBOX, PlusBenchmark, task_of, tolerance
 from rl.config.schema import EvalsConfig
 from rl.evals.runner import score
 from tests.evals.toys import fenced
