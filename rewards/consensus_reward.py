@@ -45,7 +45,7 @@ LEAST_VOTERS = 2  # known executions of a group below which nothing can agree or
 
 
 @dataclass(frozen=True)
-class _Judged:
+class _ExecutedCompletion:
     """One completion's execution, as a rank sends it to the others."""
 
     problem: RewardProblem
@@ -143,7 +143,7 @@ class ConsensusReward:
             ValueError: A column is not there, or holds what cannot be read. On every rank, whichever it was.
             SandboxError: The sandbox cannot start, or lost more than `max_missing` of the batch. On every rank, too.
         """
-        mine: list[_Judged | None] | Exception
+        mine: list[_ExecutedCompletion | None] | Exception
         try:
             problems = self._problems(prompts, columns)
             mine = self._execute(problems, [completion_text(completion) for completion in completions])
@@ -199,7 +199,7 @@ class ConsensusReward:
             problems.append(read[content])
         return problems
 
-    def _execute(self, problems: Sequence[RewardProblem | None], answers: Sequence[str]) -> list[_Judged | None]:
+    def _execute(self, problems: Sequence[RewardProblem | None], answers: Sequence[str]) -> list[_ExecutedCompletion | None]:
         """Run this rank's programs, those that are the same but for layout once; None where there is no problem."""
         codes = [None if p is None else read_program(answer, p.entry, p.given) for p, answer in zip(problems, answers, strict=True)]
         to_run: dict[tuple[str, tuple[str, ...], str], Program] = {}
@@ -214,7 +214,7 @@ class ConsensusReward:
             with self._lock:
                 found = dict(zip(to_run, self._opened().run(to_run.values()), strict=True))
         return [
-            None if p is None else _Judged(p, no_program(len(p.inputs)) if key is None else found[key], key is not None)
+            None if p is None else _ExecutedCompletion(p, no_program(len(p.inputs)) if key is None else found[key], key is not None)
             for p, key in zip(problems, keys, strict=True)
         ]
 
@@ -230,7 +230,7 @@ class ConsensusReward:
         return self._executor
 
     def _score(
-        self, batch: Sequence[_Judged | None], log_metric: Callable[[str, float], None] | None, least_lost: int = 0
+        self, batch: Sequence[_ExecutedCompletion | None], log_metric: Callable[[str, float], None] | None, least_lost: int = 0
     ) -> list[float | None]:
         """Rewards of the whole batch: every group of it is whole. least_lost: programs that may be lost whatever their share."""
         groups: dict[str, list[int]] = {}

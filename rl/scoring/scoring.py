@@ -61,7 +61,7 @@ class Auditor(Protocol):
 
 
 @dataclass(frozen=True)
-class _Judged:
+class _ExecutedRollout:
     """What a rank finds out about a rollout of its own, and sends to the others."""
 
     problem_id: str
@@ -144,9 +144,9 @@ class RolloutScorer:
         """
         mine, gather = slice(rank * len(completions), (rank + 1) * len(completions)), gather or list
         codes = self._codes([self.tasks[problem_id] for problem_id in problem_ids], completions)
-        judged: list[_Judged] = gather(self._judge(problem_ids, completions, codes))
-        assert len(judged) % group_size == 0, "a batch must hold whole groups"
-        groups = [judged[i : i + group_size] for i in range(0, len(judged), group_size)]
+        rollouts: list[_ExecutedRollout] = gather(self._executed(problem_ids, completions, codes))
+        assert len(rollouts) % group_size == 0, "a batch must hold whole groups"
+        groups = [rollouts[i : i + group_size] for i in range(0, len(rollouts), group_size)]
         group_N = np.repeat(np.arange(len(groups)), group_size)
         consensus = np.concatenate([self._group_scores(rows, f"{step}/{g}") for g, rows in enumerate(groups)])
         contested = self._contested(groups)
@@ -155,12 +155,12 @@ class RolloutScorer:
             asked_N = ~flat_groups(consensus if contested is None else np.where(contested, np.nan, consensus), group_N)
             evidence = gather(self._evidence(problem_ids, completions, codes, asked_N[mine]))
             probe = self.quality.probability(centred_within(np.array(evidence, dtype=np.float64), group_N))
-        weights = [self.tasks[row.problem_id].weight for row in judged]
-        logprobs = [row.logprob for row in judged]
+        weights = [self.tasks[row.problem_id].weight for row in rollouts]
+        logprobs = [row.logprob for row in rollouts]
         breakdown = mix(consensus, probe, group_N, self.gate, self.mixed, weights, logprobs, contested)
         scores = [
             RolloutScore(row.problem_id, row.has_code, row.execution, part, row.n_tokens)
-            for row, part in zip(judged, breakdown, strict=True)
+            for row, part in zip(rollouts, breakdown, strict=True)
         ]
         missing = sum(s.reward.missing for s in scores) / len(scores)
         if missing > self.max_missing:
@@ -180,11 +180,13 @@ class RolloutScorer:
         """The program in each rollout."""
         return [self.read(task.prefill + c.text, task.entry, task.given) for task, c in zip(tasks, completions, strict=True)]
 
-    def _judge(self, problem_ids: Sequence[str], completions: Sequence[Completion], codes: Sequence[str | None]) -> list[_Judged]:
+    def _executed(
+        self, problem_ids: Sequence[str], completions: Sequence[Completion], codes: Sequence[str | None]
+    ) -> list[_ExecutedRollout]:
         """This rank's rollouts, executed: identical programs once."""
         executions = self._execute([self.tasks[problem_id] for problem_id in problem_ids], codes)
         return [
-            _Judged(problem_id, code is not None, execution, len(c.token_ids), float(sum(c.logprobs)))
+            _ExecutedRollout(problem_id, code is not None, execution, len(c.token_ids), float(sum(c.logprobs)))
             for problem_id, code, execution, c in zip(problem_ids, codes, executions, completions, strict=True)
         ]
 
@@ -233,7 +235,7 @@ class RolloutScorer:
         found = signature_rows(concatenate(rows, task.matrix(executions)), self.consensus.signature)
         return (found[rows.n_programs :, None] == found[None, : rows.n_programs]).all(axis=2).any(axis=1)
 
-    def _contested(self, groups: Sequence[Sequence[_Judged]]) -> np.ndarray | None:
+    def _contested(self, groups: Sequence[Sequence[_ExecutedRollout]]) -> np.ndarray | None:
         """bool[N]: rollouts that behave like a cluster which the bank's winner has not clearly beaten; None where that is not asked."""
         if not self.mixed.contest:
             return None
@@ -278,6 +280,6 @@ class RolloutScorer:
         self.n_executed += len(to_run)
         return [no_program(len(task.inputs)) if key is None else found[key] for task, key in zip(tasks, keys, strict=True)]
 
-    def _group_scores(self, rows: Sequence[_Judged], key: str) -> np.ndarray:
+    def _group_scores(self, rows: Sequence[_ExecutedRollout], key: str) -> np.ndarray:
         assert len({row.problem_id for row in rows}) == 1, "a group's rollouts must share their problem"
         return self.signal.scores(self.tasks[rows[0].problem_id], [row.execution for row in rows], key)

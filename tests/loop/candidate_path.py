@@ -30,7 +30,7 @@ FORMS = {  # by module: a name alone may stand for something else elsewhere
     "rl.labels.candidate_scores": {"CandidateScores"},
     "rl.round_files": {"BankProgram", "Verdict"},
     "rl.scoring.scores": {"BatchScores", "RolloutScore"},
-    "rl.scoring.scoring": {"_Judged"},  # a rollout, executed
+    "rl.scoring.scoring": {"_ExecutedRollout"},
     "rl.stored": {"Stored"},  # candidates or bank programs that stay in their file
 }
 
