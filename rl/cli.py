@@ -35,6 +35,7 @@ LONGEST_PATH = 200  # characters of a path that an error shows
 
 
 def parser() -> argparse.ArgumentParser:
+    """The command's own options: which subcommand is meant."""
     top = Options(
         prog="ucoder",
         description="A label-free self-improvement loop for code language models.",

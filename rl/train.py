@@ -32,6 +32,7 @@ Run the loop of a config (default: configs/seedling.yaml). The same command goes
 
 
 def main(argv: list[str]) -> int:
+    """Run the loop of the config that the arguments name; returns the exit status."""
     print_utf8()
     keep_freed_memory()
     if {"-h", "--help"} & set(argv):

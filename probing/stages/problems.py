@@ -109,6 +109,7 @@ def proposals_asked(config: ProblemsConfig, variants: int) -> int:
 
 
 def words_of(text: str) -> list[str]:
+    """The words, numbers and other characters of a text, in lower case."""
     return re.findall(r"[a-z]+|\d+|[^\sa-z\d]", text.lower())
 
 
@@ -293,5 +294,6 @@ def lexical_entropy(texts: Iterable[str]) -> float:
 
 
 def topic_shares(problems: Sequence[Problem]) -> dict[str, float]:
+    """Share of the problems by topic, in [0, 1], topics sorted."""
     counts = Counter(p.topic for p in problems)
     return {topic: count / len(problems) for topic, count in sorted(counts.items())}

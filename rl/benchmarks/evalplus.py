@@ -213,6 +213,7 @@ def described_prompt(code: str) -> CodePrompt:
 
 
 def task_of(row: dict[str, Any], mbpp: bool) -> PlusTask:
+    """A row of evalplus's data as a task; mbpp: the row is one of MBPP+."""
     base, plus = row["base_input"], row["plus_input"]
     if mbpp:
         base, plus = typed_inputs(row["task_id"], base), typed_inputs(row["task_id"], plus)

@@ -18,6 +18,7 @@ FILES = ("fullstackbench/fsb_en.jsonl", "fullstackbench/fsb_en_20241201.jsonl", 
 
 @functools.cache
 def load(name: str = "fullstackbench", options: str = "", fetch: bool = False) -> Benchmark | Unavailable:
+    """FullStackBench, its English rows."""
     path = find_data(*FILES)
     rows = read_json_lines(path) if path is not None else hub_rows(HUB, "en", "test", fetch)
     if rows is None:

@@ -14,6 +14,7 @@ FILES = ("humaneval/HumanEval.jsonl.gz", "HumanEval.jsonl.gz", "HumanEval.jsonl"
 
 @functools.cache
 def load(name: str = "humaneval", options: str = "", fetch: bool = False) -> Benchmark | Unavailable:
+    """HumanEval, as officially released."""
     path = find_data(*FILES)
     if path is None:
         remedy = "put data/HumanEval.jsonl.gz of github.com/openai/human-eval there"

@@ -32,6 +32,7 @@ def prompt_of(row: dict[str, Any]) -> CodePrompt:
 
 @functools.cache
 def load(name: str = "mbpp", options: str = "", fetch: bool = False) -> Benchmark | Unavailable:
+    """MBPP, sanitized."""
     path = find_data(*FILES)
     if path is None:
         remedy = "put mbpp/sanitized-mbpp.json of github.com/google-research/google-research there"

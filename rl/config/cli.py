@@ -17,6 +17,7 @@ from rl.console import UserError, make_console
 
 
 def main(argv: Sequence[str]) -> int:
+    """Run the command; returns its exit status. Raises UserError for what the user has to put right."""
     usage = "ucoder config [CONFIG] [--keys | --prompts [SET]] [--KEY VALUE ...]"
     epilog = (
         "CONFIG is a YAML file (left out: configs/seedling.yaml, the laptop's run; with --keys or --prompts SET: the defaults); "

@@ -20,6 +20,7 @@ STDOUT = Path("-")  # as --json OUT
 
 
 def parser() -> argparse.ArgumentParser:
+    """The command's options."""
     names = ", ".join(BENCHMARKS)
     top = Options(
         prog="ucoder eval",

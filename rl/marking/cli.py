@@ -22,6 +22,7 @@ UNCLEAR_SHARE = 0.2  # of all marks, from which those that cannot be told are wo
 
 
 def main(argv: Sequence[str]) -> int:
+    """Run the command; returns its exit status. Raises UserError for what the user has to put right."""
     parser = Options(
         prog="ucoder audit",
         description="Label accuracy of a run with a 95 % interval, by the marks that a person made in its report.",

@@ -101,6 +101,7 @@ def check(plan: Plan, run: Path) -> bool:
 
 
 def main(argv: Sequence[str]) -> int:
+    """Run the command; returns its exit status. Raises UserError for what the user has to put right."""
     parser = Options(
         usage="ucoder plan [CONFIG] [options] [--KEY VALUE ...]",
         description="What a config would cost, without running it.",

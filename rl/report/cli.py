@@ -10,6 +10,7 @@ from rewards.user_files import check_writable
 
 
 def main(argv: Sequence[str]) -> int:
+    """Run the command; returns its exit status. Raises UserError for what the user has to put right."""
     parser = Options(prog="ucoder report", description="Write a run's report as one self-contained HTML file.")
     parser.add_argument("run_dir", type=Path, help="folder of the run, finished or not")
     parser.add_argument("--compare", type=Path, metavar="RUN_DIR", help="a second run to show beside it")

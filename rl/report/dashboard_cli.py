@@ -12,6 +12,7 @@ from rl.report.dashboard import SECTIONS, build
 
 
 def main(argv: Sequence[str]) -> int:
+    """Run the command; returns its exit status. Raises UserError for what the user has to put right."""
     parser = Options(prog="ucoder dashboard", description="Make the curated Weights & Biases workspace of a project.")
     parser.add_argument("--project", default="ucoder", help="project at Weights & Biases")
     parser.add_argument("--entity", help="team or user; left out: the login's default")

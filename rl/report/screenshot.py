@@ -18,6 +18,7 @@ SECONDS = 120
 
 
 def find_browser() -> str | None:
+    """Path of a Chromium or Chrome; None where there is none."""
     return next((path for name in BROWSERS if (path := shutil.which(name)) is not None), None)
 
 

@@ -88,6 +88,7 @@ def _own_statement(config: Row, statements: str) -> str:
 
 
 def training_statement(config: Row) -> str:
+    """How the policy was trained, in words."""
     probe = " and a probe of hidden states" if config["reward"]["w_quality"] else ""
     text = OTHER_REWARDS.get(uses(config)) or TRAINING[config["consolidation"]].format(probe=probe)
     return text + (PROPOSER if config.get("proposer") is not None else "")

@@ -17,6 +17,7 @@ from rl.run_data import read_run
 
 
 def main(argv: Sequence[str]) -> int:
+    """Run the command; returns its exit status. Raises UserError for what the user has to put right."""
     parser = Options(prog="ucoder push", description="Share a run's best checkpoint and its problems on the Hugging Face Hub.")
     parser.add_argument("run_dir", type=Path, metavar="RUN", help="folder of a finished run")
     parser.add_argument("--repo", required=True, metavar="NAME", help="model repository, user/name; the problems go to NAME-problems")

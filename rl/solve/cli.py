@@ -47,6 +47,7 @@ STDOUT = Path("-")
 
 
 def parser() -> argparse.ArgumentParser:
+    """The command's options."""
     defaults, top = (
         SolveSettings(),
         Options(

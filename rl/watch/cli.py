@@ -15,6 +15,7 @@ from rl.watch.screen import page
 
 
 def main(argv: Sequence[str]) -> int:
+    """Run the command; returns its exit status. Raises UserError for what the user has to put right."""
     parser = Options(
         prog="ucoder watch", description="What a run is doing, or how it ended. It reads the run's folder alone, and changes nothing there."
     )

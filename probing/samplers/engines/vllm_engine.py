@@ -155,6 +155,7 @@ def end_group(*_: Any) -> None:
 
 
 def main() -> None:
+    """Serve the parent over the pipe whose descriptor is the argument, until it hangs up or is gone."""
     signal.signal(signal.SIGTERM, end_group)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)  # end with the run; SIGKILL would reach this process alone
     pipe = Connection(int(sys.argv[1]))
