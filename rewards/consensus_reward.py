@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from probing.reading import read_program
+from probing.reading.text import opened_thinking
 from rewards.clusters.clustering import cluster
 from rewards.clusters.signatures import OutcomeMatrix, no_program
 from rewards.judge.determinism import Steady
@@ -66,6 +67,9 @@ class ConsensusReward:
         group: Column that names the problem. None: samples of equal prompt, entry and inputs are a group.
         consensus: The voting rule and its settings; rules that compare with asserts are refused. None: the rule `soft`.
         sandbox: Limits and isolation. None: the defaults, with this machine's cores divided among its ranks.
+        prefill: Start of every answer that the trainer writes and does not show with the completion, such as the `<think>` that a chat
+            template ends in: without it an answer that is cut off in its thinking would be read for its drafts. Where a prompt is a
+            text that ends in such a tag, that is seen, and the argument not needed.
         max_missing: Largest share of a batch that the sandbox may lose before `SandboxError` stops the training.
 
     A row whose entry or inputs are None has nothing to do with this reward, and gets None. So does a completion that the sandbox lost, or
@@ -87,9 +91,10 @@ class ConsensusReward:
         *,
         consensus: ConsensusConfig | None = None,
         sandbox: SandboxConfig | None = None,
+        prefill: str = "",
         max_missing: float = 0.05,
     ) -> None:
-        self.entry, self.inputs, self.given, self.group = entry, inputs, given, group
+        self.entry, self.inputs, self.given, self.group, self.prefill = entry, inputs, given, group, prefill
         self.consensus, self.sandbox, self.max_missing = consensus or ConsensusConfig(), sandbox, max_missing
         if self.consensus.needs_expected_outputs:
             raise ValueError("consensus compares with asserts here, and a group has none: use the rule soft, hard or sharp, on outputs")
@@ -146,7 +151,8 @@ class ConsensusReward:
         mine: list[_ExecutedCompletion | None] | Exception
         try:
             problems = self._problems(prompts, columns)
-            mine = self._execute(problems, [completion_text(completion) for completion in completions])
+            answers = [self._start_of(p) + completion_text(c) for p, c in zip(prompts, completions, strict=True)]
+            mine = self._execute(problems, answers)
         except SandboxError as error:
             mine = SandboxError(str(error))
         except ValueError as error:
@@ -174,7 +180,12 @@ class ConsensusReward:
             SandboxError: The sandbox cannot start, or lost more than one program and more than `max_missing` of the group.
         """
         problem = read_problem("", entry, inputs, given, "inputs")
-        return self._score(self._execute([problem] * len(answers), answers), None, least_lost=1)  # one loss of a group is no rate
+        judged = self._execute([problem] * len(answers), [self.prefill + answer for answer in answers])
+        return self._score(judged, None, least_lost=1)  # one loss of a group is no rate
+
+    def _start_of(self, prompt: str | Sequence[Message]) -> str:
+        """What of an answer stands in its prompt."""
+        return (opened_thinking(prompt) if isinstance(prompt, str) else "") or self.prefill
 
     def _problems(self, prompts: Sequence[Any], columns: Mapping[str, Any]) -> list[RewardProblem | None]:
         """The problem of each row; None for rows without an entry or inputs."""

@@ -86,6 +86,17 @@ def test_given_code_completes_a_body(reward: ConsensusReward) -> None:
     assert reward(["p"] * 2, ["    return 2 * x", DOUBLE], **columns(2, given="def f(x):")) == [1.0, 1.0]
 
 
+@pytest.mark.parametrize("prefill", ["", "<think>\n"])
+@pytest.mark.parametrize("conversation", [False, True])
+def test_a_draft_in_thinking_that_the_template_opened_is_no_program(prefill: str, conversation: bool) -> None:
+    prompt = [{"role": "user", "content": "Write f."}] if conversation else "Write f.<|assistant|><think>\n"
+    answers = [f"{DOUBLE}\n</think>\n{DOUBLE}", f"</think>{DOUBLE}", f"Perhaps:\n```python\n{DOUBLE}\n```\nOr"]
+    seen = bool(prefill) or not conversation
+    with ConsensusReward(prefill=prefill) as reward:
+        assert reward([prompt] * 3, answers, **columns(3)) == ([1.0, 1.0, 0.0] if seen else [1.0, 1.0, 1.0])
+        assert reward.score(answers, "f", [[2], [3]]) == ([1.0, 1.0, 0.0] if prefill else [1.0, 1.0, 1.0])
+
+
 def test_rows_of_another_kind_get_none(reward: ConsensusReward) -> None:
     got = reward(["p"] * 3, [DOUBLE, DOUBLE, "Paris"], entry=["f", "f", None], inputs=[[[1], [2]]] * 2 + [None])
     assert got == [1.0, 1.0, None]
