@@ -29,7 +29,7 @@ _TAG_IN_FRONT = re.compile(rf"^([ \t]*){_ANY_TAG}[ \t]*{_CODE_START}", re.MULTIL
 _TAG_BEHIND = re.compile(rf"[ \t]*{_ANY_TAG}[ \t]*$", re.MULTILINE)
 _COPIED = re.compile(r"^[ \t]*(?:python|py)[ \t]*Copy(?:[ \t]*code)?[ \t]*(?=\n|def |import |from |class )", re.MULTILINE)
 _LABEL = re.compile(r"^[ \t]*\w[\w \t]{0,30}:[ \t]*(?=(?:async def|def|class)[ \t]+\w)", re.MULTILINE)
-_QUOTES = re.compile(r"[ \t]*(?P<quotes>\"{3}|'{3})[ \t]*(?P<language>(?:python|py)\d?)?[ \t]*", re.IGNORECASE)
+_QUOTES = re.compile(r"(?P<margin>[ \t]*)(?P<quotes>\"{3}|'{3})[ \t]*(?P<language>(?:python|py)\d?)?[ \t]*", re.IGNORECASE)
 _SPAN = re.compile(r"(?<!`)`(?P<code>[^`\n]+)`(?!`)")
 _INVISIBLE = re.compile("[\u200b\u200c\u200d\u2060\ufeff\u00ad]")
 _SPACES = re.compile("[\u00a0\u2000-\u200a\u202f\u205f\u3000]")
@@ -110,14 +110,14 @@ def without_labels(text: str) -> str | None:
 
 
 def quotes_as_fences(text: str) -> str | None:
-    """Fences for triple quotes: those that the language's name follows, and the next ones that stand alone."""
+    """Fences for triple quotes: those that the language's name follows, or that stand alone at the left margin; and those that end them."""
     lines = text.split("\n")
     opened = ""
     for place, line in enumerate(lines):
         found = _QUOTES.fullmatch(line)
         if found and (found["quotes"] == opened and not found["language"]):
             lines[place], opened = "```", ""
-        elif found and found["language"] and not opened:
+        elif found and not opened and (found["language"] or not found["margin"]):
             lines[place], opened = "```", found["quotes"]
     return "\n".join(lines)
 

@@ -42,11 +42,14 @@ FORMS: dict[str, Callable[[str], str]] = {
     "a tag of a chat format": lambda p: f"<|python_tag|>{p}<|eom_id|>",
     "XML": lambda p: f'<invoke name="run"><parameter name="code">{html.escape(p)}</parameter></invoke>',
     "a notebook": lambda p: json.dumps({"cells": [{"source": p.split("\n")}]}),
+    "triple quotes alone": lambda p: f'The code:\n\n"""\n{p}\n"""\nThat is it.',
     "triple quotes": lambda p: f"'''python\n{p}\n'''",
 }
 
 
-@pytest.mark.parametrize("name", [name for name in FORMS if name not in ("a session", "a fenced session", "triple quotes")])
+@pytest.mark.parametrize(
+    "name", [name for name in FORMS if name not in ("a session", "a fenced session", "triple quotes", "triple quotes alone")]
+)
 @settings(max_examples=10)
 @given(program=programs())
 def test_any_program_is_read_in_any_form(name: str, program: str) -> None:
