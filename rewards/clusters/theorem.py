@@ -140,8 +140,8 @@ class OptimisticBound:
         if self.vacuous:
             return f"{name}: p = {self.p:.3f}; the bound is vacuous at the {self.m} inputs there are ({need})."
         return (
-            f"{name}: p = {self.p:.3f}; were the {self.m} inputs independent draws, the winner would be right with probability "
-            f">= {self.bound:.4f} ({need})."
+            f"{name}: p = {self.p:.3f}; were the {self.m} inputs independent draws and no mistake shared by two candidates, the winner "
+            f"would be right with probability >= {self.bound:.4f} ({need}). Models do share mistakes: trust the share of the vote first."
         )
 
 
