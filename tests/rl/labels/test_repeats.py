@@ -249,7 +249,7 @@ def test_a_round_of_repeats_alone_says_so(tmp_path: Path) -> None:
     current = voted(run, 2, {"r02-a": "twice"}, "--solutions.repeats", "drop")
     run.own = None
     with pytest.raises(RoundError, match=r"beside 1 that behave like earlier ones .*: nothing to train on"):
-        update.select(current)
+        update.select_problems(current)
 
 
 @pytest.mark.parametrize("select", ["consensus", "unexecuted"])
