@@ -37,7 +37,6 @@ def test_freed_blocks_stay_until_they_are_given_back() -> None:
     assert at_once < 100 and given_back > 200  # MB, of 380 that were freed
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="settings of Linux")
 @pytest.mark.parametrize("named", [None, "1024"])
 def test_onednn_keeps_few_kernels_unless_the_environment_says_how_many(named: str | None) -> None:
     name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"

@@ -21,12 +21,12 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
-from typing import Any, TypeVar
+from typing import Any
 
 from probing.models.loading import end_token_ids, load_model, load_tokenizer
 from probing.samplers.base import Completion, Progress, SamplerError, SamplingParams, cut_at_stop
 from probing.samplers.config import SamplingConfig
-from probing.samplers.engines.requests import prepare
+from probing.samplers.engines.requests import Requests, prepare
 from probing.samplers.parity import check_parity, greedy_trace
 from probing.samplers.stops import decoded
 
@@ -36,8 +36,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds between two tries
 PLAIN_SAMPLING = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
 MOST_STOPS = 4  # stop strings in a request of OpenAI's API; vLLM takes any number
 AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})  # statuses that another try may mend
-
-Result = TypeVar("Result")
 
 
 class _Refused(Exception):
@@ -77,23 +75,26 @@ class HttpSampler:
     ) -> list[list[Completion]]:
         """See `Sampler.sample`."""
         asked = prepare(self.tokenizer, prompts, n, params, seed, indices, self.limit)
+        answers: list[Completion] = []
+        for part in self._in_threads(self._tasks(prompts, asked, params)):
+            answers += part
+            if progress is not None:
+                progress(len(part) * asked.copies, sum(len(completion.token_ids) for completion in part) * asked.copies)
+        return [answers[place * asked.draws : (place + 1) * asked.draws] * asked.copies for place in range(len(prompts))]
+
+    def _tasks(self, prompts: Sequence[str], asked: Requests, params: SamplingParams) -> list[Callable[[], list[Completion]]]:
+        """One request a prompt, each of which returns all of its answers."""
 
         def ask(ids: Sequence[int], its_seed: int) -> list[Completion]:
             answer = self._persist("completions", self._request(ids, asked.draws, params, its_seed % 2**31))
             group = [self._completion(choice, params.stop) for choice in sorted(answer.get("choices", []), key=lambda c: c.get("index", 0))]
             if len(group) != asked.draws:
                 raise SamplerError(f"the server at {self.http.url} gave {len(group)} answers where {asked.draws} were asked for")
-            return group * asked.copies
+            return group
 
-        tasks = [functools.partial(ask, ids, its_seed) for ids, its_seed in zip(asked.prompt_ids, asked.seeds, strict=True)]
-        groups = []
-        for group in self._in_threads(tasks):
-            groups.append(group)
-            if progress is not None:
-                progress(n, sum(len(completion.token_ids) for completion in group))
-        return groups
+        return [functools.partial(ask, ids, its_seed) for ids, its_seed in zip(asked.prompt_ids, asked.seeds, strict=True)]
 
-    def _in_threads(self, tasks: Sequence[Callable[[], Result]]) -> Iterator[Result]:
+    def _in_threads(self, tasks: Sequence[Callable[[], list[Completion]]]) -> Iterator[list[Completion]]:
         """What the tasks return, in their order, `http.requests` of them at once; the first error ends all."""
         with ThreadPoolExecutor(self.http.requests, thread_name_prefix="http-sampler") as threads:
             waiting = [threads.submit(task) for task in tasks]

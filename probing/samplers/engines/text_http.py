@@ -8,12 +8,12 @@ what an answer is worth, its execution decides. So this is for `ucoder solve`, n
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from probing.samplers.base import Completion, Progress, SamplerError, SamplingParams, cut_at_stop
+from probing.samplers.base import Completion, SamplerError, SamplingParams, cut_at_stop
 from probing.samplers.engines.http import MOST_STOPS, HttpSampler
-from probing.samplers.engines.requests import prepare
+from probing.samplers.engines.requests import Requests
 
 
 class TextSampler(HttpSampler):
@@ -21,30 +21,15 @@ class TextSampler(HttpSampler):
 
     reads_text = True
 
-    def sample(
-        self,
-        prompts: Sequence[str],
-        n: int,
-        params: SamplingParams,
-        seed: int,
-        progress: Progress | None = None,
-        indices: Sequence[int] | None = None,
-    ) -> list[list[Completion]]:
-        """See `Sampler.sample`. Token ids are those of this machine's tokenizer."""
-        asked = prepare(self.tokenizer, prompts, n, params, seed, indices, self.limit)
-        tasks = [
+    def _tasks(self, prompts: Sequence[str], asked: Requests, params: SamplingParams) -> list[Callable[[], list[Completion]]]:
+        """One request an answer. Token ids are those of this machine's tokenizer."""
+        return [
             functools.partial(self._answer, prompt, params, (its_seed + place) % 2**31)
             for prompt, its_seed in zip(prompts, asked.seeds, strict=True)
             for place in range(asked.draws)
         ]
-        answers = []
-        for answer in self._in_threads(tasks):
-            answers.append(answer)
-            if progress is not None:
-                progress(asked.copies, len(answer.token_ids))
-        return [answers[start : start + asked.draws] * asked.copies for start in range(0, len(answers), asked.draws)]
 
-    def _answer(self, prompt: str, params: SamplingParams, seed: int) -> Completion:
+    def _answer(self, prompt: str, params: SamplingParams, seed: int) -> list[Completion]:
         body: dict[str, Any] = {
             "model": self.name,
             "prompt": prompt,
@@ -60,7 +45,7 @@ class TextSampler(HttpSampler):
         choice = choices[0] if isinstance(choices, list) and choices else None
         if not isinstance(choice, dict) or not isinstance(choice.get("text"), str):
             raise SamplerError(f"the server at {self.http.url} answers without a text: is it one with /v1/completions?")
-        return self._read(choice, params.stop)
+        return [self._read(choice, params.stop)]
 
     def _read(self, choice: Mapping[str, Any], stop: Sequence[str]) -> Completion:
         """One answer; further stop strings cut its text here. A known logprob is spread evenly over the tokens."""
