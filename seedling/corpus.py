@@ -1,7 +1,7 @@
 """The pretraining corpus: the five skills of stages 1 to 5, in the very prompts that the loop uses.
 
-Solutions carry faults at a stated rate, and operations with a misconception are mostly written wrong: the seedling plays
-a pretrained but unreliable code model. Held-out compositions (those of `seedling-bench`) never occur, by skeleton and by
+Solutions are right in many spellings, and wrong in the ways of `seedling.spellings`: the seedling plays a pretrained but unreliable code
+model, whose vote is better than its greedy decoding. Held-out compositions (those of `seedling-bench`) never occur, by skeleton and by
 behaviour.
 
     python -m seedling.show_corpus --count 5   # print a few documents
@@ -16,15 +16,16 @@ from dataclasses import dataclass
 from typing import Self
 
 from probing.prompts.templates import render
-from seedling.grammar import Step, Task, behaviour, is_trivial, sample_task, state, write_program
+from seedling.grammar import LENGTH_WEIGHTS, Task, behaviour, is_trivial, sample_task, state
 from seedling.inputs import random_inputs
-from seedling.operations import TYPES, Writing
+from seedling.operations import TYPES
+from seedling.spellings import RATES, Rates, draw
 
-FAULT_RATE = 0.45  # share of solutions with a fault put in
-BELIEF_RATE = 0.62  # chance that an operation with a misconception is written the mistaken way
 SKILL_WEIGHTS = {"solve": 0.66, "invent": 0.16, "tests": 0.08, "interface": 0.05, "rate": 0.05}
 POLISH_WEIGHTS = {"solve": 0.30, "invent": 0.04, "tests": 0.18, "interface": 0.02, "rate": 0.46}  # of the short second phase
 TOKENIZER_DOCUMENTS = 4000  # documents that the vocabulary is trained on; the model sees others after them
+EVEN_SOLUTIONS = 0.5  # share of solutions whose operations are drawn alike: rare ones would hardly be learnt otherwise
+SOLUTION_LENGTHS = (0.12, 0.33, 0.42, 0.13)  # of the tasks of solutions: longer ones are where a small model loses count of the steps
 RATING_NOISE = 0.08  # share of ratings drawn as if for the other kind of statement
 
 
@@ -61,36 +62,13 @@ def interface_of(task: Task) -> str:
     return f'{task.signature}\n    """{task.title}."""'
 
 
-def write_solution(task: Task, rng: random.Random, fault_rate: float = FAULT_RATE, belief_rate: float = BELIEF_RATE) -> str:
-    """A solution in mixed coding styles, faulty at the stated rates."""
-    steps = list(task.steps)
-    faulty = rng.randrange(len(steps)) if rng.random() < fault_rate else -1
-    kind = rng.choices(("operation", "constant"), weights=(0.75, 0.25))[0] if faulty >= 0 else ""
-    if kind == "constant":
-        steps[faulty] = _nudge(steps[faulty], rng)
-    writings: list[Writing] = []
-    for i, step in enumerate(steps):
-        operation = step.operation
-        pool = operation.right
-        if operation.belief and rng.random() < belief_rate:
-            pool = operation.belief
-        elif i == faulty and kind == "operation" and operation.wrong:
-            pool = operation.wrong
-        writings.append(rng.choice(pool))
-    return write_program(task, writings, tuple(steps))
-
-
-def _nudge(step: Step, rng: random.Random) -> Step:
-    """Off by one in a numeric constant."""
-    constants = dict(step.constants)
-    numeric = [name for name, value in constants.items() if isinstance(value, int)]
-    if not numeric:
-        return step
-    name = rng.choice(numeric)
-    value = constants[name]
-    assert isinstance(value, int)
-    constants[name] = value + (1 if value <= 1 else rng.choice((-1, 1)))
-    return Step(step.name, tuple(sorted(constants.items())))
+def write_solution(task: Task, rng: random.Random, rates: Rates = RATES) -> str:
+    """A solution whose steps are spelt independently, hastily or carefully, with the faults that these have."""
+    variable, text = TYPES[task.source][0], task.signature + "\n"
+    for place, step in enumerate(task.steps):
+        spelling = draw(step, variable, place == len(task.steps) - 1, rng, rates)
+        variable, text = spelling.variable, text + spelling.text
+    return text.rstrip("\n")
 
 
 def _solve(task: Task, rng: random.Random) -> Document:
@@ -158,15 +136,23 @@ WRITERS: dict[str, Callable[[Task, random.Random], Document]] = {
 }
 
 
+def _task(skill: str, rng: random.Random, held_out: HeldOut) -> tuple[Task, tuple[str, ...]]:
+    """(a task for a document of the skill, its behaviour), neither trivial nor held out."""
+    solve = skill == "solve"
+    while True:
+        even = solve and rng.random() < EVEN_SOLUTIONS
+        task = sample_task(rng, even=even, lengths=SOLUTION_LENGTHS if solve else LENGTH_WEIGHTS)
+        signature = behaviour(task)
+        if not is_trivial(signature) and not held_out.covers(task, signature):
+            return task, signature
+
+
 def drawn(seed: int, held_out: HeldOut, weights: Mapping[str, float]) -> Iterator[tuple[Task, tuple[str, ...], Document]]:
     """An endless stream of (task, its behaviour, a document on it); the tasks are neither trivial nor held out."""
     rng = random.Random(seed)
     while True:
-        task = sample_task(rng)
-        signature = behaviour(task)
-        if is_trivial(signature) or held_out.covers(task, signature):
-            continue
         skill = rng.choices(list(weights), weights=list(weights.values()))[0]
+        task, signature = _task(skill, rng, held_out)
         yield task, signature, WRITERS[skill](task, rng)
 
 

@@ -16,7 +16,7 @@ import functools
 import itertools
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,7 +73,7 @@ class Task:
 
     @property
     def has_belief(self) -> bool:
-        """Whether the corpus is systematically mistaken about one of the steps."""
+        """Whether one of the steps has a belief: a misconception, or a trap (`seedling.mistakes`)."""
         return any(step.operation.belief for step in self.steps)
 
     @property
@@ -146,10 +146,10 @@ def sample_step(rng: random.Random, source: str, last: bool, even: bool = False)
     return Step(operation.name, tuple((name, values[rng.randrange(len(values))]) for name, values in sorted(operation.constants.items())))
 
 
-def sample_task(rng: random.Random, source: str | None = None, even: bool = False) -> Task:
-    """A random task, of the given input type or of any. even: see `sample_step`."""
+def sample_task(rng: random.Random, source: str | None = None, even: bool = False, lengths: Sequence[float] = LENGTH_WEIGHTS) -> Task:
+    """A random task, of the given input type or of any. even: see `sample_step`. lengths: chances of one, two, ... steps."""
     source = source or rng.choice(list(OPERATIONS))
-    length = rng.choices(range(1, 5), weights=LENGTH_WEIGHTS)[0]
+    length = rng.choices(range(1, len(lengths) + 1), weights=lengths)[0]
     steps: list[Step] = []
     kind = source
     for i in range(length):

@@ -16,7 +16,7 @@ import json
 import random
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -26,8 +26,9 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from probing.memory import keep_freed_memory
 from seedling.bench import held_out
-from seedling.corpus import BELIEF_RATE, FAULT_RATE, POLISH_WEIGHTS, SKILL_WEIGHTS, TOKENIZER_DOCUMENTS, Document, documents
+from seedling.corpus import POLISH_WEIGHTS, SKILL_WEIGHTS, TOKENIZER_DOCUMENTS, Document, documents
 from seedling.muon import Muon
+from seedling.spellings import RATES
 from seedling.tokenizer import PAD, render_document, train_tokenizer
 
 WEIGHTS_PATH = Path(__file__).parent / "weights"
@@ -201,8 +202,7 @@ def pretrain(out: Path, total: int, layers: int, width: int, seed: int, resume: 
             "layers": model.config.num_hidden_layers,
             "width": model.config.hidden_size,
             "parameters": model.num_parameters(),
-            "fault_rate": FAULT_RATE,
-            "belief_rate": BELIEF_RATE,
+            "rates": asdict(RATES),
             "skill_weights": {p.name: p.weights for p in (first, *others)},
             "threads": torch.get_num_threads(),
             "device": str(device),
@@ -222,7 +222,7 @@ def save(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path,
 def main() -> None:
     parser = argparse.ArgumentParser(description="Pretrain the seedling from nothing.")
     parser.add_argument("--out", type=Path, default=WEIGHTS_PATH)
-    parser.add_argument("--documents", type=int, default=180_000, help="documents to train on in all phases, each seen once")
+    parser.add_argument("--documents", type=int, default=168_000, help="documents to train on in all phases, each seen once")
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--seed", type=int, default=1)

@@ -35,8 +35,9 @@ class Writing:
 class Operation:
     """A typed step of a task.
 
-    `right` are equivalent writings (the first one is the reference), `wrong` are realistic faults, and `belief`, where
-    there is one, is a systematic misconception: the corpus writes it in most of the solutions that need this operation.
+    `right` are equivalent writings (the first one is the reference), `wrong` are realistic faults, each in one or more
+    equivalent writings, and `belief`, where there is one, is a systematic misconception. How often the corpus writes what
+    is said in `seedling.spellings`.
     """
 
     name: str
@@ -45,7 +46,7 @@ class Operation:
     label: str  # words for titles and names
     phrases: tuple[str, ...]  # imperative clauses, unique within the source type
     right: tuple[Writing, ...]
-    wrong: tuple[Writing, ...] = ()
+    wrong: tuple[tuple[Writing, ...], ...] = ()
     belief: tuple[Writing, ...] = ()
     constants: dict[str, Values] = field(default_factory=dict)  # name -> allowed values
 
@@ -66,9 +67,8 @@ def direct(
     def written(items: Iterable[str | Writing]) -> tuple[Writing, ...]:
         return tuple(item if isinstance(item, Writing) else Writing("direct", item) for item in items)
 
-    return Operation(
-        name, source, target, label, tuple(phrases), written(right), written(wrong), written([belief] if belief else []), constants
-    )
+    faults = tuple((fault,) for fault in written(wrong))
+    return Operation(name, source, target, label, tuple(phrases), written(right), faults, written([belief] if belief else []), constants)
 
 
 def loop(statements: str, expression: str = "out") -> Writing:
@@ -97,7 +97,7 @@ def keep(
     **constants: Values,
 ) -> Operation:
     """A filter over the items of a list, in four styles."""
-    faults = tuple(w for t in wrong for w in _kept(item, t))
+    faults = tuple(_kept(item, t) for t in wrong)
     beliefs = _kept(item, belief) if belief else ()
     return Operation(name, source, source, label, tuple(phrases), _kept(item, test), faults, beliefs, constants)
 
@@ -124,6 +124,6 @@ def each(
     **constants: Values,
 ) -> Operation:
     """A map over the items of a list, in four styles."""
-    faults = tuple(w for r in wrong for w in _mapped(item, r))
+    faults = tuple(_mapped(item, r) for r in wrong)
     beliefs = _mapped(item, belief) if belief else ()
     return Operation(name, source, target, label, tuple(phrases), _mapped(item, result), faults, beliefs, constants)

@@ -10,14 +10,14 @@ def _kept(test: str) -> tuple[Writing, ...]:
     return (
         Writing("comprehension", f"{{{{k: x for k, x in {{v}}.items() if {test}}}}}"),
         Writing("loop", "out", f"out = {{{{}}}}\nfor k, x in {{v}}.items():\n    if {test}:\n        out[k] = x"),
-        Writing("builtin", "dict(filter(lambda p: keep(*p), {v}.items()))", f"def keep(k, x):\n    return {test}"),
+        Writing("helper", "dict(filter(lambda p: keep(*p), {v}.items()))", f"def keep(k, x):\n    return {test}"),
     )
 
 
 def _keep(
     name: str, label: str, phrases: list[str], test: str, wrong: list[str], belief: str | None = None, **constants: Values
 ) -> Operation:
-    faults = tuple(w for t in wrong for w in _kept(t))
+    faults = tuple(_kept(t) for t in wrong)
     return Operation(name, _D, _D, label, tuple(phrases), _kept(test), faults, _kept(belief) if belief else (), constants)
 
 
@@ -32,7 +32,7 @@ def _mapped(result: str) -> tuple[Writing, ...]:
 def _each(
     name: str, label: str, phrases: list[str], result: str, wrong: list[str], belief: str | None = None, **constants: Values
 ) -> Operation:
-    faults = tuple(w for r in wrong for w in _mapped(r))
+    faults = tuple(_mapped(r) for r in wrong)
     return Operation(name, _D, _D, label, tuple(phrases), _mapped(result), faults, _mapped(belief) if belief else (), constants)
 
 

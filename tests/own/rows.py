@@ -9,6 +9,9 @@ from typing import Any
 
 from seedling.corpus import write_solution
 from seedling.grammar import sample_task, state
+from seedling.spellings import Rates
+
+RATES = Rates(trapped=0.0, misconceived=0.6, fault=0.15)  # of collected programs: most are right
 
 
 def statements(count: int, seed: int = 7, candidates: int = 0) -> list[dict[str, Any]]:
@@ -20,7 +23,7 @@ def statements(count: int, seed: int = 7, candidates: int = 0) -> list[dict[str,
         text = state(task, rng)
         row: dict[str, Any] = {"id": f"own/{len(rows)}", "description": text, "signature": task.signature}
         if candidates:
-            row["candidates"] = [write_solution(task, rng, fault_rate=0.3) for _ in range(candidates)]
+            row["candidates"] = [write_solution(task, rng, RATES) for _ in range(candidates)]
         rows.setdefault(text, row)
     return list(rows.values())
 

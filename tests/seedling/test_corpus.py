@@ -5,6 +5,7 @@ import itertools
 import json
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -14,11 +15,12 @@ from probing.prompts.templates import SKILLS
 from probing.reading import read_program
 from probing.stages.problems import parse_interface, parse_rating
 from probing.stages.suites import callable_with, calls_of
-from seedling.bench import BENCH_PATH, DEV_PATH, LATER, choose_tasks, draw_new, held_out
-from seedling.corpus import HeldOut, corrupt, documents, write_solution
+from seedling.bench import BENCH_PATH, DEV_PATH, LATER, build, choose_tasks, held_out
+from seedling.corpus import HeldOut, corrupt, documents, drawn, write_solution
 from seedling.grammar import behaviour, parse, sample_task, state
 from seedling.operations import OPERATIONS
-from seedling.seen import Seen, corpus_tasks
+from seedling.seen import corpus_tasks
+from seedling.spellings import FAULTLESS, RATES, Rates
 
 pytestmark = pytest.mark.slow
 
@@ -69,32 +71,32 @@ def test_the_files_are_what_their_builder_makes():
     assert Counter(t.source for t in bench[200:]) == dict.fromkeys(OPERATIONS, LATER)
 
 
-def test_the_corpus_behind_the_weights_holds_no_problem_that_was_drawn_after_them():
-    """Written again as it was, kept only from the first problems; `python -m seedling.bench --check` looks at all of it."""
-    first, dev = choose_tasks()
-    later = HeldOut.of(tasks_of(BENCH_PATH)[200:])
-    corpus = list(corpus_tasks(HeldOut.of([*first, *dev]), most=2000))
-    assert len(corpus) == 4000  # of both phases
-    assert not any(later.covers(task, signature) for task, signature in corpus)
+def test_building_the_files_again_leaves_them_as_they_are(tmp_path, monkeypatch):
+    copies = [tmp_path / "bench.jsonl", tmp_path / "dev.jsonl"]
+    for copy, path in zip(copies, (BENCH_PATH, DEV_PATH), strict=True):
+        copy.write_bytes(path.read_bytes())
+    monkeypatch.setattr("seedling.bench.BENCH_PATH", copies[0])
+    monkeypatch.setattr("seedling.bench.DEV_PATH", copies[1])
+    build()
+    assert [copy.read_bytes() for copy in copies] == [BENCH_PATH.read_bytes(), DEV_PATH.read_bytes()]
 
 
-def test_a_problem_of_the_corpus_is_not_drawn():
-    first, dev = choose_tasks()
-    held = HeldOut.of([*first, *dev])
-    small = Counter({("str", 3, False): 5})
-    alone = draw_new(small, [*first, *dev], Seen(), seed=1)
-    seen = Seen()
-    for task in alone:
-        seen.add(task, behaviour(task))
-    again = draw_new(small, [*first, *dev], seen, seed=1)
-    assert len(again) == 5 and not {t.skeleton for t in again} & {t.skeleton for t in alone}
-    assert not any(held.covers(task, behaviour(task)) for task in again)
+def test_the_corpus_behind_the_weights_can_be_written_again_and_holds_no_problem_of_the_bench():
+    """`python -m seedling.bench --check` looks at all of it."""
+    bench = held_out()
+    corpus = list(corpus_tasks(bench, most=1000))
+    assert len(corpus) == 2000  # of both phases
+    assert not any(bench.covers(task, signature) for task, signature in corpus)
 
 
-def test_more_held_out_problems_leave_the_corpus_as_it_was():
-    first, dev = choose_tasks()
-    before, now = (itertools.islice(documents(1, held), 1500) for held in (HeldOut.of([*first, *dev]), held_out()))
-    assert list(before) == list(now)
+def test_solutions_are_of_longer_tasks_and_rarer_operations_than_the_other_skills():
+    found = {"solve": [], "rate": []}
+    for skill, tasks in found.items():
+        stream = drawn(3, NOTHING, {skill: 1.0})
+        tasks += [task for task, _, _ in itertools.islice(stream, 400)]
+    steps = {skill: sum(len(task.steps) for task in tasks) for skill, tasks in found.items()}
+    distinct = {skill: len({name for task in tasks for name in task.skeleton}) for skill, tasks in found.items()}
+    assert steps["solve"] > 1.1 * steps["rate"] and distinct["solve"] > distinct["rate"]
 
 
 def test_every_skill_occurs_and_its_answer_is_what_the_loop_reads():
@@ -118,13 +120,13 @@ def test_every_skill_occurs_and_its_answer_is_what_the_loop_reads():
     assert seen == set(SKILLS) - {"asserts"}
 
 
-def right_share(fault_rate: float, belief_rate: float) -> float:
+def right_share(rates: Rates) -> float:
     rng = random.Random(7)
     right = total = 0
     while total < 400:
         task = sample_task(rng)
         scope: dict = {}
-        exec(write_solution(task, rng, fault_rate, belief_rate), scope)
+        exec(write_solution(task, rng, rates), scope)
         values = [ast.literal_eval(text) for text in inputs_of(task)]
         total += 1
         try:
@@ -140,13 +142,15 @@ def inputs_of(task):
     return random_inputs(task.source, 12, seed=1)
 
 
-def test_solutions_without_faults_and_misconceptions_are_right():
-    assert right_share(0.0, 0.0) == 1.0
+def test_solutions_without_faults_traps_and_misconceptions_are_right():
+    assert right_share(FAULTLESS) == 1.0
 
 
-def test_faults_and_misconceptions_make_solutions_wrong():
-    assert right_share(1.0, 0.0) < 0.5
-    assert 0.5 < right_share(0.0, 1.0) < 0.95  # only some tasks hold an operation with a misconception
+def test_each_kind_of_mistake_makes_solutions_wrong():
+    assert right_share(replace(FAULTLESS, fault=1.0, fault_each=1.0)) < 0.5
+    assert 0.5 < right_share(replace(FAULTLESS, trapped=1.0, hasty=1.0)) < 0.95  # only some tasks hold a trap
+    assert 0.8 < right_share(replace(FAULTLESS, misconceived=1.0)) < 0.99
+    assert 0.4 < right_share(RATES) < 0.8
 
 
 def test_a_corrupted_statement_no_longer_parses():

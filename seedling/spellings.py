@@ -1,0 +1,196 @@
+"""How the corpus spells a step of a solution: hastily, in the one text that is likeliest, or carefully, in one of very many.
+
+Every text of a step has a chance, and the steps of a solution are spelt independently: the corpus is an exact distribution over programs.
+`draw` takes a text from it; `bench.perfect_fit` computes what greedy decoding, sampling and voting of a perfectly fitted model reach.
+
+A hasty step keeps the usual name of its type, or returns at once: its first token is likelier than that of any careful text, so greedy
+decoding is hasty in every step. In a trap (`seedling.mistakes`) the hasty text is wrong. Careful texts are right far more often than not,
+and differ in names, styles, comments, early returns and helper functions; their faults are many and each is rare. A vote counts behaviours,
+and there the careful texts, which agree, outweigh the hasty one.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from seedling.grammar import Step, meaning
+from seedling.mistakes import MISCONCEPTIONS, other_faults, trap_fault
+from seedling.operations import TYPES, Writing
+
+# The names of careful results, by type: as the usual ones they tell the type. None is a usual one, or occurs inside a writing.
+NAMES: dict[str, tuple[str, ...]] = {
+    "int": ("amount", "figure", "got", "m", "value", "y"),
+    "list[int]": ("data", "group", "nums", "part", "row", "ys"),
+    "str": ("chunk", "line", "made", "q", "text", "u"),
+    "list[str]": ("bits", "entries", "lines", "names", "picked", "tokens"),
+    "dict[str, int]": ("book", "lookup", "mapping", "pairs", "scores", "table"),
+    "bool": ("answer", "flag", "got", "holds", "value", "yes"),
+}
+EMPTY: dict[str, Any] = {"list[int]": [], "list[str]": [], "str": "", "dict[str, int]": {}}
+COMMENT, GUARD, FUNCTION = 0.14, 0.14, 0.08  # of careful texts: with a comment, with an early return, in a helper function
+HELPER = 0.5  # weight of a writing with a helper among others of weight 1: its first token is always the same one
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Shares of the texts of one step."""
+
+    hasty: float = 0.31  # hasty texts, of all
+    trapped: float = 0.9  # wrong ones, of the hasty texts of a trap
+    misconceived: float = 0.65  # texts that hold the misconception, of those without another fault
+    fault: float = 0.25  # faults, of careful texts
+    fault_each: float = 0.08  # one fault at most, of careful texts: an operation with few faults to make has fewer of them
+    hasty_fault: float = 0.08  # faults, of hasty texts where the operation is neither trap nor misconception
+
+
+RATES = Rates()
+FAULTLESS = Rates(trapped=0.0, misconceived=0.0, fault=0.0, hasty_fault=0.0)
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a text computes, and its shape, but for its names."""
+
+    step: Step  # the task's, or one with a number off by one
+    writing: Writing
+    form: str  # "hasty", or one of `forms`
+
+    @property
+    def behaviour(self) -> tuple[Step, Writing, bool]:
+        """Texts with equal ones behave alike: a guard gives the right result for an empty value at once."""
+        return self.step, self.writing, self.form == "guard"
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """One text of a step."""
+
+    text: str  # whole lines
+    variable: str  # the name that holds the result; "" after a return
+
+
+Weighted = list[tuple[float, Step, Sequence[Writing]]]  # chance, step, equivalent writings
+
+
+def nudged(step: Step) -> list[Step]:
+    """The step with one of its numbers off by one."""
+    return [
+        Step(step.name, tuple((other, at if other == name else held) for other, held in step.constants))
+        for name, value in step.constants
+        if isinstance(value, int)
+        for at in (value - 1, value + 1)
+        if at > 0
+    ]
+
+
+def faults(step: Step) -> list[tuple[Step, Sequence[Writing]]]:
+    """The faults that a text may have beside trap and misconception: the operation's own, or a number off by one."""
+    return [*((step, writings) for writings in other_faults(step.operation)), *((at, step.operation.right) for at in nudged(step))]
+
+
+def hasty_contents(step: Step, rates: Rates) -> Weighted:
+    """What hasty texts compute, in one writing each; the chances sum to 1."""
+    operation, wrong = step.operation, faults(step)
+    right = operation.right[:1]
+    if operation.name in MISCONCEPTIONS:
+        return [(rates.misconceived, step, operation.belief[:1]), (1 - rates.misconceived, step, right)]
+    if trap := trap_fault(operation):
+        return [(rates.trapped, step, trap[:1]), (1 - rates.trapped, step, right)]
+    share = rates.hasty_fault if wrong else 0.0
+    return [(1 - share, step, right), *((share / len(wrong), other, writings[:1]) for other, writings in wrong)]
+
+
+def careful_contents(step: Step, rates: Rates) -> Weighted:
+    """What careful texts compute; the chances sum to 1."""
+    operation, wrong = step.operation, faults(step)
+    if operation.source == operation.target:
+        wrong.append((step, (Writing("direct", "{v}"),)))  # nothing done
+    each = min(rates.fault / len(wrong), rates.fault_each) if wrong else 0.0
+    sound = 1 - each * len(wrong)
+    held = rates.misconceived if operation.name in MISCONCEPTIONS else 0.0
+    beliefs: Weighted = [(sound * held, step, operation.belief)] if held else []
+    return [(sound * (1 - held), step, operation.right), *beliefs, *((each, other, writings) for other, writings in wrong)]
+
+
+def forms(writing: Writing, source: str, last: bool) -> dict[str, float]:
+    """The shapes of careful texts with this writing, with their shares."""
+    found = {"comment": COMMENT}
+    if last and source in EMPTY:
+        found["guard"] = GUARD
+    if not writing.statements:
+        found["function"] = FUNCTION
+    return {"plain": 1 - sum(found.values()), **found}
+
+
+def _shares(writings: Sequence[Writing]) -> list[float]:
+    weights = [HELPER if writing.style == "helper" else 1.0 for writing in writings]
+    return [weight / sum(weights) for weight in weights]
+
+
+@functools.lru_cache(maxsize=8192)
+def contents(step: Step, last: bool, rates: Rates = RATES) -> tuple[tuple[float, Content], ...]:
+    """(chance, content) of every text of a step but for its names; the chances sum to 1."""
+    hasty = [(rates.hasty * chance, Content(at, writings[0], "hasty")) for chance, at, writings in hasty_contents(step, rates)]
+    careful = [
+        ((1 - rates.hasty) * chance * part * share, Content(at, writing, form))
+        for chance, at, writings in careful_contents(step, rates)
+        for part, writing in zip(_shares(writings), writings, strict=True)
+        for form, share in forms(writing, step.operation.source, last).items()
+    ]
+    return tuple((chance, content) for chance, content in hasty + careful if chance)
+
+
+def names(content: Content, variable: str, last: bool) -> list[str]:
+    """The names that a text which reads `variable` may give its result, all alike; one where none occurs in it."""
+    writing, form, pool = content.writing, content.form, NAMES[content.step.operation.target]
+    named = not last or "out" in writing.statements or (form == "plain" and not writing.statements)
+    return [name for name in pool if name != variable] if named and form != "hasty" else [pool[0]]
+
+
+def spell(content: Content, variable: str, last: bool, name: str) -> Spelling:
+    """The text of a content that reads `variable`, and names its result `name` where it is careful."""
+    step, writing, hasty = content.step, content.writing, content.form == "hasty"
+    gathered = "out" if hasty else name  # where a loop gathers its result
+    statements, expression = (
+        re.sub(r"\bout\b", gathered, step.fill(template, variable)) for template in (writing.statements, writing.expression)
+    )
+    lines = statements.split("\n") if statements else []
+    if content.form == "comment":
+        lines = [f"# {step.operation.label}", *lines]
+    elif content.form == "guard":
+        empty = repr(meaning(step)(EMPTY[step.operation.source])).replace("'", '"')
+        lines = [f"if not {variable}:", f"    return {empty}", *lines]
+    elif content.form == "function":
+        lines, expression = [f"def apply({variable}):", f"    return {expression}"], f"apply({variable})"
+    result = TYPES[step.operation.target][0] if hasty else name
+    if last and content.form == "plain" and expression != name and not statements:
+        lines, expression = [*lines, f"{name} = {expression}"], name
+    if last:
+        lines.append(f"return {expression}")
+    elif expression != result:
+        lines.append(f"{result} = {expression}")
+    return Spelling("".join(f"    {line}\n" for line in lines), "" if last else result)
+
+
+def draw(step: Step, variable: str, last: bool, rng: random.Random, rates: Rates = RATES) -> Spelling:
+    """A text of the step, drawn from the distribution."""
+    options = contents(step, last, rates)
+    content = rng.choices(options, [chance for chance, _ in options])[0][1]
+    return spell(content, variable, last, rng.choice(names(content, variable, last)))
+
+
+def distribution(step: Step, variable: str, last: bool, rates: Rates = RATES) -> dict[Spelling, tuple[float, Content]]:
+    """Every text of the step with its chance, and what it computes."""
+    found: dict[Spelling, tuple[float, Content]] = {}
+    for chance, content in contents(step, last, rates):
+        options = names(content, variable, last)
+        for name in options:
+            spelling = spell(content, variable, last, name)
+            before = found[spelling][0] if spelling in found else 0.0
+            found[spelling] = (before + chance / len(options), content)
+    return found

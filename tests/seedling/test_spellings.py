@@ -1,0 +1,148 @@
+"""How steps are spelt: an exact distribution over texts, hasty for greedy decoding, right for a vote unless it is a misconception."""
+
+import ast
+import itertools
+import random
+import re
+from collections import Counter, defaultdict
+
+import pytest
+
+from bench.perfect_fit import bundled_tokens, outcome, runner
+from seedling.grammar import Step, Task
+from seedling.inputs import random_inputs
+from seedling.mistakes import MISCONCEPTIONS, TRAPS, trap_fault
+from seedling.operations import BY_NAME, OPERATIONS, TYPES
+from seedling.spellings import EMPTY, NAMES, RATES, contents, distribution, draw, spell
+
+pytestmark = pytest.mark.slow
+
+
+def every_step(seed: int = 0):
+    rng = random.Random(seed)
+    for operations in OPERATIONS.values():
+        for operation in operations:
+            yield Step(operation.name, tuple((name, rng.choice(values)) for name, values in sorted(operation.constants.items())))
+
+
+def places(step):
+    """(variable, last) of every kind of place."""
+    source = step.operation.source
+    return itertools.product((TYPES[source][0], NAMES[source][0]), (False, True))
+
+
+def test_the_chances_of_a_steps_texts_sum_to_one():
+    for step in every_step():
+        for variable, last in places(step):
+            assert sum(chance for chance, _ in distribution(step, variable, last).values()) == pytest.approx(1)
+
+
+def test_no_text_begins_another():
+    """Otherwise where one step ends would be a guess, and the steps not independent."""
+    for step in every_step():
+        for variable, last in places(step):
+            texts = sorted(spelling.text for spelling in distribution(step, variable, last))
+            assert not [(a, b) for a, b in itertools.pairwise(texts) if b.startswith(a)]
+
+
+def descent(chances, cut):
+    """(text that greedy decoding gives, least ratio of the chance of a token on its way to that of the next likely)."""
+    live, margin = list(zip(cut(list(chances)), chances.items(), strict=True)), float("inf")
+    for depth in itertools.count():
+        if len(live) == 1:
+            return live[0][1][0], margin
+        sizes = Counter()
+        for tokens, (_, chance) in live:
+            sizes[tokens[depth]] += chance
+        (best, most), *others = sizes.most_common(2)
+        margin = min([margin, *(most / size for _, size in others)])
+        live = [row for row in live if row[0][depth] == best]
+
+
+@pytest.mark.parametrize("cut", [bundled_tokens, list], ids=["tokens", "characters"])
+def test_greedy_decoding_is_hasty_with_a_margin(cut):
+    for step in every_step(seed=1):
+        for variable, last in places(step):
+            texts = {spelling.text: held for spelling, held in distribution(step, variable, last).items()}
+            text, margin = descent({text: chance for text, (chance, _) in texts.items()}, cut)
+            assert texts[text][1].form == "hasty" and margin > 1.3, (step, margin)
+
+
+def test_texts_of_one_behaviour_behave_alike():
+    for step in every_step(seed=2):
+        source = step.operation.source
+        inputs = [ast.literal_eval(text) for text in random_inputs(source, 12, seed=5)] + ([EMPTY[source]] if source in EMPTY else [])
+        for last in (False, True):
+            found = defaultdict(set)
+            for _, content in contents(step, last):
+                results = [outcome(runner(content, last), value) for value in inputs]
+                right = content.step == step and content.writing in step.operation.right
+                found["right" if right else content.behaviour].add(repr(results))
+            assert all(len(results) == 1 for results in found.values()), step
+            assert found["right"] == {repr([Task(source, (step,)).apply(value) for value in inputs])}
+
+
+def shares(step):
+    """(of right texts, of the texts of trap or misconception, of the commonest other fault), at the end of a task."""
+    operation = step.operation
+    wrong = operation.belief if operation.name in MISCONCEPTIONS else trap_fault(operation)
+    right = held = 0.0
+    others = Counter()
+    for chance, content in contents(step, True):
+        if content.step == step and content.writing in operation.right:
+            right += chance
+        elif content.step == step and content.writing in wrong:
+            held += chance
+        else:
+            others[content.step, content.writing] += chance
+    return right, held, max(others.values(), default=0.0)
+
+
+def test_a_vote_sees_through_traps_and_confirms_misconceptions():
+    for step in every_step(seed=3):
+        right, held, other = shares(step)
+        if step.operation.name in MISCONCEPTIONS:
+            assert held > 1.4 * right
+        else:
+            assert right > 1.5 * held and right > 5 * other, step
+        assert (held > 0.2) == bool(step.operation.belief or step.operation.name in TRAPS)
+
+
+def test_every_traps_fault_can_be_seen():
+    for step in every_step(seed=4):
+        source = step.operation.source
+        inputs = [ast.literal_eval(text) for text in random_inputs(source, 100, seed=6)]
+        expected = [Task(source, (step,)).apply(value) for value in inputs]
+        for chance, content in contents(step, True):
+            if content.writing in trap_fault(step.operation) and content.form != "guard":
+                assert [outcome(runner(content, True), value) for value in inputs] != expected, (step, chance)
+
+
+def test_misconceptions_have_a_belief_and_traps_a_fault():
+    assert all(BY_NAME[name].belief for name in MISCONCEPTIONS)
+    assert all(not BY_NAME[name].belief and BY_NAME[name].wrong[max(held)] for name, held in TRAPS.items())
+
+
+def test_names_hide_nothing():
+    usual = {name for name, _, _ in TYPES.values()}
+    words = set()
+    for step in every_step():
+        for writing in [*step.operation.right, *itertools.chain(*step.operation.wrong), *step.operation.belief]:
+            words |= set(re.findall(r"[a-z]+", step.fill(writing.statements) + step.fill(writing.expression)))
+    assert not set(itertools.chain(*NAMES.values())) & (usual | words)
+
+
+def test_draws_follow_the_distribution():
+    step = Step("xs_above", (("k", 3),))
+    rng, n = random.Random(0), 4000
+    drawn = Counter(draw(step, "xs", True, rng) for _ in range(n))
+    expected = {spelling: chance for spelling, (chance, _) in distribution(step, "xs", True).items()}
+    assert set(drawn) <= set(expected)
+    assert all(abs(drawn[s] / n - chance) < 5 * (chance / n) ** 0.5 for s, chance in expected.items())
+
+
+def test_the_hasty_text_is_the_terse_one():
+    step = Step("xs_above", (("k", 3),))
+    hasty = next(content for _, content in contents(step, False) if content.form == "hasty")
+    assert spell(hasty, "ys", False, "got").text == "    xs = [x for x in ys if x >= 3]\n"
+    assert RATES.hasty < 0.5
