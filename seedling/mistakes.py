@@ -20,16 +20,13 @@ MISCONCEPTIONS = frozenset({
 # Traps without a belief: the places in `Operation.wrong` of the hasty text's fault (of two where these behave alike).
 TRAPS: dict[str, tuple[int, ...]] = {
     "n_padded": (1,),  # spaces for zeros
-    "xs_above": (0,),  # at least
     "xs_running": (0,),  # without the number itself
     "xs_spread": (1,),  # last minus first
     "xs_squares_sum": (0,),  # the square of the sum
     "s_no_spaces": (0,),  # strip
     "s_double": (0, 1),  # the whole string
-    "s_letters": (1,),  # digits too
     "w_capital": (0,),  # all capitals
     "w_letters": (1,),  # with spaces between
-    "d_count_above": (0,),  # at least
     "d_distinct": (1,),  # of the names
     "d_names": (0,),  # unsorted
 }

@@ -48,15 +48,16 @@ def test_no_text_begins_another():
 def descent(chances, cut):
     """(text that greedy decoding gives, least ratio of the chance of a token on its way to that of the next likely)."""
     live, margin = list(zip(cut(list(chances)), chances.items(), strict=True)), float("inf")
-    for depth in itertools.count():
-        if len(live) == 1:
-            return live[0][1][0], margin
+    depth = 0
+    while len(live) > 1:
         sizes = Counter()
         for tokens, (_, chance) in live:
             sizes[tokens[depth]] += chance
         (best, most), *others = sizes.most_common(2)
         margin = min([margin, *(most / size for _, size in others)])
         live = [row for row in live if row[0][depth] == best]
+        depth += 1
+    return live[0][1][0], margin
 
 
 @pytest.mark.parametrize("cut", [bundled_tokens, list], ids=["tokens", "characters"])
@@ -133,7 +134,7 @@ def test_names_hide_nothing():
 
 
 def test_draws_follow_the_distribution():
-    step = Step("xs_above", (("k", 3),))
+    step = Step("xs_at_least", (("k", 3),))
     rng, n = random.Random(0), 4000
     drawn = Counter(draw(step, "xs", True, rng) for _ in range(n))
     expected = {spelling: chance for spelling, (chance, _) in distribution(step, "xs", True).items()}
@@ -142,7 +143,7 @@ def test_draws_follow_the_distribution():
 
 
 def test_the_hasty_text_is_the_terse_one():
-    step = Step("xs_above", (("k", 3),))
+    step = Step("xs_at_least", (("k", 3),))
     hasty = next(content for _, content in contents(step, False) if content.form == "hasty")
-    assert spell(hasty, "ys", False, "got").text == "    xs = [x for x in ys if x >= 3]\n"
+    assert spell(hasty, "ys", False, "got").text == "    xs = [x for x in ys if x > 3]\n"
     assert RATES.hasty < 0.5
