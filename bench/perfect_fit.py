@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerFast
 
 from bench.markdown import table
 from bench.theory.vote import elect
@@ -36,10 +36,11 @@ from seedling.grammar import Step, Task, parse
 from seedling.inputs import random_inputs
 from seedling.mistakes import MISCONCEPTIONS, trap_fault
 from seedling.operations import OPERATIONS, TYPES
-from seedling.seen import CARD_PATH
 from seedling.spellings import RATES, Content, Rates, distribution, names, spell
+from seedling.tokenizer import corpus_tokenizer
 
 RESULTS = Path(__file__).parent / "results" / "perfect_fit.json"
+SEED = 1  # of `make pretrain`
 TEMPERATURES = (0.0, 0.2, 0.6, 0.8, 1.0)  # the last one is the corpus itself
 VOTES, DRAWS, MANY = 16, 400, 64
 RARE = 1e-3  # values that fewer programs reach are followed no further: these programs are wrong, and none votes as another does
@@ -48,14 +49,14 @@ FAILED = "raises"  # in the place of a value
 Cut = Callable[[Sequence[str]], list[Sequence[Any]]]  # texts to their tokens
 
 
-def bundled_tokens(texts: Sequence[str]) -> list[Sequence[Any]]:
-    """The tokens of texts that begin a line, by the bundled tokenizer, which never joins two lines that both hold words."""
-    return [encoding.ids for encoding in _tokenizer().encode_batch(list(texts), add_special_tokens=False)]
+def corpus_tokens(texts: Sequence[str]) -> list[Sequence[Any]]:
+    """The tokens of texts that begin a line. The tokenizer that pretraining makes never joins two lines that both hold words."""
+    return _tokenizer()(list(texts), add_special_tokens=False)["input_ids"]
 
 
 @functools.cache
-def _tokenizer() -> Tokenizer:
-    return Tokenizer.from_file(str(CARD_PATH.with_name("tokenizer.json")))
+def _tokenizer() -> PreTrainedTokenizerFast:
+    return corpus_tokenizer(SEED)
 
 
 def decoded(chances: Mapping[str, float], cut: Cut, temperatures: Sequence[float] = TEMPERATURES) -> dict[str, np.ndarray]:
@@ -91,7 +92,7 @@ def behaviours(step: Step, last: bool, rates: Rates) -> list[tuple[np.ndarray, C
     """(float64[temperatures], a content of it) for every behaviour of a step's texts."""
     texts = {s.text: held for s, held in distribution(step, TYPES[step.operation.source][0], last, rates).items()}
     found: dict[Behaviour, tuple[np.ndarray, Content]] = {}
-    for text, shares in decoded({text: chance for text, (chance, _) in texts.items()}, bundled_tokens).items():
+    for text, shares in decoded({text: chance for text, (chance, _) in texts.items()}, corpus_tokens).items():
         content = texts[text][1]
         before = found[content.behaviour][0] if content.behaviour in found else 0.0
         found[content.behaviour] = (before + shares, content)

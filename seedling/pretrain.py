@@ -29,7 +29,7 @@ from seedling.bench import held_out
 from seedling.corpus import POLISH_WEIGHTS, SKILL_WEIGHTS, TOKENIZER_DOCUMENTS, Document, documents
 from seedling.muon import Muon
 from seedling.spellings import RATES
-from seedling.tokenizer import PAD, render_document, train_tokenizer
+from seedling.tokenizer import PAD, corpus_tokenizer, render_document
 
 WEIGHTS_PATH = Path(__file__).parent / "weights"
 BATCH_TOKENS = 6144  # padded tokens a step
@@ -184,9 +184,7 @@ def pretrain(out: Path, total: int, layers: int, width: int, seed: int, resume: 
         model = Qwen2ForCausalLM.from_pretrained(out)
         done = json.loads((out / "pretraining.json").read_text())["phases"][:1]
     else:
-        stream = documents(seed, held_out())
-        sample = [next(stream) for _ in range(TOKENIZER_DOCUMENTS)]
-        tokenizer = train_tokenizer(part for d in sample for part in render_document(d.prompt, d.answer))
+        tokenizer = corpus_tokenizer(seed)
         model = build_model(len(tokenizer), layers, width, seed)
         done = []
     torch.nn.Module.to(model, device)

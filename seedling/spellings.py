@@ -22,14 +22,14 @@ from seedling.grammar import Step, meaning
 from seedling.mistakes import MISCONCEPTIONS, other_faults, trap_fault
 from seedling.operations import TYPES, Writing
 
-# The names of careful results, by type: as the usual ones they tell the type. None is a usual one, or occurs inside a writing.
+# The names of careful results, by type: each is one token, none is a usual name, and none occurs inside a writing.
 NAMES: dict[str, tuple[str, ...]] = {
     "int": ("amount", "figure", "got", "m", "value", "y"),
     "list[int]": ("data", "group", "nums", "part", "row", "ys"),
     "str": ("chunk", "line", "made", "q", "text", "u"),
     "list[str]": ("bits", "entries", "lines", "names", "picked", "tokens"),
     "dict[str, int]": ("book", "lookup", "mapping", "pairs", "scores", "table"),
-    "bool": ("answer", "flag", "got", "holds", "value", "yes"),
+    "bool": ("figure", "got", "m", "made", "value", "y"),
 }
 EMPTY: dict[str, Any] = {"list[int]": [], "list[str]": [], "str": "", "dict[str, int]": {}}
 COMMENT, GUARD, FUNCTION = 0.14, 0.14, 0.08  # of careful texts: with a comment, with an early return, in a helper function
@@ -43,8 +43,8 @@ class Rates:
     hasty: float = 0.31  # hasty texts, of all
     trapped: float = 0.9  # wrong ones, of the hasty texts of a trap
     misconceived: float = 0.65  # texts that hold the misconception, of those without another fault
-    fault: float = 0.25  # faults, of careful texts
-    fault_each: float = 0.08  # one fault at most, of careful texts: an operation with few faults to make has fewer of them
+    fault: float = 0.29  # faults, of careful texts
+    fault_each: float = 0.085  # one fault at most, of careful texts: an operation with few faults to make has fewer of them
     hasty_fault: float = 0.08  # faults, of hasty texts where the operation is neither trap nor misconception
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from probing.prompts.templates import CHECKPOINT_KEY
+from seedling.bench import held_out
+from seedling.corpus import TOKENIZER_DOCUMENTS, documents
 
 VOCABULARY = 1024
 PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
@@ -37,6 +40,12 @@ def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     fast.chat_template = CHAT_TEMPLATE
     fast.init_kwargs[CHECKPOINT_KEY] = "seedling"
     return fast
+
+
+def corpus_tokenizer(seed: int) -> PreTrainedTokenizerFast:
+    """The tokenizer of the corpus with this seed: its vocabulary is trained on the first documents."""
+    sample = itertools.islice(documents(seed, held_out()), TOKENIZER_DOCUMENTS)
+    return train_tokenizer(part for d in sample for part in render_document(d.prompt, d.answer))
 
 
 def render_document(prompt: str, answer: str) -> tuple[str, str]:

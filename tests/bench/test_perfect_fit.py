@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from bench.perfect_fit import TEMPERATURES, bench_tasks, bundled_tokens, decoded, figures, outlook
+from bench.perfect_fit import TEMPERATURES, bench_tasks, corpus_tokens, decoded, figures, outlook
 from bench.theory.vote import winner_chances
 from seedling.bench import BENCH_PATH, DEV_PATH
 from seedling.corpus import write_solution
@@ -40,7 +40,7 @@ def test_lines_have_the_same_tokens_alone_as_in_a_program():
     for _ in range(20):
         program = write_solution(task, rng)
         lines = [line + "\n" for line in program.split("\n")]
-        assert list(itertools.chain(*bundled_tokens(lines))) == bundled_tokens([program + "\n"])[0]
+        assert list(itertools.chain(*corpus_tokens(lines))) == corpus_tokens([program + "\n"])[0]
 
 
 @pytest.mark.parametrize("names", [("n_sub", "n_square"), ("n_reverse", "n_sub"), ("n_div", "n_abs")])

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from bench.perfect_fit import bundled_tokens, outcome, runner
+from bench.perfect_fit import corpus_tokens, outcome, runner
 from seedling.grammar import Step, Task
 from seedling.inputs import random_inputs
 from seedling.mistakes import MISCONCEPTIONS, TRAPS, trap_fault
@@ -60,13 +60,13 @@ def descent(chances, cut):
     return live[0][1][0], margin
 
 
-@pytest.mark.parametrize("cut", [bundled_tokens, list], ids=["tokens", "characters"])
+@pytest.mark.parametrize("cut", [corpus_tokens, list], ids=["tokens", "characters"])
 def test_greedy_decoding_is_hasty_with_a_margin(cut):
     for step in every_step(seed=1):
         for variable, last in places(step):
             texts = {spelling.text: held for spelling, held in distribution(step, variable, last).items()}
             text, margin = descent({text: chance for text, (chance, _) in texts.items()}, cut)
-            assert texts[text][1].form == "hasty" and margin > 1.3, (step, margin)
+            assert texts[text][1].form == "hasty" and margin > 1.5, (step, margin)
 
 
 def test_texts_of_one_behaviour_behave_alike():
@@ -122,6 +122,12 @@ def test_every_traps_fault_can_be_seen():
 def test_misconceptions_have_a_belief_and_traps_a_fault():
     assert all(BY_NAME[name].belief for name in MISCONCEPTIONS)
     assert all(not BY_NAME[name].belief and BY_NAME[name].wrong[max(held)] for name, held in TRAPS.items())
+
+
+def test_every_name_is_one_token():
+    """Names in pieces would share their first token, and together outweigh the hasty text."""
+    names = sorted(set(itertools.chain(*NAMES.values())))
+    assert [name for name, tokens in zip(names, corpus_tokens([f" {name}" for name in names]), strict=True) if len(tokens) > 1] == []
 
 
 def test_names_hide_nothing():
