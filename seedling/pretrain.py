@@ -13,9 +13,10 @@ import argparse
 import hashlib
 import itertools
 import json
+import os
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from probing.memory import keep_freed_memory
+from probing.memory import free_memory, keep_freed_memory
 from seedling.bench import held_out
 from seedling.corpus import POLISH_WEIGHTS, SKILL_WEIGHTS, TOKENIZER_DOCUMENTS, Document, documents
 from seedling.muon import Muon
@@ -35,6 +36,8 @@ WEIGHTS_PATH = Path(__file__).parent / "weights"
 BATCH_TOKENS = 6144  # padded tokens a step
 POOL_BATCHES = 48  # documents are sorted by length inside pools of this many batches, so little is padding
 MUON_RATE, ADAM_RATE = 0.02, 3e-3
+SAVE_SECONDS = 300.0  # between checkpoints inside a phase
+TRIM_STEPS = 50  # between two times that freed memory goes back to the system
 DECAY_SHARE = 0.4  # the last part of training, in which the rate falls to zero
 
 
@@ -147,12 +150,23 @@ def phases(total: int) -> tuple[Phase, ...]:
     return Phase("main", total - polish, SKILL_WEIGHTS, 1.0), Phase("polish", polish, POLISH_WEIGHTS, 0.3)
 
 
+@dataclass
+class Progress:
+    """Where a phase stands."""
+
+    documents: int = 0
+    tokens: int = 0  # padded ones
+    final_loss: float = 0.0  # nats, smoothed
+    seconds: float = 0.0
+
+
 def train_phase(
-    model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, phase: Phase, seed: int, dtype: torch.dtype
+    model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, phase: Phase, seed: int, dtype: torch.dtype, partial: Path
 ) -> dict[str, float]:
     """Trains one phase in place, with matrix products in `dtype` and weights in float32.
 
-    Returns its documents, tokens, minutes and last loss (nats, smoothed).
+    partial: a file that is written every `SAVE_SECONDS`, and gone on from where it is there. The corpus is written again up to that
+    place, which takes a few minutes at most. Returns the phase's documents, tokens, minutes and last loss.
     """
     device = model.device
     stream = itertools.islice(documents(seed, held_out(), phase.weights), TOKENIZER_DOCUMENTS, None)
@@ -161,16 +175,20 @@ def train_phase(
         while True:
             yield from encode(tokenizer, [next(stream) for _ in range(256)])
 
-    started = time.time()
-    tokens = seen = 0
-    smooth = 0.0
     optimisers = optimizers(model, dtype)
     bases = [o.param_groups[0]["lr"] * phase.peak for o in optimisers]
+    at = load_partial(partial, model, optimisers) if partial.exists() else Progress()
+    started = saved = time.monotonic()
+    before, passed = at.seconds, 0
     model.train()
     with tqdm(total=phase.documents, unit="doc", desc=phase.name, mininterval=5) as bar:
         for step, batch in enumerate(batches(examples(), phase.documents, random.Random(seed))):
+            passed += len(batch)
+            bar.update(len(batch))
+            if passed <= at.documents:  # trained on before the run was stopped
+                continue
             for optimiser, base in zip(optimisers, bases, strict=True):
-                optimiser.param_groups[0]["lr"] = base * rate_at(seen / phase.documents)
+                optimiser.param_groups[0]["lr"] = base * rate_at(at.documents / phase.documents)
             with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
                 loss, size = answer_loss(model, batch, device)
             loss.backward()
@@ -178,27 +196,53 @@ def train_phase(
             for optimiser in optimisers:
                 optimiser.step()
                 optimiser.zero_grad(set_to_none=True)
-            seen += len(batch)
-            tokens += size
+            at.documents += len(batch)
+            at.tokens += size
             if step % 10 == 0:
-                smooth = loss.item() if step == 0 else 0.9 * smooth + 0.1 * loss.item()
-            bar.set_postfix(loss=f"{smooth:.3f}", tokens_per_s=f"{tokens / (time.time() - started):.0f}", refresh=False)
-            bar.update(len(batch))
-    return {"documents": seen, "tokens": tokens, "final_loss": round(smooth, 4), "minutes": round((time.time() - started) / 60, 1)}
+                at.final_loss = loss.item() if step == 0 else 0.9 * at.final_loss + 0.1 * loss.item()
+            at.seconds = before + time.monotonic() - started
+            if time.monotonic() - saved > SAVE_SECONDS:
+                save_partial(partial, model, optimisers, at)
+                saved = time.monotonic()
+            if step % TRIM_STEPS == 0:
+                free_memory()  # batches differ in shape, and what they leave does not fit the next ones
+            bar.set_postfix(loss=f"{at.final_loss:.3f}", tokens_per_s=f"{at.tokens / at.seconds:.0f}", refresh=False)
+    return {
+        "documents": at.documents,
+        "tokens": at.tokens,
+        "final_loss": round(at.final_loss, 4),
+        "minutes": round(at.seconds / 60, 1),
+    }
+
+
+def save_partial(path: Path, model: Qwen2ForCausalLM, optimisers: Sequence[torch.optim.Optimizer], at: Progress) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written = path.with_suffix(".writing")
+    torch.save({"model": model.state_dict(), "optimisers": [o.state_dict() for o in optimisers], "at": asdict(at)}, written)
+    os.replace(written, path)
+
+
+def load_partial(path: Path, model: Qwen2ForCausalLM, optimisers: Sequence[torch.optim.Optimizer]) -> Progress:
+    found = torch.load(path, map_location=model.device, weights_only=False)  # our own file
+    model.load_state_dict(found["model"])
+    for optimiser, state in zip(optimisers, found["optimisers"], strict=True):
+        optimiser.load_state_dict(state)
+    return Progress(**found["at"])
 
 
 def pretrain(out: Path, total: int, layers: int, width: int, seed: int, precision: str = "auto", resume: bool = False) -> None:
-    """All phases, a checkpoint after each. resume: the first phase's checkpoint lies in `out` already; go on from there."""
+    """All phases, a checkpoint after each. resume: go on with what lies in `out`, from the last finished phase or inside one."""
     keep_freed_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if precision == "auto":
         precision = "bfloat16" if bfloat16_is_fast(device) else "float32"
     dtype: torch.dtype = getattr(torch, precision)
-    first, *others = phases(total)
-    if resume:
+    every = phases(total)
+    finished = resume and (out / "pretraining.json").exists()
+    if finished:
         tokenizer = PreTrainedTokenizerFast.from_pretrained(out)
         model = Qwen2ForCausalLM.from_pretrained(out)
-        done = json.loads((out / "pretraining.json").read_text())["phases"][:1]
+        done = json.loads((out / "pretraining.json").read_text())["phases"]
     else:
         tokenizer = corpus_tokenizer(seed)
         model = build_model(len(tokenizer), layers, width, seed)
@@ -207,10 +251,13 @@ def pretrain(out: Path, total: int, layers: int, width: int, seed: int, precisio
     model.set_attn_implementation("eager")  # on short documents twice as fast as the fused attention's backward on a CPU
     assert tokenizer.pad_token == PAD and tokenizer.pad_token_id == 0
     print(f"{model.num_parameters() / 1e6:.2f} M parameters, vocabulary {len(tokenizer)}, {total} documents, on {device} in {precision}")
-    for number, phase in enumerate((first, *others)):
+    partial = out / "partial.pt"
+    if not resume:
+        partial.unlink(missing_ok=True)
+    for number, phase in enumerate(every):
         if number < len(done):
             continue
-        done.append({"name": phase.name, **train_phase(model, tokenizer, phase, seed + number, dtype)})
+        done.append({"name": phase.name, **train_phase(model, tokenizer, phase, seed + number, dtype, partial)})
         card = {
             "seed": seed,
             "phases": done,
@@ -218,13 +265,14 @@ def pretrain(out: Path, total: int, layers: int, width: int, seed: int, precisio
             "width": model.config.hidden_size,
             "parameters": model.num_parameters(),
             "rates": asdict(RATES),
-            "skill_weights": {p.name: p.weights for p in (first, *others)},
+            "skill_weights": {p.name: p.weights for p in every},
             "threads": torch.get_num_threads(),
             "device": str(device),
             "precision": precision,
             "weights_hash": weights_hash(model),
         }
         save(model, tokenizer, out, card)
+        partial.unlink(missing_ok=True)
         print(json.dumps(card))
 
 
@@ -248,7 +296,7 @@ def main() -> None:
         default="auto",
         help="of matrix products; auto: bfloat16 where the processor has units for it. Another precision gives other weights",
     )
-    parser.add_argument("--resume", action="store_true", help="go on after the first phase, whose checkpoint lies in --out")
+    parser.add_argument("--resume", action="store_true", help="go on with the pretraining that was stopped, whose files lie in --out")
     arguments = parser.parse_args()
     pretrain(arguments.out, arguments.documents, arguments.layers, arguments.width, arguments.seed, arguments.precision, arguments.resume)
 
