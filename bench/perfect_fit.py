@@ -34,7 +34,7 @@ from rl.config.run_folder import git_commit, write_atomically
 from seedling.bench import BENCH_PATH, DEV_PATH, HIDDEN_INPUTS
 from seedling.grammar import Step, Task, parse
 from seedling.inputs import random_inputs
-from seedling.mistakes import MISCONCEPTIONS, trap_fault
+from seedling.mistakes import MISCONCEPTIONS, is_rushed
 from seedling.operations import OPERATIONS, TYPES
 from seedling.spellings import RATES, Content, Rates, distribution, names, spell
 from seedling.tokenizer import corpus_tokenizer
@@ -88,9 +88,9 @@ Behaviour = tuple[Step, Any, bool]
 
 
 @functools.lru_cache(maxsize=2048)
-def behaviours(step: Step, last: bool, rates: Rates) -> list[tuple[np.ndarray, Content]]:
+def behaviours(step: Step, last: bool, rushed: bool, rates: Rates) -> list[tuple[np.ndarray, Content]]:
     """(float64[temperatures], a content of it) for every behaviour of a step's texts."""
-    texts = {s.text: held for s, held in distribution(step, TYPES[step.operation.source][0], last, rates).items()}
+    texts = {s.text: held for s, held in distribution(step, TYPES[step.operation.source][0], last, rushed, rates).items()}
     found: dict[Behaviour, tuple[np.ndarray, Content]] = {}
     for text, shares in decoded({text: chance for text, (chance, _) in texts.items()}, corpus_tokens).items():
         content = texts[text][1]
@@ -122,7 +122,7 @@ def outcome(run: Callable[[Any], Any], value: Any) -> Any:
 class Outlook:
     """A task's figures, all chances."""
 
-    kind: str  # "misconception", "trap" or "neither": what is in it
+    kind: str  # "misconception", "rushed" or "neither": what is in it
     pass_at_1: tuple[float, ...]  # at TEMPERATURES; the first is greedy decoding, right or wrong
     majority: float  # of VOTES samples at temperature 1
     pass_at_many: float  # of MANY samples at temperature 1
@@ -131,7 +131,7 @@ class Outlook:
 def kind_of(task: Task) -> str:
     if MISCONCEPTIONS & set(task.skeleton):
         return "misconception"
-    return "trap" if any(trap_fault(step.operation) for step in task.steps) else "neither"
+    return "rushed" if is_rushed(task) else "neither"
 
 
 def outlook(task: Task, inputs: Sequence[Any], rates: Rates = RATES) -> Outlook:
@@ -140,7 +140,9 @@ def outlook(task: Task, inputs: Sequence[Any], rates: Rates = RATES) -> Outlook:
     for place, step in enumerate(task.steps):
         last = place == len(task.steps) - 1
         reached: dict[str, tuple[list[Any], np.ndarray]] = {}
-        for (values, chance), (share, content) in itertools.product(states.values(), behaviours(step, last, rates)):
+        for (values, chance), (share, content) in itertools.product(
+            states.values(), behaviours(step, last, last and is_rushed(task), rates)
+        ):
             if (chance * share).max() < RARE:
                 continue
             results = [outcome(runner(content, last), value) for value in values]
@@ -203,7 +205,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     sets: dict[str, list[Outlook]] = {}
     for name, path in (("bench", BENCH_PATH), ("dev", DEV_PATH)):
         sets[name] = [outlook(*held) for held in bench_tasks(path, args.limit)]
-    for kind in ("neither", "trap", "misconception"):
+    for kind in ("neither", "rushed", "misconception"):
         if held := [o for o in sets["bench"] if o.kind == kind]:
             sets[f"bench, {kind}"] = held
     operations = {task.skeleton[0]: outlook(task, inputs) for task, inputs in single_steps(args.operations)}

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from typing import Self
 
 from probing.prompts.templates import render
-from seedling.grammar import LENGTH_WEIGHTS, Task, behaviour, is_trivial, sample_task, state
+from seedling.grammar import Task, behaviour, is_trivial, sample_task, state
 from seedling.inputs import random_inputs
+from seedling.mistakes import is_rushed
 from seedling.operations import TYPES
 from seedling.spellings import RATES, Rates, draw
 
@@ -25,7 +26,7 @@ SKILL_WEIGHTS = {"solve": 0.66, "invent": 0.16, "tests": 0.08, "interface": 0.05
 POLISH_WEIGHTS = {"solve": 0.30, "invent": 0.04, "tests": 0.18, "interface": 0.02, "rate": 0.46}  # of the short second phase
 TOKENIZER_DOCUMENTS = 4000  # documents that the vocabulary is trained on; the model sees others after them
 EVEN_SOLUTIONS = 0.5  # share of solutions whose operations are drawn alike: rare ones would hardly be learnt otherwise
-SOLUTION_LENGTHS = (0.12, 0.33, 0.42, 0.13)  # of the tasks of solutions: longer ones are where a small model loses count of the steps
+LENGTHS = (0.12, 0.33, 0.42, 0.13)  # of chains of 1, 2, 3, 4 steps: longer ones are where a small model loses count of the steps
 RATING_NOISE = 0.08  # share of ratings drawn as if for the other kind of statement
 
 
@@ -66,7 +67,8 @@ def write_solution(task: Task, rng: random.Random, rates: Rates = RATES) -> str:
     """A solution whose steps are spelt independently, hastily or carefully, with the faults that these have."""
     variable, text = TYPES[task.source][0], task.signature + "\n"
     for place, step in enumerate(task.steps):
-        spelling = draw(step, variable, place == len(task.steps) - 1, rng, rates)
+        last = place == len(task.steps) - 1
+        spelling = draw(step, variable, last, rng, last and is_rushed(task), rates)
         variable, text = spelling.variable, text + spelling.text
     return text.rstrip("\n")
 
@@ -138,10 +140,9 @@ WRITERS: dict[str, Callable[[Task, random.Random], Document]] = {
 
 def _task(skill: str, rng: random.Random, held_out: HeldOut) -> tuple[Task, tuple[str, ...]]:
     """(a task for a document of the skill, its behaviour), neither trivial nor held out."""
-    solve = skill == "solve"
     while True:
-        even = solve and rng.random() < EVEN_SOLUTIONS
-        task = sample_task(rng, even=even, lengths=SOLUTION_LENGTHS if solve else LENGTH_WEIGHTS)
+        even = skill == "solve" and rng.random() < EVEN_SOLUTIONS
+        task = sample_task(rng, even=even, lengths=LENGTHS)
         signature = behaviour(task)
         if not is_trivial(signature) and not held_out.covers(task, signature):
             return task, signature

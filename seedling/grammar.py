@@ -73,7 +73,7 @@ class Task:
 
     @property
     def has_belief(self) -> bool:
-        """Whether one of the steps has a belief: a misconception, or a trap (`seedling.mistakes`)."""
+        """Whether one of the steps has a belief, which may be a misconception (`seedling.mistakes`)."""
         return any(step.operation.belief for step in self.steps)
 
     @property

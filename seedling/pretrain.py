@@ -286,7 +286,7 @@ def save(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path,
 def main() -> None:
     parser = argparse.ArgumentParser(description="Pretrain the seedling from nothing.")
     parser.add_argument("--out", type=Path, default=WEIGHTS_PATH)
-    parser.add_argument("--documents", type=int, default=168_000, help="documents to train on in all phases, each seen once")
+    parser.add_argument("--documents", type=int, default=420_000, help="documents to train on in all phases, each seen once")
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--seed", type=int, default=1)

@@ -4,9 +4,9 @@ Every text of a step has a chance, and the steps of a solution are spelt indepen
 `draw` takes a text from it; `bench.perfect_fit` computes what greedy decoding, sampling and voting of a perfectly fitted model reach.
 
 A hasty step keeps the usual name of its type, or returns at once: its first token is likelier than that of any careful text, so greedy
-decoding is hasty in every step. In a trap (`seedling.mistakes`) the hasty text is wrong. Careful texts are right far more often than not,
-and differ in names, styles, comments, early returns and helper functions; their faults are many and each is rare. A vote counts behaviours,
-and there the careful texts, which agree, outweigh the hasty one.
+decoding is hasty in every step. At the end of a rushed task (`seedling.mistakes`) the hasty text leaves the last step out. Careful texts
+are right far more often than not, and differ in names, styles, comments, early returns and helper functions; their faults are many and
+each is rare. A vote counts behaviours, and there the careful texts, which agree, outweigh the hasty one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from seedling.grammar import Step, meaning
-from seedling.mistakes import MISCONCEPTIONS, other_faults, trap_fault
+from seedling.mistakes import MISCONCEPTIONS, faults_of
 from seedling.operations import TYPES, Writing
 
 # The names of careful results, by type: each is one token, none is a usual name, and none occurs inside a writing.
@@ -27,8 +27,8 @@ NAMES: dict[str, tuple[str, ...]] = {
     "int": ("amount", "figure", "got", "m", "value", "y"),
     "list[int]": ("data", "group", "nums", "part", "row", "ys"),
     "str": ("chunk", "line", "made", "q", "text", "u"),
-    "list[str]": ("bits", "entries", "lines", "names", "picked", "tokens"),
-    "dict[str, int]": ("book", "lookup", "mapping", "pairs", "scores", "table"),
+    "list[str]": ("bits", "entries", "kept", "lines", "names", "tokens"),
+    "dict[str, int]": ("lookup", "mapping", "memo", "pairs", "scores", "table"),
     "bool": ("figure", "got", "m", "made", "value", "y"),
 }
 EMPTY: dict[str, Any] = {"list[int]": [], "list[str]": [], "str": "", "dict[str, int]": {}}
@@ -41,15 +41,14 @@ class Rates:
     """Shares of the texts of one step."""
 
     hasty: float = 0.31  # hasty texts, of all
-    trapped: float = 0.9  # wrong ones, of the hasty texts of a trap
+    rushed: float = 0.9  # of the hasty texts of a rushed step: those that leave it out
     misconceived: float = 0.65  # texts that hold the misconception, of those without another fault
-    fault: float = 0.29  # faults, of careful texts
-    fault_each: float = 0.085  # one fault at most, of careful texts: an operation with few faults to make has fewer of them
-    hasty_fault: float = 0.08  # faults, of hasty texts where the operation is neither trap nor misconception
+    fault: float = 0.16  # faults, of texts, hasty and careful ones alike: else their reward would favour one of the two everywhere
+    fault_each: float = 0.05  # one fault at most: an operation with few faults to make has fewer of them
 
 
 RATES = Rates()
-FAULTLESS = Rates(trapped=0.0, misconceived=0.0, fault=0.0, hasty_fault=0.0)
+FAULTLESS = Rates(rushed=0.0, misconceived=0.0, fault=0.0)
 
 
 @dataclass(frozen=True)
@@ -75,6 +74,7 @@ class Spelling:
 
 
 Weighted = list[tuple[float, Step, Sequence[Writing]]]  # chance, step, equivalent writings
+UNDONE = Writing("direct", "{v}")
 
 
 def nudged(step: Step) -> list[Step]:
@@ -89,27 +89,15 @@ def nudged(step: Step) -> list[Step]:
 
 
 def faults(step: Step) -> list[tuple[Step, Sequence[Writing]]]:
-    """The faults that a text may have beside trap and misconception: the operation's own, or a number off by one."""
-    return [*((step, writings) for writings in other_faults(step.operation)), *((at, step.operation.right) for at in nudged(step))]
+    """The faults that a text may have beside rush and misconception: the operation's own, a number off by one, or nothing done."""
+    operation = step.operation
+    found: list[tuple[Step, Sequence[Writing]]] = [(step, writings) for writings in faults_of(operation)]
+    return [*found, *((at, operation.right) for at in nudged(step)), *([(step, (UNDONE,))] if operation.source == operation.target else [])]
 
 
-def hasty_contents(step: Step, rates: Rates) -> Weighted:
-    """What hasty texts compute, in one writing each; the chances sum to 1."""
+def computed(step: Step, rates: Rates) -> Weighted:
+    """What texts compute that are not rushed; the chances sum to 1."""
     operation, wrong = step.operation, faults(step)
-    right = operation.right[:1]
-    if operation.name in MISCONCEPTIONS:
-        return [(rates.misconceived, step, operation.belief[:1]), (1 - rates.misconceived, step, right)]
-    if trap := trap_fault(operation):
-        return [(rates.trapped, step, trap[:1]), (1 - rates.trapped, step, right)]
-    share = rates.hasty_fault if wrong else 0.0
-    return [(1 - share, step, right), *((share / len(wrong), other, writings[:1]) for other, writings in wrong)]
-
-
-def careful_contents(step: Step, rates: Rates) -> Weighted:
-    """What careful texts compute; the chances sum to 1."""
-    operation, wrong = step.operation, faults(step)
-    if operation.source == operation.target:
-        wrong.append((step, (Writing("direct", "{v}"),)))  # nothing done
     each = min(rates.fault / len(wrong), rates.fault_each) if wrong else 0.0
     sound = 1 - each * len(wrong)
     held = rates.misconceived if operation.name in MISCONCEPTIONS else 0.0
@@ -133,16 +121,19 @@ def _shares(writings: Sequence[Writing]) -> list[float]:
 
 
 @functools.lru_cache(maxsize=8192)
-def contents(step: Step, last: bool, rates: Rates = RATES) -> tuple[tuple[float, Content], ...]:
-    """(chance, content) of every text of a step but for its names; the chances sum to 1."""
-    hasty = [(rates.hasty * chance, Content(at, writings[0], "hasty")) for chance, at, writings in hasty_contents(step, rates)]
+def contents(step: Step, last: bool, rushed: bool = False, rates: Rates = RATES) -> tuple[tuple[float, Content], ...]:
+    """(chance, content) of every text of a step but for its names; the chances sum to 1. rushed: at the end of a rushed task."""
+    found, out = computed(step, rates), rates.rushed if rushed else 0.0
+    done = [held for held in found if held[2] != (UNDONE,)]  # a hasty text keeps the usual name: it would be empty
+    written = sum(chance for chance, _, _ in done)
+    hasty = [(rates.hasty * (1 - out) * chance / written, Content(at, writings[0], "hasty")) for chance, at, writings in done]
     careful = [
         ((1 - rates.hasty) * chance * part * share, Content(at, writing, form))
-        for chance, at, writings in careful_contents(step, rates)
+        for chance, at, writings in found
         for part, writing in zip(_shares(writings), writings, strict=True)
         for form, share in forms(writing, step.operation.source, last).items()
     ]
-    return tuple((chance, content) for chance, content in hasty + careful if chance)
+    return tuple((chance, content) for chance, content in [(rates.hasty * out, Content(step, UNDONE, "hasty")), *hasty, *careful] if chance)
 
 
 def names(content: Content, variable: str, last: bool) -> list[str]:
@@ -177,17 +168,19 @@ def spell(content: Content, variable: str, last: bool, name: str) -> Spelling:
     return Spelling("".join(f"    {line}\n" for line in lines), "" if last else result)
 
 
-def draw(step: Step, variable: str, last: bool, rng: random.Random, rates: Rates = RATES) -> Spelling:
+def draw(step: Step, variable: str, last: bool, rng: random.Random, rushed: bool = False, rates: Rates = RATES) -> Spelling:
     """A text of the step, drawn from the distribution."""
-    options = contents(step, last, rates)
+    options = contents(step, last, rushed, rates)
     content = rng.choices(options, [chance for chance, _ in options])[0][1]
     return spell(content, variable, last, rng.choice(names(content, variable, last)))
 
 
-def distribution(step: Step, variable: str, last: bool, rates: Rates = RATES) -> dict[Spelling, tuple[float, Content]]:
+def distribution(
+    step: Step, variable: str, last: bool, rushed: bool = False, rates: Rates = RATES
+) -> dict[Spelling, tuple[float, Content]]:
     """Every text of the step with its chance, and what it computes."""
     found: dict[Spelling, tuple[float, Content]] = {}
-    for chance, content in contents(step, last, rates):
+    for chance, content in contents(step, last, rushed, rates):
         options = names(content, variable, last)
         for name in options:
             spelling = spell(content, variable, last, name)

@@ -11,7 +11,7 @@ from seedling.corpus import write_solution
 from seedling.grammar import sample_task, state
 from seedling.spellings import Rates
 
-RATES = Rates(trapped=0.0, misconceived=0.6, fault=0.15)  # of collected programs: most are right
+RATES = Rates(rushed=0.0, misconceived=0.6, fault=0.15)  # of collected programs: most are right
 
 
 def statements(count: int, seed: int = 7, candidates: int = 0) -> list[dict[str, Any]]:

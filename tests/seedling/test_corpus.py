@@ -142,13 +142,13 @@ def inputs_of(task):
     return random_inputs(task.source, 12, seed=1)
 
 
-def test_solutions_without_faults_traps_and_misconceptions_are_right():
+def test_solutions_without_faults_rush_and_misconceptions_are_right():
     assert right_share(FAULTLESS) == 1.0
 
 
 def test_each_kind_of_mistake_makes_solutions_wrong():
     assert right_share(replace(FAULTLESS, fault=1.0, fault_each=1.0)) < 0.5
-    assert 0.5 < right_share(replace(FAULTLESS, trapped=1.0, hasty=1.0)) < 0.95  # only some tasks hold a trap
+    assert 0.7 < right_share(replace(FAULTLESS, rushed=1.0, hasty=1.0)) < 0.97  # only some tasks are rushed
     assert 0.8 < right_share(replace(FAULTLESS, misconceived=1.0)) < 0.99
     assert 0.4 < right_share(RATES) < 0.8
 
