@@ -75,7 +75,7 @@ def test_the_corpus_has_the_figures_of_a_model_whose_vote_is_worth_something():
         found = of(path, count)
         assert 0.55 < found["greedy"] < 0.9
         assert found["majority@16"] > found["greedy"] + 0.08
-        assert found["majority@16"] > max(found[f"T {t:g}"] for t in TEMPERATURES) + 0.04
+        assert found["majority@16"] > max(found[f"T {t:g}"] for t in TEMPERATURES[1:]) + 0.04
         assert found["pass@64"] > 0.97
 
 

@@ -89,14 +89,13 @@ def test_the_corpus_behind_the_weights_can_be_written_again_and_holds_no_problem
     assert not any(bench.covers(task, signature) for task, signature in corpus)
 
 
-def test_solutions_are_of_longer_tasks_and_rarer_operations_than_the_other_skills():
+def test_solutions_are_of_rarer_operations_than_the_other_skills():
     found = {"solve": [], "rate": []}
     for skill, tasks in found.items():
         stream = drawn(3, NOTHING, {skill: 1.0})
         tasks += [task for task, _, _ in itertools.islice(stream, 400)]
-    steps = {skill: sum(len(task.steps) for task in tasks) for skill, tasks in found.items()}
     distinct = {skill: len({name for task in tasks for name in task.skeleton}) for skill, tasks in found.items()}
-    assert steps["solve"] > 1.1 * steps["rate"] and distinct["solve"] > distinct["rate"]
+    assert distinct["solve"] > distinct["rate"]
 
 
 def test_every_skill_occurs_and_its_answer_is_what_the_loop_reads():
