@@ -26,6 +26,7 @@ from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 from probing.memory import free_memory, keep_freed_memory
+from probing.models.loading import multiplies_bfloat16
 from seedling.bench import held_out
 from seedling.corpus import POLISH_WEIGHTS, SKILL_WEIGHTS, TOKENIZER_DOCUMENTS, Document, documents
 from seedling.muon import Muon
@@ -103,13 +104,6 @@ def answer_loss(model: Qwen2ForCausalLM, batch: list[Example], device: torch.dev
     h_BLD = model.model(input_ids=ids_BL[:, :-1], use_cache=False).last_hidden_state
     h_ND = h_BLD[answer_BL[:, 1:]]
     return F.cross_entropy(model.lm_head(h_ND).float(), ids_BL[:, 1:][answer_BL[:, 1:]]), ids_BL.numel()
-
-
-def bfloat16_is_fast(device: torch.device) -> bool:
-    """Whether matrix products in bfloat16 have units of their own: on GPUs from Ampere on, on CPUs with AVX-512 BF16."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return bool(torch.cpu._is_avx512_bf16_supported())
 
 
 def optimizers(model: Qwen2ForCausalLM, dtype: torch.dtype) -> list[torch.optim.Optimizer]:
@@ -235,7 +229,7 @@ def pretrain(out: Path, total: int, layers: int, width: int, seed: int, precisio
     keep_freed_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if precision == "auto":
-        precision = "bfloat16" if bfloat16_is_fast(device) else "float32"
+        precision = "bfloat16" if multiplies_bfloat16(device) else "float32"
     dtype: torch.dtype = getattr(torch, precision)
     every = phases(total)
     finished = resume and (out / "pretraining.json").exists()
@@ -286,7 +280,7 @@ def save(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path,
 def main() -> None:
     parser = argparse.ArgumentParser(description="Pretrain the seedling from nothing.")
     parser.add_argument("--out", type=Path, default=WEIGHTS_PATH)
-    parser.add_argument("--documents", type=int, default=420_000, help="documents to train on in all phases, each seen once")
+    parser.add_argument("--documents", type=int, default=320_000, help="documents to train on in all phases, each seen once")
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--seed", type=int, default=1)

@@ -1,7 +1,7 @@
 """How the corpus spells a step of a solution: hastily, in the one text that is likeliest, or carefully, in one of very many.
 
 Every text of a step has a chance, and the steps of a solution are spelt independently: the corpus is an exact distribution over programs.
-`draw` takes a text from it; `bench.perfect_fit` computes what greedy decoding, sampling and voting of a perfectly fitted model reach.
+`draw` takes a text from it; `bench.theory.perfect_fit` computes what greedy decoding, sampling and votes of a perfect fit reach.
 
 A hasty step keeps the usual name of its type, or returns at once: its first token is likelier than that of any careful text, so greedy
 decoding is hasty in every step. At the end of a rushed task (`seedling.mistakes`) the hasty text leaves the last step out. Careful texts

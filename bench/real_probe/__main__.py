@@ -37,7 +37,7 @@ from bench.real_probe.scores import FitSettings, bears
 from bench.real_probe.stored import Folder, grade, read
 from bench.real_probe.summary import answers_of, drawn, markdown, summary
 from probing.memory import keep_freed_memory
-from probing.models.loading import load_model
+from probing.models.loading import load_model, multiplies_bfloat16
 from probing.probe.hidden_states import LAST, POOLINGS, HiddenStates
 from probing.samplers.base import Completion
 from rewards.sandbox import Sandbox, SandboxConfig
@@ -48,7 +48,6 @@ from rl.evals.answers_file import AnswersFile, read_answers
 from rl.evals.cache import model_hash
 from rl.evals.engine import engine_errors
 from rl.models.source import resolve_model
-from rl.training.trainer_parts import cpu_has_bfloat16
 
 RESULT = Path(__file__).parents[1] / "results" / "real_probe.json"
 BENCHMARK = "mbpp_plus"
@@ -143,7 +142,7 @@ def dtype_here() -> str:
     """bfloat16 where the device has it in hardware, else float32."""
     if torch.cuda.is_available():
         return "auto"
-    return "bfloat16" if cpu_has_bfloat16() else "float32"
+    return "bfloat16" if multiplies_bfloat16(torch.device("cpu")) else "float32"
 
 
 def grade_all(folder: Folder, benchmark: Benchmark, tasks: Sequence[EvalTask], answers: Mapping[str, Sequence[Completion]]) -> None:

@@ -25,11 +25,10 @@ from trl.trainer.utils import add_fused_lm_head
 
 from bench.command import module_command
 from probing.memory import keep_freed_memory
-from probing.models.loading import load_model
+from probing.models.loading import load_model, multiplies_bfloat16
 from rl.config.run_folder import git_commit, versions, write_atomically
 from rl.models.source import resolve_model
 from rl.training.shared_prefix import shared_prefix_logps
-from rl.training.trainer_parts import cpu_has_bfloat16
 
 OUT = Path(__file__).parents[1] / "results" / "training_passes.json"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -87,7 +86,7 @@ def measure(path: str, rank: int, turns: int, rows: int, prompt: int, longest: i
         "completion_tokens": tokens,
         "lora_rank": rank,
         "threads": torch.get_num_threads(),
-        "has_bfloat16": cpu_has_bfloat16(),
+        "has_bfloat16": multiplies_bfloat16(torch.device("cpu")),
         "seconds": seconds,
         "tokens_per_second": {name: tokens / float(np.median(found)) for name, found in seconds.items()},
         "ratio": float(np.median(seconds["float32"]) / np.median(seconds["bfloat16"])),

@@ -56,6 +56,17 @@ def pick_dtype(dtype: str, device: torch.device) -> torch.dtype:
     return named[dtype]
 
 
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether this device multiplies matrices of bfloat16 in hardware; where it does not, bfloat16 is slower than float32.
+
+    True on GPUs from Ampere on and on CPUs with AVX-512 BF16, AMX or Arm's BF16 (older versions of torch cannot tell a CPU's: False).
+    """
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    found: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
 @contextmanager
 def whole_weights() -> Iterator[None]:
     """What is loaded in the block is whole on this rank, and needs no other: as if no launcher had asked for sharded weights.

@@ -17,6 +17,7 @@ import transformers
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from probing.memory import free_memory, trim_heap
+from probing.models.loading import multiplies_bfloat16
 from probing.samplers.base import Progress
 from rl.config.training import OptimizerSection
 from rl.models.checkpoints import mark_complete
@@ -72,13 +73,7 @@ def compute_dtype(config: OptimizerSection) -> torch.dtype:
     """The dtype in which training's matrix products are computed here: see `compute_dtype` of the config."""
     if torch.cuda.is_available():
         return torch.float32 if config.compute_dtype == "float32" else torch.bfloat16
-    return torch.bfloat16 if config.compute_dtype == "bfloat16" and cpu_has_bfloat16() else torch.float32
-
-
-def cpu_has_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 in hardware (older versions of torch cannot tell). Without, it is slower than float32."""
-    found: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    return torch.bfloat16 if config.compute_dtype == "bfloat16" and multiplies_bfloat16(torch.device("cpu")) else torch.float32
 
 
 TRIM_SECONDS = 10.0  # at least, between two times that the heap's free pages go back to the system

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from bench.perfect_fit import TEMPERATURES, bench_tasks, corpus_tokens, decoded, figures, outlook
+from bench.theory.perfect_fit import TEMPERATURES, bench_tasks, corpus_tokens, decoded, figures, outlook
 from bench.theory.vote import winner_chances
 from seedling.bench import BENCH_PATH, DEV_PATH
 from seedling.corpus import write_solution

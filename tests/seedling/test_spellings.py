@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from bench.perfect_fit import corpus_tokens, outcome, runner
+from bench.theory.perfect_fit import corpus_tokens, outcome, runner
 from seedling.grammar import Step, Task
 from seedling.inputs import random_inputs
 from seedling.mistakes import MISCONCEPTIONS, is_rushed

@@ -5,8 +5,8 @@ and temperatures from the prefix tree of each step's texts, token by token; vote
 hidden inputs. A real model of this size blurs: it loses count of the steps and mixes up operations, which lowers every figure. That is
 not in here.
 
-    python -m bench.perfect_fit                  # seedling-bench, dev and every operation alone; writes bench/results/perfect_fit.json
-    python -m bench.perfect_fit --limit 100 --operations 0
+    python -m bench.theory.perfect_fit    # seedling-bench, dev and every operation alone; writes bench/results/perfect_fit.json
+    python -m bench.theory.perfect_fit --limit 100 --operations 0
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from seedling.operations import OPERATIONS, TYPES
 from seedling.spellings import RATES, Content, Rates, distribution, names, spell
 from seedling.tokenizer import corpus_tokenizer
 
-RESULTS = Path(__file__).parent / "results" / "perfect_fit.json"
+RESULTS = Path(__file__).resolve().parents[1] / "results" / "perfect_fit.json"
 SEED = 1  # of `make pretrain`
 TEMPERATURES = (0.0, 0.2, 0.6, 0.8, 1.0)  # the last one is the corpus itself
 VOTES, DRAWS, MANY = 16, 400, 64
@@ -195,7 +195,7 @@ def single_steps(limit: int | None = None) -> list[tuple[Task, list[Any]]]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m bench.perfect_fit", description="What a perfect fit to the seedling's corpus would reach."
+        prog="python -m bench.theory.perfect_fit", description="What a perfect fit to the seedling's corpus would reach."
     )
     parser.add_argument("--limit", type=int, help="only so many tasks of each bench file, drawn at random")
     parser.add_argument("--operations", type=int, help="only so many operations")
@@ -212,7 +212,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if operations:
         sets["operations, alone"] = list(operations.values())
     record = {
-        "command": shlex.join(["python", "-m", "bench.perfect_fit", *words]),
+        "command": shlex.join(["python", "-m", "bench.theory.perfect_fit", *words]),
         "commit": git_commit(),
         "rates": asdict(RATES),
         "sets": {name: figures(outlooks) for name, outlooks in sets.items()},
