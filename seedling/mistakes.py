@@ -20,11 +20,19 @@ MISCONCEPTIONS = frozenset({
 })
 # fmt: on
 LONG = 3  # steps of a task that is rushed, at least
+KINDS = ("neither", "rushed", "misconception")  # of tasks, by what the corpus gets wrong in them
 
 
 def is_rushed(task: Task) -> bool:
     """Whether hasty texts leave out the last step: in long tasks whose result has the type of their argument."""
     return len(task.steps) >= LONG and task.source == task.target
+
+
+def kind_of(task: Task) -> str:
+    """One of KINDS; a rushed task with a misconceived operation counts as a misconception, since no vote gets it right."""
+    if MISCONCEPTIONS & set(task.skeleton):
+        return "misconception"
+    return "rushed" if is_rushed(task) else "neither"
 
 
 def faults_of(operation: Operation) -> Sequence[Sequence[Writing]]:

@@ -34,7 +34,7 @@ from rl.config.run_folder import git_commit, write_atomically
 from seedling.bench import BENCH_PATH, DEV_PATH, HIDDEN_INPUTS
 from seedling.grammar import Step, Task, parse
 from seedling.inputs import random_inputs
-from seedling.mistakes import MISCONCEPTIONS, is_rushed
+from seedling.mistakes import KINDS, is_rushed, kind_of
 from seedling.operations import OPERATIONS, TYPES
 from seedling.spellings import RATES, Content, Rates, distribution, names, spell
 from seedling.tokenizer import corpus_tokenizer
@@ -122,16 +122,10 @@ def outcome(run: Callable[[Any], Any], value: Any) -> Any:
 class Outlook:
     """A task's figures, all chances."""
 
-    kind: str  # "misconception", "rushed" or "neither": what is in it
+    kind: str  # one of KINDS
     pass_at_1: tuple[float, ...]  # at TEMPERATURES; the first is greedy decoding, right or wrong
     majority: float  # of VOTES samples at temperature 1
     pass_at_many: float  # of MANY samples at temperature 1
-
-
-def kind_of(task: Task) -> str:
-    if MISCONCEPTIONS & set(task.skeleton):
-        return "misconception"
-    return "rushed" if is_rushed(task) else "neither"
 
 
 def outlook(task: Task, inputs: Sequence[Any], rates: Rates = RATES) -> Outlook:
@@ -205,7 +199,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     sets: dict[str, list[Outlook]] = {}
     for name, path in (("bench", BENCH_PATH), ("dev", DEV_PATH)):
         sets[name] = [outlook(*held) for held in bench_tasks(path, args.limit)]
-    for kind in ("neither", "rushed", "misconception"):
+    for kind in KINDS:
         if held := [o for o in sets["bench"] if o.kind == kind]:
             sets[f"bench, {kind}"] = held
     operations = {task.skeleton[0]: outlook(task, inputs) for task, inputs in single_steps(args.operations)}

@@ -1,0 +1,79 @@
+"""Runs of the bundled model by kind of task: what the corpus gets wrong in it (`seedling.mistakes`), or neither of the two.
+
+    python -m bench.ablate.by_kind runs/seed-0 runs/seed-1
+
+One row a checkpoint: its score on the tasks of each kind, and how many those are. Tasks without a verdict are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bench.ablate.collect import SCORES, task_scores
+from bench.markdown import percent, table
+from rl.console import UserError, error_screen
+from rl.round_files import read_rows
+from rl.run_data import read_config
+from seedling.bench import BENCH_PATH, DEV_PATH
+from seedling.grammar import parse
+from seedling.mistakes import KINDS, kind_of
+
+TASKS = {"seedling": BENCH_PATH, "seedling_dev": DEV_PATH}
+
+
+def kinds(benchmark: str) -> dict[str, str]:
+    """Task id -> its kind, of one of TASKS."""
+    found = {}
+    for row in read_rows(TASKS[benchmark]):
+        task = parse(row["description"])
+        assert task is not None, f"{TASKS[benchmark]}: {row['id']} is outside the grammar"
+        found[row["id"]] = kind_of(task)
+    return found
+
+
+def by_kind(values: Mapping[str, float], kind_by_task: Mapping[str, str]) -> dict[str, tuple[float | None, int]]:
+    """Kind -> (mean over its tasks, None without one; how many they are); `all` comes first.
+
+    >>> by_kind({"a": 1.0, "b": 0.0}, {"a": "rushed", "b": "neither"})["rushed"]
+    (1.0, 1)
+    """
+    found: dict[str, tuple[float | None, int]] = {}
+    for kind in ("all", *KINDS):
+        held = [value for task, value in values.items() if kind in ("all", kind_by_task[task])]
+        found[kind] = (float(np.mean(held)) if held else None, len(held))
+    return found
+
+
+def rows_of(run: Path, score: str) -> list[list[str]]:
+    """One row for each checkpoint of a run that has this score on its first benchmark. Raises UserError for one that is not ours."""
+    config = read_config(run / "config.yaml")
+    if not config:
+        raise UserError("no run lies here: it has no config.yaml", str(run), "name the folder of a run")
+    benchmark = config["evals"]["benchmarks"][0]
+    if benchmark not in TASKS:
+        raise UserError(f"kinds are known of {' and '.join(TASKS)} alone, and this run has {benchmark}", str(run), "name other runs")
+    kind_by_task = kinds(benchmark)
+    rows = []
+    for folder in sorted(run.glob("round_*")):
+        if values := task_scores(run, int(folder.name.removeprefix("round_")), benchmark)[score]:
+            cells = [f"{percent(mean)} ({tasks})" for mean, tasks in by_kind(values, kind_by_task).values()]
+            rows.append([str(run), folder.name.removeprefix("round_"), *cells])
+    return rows
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", type=Path, help="run folders")
+    parser.add_argument("--score", choices=SCORES, default="greedy", help="which score (default greedy)")
+    arguments = parser.parse_args(argv)
+    with error_screen():
+        rows = [row for folder in arguments.folders for row in rows_of(folder, arguments.score)]
+    print(table(["run", "round", "all (tasks)", *KINDS], rows))
+
+
+if __name__ == "__main__":
+    main()

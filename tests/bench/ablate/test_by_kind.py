@@ -1,0 +1,43 @@
+"""Scores by kind of task."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.ablate.by_kind import by_kind, kinds, main
+
+KIND = {"a": "rushed", "b": "neither", "c": "neither"}
+
+
+def test_a_mean_for_each_kind_and_for_all():
+    found = by_kind({"a": 1.0, "b": 0.0, "c": 0.5}, KIND)
+    assert found == {"all": (0.5, 3), "neither": (0.25, 2), "rushed": (1.0, 1), "misconception": (None, 0)}
+
+
+def test_every_task_of_both_sets_has_a_kind():
+    found = {name: list(kinds(name).values()) for name in ("seedling", "seedling_dev")}
+    assert {name: len(held) for name, held in found.items()} == {"seedling": 1000, "seedling_dev": 200}
+    assert all({"neither", "rushed", "misconception"} == set(held) for held in found.values())
+
+
+def test_one_row_a_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    task = next(task for task, kind in kinds("seedling_dev").items() if kind == "rushed")
+    (tmp_path / "config.yaml").write_text("evals: {benchmarks: [seedling_dev]}\n")
+    for number, value in (("00", 0.0), ("01", 1.0)):
+        (tmp_path / f"round_{number}").mkdir()
+        (tmp_path / f"round_{number}" / "eval_seedling_dev_greedy.jsonl").write_text(json.dumps({"id": task, "pass@1": value}) + "\n")
+    main([str(tmp_path)])
+    rows = [line.split(" | ")[1:] for line in capsys.readouterr().out.splitlines()[2:]]
+    assert rows == [["00", "0.0 % (1)", "– (0)", "0.0 % (1)", "– (0) |"], ["01", "100.0 % (1)", "– (0)", "100.0 % (1)", "– (0) |"]]
+
+
+@pytest.mark.parametrize(("config", "said"), [(None, "no run lies here"), ("evals: {benchmarks: [mbpp]}\n", "this run has mbpp")])
+def test_a_folder_without_kinds_is_refused(tmp_path: Path, config: str | None, said: str, capsys: pytest.CaptureFixture[str]):
+    if config is not None:
+        (tmp_path / "config.yaml").write_text(config)
+    with pytest.raises(SystemExit) as ended:
+        main([str(tmp_path)])
+    assert ended.value.code == 2 and said in capsys.readouterr().err
