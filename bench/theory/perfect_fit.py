@@ -182,7 +182,8 @@ def single_steps(limit: int | None = None) -> list[tuple[Task, list[Any]]]:
     for source, operations in OPERATIONS.items():
         inputs = [ast.literal_eval(text) for text in random_inputs(source, HIDDEN_INPUTS, seed=0)]
         for operation in operations:
-            constants = tuple((name, rng.choice(values)) for name, values in sorted(operation.constants.items()))
+            constants: tuple[tuple[str, int | str], ...]
+            constants = tuple((name, rng.choice([*values])) for name, values in sorted(operation.constants.items()))
             found.append((Task(source, (Step(operation.name, constants),)), inputs))
     return found[:limit]
 
@@ -205,20 +206,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     operations = {task.skeleton[0]: outlook(task, inputs) for task, inputs in single_steps(args.operations)}
     if operations:
         sets["operations, alone"] = list(operations.values())
+    rows = {name: figures(outlooks) for name, outlooks in sets.items()}
     record = {
         "command": shlex.join(["python", "-m", "bench.theory.perfect_fit", *words]),
         "commit": git_commit(),
         "rates": asdict(RATES),
-        "sets": {name: figures(outlooks) for name, outlooks in sets.items()},
+        "sets": rows,
         "operations": {name: {"kind": held.kind, **figures([held])} for name, held in operations.items()},
     }
     args.out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(args.out, json.dumps(record, indent=1) + "\n")
-    columns = [key for key in figures(sets["bench"]) if key != "tasks"]
+    columns = [key for key in rows["bench"] if key != "tasks"]
     print(
         table(
             ["tasks", "", *columns],
-            [[name, f"{held['tasks']:,}", *(f"{held[key]:.1%}" for key in columns)] for name, held in record["sets"].items()],
+            [[name, f"{held['tasks']:,}", *(f"{held[key]:.1%}" for key in columns)] for name, held in rows.items()],
         )
     )
     return 0
