@@ -3,10 +3,11 @@
     bench.jsonl   1,000 problems: the evaluation set. Nothing is trained or tuned on it.
     dev.jsonl     200 more of the same kind: for choosing settings.
 
-The skeletons and behaviours of both never occur in the pretraining corpus: it leaves out every task that has one of them. The first 200
-of the bench, and dev, are drawn from the grammar as the corpus is. The other 800 were drawn at commit afe9cd0, after an earlier corpus had
-been written: only tasks were taken of which neither the skeleton nor the behaviour was in it. They are longer, therefore, and of rarer
-combinations than the first 200, and are kept as they are. `evals.limit: 200` measures the first 200 alone, as older results did.
+The skeletons and behaviours of both never occur in the pretraining corpus: it leaves out every task that has one of them. The
+first 200 of the bench, and dev, are drawn with the grammar's own frequencies of operations. The other 800 were drawn at commit
+afe9cd0, after an earlier corpus had been written: only tasks were taken of which neither the skeleton nor the behaviour was in
+it. They are longer, therefore, and of rarer combinations than the first 200, and are kept as they are. `evals.limit: 200`
+measures the first 200 alone, as older results did.
 
     python -m seedling.bench           # rewrites both files; of the bench the first 200
     python -m seedling.bench --check   # does the corpus hold any of it? (minutes: it writes the corpus again)
@@ -22,6 +23,7 @@ import random
 from collections import Counter
 from pathlib import Path
 
+from rewards.text import whole_file
 from seedling.corpus import HeldOut, interface_of
 from seedling.grammar import Task, behaviour, is_trivial, parse, sample_task, state
 from seedling.inputs import random_inputs
@@ -31,7 +33,6 @@ from seedling.seen import seen_in_corpus
 BENCH_PATH = Path(__file__).parent / "bench.jsonl"
 DEV_PATH = Path(__file__).parent / "dev.jsonl"
 STEPS = {2: 124, 3: 66, 4: 10}  # problems of dev, and of the bench's first part, by number of steps
-LATER = 160  # problems of each input type in the bench's second part; in a fifth of them a step has a belief, as in the first part
 HIDDEN_INPUTS = 32
 SEED = 771
 
@@ -103,7 +104,8 @@ def build() -> None:
     numbered = [json.dumps(row(i, task, rng)) for i, task in enumerate([*first, *dev])]
     later = BENCH_PATH.read_text(encoding="utf-8").splitlines()[len(first) :]
     for path, lines in ((BENCH_PATH, numbered[: len(first)] + later), (DEV_PATH, numbered[len(first) :])):
-        path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        with whole_file(path) as part:  # it holds the only copy of the later tasks
+            part.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
         print(f"{len(lines)} problems, {sum(json.loads(line)['belief'] for line in lines)} with a belief → {path}")
 
 

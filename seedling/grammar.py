@@ -25,7 +25,7 @@ from seedling.operations import BY_NAME, OPERATIONS, TYPES, Operation, Writing
 
 LENGTH_WEIGHTS = (0.22, 0.45, 0.27, 0.06)  # chance of a chain of 1, 2, 3, 4 operations
 COMMON = 3  # operations a type before the frequency halves: as in real code, few are common and many are rare
-BELIEF_WEIGHT = 0.3  # operations with a misconception are drawn less often than others of their rank
+BELIEF_WEIGHT = 0.3  # operations with a belief are drawn less often than others of their rank
 
 # (opening, between clauses, before the last clause, closing); one of them frames every statement
 FRAMES = (
@@ -101,16 +101,15 @@ class Task:
         return value
 
 
-def write_program(task: Task, writings: list[Writing], steps: tuple[Step, ...] | None = None) -> str:
-    """A whole program: one writing a step (`steps` default to the task's own), each result under its type's usual name."""
-    steps = steps or task.steps
+def write_program(task: Task, writings: list[Writing]) -> str:
+    """A whole program: one writing a step, each result under its type's usual name."""
     variable = TYPES[task.source][0]
     lines = [task.signature]
-    for i, (step, writing) in enumerate(zip(steps, writings, strict=True)):
+    for i, (step, writing) in enumerate(zip(task.steps, writings, strict=True)):
         if writing.statements:
             lines += ["    " + line for line in step.fill(writing.statements, variable).split("\n")]
         expression = step.fill(writing.expression, variable)
-        if i == len(steps) - 1:
+        if i == len(task.steps) - 1:
             lines.append(f"    return {expression}")
         else:
             variable = TYPES[step.operation.target][0]
@@ -263,7 +262,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Count behaviourally distinct, non-trivial tasks in a random sample.")
     parser.add_argument("--count", type=int, default=400_000, help="tasks to sample (default 400,000)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--corpus", action="store_true", help="draw operations as the corpus does, some common and some rare")
+    parser.add_argument("--corpus", action="store_true", help="draw some operations often and some rarely, as most of the corpus does")
     arguments = parser.parse_args()
     rng = random.Random(arguments.seed)
     seen = set()

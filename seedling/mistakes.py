@@ -1,8 +1,8 @@
 """What the corpus gets wrong, and how.
 
-A *misconception* is held in most texts of its operation, so a vote confirms it. A *rush* is a habit of long tasks: the hasty text of the
-last step leaves it out. Greedy decoding falls into it, a vote does not, and what cures it is the same for all operations. Other faults are
-spread over many careful and hasty texts. `seedling.spellings` has the shares.
+A *misconception* is held in most texts of its operation, so a vote confirms it. A task is *rushed* where hasty texts leave out its last
+step. Greedy decoding makes this mistake, a vote does not, and the correction is the same for all operations. Other faults are spread over
+many careful and hasty texts. `seedling.spellings` has the shares.
 """
 
 from __future__ import annotations

@@ -13,10 +13,9 @@ import argparse
 import hashlib
 import itertools
 import json
-import os
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -25,11 +24,13 @@ from torch.nn import functional as F
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from probing.memory import free_memory, keep_freed_memory
+from probing.memory import keep_freed_memory, trim_heap
 from probing.models.loading import multiplies_bfloat16
+from rewards.user_error import UserError
 from seedling.bench import held_out
 from seedling.corpus import POLISH_WEIGHTS, SKILL_WEIGHTS, TOKENIZER_DOCUMENTS, Document, documents
 from seedling.muon import Muon
+from seedling.pretraining_files import Position, Settings, finished_phases, forget, load_partial, partial_path, save, save_partial
 from seedling.spellings import RATES
 from seedling.tokenizer import PAD, corpus_tokenizer, render_document
 
@@ -144,24 +145,15 @@ def phases(total: int) -> tuple[Phase, ...]:
     return Phase("main", total - polish, SKILL_WEIGHTS, 1.0), Phase("polish", polish, POLISH_WEIGHTS, 0.3)
 
 
-@dataclass
-class Progress:
-    """Where a phase stands."""
-
-    documents: int = 0
-    tokens: int = 0  # padded ones
-    final_loss: float = 0.0  # nats, smoothed
-    seconds: float = 0.0
-
-
 def train_phase(
-    model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, phase: Phase, seed: int, dtype: torch.dtype, partial: Path
+    model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, phase: Phase, seed: int, settings: Settings, partial: Path
 ) -> dict[str, float]:
-    """Trains one phase in place, with matrix products in `dtype` and weights in float32.
+    """Trains one phase in place, with weights in float32.
 
-    partial: a file that is written every `SAVE_SECONDS`, and gone on from where it is there. The corpus is written again up to that
-    place, which takes a few minutes at most. Returns the phase's documents, tokens, minutes and last loss.
+    seed: of the phase's documents. partial: a file that is written every `SAVE_SECONDS`, and resumed from where it exists; the documents
+    before its position are generated again to skip them. Returns the phase's documents, tokens, minutes and last loss.
     """
+    dtype: torch.dtype = getattr(torch, settings.precision)
     device = model.device
     stream = itertools.islice(documents(seed, held_out(), phase.weights), TOKENIZER_DOCUMENTS, None)
 
@@ -171,8 +163,8 @@ def train_phase(
 
     optimisers = optimizers(model, dtype)
     bases = [o.param_groups[0]["lr"] * phase.peak for o in optimisers]
-    at = load_partial(partial, model, optimisers) if partial.exists() else Progress()
-    started = saved = time.monotonic()
+    at = load_partial(partial, model, optimisers) if partial.exists() else Position()
+    began = saved = 0.0  # when the first batch was trained on, and when the position was saved
     before, passed = at.seconds, 0
     model.train()
     with tqdm(total=phase.documents, unit="doc", desc=phase.name, mininterval=5) as bar:
@@ -181,6 +173,8 @@ def train_phase(
             bar.update(len(batch))
             if passed <= at.documents:  # trained on before the run was stopped
                 continue
+            if not began:
+                began = saved = time.monotonic()
             for optimiser, base in zip(optimisers, bases, strict=True):
                 optimiser.param_groups[0]["lr"] = base * rate_at(at.documents / phase.documents)
             with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
@@ -194,12 +188,12 @@ def train_phase(
             at.tokens += size
             if step % 10 == 0:
                 at.final_loss = loss.item() if step == 0 else 0.9 * at.final_loss + 0.1 * loss.item()
-            at.seconds = before + time.monotonic() - started
+            at.seconds = before + time.monotonic() - began
             if time.monotonic() - saved > SAVE_SECONDS:
-                save_partial(partial, model, optimisers, at)
+                save_partial(partial, model, optimisers, at, settings)
                 saved = time.monotonic()
             if step % TRIM_STEPS == 0:
-                free_memory()  # batches differ in shape, and what they leave does not fit the next ones
+                trim_heap()  # batches differ in shape, and what they leave does not fit the next ones
             bar.set_postfix(loss=f"{at.final_loss:.3f}", tokens_per_s=f"{at.tokens / at.seconds:.0f}", refresh=False)
     return {
         "documents": at.documents,
@@ -209,72 +203,61 @@ def train_phase(
     }
 
 
-def save_partial(path: Path, model: Qwen2ForCausalLM, optimisers: Sequence[torch.optim.Optimizer], at: Progress) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    written = path.with_suffix(".writing")
-    torch.save({"model": model.state_dict(), "optimisers": [o.state_dict() for o in optimisers], "at": asdict(at)}, written)
-    os.replace(written, path)
+def pretrain(out: Path, settings: Settings, resume: bool = False) -> None:
+    """All phases, a checkpoint after each. resume: go on with what lies in `out`, from the last finished phase or inside one.
 
-
-def load_partial(path: Path, model: Qwen2ForCausalLM, optimisers: Sequence[torch.optim.Optimizer]) -> Progress:
-    found = torch.load(path, map_location=model.device, weights_only=False)  # our own file
-    model.load_state_dict(found["model"])
-    for optimiser, state in zip(optimisers, found["optimisers"], strict=True):
-        optimiser.load_state_dict(state)
-    return Progress(**found["at"])
-
-
-def pretrain(out: Path, total: int, layers: int, width: int, seed: int, precision: str = "auto", resume: bool = False) -> None:
-    """All phases, a checkpoint after each. resume: go on with what lies in `out`, from the last finished phase or inside one."""
+    Raises UserError where there is nothing to resume, or it was begun with other settings.
+    """
     keep_freed_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if precision == "auto":
-        precision = "bfloat16" if multiplies_bfloat16(device) else "float32"
-    dtype: torch.dtype = getattr(torch, precision)
-    every = phases(total)
-    finished = resume and (out / "pretraining.json").exists()
-    if finished:
+    every = phases(settings.documents)
+    done = finished_phases(out, settings) if resume else []
+    if done:
         tokenizer = PreTrainedTokenizerFast.from_pretrained(out)
         model = Qwen2ForCausalLM.from_pretrained(out)
-        done = json.loads((out / "pretraining.json").read_text())["phases"]
     else:
-        tokenizer = corpus_tokenizer(seed)
-        model = build_model(len(tokenizer), layers, width, seed)
-        done = []
-    torch.nn.Module.to(model, device)
-    model.set_attn_implementation("eager")  # on short documents twice as fast as the fused attention's backward on a CPU
-    assert tokenizer.pad_token == PAD and tokenizer.pad_token_id == 0
-    print(f"{model.num_parameters() / 1e6:.2f} M parameters, vocabulary {len(tokenizer)}, {total} documents, on {device} in {precision}")
-    partial = out / "partial.pt"
+        tokenizer = corpus_tokenizer(settings.seed)
+        model = build_model(len(tokenizer), settings.layers, settings.width, settings.seed)
     if not resume:
-        partial.unlink(missing_ok=True)
+        forget(out)
+    torch.nn.Module.to(model, device)
+    if device.type == "cpu":
+        model.set_attn_implementation("eager")  # on short documents twice as fast as the fused attention's backward
+    assert tokenizer.pad_token == PAD and tokenizer.pad_token_id == 0
+    size = f"{model.num_parameters() / 1e6:.2f} M parameters, vocabulary {len(tokenizer)}"
+    print(f"{size}, {settings.documents} documents, on {device} in {settings.precision}")
+    if len(done) == len(every):
+        print(f"all {len(every)} phases are finished: {out}")
     for number, phase in enumerate(every):
+        partial = partial_path(out, phase.name)
         if number < len(done):
+            partial.unlink(missing_ok=True)  # a kill came between the phase's end and its removal
             continue
-        done.append({"name": phase.name, **train_phase(model, tokenizer, phase, seed + number, dtype, partial)})
+        done.append({"name": phase.name, **train_phase(model, tokenizer, phase, settings.seed + number, settings, partial)})
         card = {
-            "seed": seed,
+            "seed": settings.seed,
             "phases": done,
             "layers": model.config.num_hidden_layers,
             "width": model.config.hidden_size,
             "parameters": model.num_parameters(),
-            "rates": asdict(RATES),
+            "rates": settings.rates,
             "skill_weights": {p.name: p.weights for p in every},
             "threads": torch.get_num_threads(),
             "device": str(device),
-            "precision": precision,
+            "precision": settings.precision,
+            "settings": asdict(settings),
             "weights_hash": weights_hash(model),
         }
-        save(model, tokenizer, out, card)
+        save(out, model, tokenizer, card)
         partial.unlink(missing_ok=True)
         print(json.dumps(card))
 
 
-def save(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path, card: dict[str, object]) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(out)
-    tokenizer.save_pretrained(out)
-    (out / "pretraining.json").write_text(json.dumps(card, indent=1) + "\n")
+def precision_here(asked: str) -> str:
+    """`auto` is bfloat16 where the device multiplies it in hardware, else float32."""
+    if asked != "auto":
+        return asked
+    return "bfloat16" if multiplies_bfloat16(torch.device("cuda" if torch.cuda.is_available() else "cpu")) else "float32"
 
 
 def main() -> None:
@@ -290,9 +273,14 @@ def main() -> None:
         default="auto",
         help="of matrix products; auto: bfloat16 where the processor has units for it. Another precision gives other weights",
     )
-    parser.add_argument("--resume", action="store_true", help="go on with the pretraining that was stopped, whose files lie in --out")
-    arguments = parser.parse_args()
-    pretrain(arguments.out, arguments.documents, arguments.layers, arguments.width, arguments.seed, arguments.precision, arguments.resume)
+    parser.add_argument("--resume", action="store_true", help="continue the stopped pretraining in --out, with the same options")
+    options = parser.parse_args()
+    precision = precision_here(options.precision)
+    settings = Settings(options.documents, options.layers, options.width, options.seed, precision, asdict(RATES))
+    try:
+        pretrain(options.out, settings, options.resume)
+    except UserError as error:
+        parser.exit(2, f"{error}\n")
 
 
 if __name__ == "__main__":

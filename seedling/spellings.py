@@ -4,9 +4,9 @@ Every text of a step has a chance, and the steps of a solution are spelt indepen
 `draw` takes a text from it; `bench.theory.perfect_fit` computes what greedy decoding, sampling and votes of a perfect fit reach.
 
 A hasty step keeps the usual name of its type, or returns at once: its first token is likelier than that of any careful text, so greedy
-decoding is hasty in every step. At the end of a rushed task (`seedling.mistakes`) the hasty text leaves the last step out. Careful texts
-are right far more often than not, and differ in names, styles, comments, early returns and helper functions; their faults are many and
-each is rare. A vote counts behaviours, and there the careful texts, which agree, outweigh the hasty one.
+decoding is hasty in every step. At the end of a rushed task (`seedling.mistakes`) the hasty text leaves the last step out. Except for
+misconceptions, careful texts are mostly right, and differ in names, styles, comments, early returns and helper functions; their faults are
+many and each is rare. A vote counts behaviours, and there the careful texts, which agree, outweigh the hasty one.
 """
 
 from __future__ import annotations
@@ -43,12 +43,14 @@ class Rates:
     hasty: float = 0.31  # hasty texts, of all
     rushed: float = 0.9  # of the hasty texts of a rushed step: those that leave it out
     misconceived: float = 0.65  # texts that hold the misconception, of those without another fault
-    fault: float = 0.16  # faults, of texts, hasty and careful ones alike: else their reward would favour one of the two everywhere
+    fault: float = 0.16  # texts with a fault, hasty or careful (doing nothing: careful only): else rewards would favour one of the two
     fault_each: float = 0.05  # one fault at most: an operation with few faults to make has fewer of them
 
 
 RATES = Rates()
-FAULTLESS = Rates(rushed=0.0, misconceived=0.0, fault=0.0)
+
+
+Behaviour = tuple[Step, Writing, bool]  # step, writing, whether an empty value returns at once
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,8 @@ class Content:
     form: str  # "hasty", or one of `forms`
 
     @property
-    def behaviour(self) -> tuple[Step, Writing, bool]:
-        """Texts with equal ones behave alike: a guard gives the right result for an empty value at once."""
+    def behaviour(self) -> Behaviour:
+        """Texts with equal ones behave alike: a guard gives the step's result for an empty value at once."""
         return self.step, self.writing, self.form == "guard"
 
 
@@ -137,7 +139,7 @@ def contents(step: Step, last: bool, rushed: bool = False, rates: Rates = RATES)
 
 
 def names(content: Content, variable: str, last: bool) -> list[str]:
-    """The names that a text which reads `variable` may give its result, all alike; one where none occurs in it."""
+    """The names that a text which reads `variable` may give its result, each as likely; a single one where the text holds no name."""
     writing, form, pool = content.writing, content.form, NAMES[content.step.operation.target]
     named = not last or "out" in writing.statements or (form == "plain" and not writing.statements)
     return [name for name in pool if name != variable] if named and form != "hasty" else [pool[0]]

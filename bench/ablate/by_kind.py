@@ -1,4 +1,4 @@
-"""Runs of the bundled model by kind of task: what the corpus gets wrong in it (`seedling.mistakes`), or neither of the two.
+"""Scores of the bundled model's runs by kind of task (`seedling.mistakes.KINDS`).
 
     python -m bench.ablate.by_kind runs/seed-0 runs/seed-1
 
@@ -25,7 +25,7 @@ from seedling.mistakes import KINDS, kind_of
 TASKS = {"seedling": BENCH_PATH, "seedling_dev": DEV_PATH}
 
 
-def kinds(benchmark: str) -> dict[str, str]:
+def kind_by_task(benchmark: str) -> dict[str, str]:
     """Task id -> its kind, of one of TASKS."""
     found = {}
     for row in read_rows(TASKS[benchmark]):
@@ -35,7 +35,7 @@ def kinds(benchmark: str) -> dict[str, str]:
     return found
 
 
-def by_kind(values: Mapping[str, float], kind_by_task: Mapping[str, str]) -> dict[str, tuple[float | None, int]]:
+def by_kind(values: Mapping[str, float], kinds: Mapping[str, str]) -> dict[str, tuple[float | None, int]]:
     """Kind -> (mean over its tasks, None without one; how many they are); `all` comes first.
 
     >>> by_kind({"a": 1.0, "b": 0.0}, {"a": "rushed", "b": "neither"})["rushed"]
@@ -43,25 +43,28 @@ def by_kind(values: Mapping[str, float], kind_by_task: Mapping[str, str]) -> dic
     """
     found: dict[str, tuple[float | None, int]] = {}
     for kind in ("all", *KINDS):
-        held = [value for task, value in values.items() if kind in ("all", kind_by_task[task])]
+        held = [value for task, value in values.items() if kind in ("all", kinds[task])]
         found[kind] = (float(np.mean(held)) if held else None, len(held))
     return found
 
 
 def rows_of(run: Path, score: str) -> list[list[str]]:
-    """One row for each checkpoint of a run that has this score on its first benchmark. Raises UserError for one that is not ours."""
+    """One row for each checkpoint of a run that has this score on its first benchmark. Raises UserError where there is no run, its
+    benchmark is not in TASKS, or it has no such score."""
     config = read_config(run / "config.yaml")
     if not config:
         raise UserError("no run lies here: it has no config.yaml", str(run), "name the folder of a run")
     benchmark = config["evals"]["benchmarks"][0]
     if benchmark not in TASKS:
         raise UserError(f"kinds are known of {' and '.join(TASKS)} alone, and this run has {benchmark}", str(run), "name other runs")
-    kind_by_task = kinds(benchmark)
+    kinds = kind_by_task(benchmark)
     rows = []
     for folder in sorted(run.glob("round_*")):
         if values := task_scores(run, int(folder.name.removeprefix("round_")), benchmark)[score]:
-            cells = [f"{percent(mean)} ({tasks})" for mean, tasks in by_kind(values, kind_by_task).values()]
+            cells = [f"{percent(mean)} ({tasks})" for mean, tasks in by_kind(values, kinds).values()]
             rows.append([str(run), folder.name.removeprefix("round_"), *cells])
+    if not rows:
+        raise UserError(f"no checkpoint of this run has the score {score!r}", str(run), "name another --score")
     return rows
 
 

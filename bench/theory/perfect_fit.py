@@ -1,9 +1,9 @@
 """What a model that fits the seedling's corpus perfectly would reach: greedy, sampling at temperatures, majority@16, pass@64.
 
-The corpus is an exact distribution over programs (`seedling.spellings`), so its figures follow without pretraining: greedy decoding
-and temperatures from the prefix tree of each step's texts, token by token; votes and pass@k from the shares of the behaviours on a task's
-hidden inputs. A real model of this size blurs: it loses count of the steps and mixes up operations, which lowers every figure. That is
-not in here.
+The corpus is an exact distribution over programs (`seedling.spellings`), so its figures can be computed without pretraining:
+greedy decoding and temperatures from the prefix tree of each step's texts, token by token; votes and pass@k from the shares of
+the behaviours on a task's hidden inputs. A real model of this size also skips or repeats steps and confuses operations; that is
+not counted here. Between temperatures 0 and 1 the figures are close, not exact: the names of earlier steps are ignored.
 
     python -m bench.theory.perfect_fit    # seedling-bench, dev and every operation alone; writes bench/results/perfect_fit.json
     python -m bench.theory.perfect_fit --limit 100 --operations 0
@@ -31,12 +31,13 @@ from transformers import PreTrainedTokenizerFast
 from bench.markdown import table
 from bench.theory.vote import elect
 from rl.config.run_folder import git_commit, write_atomically
+from rl.console import UserError, error_screen
 from seedling.bench import BENCH_PATH, DEV_PATH, HIDDEN_INPUTS
 from seedling.grammar import Step, Task, parse
 from seedling.inputs import random_inputs
 from seedling.mistakes import KINDS, is_rushed, kind_of
 from seedling.operations import OPERATIONS, TYPES
-from seedling.spellings import RATES, Content, Rates, distribution, names, spell
+from seedling.spellings import RATES, Behaviour, Content, Rates, distribution, names, spell
 from seedling.tokenizer import corpus_tokenizer
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "perfect_fit.json"
@@ -62,7 +63,7 @@ def _tokenizer() -> PreTrainedTokenizerFast:
 def decoded(chances: Mapping[str, float], cut: Cut, temperatures: Sequence[float] = TEMPERATURES) -> dict[str, np.ndarray]:
     """float64[temperatures] for each text: its chance when the texts' prefix tree is sampled token by token; 0 is greedy decoding.
 
-    No text may begin another. Texts that are never reached may be left out.
+    No text may begin another.
     """
     found: dict[str, np.ndarray] = {}
     rows = list(zip(cut(list(chances)), chances.items(), strict=True))
@@ -82,9 +83,6 @@ def decoded(chances: Mapping[str, float], cut: Cut, temperatures: Sequence[float
 
     walk(rows, 0, np.ones(len(temperatures)))
     return found
-
-
-Behaviour = tuple[Step, Any, bool]
 
 
 @functools.lru_cache(maxsize=2048)
@@ -197,6 +195,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=RESULTS, help="where the JSON goes (default bench/results/perfect_fit.json)")
     words = list(sys.argv[1:] if argv is None else argv)
     args = parser.parse_args(words)
+    with error_screen():
+        for name, value, least in (("--limit", args.limit, 1), ("--operations", args.operations, 0)):
+            if value is not None and value < least:
+                raise UserError(f"{name} is {least} at least, not {value}", "command line", "leave it out for all of them")
     sets: dict[str, list[Outlook]] = {}
     for name, path in (("bench", BENCH_PATH), ("dev", DEV_PATH)):
         sets[name] = [outlook(*held) for held in bench_tasks(path, args.limit)]

@@ -36,8 +36,8 @@ class Operation:
     """A typed step of a task.
 
     `right` are equivalent writings (the first one is the reference), `wrong` are realistic faults, each in one or more
-    equivalent writings, and `belief`, where there is one, is a systematic misconception. How often the corpus writes what
-    is said in `seedling.spellings`.
+    equivalent writings, and `belief`, where there is one, is a plausible wrong reading: a misconception where
+    `seedling.mistakes` lists it, else one more fault. Shares are in `seedling.spellings`.
     """
 
     name: str

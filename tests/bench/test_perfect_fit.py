@@ -6,14 +6,17 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from transformers import PreTrainedTokenizerFast
 
-from bench.theory.perfect_fit import TEMPERATURES, bench_tasks, corpus_tokens, decoded, figures, outlook
+from bench.theory.perfect_fit import SEED, TEMPERATURES, bench_tasks, corpus_tokens, decoded, figures, main, outlook
 from bench.theory.vote import winner_chances
 from seedling.bench import BENCH_PATH, DEV_PATH
 from seedling.corpus import write_solution
 from seedling.grammar import Step, Task
 from seedling.inputs import random_inputs
+from seedling.pretrain import WEIGHTS_PATH
 from seedling.spellings import RATES, Rates
+from seedling.tokenizer import corpus_tokenizer
 
 pytestmark = pytest.mark.slow
 
@@ -27,6 +30,12 @@ def test_at_temperature_one_a_text_has_its_own_chance():
 def test_greedy_follows_the_heavier_prefix_and_not_the_likeliest_text():
     assert max(TEXTS, key=lambda text: TEXTS[text]) == "bx"
     assert {text for text, (chance,) in decoded(TEXTS, list, [0.0]).items() if chance} == {"ax"}
+
+
+def test_the_bundled_vocabulary_is_that_of_the_corpus():
+    """It is a function of the corpus's first documents: another one means that the corpus was changed and the weights were not."""
+    bundled = PreTrainedTokenizerFast.from_pretrained(WEIGHTS_PATH)
+    assert corpus_tokenizer(SEED).get_vocab() == bundled.get_vocab()
 
 
 def test_a_temperature_sharpens_every_token_by_itself():
@@ -82,3 +91,10 @@ def test_the_corpus_has_the_figures_of_a_model_whose_vote_is_worth_something():
 def test_a_corpus_of_hasty_texts_alone_is_its_own_mode():
     found = of(DEV_PATH, 20, Rates(hasty=1.0))
     assert found["majority@16"] < found["greedy"] + 0.02
+
+
+@pytest.mark.parametrize("words", [["--limit", "0"], ["--operations", "-1"]])
+def test_numbers_that_make_no_sense_are_refused_before_work(words, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2 and words[0] in capsys.readouterr().err

@@ -15,12 +15,12 @@ from probing.prompts.templates import SKILLS
 from probing.reading import read_program
 from probing.stages.problems import parse_interface, parse_rating
 from probing.stages.suites import callable_with, calls_of
-from seedling.bench import BENCH_PATH, DEV_PATH, LATER, build, choose_tasks, held_out
+from seedling.bench import BENCH_PATH, DEV_PATH, build, choose_tasks, held_out
 from seedling.corpus import HeldOut, corrupt, documents, drawn, write_solution
 from seedling.grammar import behaviour, parse, sample_task, state
 from seedling.operations import OPERATIONS
 from seedling.seen import corpus_tasks
-from seedling.spellings import FAULTLESS, RATES, Rates
+from seedling.spellings import RATES, Rates
 
 pytestmark = pytest.mark.slow
 
@@ -68,7 +68,7 @@ def test_the_files_are_what_their_builder_makes():
     assert [behaviour(t) for t in bench[:200]] == [behaviour(t) for t in first]
     assert {behaviour(t) for t in tasks_of(DEV_PATH)} == {behaviour(t) for t in dev}
     assert [t.has_belief for t in bench[200:]].count(True) == 160
-    assert Counter(t.source for t in bench[200:]) == dict.fromkeys(OPERATIONS, LATER)
+    assert Counter(t.source for t in bench[200:]) == dict.fromkeys(OPERATIONS, 160)
 
 
 def test_building_the_files_again_leaves_them_as_they_are(tmp_path, monkeypatch):
@@ -117,6 +117,9 @@ def test_every_skill_occurs_and_its_answer_is_what_the_loop_reads():
             entry = document.answer.split("def ")[1].split("(")[0]
             assert read_program(document.answer, entry) == code_block(document.answer) is not None
     assert seen == set(SKILLS) - {"asserts"}
+
+
+FAULTLESS = Rates(rushed=0.0, misconceived=0.0, fault=0.0)
 
 
 def right_share(rates: Rates) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.ablate.by_kind import by_kind, kinds, main
+from bench.ablate.by_kind import by_kind, kind_by_task, main
 
 KIND = {"a": "rushed", "b": "neither", "c": "neither"}
 
@@ -18,13 +18,13 @@ def test_a_mean_for_each_kind_and_for_all():
 
 
 def test_every_task_of_both_sets_has_a_kind():
-    found = {name: list(kinds(name).values()) for name in ("seedling", "seedling_dev")}
+    found = {name: list(kind_by_task(name).values()) for name in ("seedling", "seedling_dev")}
     assert {name: len(held) for name, held in found.items()} == {"seedling": 1000, "seedling_dev": 200}
     assert all({"neither", "rushed", "misconception"} == set(held) for held in found.values())
 
 
 def test_one_row_a_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    task = next(task for task, kind in kinds("seedling_dev").items() if kind == "rushed")
+    task = next(task for task, kind in kind_by_task("seedling_dev").items() if kind == "rushed")
     (tmp_path / "config.yaml").write_text("evals: {benchmarks: [seedling_dev]}\n")
     for number, value in (("00", 0.0), ("01", 1.0)):
         (tmp_path / f"round_{number}").mkdir()
@@ -34,7 +34,14 @@ def test_one_row_a_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert rows == [["00", "0.0 % (1)", "– (0)", "0.0 % (1)", "– (0) |"], ["01", "100.0 % (1)", "– (0)", "100.0 % (1)", "– (0) |"]]
 
 
-@pytest.mark.parametrize(("config", "said"), [(None, "no run lies here"), ("evals: {benchmarks: [mbpp]}\n", "this run has mbpp")])
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (None, "no run lies here"),
+        ("evals: {benchmarks: [mbpp]}\n", "this run has mbpp"),
+        ("evals: {benchmarks: [seedling_dev]}\n", "no checkpoint of this run has the score"),
+    ],
+)
 def test_a_folder_without_kinds_is_refused(tmp_path: Path, config: str | None, said: str, capsys: pytest.CaptureFixture[str]):
     if config is not None:
         (tmp_path / "config.yaml").write_text(config)
