@@ -150,9 +150,9 @@ def make_job(base: Path, settings: Settings, out: Path, arm: str, keys: Sequence
     words = (
         *settings.overrides,
         *(settings.long_overrides if long else ()),
-        *keys,
         *("--seed", str(seed), "--evals.seed", str(1000 + seed), "--run_dir", str(folder), "--tracking.report_to", "[]"),
         *extra,
+        *keys,  # last: what an arm is for holds against keys that are given for all
     )
     return Job(arm, seed, long, load_config(base, words), words)
 

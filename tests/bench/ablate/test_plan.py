@@ -53,7 +53,7 @@ def test_another_rule_fits_its_own_probe():
         (("--problems.count", "10"), 1),
         (("--suites.samples", "9"), 2),
         (("--solutions.samples", "9"), 3),
-        (("--solutions.band_low", "0.5"), 5),
+        (("--solutions.band_low", "0.4"), 5),
         (("--solutions.repeats", "drop"), 5),
         (("--consensus.tau", "5"), 5),
         (("--choice.samples", "4"), 6),
@@ -112,6 +112,18 @@ def test_an_idea_of_one_s_own_is_the_lead_with_its_keys_and_takes_over_what_they
     assert [job.arm for job in jobs] == [LEAD, "rare"]
     assert differing_keys(jobs[0].config, jobs[1].config) in (["reward.rarity", "run_dir"], ["run_dir", "reward.rarity"])
     assert [stage.name for stage in shared_stages(jobs[0].config, jobs[1].config)] == ALL
+
+
+def test_what_an_arm_is_for_holds_against_keys_that_are_given_for_all():
+    tried = tried_arms(["fast --grpo.learning_rate 0.5"])
+    jobs = make_plan(
+        BASE, FULL, Path("runs/ablation"), [0], ["probe"], False, ["--grpo.learning_rate", "0.1", "--reward.w_consensus", "3"], tried
+    )
+    assert {job.arm: (job.config.grpo.learning_rate, job.config.reward.w_consensus) for job in jobs} == {
+        LEAD: (0.1, 3.0),
+        "probe": (0.1, 0.0),
+        "fast": (0.5, 3.0),
+    }
 
 
 @pytest.mark.parametrize("text", ["", "rare", "--reward.rarity 0.3", "soft --reward.rarity 0.3", "base --reward.rarity 0.3"])
