@@ -28,9 +28,10 @@ def tokenizer() -> Any:
 
 @pytest.fixture(autouse=True)
 def one_tokenizer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Made once for all slow tests: it takes seconds."""
+    """Made once for all slow tests, and no document is skipped for it: both take seconds."""
     if request.node.get_closest_marker("slow"):
         made = request.getfixturevalue("tokenizer")
+        monkeypatch.setattr(pretrain, "TOKENIZER_DOCUMENTS", 0)
         monkeypatch.setattr(pretrain, "corpus_tokenizer", lambda seed: made)
 
 
