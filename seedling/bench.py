@@ -24,6 +24,7 @@ from collections import Counter
 from pathlib import Path
 
 from rewards.text import whole_file
+from rewards.user_error import UserError
 from seedling.corpus import HeldOut, interface_of
 from seedling.grammar import Task, behaviour, is_trivial, parse, sample_task, state
 from seedling.inputs import random_inputs
@@ -112,10 +113,13 @@ def build() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Rebuild seedling-bench (bench.jsonl and dev.jsonl).")
     parser.add_argument("--check", action="store_true", help="only say whether the bundled weights' corpus holds any of it")
-    if parser.parse_args().check:
-        print(check())
-    else:
+    if not parser.parse_args().check:
         build()
+        return
+    try:
+        print(check())
+    except UserError as error:
+        parser.exit(2, f"{error}\n")
 
 
 if __name__ == "__main__":
