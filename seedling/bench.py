@@ -1,15 +1,11 @@
 """Builds seedling-bench: held-out compositions with hidden inputs and reference solutions, in two files.
 
     bench.jsonl   1,000 problems: the evaluation set. Nothing is trained or tuned on it.
-    dev.jsonl     200 more of the same kind: for choosing settings.
+    dev.jsonl     400 more, drawn alike: for choosing settings.
 
-The skeletons and behaviours of both never occur in the pretraining corpus: it leaves out every task that has one of them. The
-first 200 of the bench, and dev, are drawn with the grammar's own frequencies of operations. The other 800 were drawn at commit
-afe9cd0, after an earlier corpus had been written: only tasks were taken of which neither the skeleton nor the behaviour was in
-it. They are longer, therefore, and of rarer combinations than the first 200, and are kept as they are. `evals.limit: 200`
-measures the first 200 alone, as older results did.
+The skeletons and behaviours of both never occur in the pretraining corpus: it leaves out every task that has one of them.
 
-    python -m seedling.bench           # rewrites both files; of the bench the first 200
+    python -m seedling.bench           # rewrites both files; the weights then need pretraining again
     python -m seedling.bench --check   # does the corpus hold any of it? (minutes: it writes the corpus again)
 """
 
@@ -33,19 +29,20 @@ from seedling.seen import seen_in_corpus
 
 BENCH_PATH = Path(__file__).parent / "bench.jsonl"
 DEV_PATH = Path(__file__).parent / "dev.jsonl"
-STEPS = {2: 124, 3: 66, 4: 10}  # problems of dev, and of the bench's first part, by number of steps
+BENCH_STEPS = {2: 300, 3: 500, 4: 200}  # problems by number of steps
+DEV_STEPS = {2: 120, 3: 200, 4: 80}
 HIDDEN_INPUTS = 32
 SEED = 771
 
 
 def choose_tasks(seed: int = SEED) -> tuple[list[Task], list[Task]]:
-    """(bench's first part, dev): tasks of two to four steps in the shares of `STEPS`, pairwise different in behaviour and in skeleton.
+    """(bench, dev): tasks drawn with the grammar's own frequencies, pairwise different in behaviour and in skeleton.
 
-    Input types take turns, and so do the files, task by task of each length.
+    Input types take turns. Both files are shuffled, so that their first tasks stand for all.
     """
     rng = random.Random(seed)
-    files: tuple[list[Task], list[Task]] = ([], [])
-    room = Counter({steps: 2 * count for steps, count in STEPS.items()})
+    room = Counter(BENCH_STEPS) + Counter(DEV_STEPS)
+    by_steps: dict[int, list[Task]] = {steps: [] for steps in room}
     seen: set[tuple[str, ...]] = set()
     kinds = itertools.cycle(OPERATIONS)
     kind = next(kinds)
@@ -57,9 +54,16 @@ def choose_tasks(seed: int = SEED) -> tuple[list[Task], list[Task]]:
             continue
         seen |= {signature, task.skeleton}
         room[steps] -= 1
-        files[room[steps] % 2].append(task)
+        by_steps[steps].append(task)
         kind = next(kinds)
-    return files
+    bench, dev = [], []
+    for steps, tasks in by_steps.items():
+        rng.shuffle(tasks)
+        bench += tasks[: BENCH_STEPS[steps]]
+        dev += tasks[BENCH_STEPS[steps] :]
+    rng.shuffle(bench)
+    rng.shuffle(dev)
+    return bench, dev
 
 
 def row(index: int, task: Task, rng: random.Random) -> dict[str, object]:
@@ -100,14 +104,13 @@ def check() -> str:
 
 
 def build() -> None:
-    first, dev = choose_tasks()
+    bench, dev = choose_tasks()
     rng = random.Random(SEED)
-    numbered = [json.dumps(row(i, task, rng)) for i, task in enumerate([*first, *dev])]
-    later = BENCH_PATH.read_text(encoding="utf-8").splitlines()[len(first) :]
-    for path, lines in ((BENCH_PATH, numbered[: len(first)] + later), (DEV_PATH, numbered[len(first) :])):
-        with whole_file(path) as part:  # it holds the only copy of the later tasks
-            part.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-        print(f"{len(lines)} problems, {sum(json.loads(line)['belief'] for line in lines)} with a belief → {path}")
+    lines = [json.dumps(row(i, task, rng)) for i, task in enumerate([*bench, *dev])]
+    for path, part_of in ((BENCH_PATH, lines[: len(bench)]), (DEV_PATH, lines[len(bench) :])):
+        with whole_file(path) as part:
+            part.write_text("".join(line + "\n" for line in part_of), encoding="utf-8")
+        print(f"{len(part_of)} problems, {sum(json.loads(line)['belief'] for line in part_of)} with a belief → {path}")
 
 
 def main() -> None:

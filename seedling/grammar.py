@@ -27,11 +27,41 @@ LENGTH_WEIGHTS = (0.22, 0.45, 0.27, 0.06)  # chance of a chain of 1, 2, 3, 4 ope
 COMMON = 3  # operations a type before the frequency halves: as in real code, few are common and many are rare
 BELIEF_WEIGHT = 0.3  # operations with a belief are drawn less often than others of their rank
 
-# (opening, between clauses, before the last clause, closing); one of them frames every statement
+
+@dataclass(frozen=True)
+class Frame:
+    """What surrounds the numbered clauses of a statement."""
+
+    opening: str
+    mark: str  # before each clause
+    between: str
+    closing: str
+
+    def text(self, source: str, clauses: Sequence[str]) -> str:
+        """The statement of a task on values of type `source`."""
+        variable, noun, _ = TYPES[source]
+        marked = [self.mark.format(i=i) + clause for i, clause in enumerate(clauses, 1)]
+        return self.opening.format(noun=noun, var=variable) + self.between.join(marked) + self.closing
+
+    def clauses(self, source: str, statement: str) -> list[str] | None:
+        """The clauses of a statement, or None where it is not of this frame and type."""
+        variable, noun, _ = TYPES[source]
+        start = self.opening.format(noun=noun, var=variable) + self.mark.format(i=1)
+        if not (statement.startswith(start) and statement.endswith(self.closing)):
+            return None
+        found, rest = [], statement[len(start) : len(statement) - len(self.closing)]
+        while True:
+            clause, more, rest = rest.partition(self.between + self.mark.format(i=len(found) + 2))
+            found.append(clause)
+            if not more:
+                return found
+
+
+# Steps are numbered: a model this small loses count of clauses that only follow each other.
 FRAMES = (
-    ("Given {noun} {var}, ", ", then ", ", then ", ". Return the result."),
-    ("Take {noun} {var}. First ", "; next ", "; finally ", ". Give back what you get."),
-    ("You have {noun} {var}: ", "; ", " and at last ", "."),
+    Frame("Given {noun} {var}: ", "{i}. ", "; ", ". Return the result."),
+    Frame("Take {noun} {var}. ", "Step {i}: ", ". ", ". Give back what you get."),
+    Frame("You have {noun} {var}: ", "({i}) ", ", ", "."),
 )
 
 
@@ -54,7 +84,7 @@ class Step:
 class Task:
     """A typed chain of steps.
 
-    >>> task = parse("Given a list of integers xs, keep the even numbers, then take the sum. Return the result.")
+    >>> task = parse("Given a list of integers xs: 1. keep the even numbers; 2. take the sum. Return the result.")
     >>> task.apply([1, 2, 4])
     6
     """
@@ -160,11 +190,8 @@ def sample_task(rng: random.Random, source: str | None = None, even: bool = Fals
 
 def state(task: Task, rng: random.Random) -> str:
     """One of the task's statements in English."""
-    opening, between, final, closing = rng.choice(FRAMES)
-    clauses = [step.fill(rng.choice(step.operation.phrases)) for step in task.steps]
-    variable, noun, _ = TYPES[task.source]
-    text = opening.format(noun=noun, var=variable) + between.join(clauses[:-1])
-    return text + (final if len(clauses) > 1 else "") + clauses[-1] + closing
+    frame = rng.choice(FRAMES)
+    return frame.text(task.source, [step.fill(rng.choice(step.operation.phrases)) for step in task.steps])
 
 
 @functools.cache
@@ -200,18 +227,16 @@ def _parse_clause(clause: str, source: str) -> Step | None:
     return None
 
 
-def _parse_clauses(pieces: tuple[str, ...], between: str, source: str) -> tuple[Step, ...] | None:
-    """Steps of a statement cut at every connector; a phrase may itself hold one, so neighbours are joined where need be."""
-    if not pieces:
-        return ()
-    if source not in OPERATIONS:
-        return None
-    for n in range(1, len(pieces) + 1):
-        step = _parse_clause(between.join(pieces[:n]), source)
-        rest = _parse_clauses(pieces[n:], between, step.operation.target) if step else None
-        if step is not None and rest is not None:
-            return (step, *rest)
-    return None
+def _parse_clauses(clauses: Sequence[str], source: str) -> tuple[Step, ...] | None:
+    """The steps that clauses describe, each on the type that the one before it gives."""
+    steps: list[Step] = []
+    for clause in clauses:
+        step = _parse_clause(clause, source) if source in OPERATIONS else None
+        if step is None:
+            return None
+        steps.append(step)
+        source = step.operation.target
+    return tuple(steps)
 
 
 def parse(statement: str) -> Task | None:
@@ -219,16 +244,10 @@ def parse(statement: str) -> Task | None:
 
     Constants outside the sampled ranges are allowed: a model may invent them.
     """
-    for opening, between, final, closing in FRAMES:
+    for frame in FRAMES:
         for source in OPERATIONS:
-            variable, noun, _ = TYPES[source]
-            start = opening.format(noun=noun, var=variable)
-            if not (statement.startswith(start) and statement.endswith(closing)):
-                continue
-            body = statement[len(start) : len(statement) - len(closing)]
-            head, found, tail = body.rpartition(final)
-            pieces = [*head.split(between), tail] if found else [body]
-            steps = _parse_clauses(tuple(pieces), between, source)
+            clauses = frame.clauses(source, statement)
+            steps = _parse_clauses(clauses, source) if clauses else None
             if steps:
                 return Task(source, steps)
     return None

@@ -19,13 +19,12 @@ MISCONCEPTIONS = frozenset({
     "s_no_vowels", "w_vowels", "w_by_length", "w_longest", "d_div", "d_best", "d_leader", "d_ranking",
 })
 # fmt: on
-LONG = 3  # steps of a task that is rushed, at least
 KINDS = ("neither", "rushed", "misconception")  # of tasks, by what the corpus gets wrong in them
 
 
 def is_rushed(task: Task) -> bool:
-    """Whether hasty texts leave out the last step: in long tasks whose result has the type of their argument."""
-    return len(task.steps) >= LONG and task.source == task.target
+    """Whether hasty texts leave out the last step: in tasks of several steps whose result has the type of their argument."""
+    return len(task.steps) > 1 and task.source == task.target
 
 
 def kind_of(task: Task) -> str:

@@ -22,7 +22,7 @@ from seedling.grammar import Step, meaning
 from seedling.mistakes import MISCONCEPTIONS, faults_of
 from seedling.operations import TYPES, Writing
 
-# The names of careful results, by type: each is one token, none is a usual name, and none occurs inside a writing.
+# The names of careful results, by type, before the number of their step: each is one token, and none is a usual name.
 NAMES: dict[str, tuple[str, ...]] = {
     "int": ("amount", "figure", "got", "m", "value", "y"),
     "list[int]": ("data", "group", "nums", "part", "row", "ys"),
@@ -138,16 +138,27 @@ def contents(step: Step, last: bool, rushed: bool = False, rates: Rates = RATES)
     return tuple((chance, content) for chance, content in [(rates.hasty * out, Content(step, UNDONE, "hasty")), *hasty, *careful] if chance)
 
 
-def names(content: Content, variable: str, last: bool) -> list[str]:
-    """The names that a text which reads `variable` may give its result, each as likely; a single one where the text holds no name."""
+def names(content: Content, last: bool) -> tuple[str, ...]:
+    """The names, without a number, that a text may give its result, each as likely; a single one where the text holds no name."""
     writing, form, pool = content.writing, content.form, NAMES[content.step.operation.target]
     named = not last or "out" in writing.statements or (form == "plain" and not writing.statements)
-    return [name for name in pool if name != variable] if named and form != "hasty" else [pool[0]]
+    return pool if named and form != "hasty" else pool[:1]
+
+
+def step_number(variable: str) -> int:
+    """The number, from 1, of the step that reads `variable`: the results of a task's steps are numbered.
+
+    >>> step_number("xs"), step_number("data1")
+    (1, 2)
+    """
+    digits = re.search(r"\d*$", variable)
+    return int((digits and digits.group()) or 0) + 1
 
 
 def spell(content: Content, variable: str, last: bool, name: str) -> Spelling:
-    """The text of a content that reads `variable`, and names its result `name` where it is careful."""
-    step, writing, hasty = content.step, content.writing, content.form == "hasty"
+    """The text of a content that reads `variable`, and names its result `name`, with its step's number, where it is careful."""
+    step, writing, hasty, number = content.step, content.writing, content.form == "hasty", step_number(variable)
+    name = f"{name}{number}"
     gathered = "out" if hasty else name  # where a loop gathers its result
     statements, expression = (
         re.sub(r"\bout\b", gathered, step.fill(template, variable)) for template in (writing.statements, writing.expression)
@@ -160,7 +171,7 @@ def spell(content: Content, variable: str, last: bool, name: str) -> Spelling:
         lines = [f"if not {variable}:", f"    return {empty}", *lines]
     elif content.form == "function":
         lines, expression = [f"def apply({variable}):", f"    return {expression}"], f"apply({variable})"
-    result = TYPES[step.operation.target][0] if hasty else name
+    result = f"{TYPES[step.operation.target][0]}{number}" if hasty else name
     if last and content.form == "plain" and expression != name and not statements:
         lines, expression = [*lines, f"{name} = {expression}"], name
     if last:
@@ -174,7 +185,7 @@ def draw(step: Step, variable: str, last: bool, rng: random.Random, rushed: bool
     """A text of the step, drawn from the distribution."""
     options = contents(step, last, rushed, rates)
     content = rng.choices(options, [chance for chance, _ in options])[0][1]
-    return spell(content, variable, last, rng.choice(names(content, variable, last)))
+    return spell(content, variable, last, rng.choice(names(content, last)))
 
 
 def distribution(
@@ -183,7 +194,7 @@ def distribution(
     """Every text of the step with its chance, and what it computes."""
     found: dict[Spelling, tuple[float, Content]] = {}
     for chance, content in contents(step, last, rushed, rates):
-        options = names(content, variable, last)
+        options = names(content, last)
         for name in options:
             spelling = spell(content, variable, last, name)
             before = found[spelling][0] if spelling in found else 0.0

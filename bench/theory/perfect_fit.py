@@ -101,7 +101,7 @@ def behaviours(step: Step, last: bool, rushed: bool, rates: Rates) -> list[tuple
 def runner(content: Content, last: bool) -> Callable[[Any], Any]:
     """The function that a text of this content is."""
     source = TYPES[content.step.operation.source][0]
-    spelling = spell(content, source, last, names(content, source, last)[0])
+    spelling = spell(content, source, last, names(content, last)[0])
     scope: dict[str, Any] = {}
     exec(f"def run({source}):\n{spelling.text}" + ("" if last else f"    return {spelling.variable}\n"), scope)  # our own tables
     return scope["run"]
