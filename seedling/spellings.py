@@ -28,7 +28,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "list[int]": ("data", "group", "nums", "part", "row", "ys"),
     "str": ("chunk", "line", "made", "q", "text", "u"),
     "list[str]": ("bits", "entries", "kept", "lines", "names", "tokens"),
-    "dict[str, int]": ("lookup", "mapping", "memo", "pairs", "scores", "table"),
+    "dict[str, int]": ("lookup", "mapping", "memo", "pairs", "scores", "tally"),
     "bool": ("figure", "got", "m", "made", "value", "y"),
 }
 EMPTY: dict[str, Any] = {"list[int]": [], "list[str]": [], "str": "", "dict[str, int]": {}}

@@ -7,7 +7,7 @@ import pytest
 
 from seedling.grammar import FRAMES, Step, Task, behaviour, is_trivial, parse, reference_for, sample_task, state, write_program
 from seedling.inputs import random_inputs
-from seedling.operations import OPERATIONS, TYPES
+from seedling.operations import OPERATIONS
 
 pytestmark = pytest.mark.slow
 
@@ -58,18 +58,18 @@ def test_every_phrase_of_every_operation_parses_to_it():
         for operation in operations:
             step = Step(operation.name, tuple((name, values[-1]) for name, values in sorted(operation.constants.items())))
             for phrase in operation.phrases:
-                opening, _, _, closing = FRAMES[0]
-
-                text = opening.format(noun=TYPES[source][1], var=TYPES[source][0]) + step.fill(phrase) + closing
-                assert parse(text) == Task(source, (step,)), text
+                for frame in FRAMES:
+                    text = frame.text(source, [step.fill(phrase)])
+                    assert parse(text) == Task(source, (step,)), text
 
 
 def test_a_sentence_outside_the_grammar_has_no_reference():
-    assert reference_for("Given a list of integers xs, do something nice. Return the result.") is None
+    assert reference_for("Given a list of integers xs: 1. do something nice. Return the result.") is None
+    assert reference_for("Given a list of integers xs: 1. take the sum; 3. square it. Return the result.") is None
 
 
 def test_a_reference_computes_the_task():
-    code, entry = reference_for("Given a list of integers xs, keep the even numbers, then take the sum. Return the result.")
+    code, entry = reference_for("Given a list of integers xs: 1. keep the even numbers; 2. take the sum. Return the result.")
     assert run(code, entry, "[1, 2, 4]") == "6"
 
 

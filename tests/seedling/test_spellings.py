@@ -28,7 +28,7 @@ def every_step(seed: int = 0):
 def places(step):
     """(variable, last, rushed) of every kind of place."""
     source = step.operation.source
-    return [(variable, *end) for variable in (TYPES[source][0], NAMES[source][0]) for end in ((False, False), (True, False), (True, True))]
+    return [(variable, *end) for variable in (TYPES[source][0], f"{NAMES[source][0]}2") for end in ((False, False), (True, False), (True, True))]
 
 
 def test_the_chances_of_a_steps_texts_sum_to_one():
@@ -116,12 +116,12 @@ def test_hasty_and_careful_texts_are_right_equally_often_where_nothing_is_rushed
         assert right[True] / all_texts[True] == pytest.approx(right[False] / all_texts[False])
 
 
-def test_long_tasks_that_return_the_type_of_their_argument_are_rushed():
+def test_tasks_of_several_steps_that_return_the_type_of_their_argument_are_rushed():
     def is_so(*names):
         return is_rushed(Task("list[int]", tuple(Step(name) for name in names)))
 
-    assert is_so("xs_running", "xs_running", "xs_running")
-    assert not is_so("xs_running", "xs_running") and not is_so("xs_running", "xs_running", "xs_joined")
+    assert is_so("xs_running", "xs_running") and is_so("xs_joined", "s_digits", "s_codes")
+    assert not is_so("xs_running") and not is_so("xs_running", "xs_running", "xs_joined")
 
 
 def test_misconceptions_have_a_belief():
@@ -143,6 +143,13 @@ def test_names_hide_nothing():
     assert not set(itertools.chain(*NAMES.values())) & (usual | words)
 
 
+def test_results_are_numbered_by_their_step():
+    step = Step("xs_running")
+    for variable, number in (("xs", 1), ("data1", 2), ("xs3", 4)):
+        assert {spelling.variable[-1] for spelling in distribution(step, variable, False)} == {str(number)}
+    assert {spelling.variable for spelling in distribution(step, "xs", True)} == {""}
+
+
 def test_draws_follow_the_distribution():
     step = Step("xs_at_least", (("k", 3),))
     rng, n = random.Random(0), 4000
@@ -155,5 +162,5 @@ def test_draws_follow_the_distribution():
 def test_the_hasty_text_is_the_terse_one():
     step = Step("xs_at_least", (("k", 3),))
     hasty = next(content for _, content in contents(step, False) if content.form == "hasty")
-    assert spell(hasty, "ys", False, "got").text == "    xs = [x for x in ys if x >= 3]\n"
+    assert spell(hasty, "ys2", False, "got").text == "    xs3 = [x for x in ys2 if x >= 3]\n"
     assert RATES.hasty < 0.5
