@@ -49,7 +49,8 @@ class Frame:
         start = self.opening.format(noun=noun, var=variable) + self.mark.format(i=1)
         if not (statement.startswith(start) and statement.endswith(self.closing)):
             return None
-        found, rest = [], statement[len(start) : len(statement) - len(self.closing)]
+        found: list[str] = []
+        rest = statement[len(start) : len(statement) - len(self.closing)]
         while True:
             clause, more, rest = rest.partition(self.between + self.mark.format(i=len(found) + 2))
             found.append(clause)

@@ -4,24 +4,14 @@
 integers, strings, lists of words, dictionaries.
 """
 
-from seedling.operations import (
-    dictionaries,
-    integers,
-    list_items,
-    list_reductions,
-    list_wholes,
-    string_reductions,
-    strings,
-    word_reductions,
-    words,
-)
+from seedling.operations import dictionaries, integers, lists, strings, words
 from seedling.operations.base import TYPES, Operation, Writing
 
 OPERATIONS: dict[str, tuple[Operation, ...]] = {
     "int": integers.OPERATIONS,
-    "list[int]": list_items.FILTERS + list_items.MAPS + list_wholes.WHOLES + list_reductions.REDUCTIONS,
-    "str": strings.TO_STRING + string_reductions.REDUCTIONS,
-    "list[str]": words.FILTERS + words.MAPS + words.WHOLES + word_reductions.REDUCTIONS,
+    "list[int]": lists.OPERATIONS,
+    "str": strings.OPERATIONS,
+    "list[str]": words.OPERATIONS,
     "dict[str, int]": dictionaries.OPERATIONS,
 }
 BY_NAME: dict[str, Operation] = {op.name: op for ops in OPERATIONS.values() for op in ops}

@@ -1,6 +1,6 @@
 """Operations on a dictionary `d` from names to integers."""
 
-from seedling.operations.base import LETTERS, Operation, Values, Writing, direct
+from seedling.operations.base import Operation, Values, Writing, direct
 
 _D, _INT, _S, _W, _L, _BOOL = "dict[str, int]", "int", "str", "list[str]", "list[int]", "bool"
 _NEAR, _FACTOR = range(13), range(2, 10)
@@ -46,27 +46,11 @@ OPERATIONS: tuple[Operation, ...] = (
         k=_NEAR,
     ),
     _keep(
-        "d_at_least",
-        "at least",
-        ["keep the entries with a value of at least {k}", "drop the entries below {k}"],
-        "x >= {k}",
-        ["x <= {k}"],
-        "x > {k}",
-        k=_NEAR,
-    ),
-    _keep(
         "d_even",
         "even",
         ["keep the entries with an even value", "drop the entries whose value is odd"],
         "x % 2 == 0",
         ["x % 2 == 1", "x // 2 == 0"],
-    ),
-    _keep(
-        "d_positive",
-        "positive",
-        ["keep the entries with a positive value", "drop entries that are zero or negative"],
-        "x > 0",
-        ["x >= 0", "x < 0"],
     ),
     _keep(
         "d_long",
@@ -76,43 +60,9 @@ OPERATIONS: tuple[Operation, ...] = (
         ["len(k) >= {k}", "len(k) < {k}"],
         k=range(2, 6),
     ),
-    _keep(
-        "d_starting",
-        "starting",
-        ['keep the names that start with "{c}"', 'keep only names beginning with "{c}"'],
-        'k.startswith("{c}")',
-        ['k.endswith("{c}")', '"{c}" in k'],
-        c=LETTERS,
-    ),
-    _keep(
-        "d_with",
-        "with letter",
-        ['keep the names that contain "{c}"', 'drop the names without "{c}"'],
-        '"{c}" in k',
-        ['"{c}" not in k', 'k.startswith("{c}")'],
-        c=LETTERS,
-    ),
     _each("d_add", "sums", ["add {k} to each value", "increase every value by {k}"], "x + {k}", ["x - {k}", "x * {k}"], k=range(1, 13)),
     _each("d_mul", "products", ["multiply each value by {k}", "scale every value by {k}"], "x * {k}", ["x + {k}", "x ** {k}"], k=_FACTOR),
-    _each(
-        "d_mod",
-        "remainders",
-        ["reduce each value modulo {k}", "replace every value by its remainder modulo {k}"],
-        "x % {k}",
-        ["x // {k}"],
-        k=_FACTOR,
-    ),
-    _each(
-        "d_div",
-        "quotients",
-        ["divide each value by {k}, rounding toward zero", "replace every value by its quotient by {k}, cutting the fraction off"],
-        "int(x / {k})",
-        ["x % {k}"],
-        "x // {k}",
-        k=_FACTOR,
-    ),
     _each("d_square", "squares", ["square each value", "replace every value by its square"], "x * x", ["x * 2", "x + x"]),
-    _each("d_cap", "capped", ["cap each value at {k}", "limit every value to at most {k}"], "min(x, {k})", ["max(x, {k})"], k=range(3, 15)),
     direct(
         "d_name_lengths",
         _D,
@@ -130,17 +80,6 @@ OPERATIONS: tuple[Operation, ...] = (
         ["turn each name to upper case", "write every name in capitals"],
         ["{{k.upper(): x for k, x in {v}.items()}}"],
         ["{{k.title(): x for k, x in {v}.items()}}", "{{k.lower(): x for k, x in {v}.items()}}"],
-    ),
-    direct(
-        "d_best",
-        _D,
-        _D,
-        "best",
-        ["keep the {k} entries with the largest values, ties by name", "keep the top {k} entries by value, equal ones in name order"],
-        ["dict(sorted({v}.items(), key=lambda p: (-p[1], p[0]))[:{k}])"],
-        ["dict(sorted({v}.items(), key=lambda p: p[1])[:{k}])"],
-        "dict(sorted({v}.items(), key=lambda p: -p[1])[:{k}])",
-        k=range(1, 5),
     ),
     direct(
         "d_total",
@@ -161,15 +100,6 @@ OPERATIONS: tuple[Operation, ...] = (
         ["max({v}.values())", "min({v}.values(), default=0)"],
     ),
     direct(
-        "d_min",
-        _D,
-        _INT,
-        "smallest",
-        ["take the smallest value, or 0 if there is none", "find the minimum value, 0 for an empty dictionary"],
-        ["min({v}.values(), default=0)", "min({v}.values()) if {v} else 0"],
-        ["min({v}.values())", "max({v}.values(), default=0)"],
-    ),
-    direct(
         "d_count",
         _D,
         _INT,
@@ -177,25 +107,6 @@ OPERATIONS: tuple[Operation, ...] = (
         ["count the entries", "take the number of entries"],
         ["len({v})", "sum(1 for k in {v})"],
         ["sum({v}.values())", "len(set({v}.values()))"],
-    ),
-    direct(
-        "d_distinct",
-        _D,
-        _INT,
-        "distinct count",
-        ["count the distinct values", "count how many different values there are"],
-        ["len(set({v}.values()))"],
-        ["len({v})", "len(set({v}))"],
-    ),
-    direct(
-        "d_count_above",
-        _D,
-        _INT,
-        "count above",
-        ["count the entries with a value greater than {k}", "count how many values are above {k}"],
-        ["sum(1 for x in {v}.values() if x > {k})", "len([k for k in {v} if {v}[k] > {k}])"],
-        ["sum(1 for x in {v}.values() if x >= {k})", "sum(x for x in {v}.values() if x > {k})"],
-        k=_NEAR,
     ),
     direct(
         "d_leader",
@@ -209,15 +120,6 @@ OPERATIONS: tuple[Operation, ...] = (
         ['min({v}, key=lambda k: (-{v}[k], k), default="")', 'sorted({v}, key=lambda k: (-{v}[k], k))[0] if {v} else ""'],
         ['min({v}, key={v}.get, default="")'],
         'max({v}, key={v}.get, default="")',
-    ),
-    direct(
-        "d_first_name",
-        _D,
-        _S,
-        "first name",
-        ["take the alphabetically first name, or nothing", "find the least name, an empty string if there is none"],
-        ['min({v}, default="")', 'sorted({v})[0] if {v} else ""'],
-        ["min({v})", 'max({v}, default="")'],
     ),
     direct(
         "d_names",
@@ -249,15 +151,6 @@ OPERATIONS: tuple[Operation, ...] = (
         "list({v}.values())",
     ),
     direct(
-        "d_sorted_values",
-        _D,
-        _L,
-        "sorted values",
-        ["list the values from small to large", "sort the values"],
-        ["sorted({v}.values())"],
-        ["list({v}.values())", "sorted({v}.values(), reverse=True)"],
-    ),
-    direct(
         "d_any_negative",
         _D,
         _BOOL,
@@ -265,14 +158,5 @@ OPERATIONS: tuple[Operation, ...] = (
         ["tell whether any value is negative", "check for a value under zero"],
         ["any(x < 0 for x in {v}.values())"],
         ["all(x < 0 for x in {v}.values())", "any(x <= 0 for x in {v}.values())"],
-    ),
-    direct(
-        "d_equal",
-        _D,
-        _BOOL,
-        "all equal",
-        ["tell whether all values are equal", "check that no two values differ"],
-        ["len(set({v}.values())) <= 1"],
-        ["len(set({v}.values())) == 1", "len(set({v}.values())) == len({v})"],
     ),
 )

@@ -132,7 +132,7 @@ def right_share(rates: Rates) -> float:
         total += 1
         try:
             right += all(scope[task.entry](v) == task.apply(v) for v in values)
-        except (ValueError, IndexError, TypeError, KeyError, ZeroDivisionError, OverflowError):
+        except (ValueError, IndexError, TypeError, KeyError, AttributeError, ZeroDivisionError, OverflowError):
             continue
     return right / total
 
