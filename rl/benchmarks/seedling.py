@@ -12,7 +12,7 @@ from rl.round_files import read_rows
 __all__ = ["benchmark_texts", "load", "rated_statements"]
 
 BENCH_PATH = REPOSITORY / "seedling" / "bench.jsonl"
-DEV_PATH = REPOSITORY / "seedling" / "dev.jsonl"  # 200 more, for choosing settings
+DEV_PATH = REPOSITORY / "seedling" / "dev.jsonl"  # 400 more, for choosing settings
 RATINGS_PATH = REPOSITORY / "seedling" / "ratings.jsonl"
 
 
