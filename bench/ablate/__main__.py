@@ -1,6 +1,6 @@
 """Which part of the method gives which part of the gain? (`make ablate`, `make ablate QUICK=1`)
 
-    python -m bench.ablate                # five seeds, ten arms, two long runs, on 2 cores
+    python -m bench.ablate                # five seeds, ten arms, two long runs on three seeds, on 2 cores
     python -m bench.ablate --quick        # the same in small: 15 minutes
     python -m bench.ablate --collect      # only the tables and the plot, from the runs that are finished
     python -m bench.ablate --arms --no-long --try "rare --reward.rarity 0.3"      # an idea of your own, beside ours

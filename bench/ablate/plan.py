@@ -101,12 +101,13 @@ STAGES = (
 
 @dataclass(frozen=True)
 class Settings:
-    """How much of everything. `overrides` hold for every run, `long_overrides` for the long ones on top."""
+    """How much of everything. `overrides` hold for every run, `long_overrides` for the long ones on top; `long_seeds`: seeds of these."""
 
     name: str
     seeds: int
     overrides: tuple[str, ...]
     long_overrides: tuple[str, ...]
+    long_seeds: int
 
 
 FULL = Settings(
@@ -114,12 +115,14 @@ FULL = Settings(
     seeds=5,
     overrides=("--rounds", "1", "--sft.steps", "30"),
     long_overrides=("--rounds", "20", "--problems.count", "200", "--grpo.steps", "10", "--evals.samples", "8", "--evals.chosen_on", "null"),
+    long_seeds=3,
 )
 QUICK = Settings(
     "quick",
     seeds=1,
     overrides=("--rounds", "1", "--grpo.steps", "12", "--sft.steps", "12", "--problems.count", "120", "--evals.limit", "60"),
     long_overrides=("--rounds", "3", "--problems.count", "80", "--grpo.steps", "4"),
+    long_seeds=1,
 )
 
 
@@ -135,7 +138,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        return f"{'long' if self.long else f'seed {self.seed}'} · {title(self.arm)}"
+        return f"{'long, ' if self.long else ''}seed {self.seed} · {title(self.arm)}"
 
     @property
     def folder(self) -> Path:
@@ -146,7 +149,7 @@ class Job:
 
 
 def make_job(base: Path, settings: Settings, out: Path, arm: str, keys: Sequence[str], seed: int, long: bool, extra: Sequence[str]) -> Job:
-    folder = out / ("long" if long else f"seed-{seed}") / arm
+    folder = out / f"{'long-' if long else ''}seed-{seed}" / arm
     words = (
         *settings.overrides,
         *(settings.long_overrides if long else ()),
@@ -174,7 +177,9 @@ def make_plan(
     others = {arm: keys for arm, keys in ARMS.items() if arm in arms and arm != LEAD} | dict(tried)
     jobs = [make_job(base, settings, out, LEAD, ARMS[LEAD], seed, False, extra) for seed in seeds]
     jobs += [make_job(base, settings, out, arm, keys, seed, False, extra) for seed in seeds for arm, keys in others.items()]
-    return jobs + [make_job(base, settings, out, arm, keys, seeds[0], True, extra) for arm, keys in LONG_ARMS.items() if long]
+    for seed in seeds[: settings.long_seeds] if long else ():
+        jobs += [make_job(base, settings, out, arm, keys, seed, True, extra) for arm, keys in LONG_ARMS.items()]
+    return jobs
 
 
 def lead_of(job: Job, jobs: Sequence[Job]) -> Job | None:

@@ -66,7 +66,8 @@ def _long(axis: Axes, result: Mapping[str, Any]) -> None:
         axis.axis("off")
         axis.text(0.5, 0.5, "the long runs are not among these", ha="center", color="gray")
         return
-    for arm, found in result["long"].items():
+    for name, found in result["long"].items():
+        arm = found.get("arm", name)
         key = HEADLINES[found.get("headline", "pass@1")]
         rows = [row for row in found["rounds"] if row[key] is not None]
         rounds = [row["round"] for row in rows]

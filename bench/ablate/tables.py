@@ -89,7 +89,8 @@ def time_table(result: Mapping[str, Any]) -> str:
 def long_table(result: Mapping[str, Any]) -> str:
     rows = [
         [
-            title(arm),
+            title(found.get("arm", name)),  # results of a single seed were named by their arm
+            str(found["seed"]),
             str(found["end_round"]),
             f"{percent(found['best'])} (round {found['best_round']})",
             percent(found["rounds"][-1][HEADLINES[found.get("headline", "pass@1")]]),
@@ -97,10 +98,11 @@ def long_table(result: Mapping[str, Any]) -> str:
             f"round {found['chosen_round']}, {_cell(found['chosen_minus_best'], points=True)}",
             str(found["guard_actions"]),
         ]
-        for arm, found in result["long"].items()
+        for name, found in result["long"].items()
     ]
     header = [
         "long run",
+        "seed",
         "rounds",
         "best",
         "at the end",

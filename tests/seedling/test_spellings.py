@@ -28,7 +28,8 @@ def every_step(seed: int = 0):
 def places(step):
     """(variable, last, rushed) of every kind of place."""
     source = step.operation.source
-    return [(variable, *end) for variable in (TYPES[source][0], f"{NAMES[source][0]}2") for end in ((False, False), (True, False), (True, True))]
+    ends = ((False, False), (True, False), (True, True))
+    return [(variable, *end) for variable in (TYPES[source][0], f"{NAMES[source][0]}2") for end in ends]
 
 
 def test_the_chances_of_a_steps_texts_sum_to_one():
