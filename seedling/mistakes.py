@@ -13,9 +13,12 @@ from seedling.grammar import Task
 from seedling.operations import Operation, Writing
 
 # Operations whose belief is held in most texts.
-MISCONCEPTIONS = frozenset(
-    "n_div n_round_up xs_gaps xs_sort_abs xs_alternating s_title s_no_vowels w_by_length w_longest d_leader d_ranking".split()
-)
+# fmt: off
+MISCONCEPTIONS = frozenset({
+    "n_div", "n_round_up", "xs_gaps", "xs_sort_abs", "xs_alternating", "s_title", "s_no_vowels", "w_by_length", "w_longest", "d_leader",
+    "d_ranking",
+})
+# fmt: on
 KINDS = ("neither", "rushed", "misconception")  # of tasks, by what the corpus gets wrong in them
 
 

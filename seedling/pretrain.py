@@ -35,7 +35,7 @@ from seedling.spellings import RATES
 from seedling.tokenizer import PAD, corpus_tokenizer, render_document
 
 WEIGHTS_PATH = Path(__file__).parent / "weights"
-BATCH_TOKENS = 3072  # padded tokens a step; twice as many need a third more documents for the same loss
+BATCH_TOKENS = 3072  # padded tokens a step; larger steps need more documents for the same loss (docs/log/corpus.md)
 POOL_BATCHES = 96  # documents are sorted by length inside pools of this many batches, so little is padding
 MUON_RATE, ADAM_RATE = 0.02, 3e-3
 SAVE_SECONDS = 300.0  # between checkpoints inside a phase
