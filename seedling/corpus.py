@@ -10,6 +10,8 @@ behaviour.
 from __future__ import annotations
 
 import ast
+import hashlib
+import itertools
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ POLISH_WEIGHTS = {"solve": 0.30, "invent": 0.04, "tests": 0.18, "interface": 0.0
 TOKENIZER_DOCUMENTS = 4000  # documents that the vocabulary is trained on; the model sees others after them
 EVEN_SOLUTIONS = 0.5  # share of solutions whose operations are drawn alike: rare ones would hardly be learnt otherwise
 LENGTHS = (0.12, 0.33, 0.42, 0.13)  # of chains of 1, 2, 3, 4 steps: longer ones are where a small model loses count of the steps
+DIGEST_DOCUMENTS = 300  # documents that tell one corpus from another
 RATING_NOISE = 0.08  # share of ratings drawn as if for the other kind of statement
 
 
@@ -41,6 +44,11 @@ class HeldOut:
     def of(cls, tasks: Iterable[Task]) -> Self:
         found = list(tasks)
         return cls(frozenset(task.skeleton for task in found), frozenset(behaviour(task) for task in found))
+
+    @property
+    def digest(self) -> str:
+        """First 16 digits of a SHA-256 over both."""
+        return hashlib.sha256(repr((sorted(self.skeletons), sorted(self.behaviours))).encode()).hexdigest()[:16]
 
     def covers(self, task: Task, signature: tuple[str, ...]) -> bool:
         return task.skeleton in self.skeletons or signature in self.behaviours
@@ -160,3 +168,9 @@ def drawn(seed: int, held_out: HeldOut, weights: Mapping[str, float]) -> Iterato
 def documents(seed: int, held_out: HeldOut, weights: Mapping[str, float] = SKILL_WEIGHTS) -> Iterator[Document]:
     """The documents alone; `weights`: shares of the skills."""
     return (document for _, _, document in drawn(seed, held_out, weights))
+
+
+def corpus_digest(seed: int, held_out: HeldOut) -> str:
+    """First 16 digits of a SHA-256 over the first documents: of another grammar, spelling or prompt they are others."""
+    first = itertools.islice(documents(seed, held_out), DIGEST_DOCUMENTS)
+    return hashlib.sha256("\0".join(part for d in first for part in (d.prompt, d.answer)).encode()).hexdigest()[:16]

@@ -28,7 +28,7 @@ from probing.memory import keep_freed_memory, trim_heap
 from probing.models.loading import multiplies_bfloat16
 from rewards.user_error import UserError
 from seedling.bench import held_out
-from seedling.corpus import POLISH_WEIGHTS, SKILL_WEIGHTS, TOKENIZER_DOCUMENTS, Document, documents
+from seedling.corpus import POLISH_WEIGHTS, SKILL_WEIGHTS, TOKENIZER_DOCUMENTS, Document, corpus_digest, documents
 from seedling.muon import Muon
 from seedling.pretraining_files import Position, Settings, finished_phases, forget, load_partial, partial_path, save, save_partial
 from seedling.spellings import RATES
@@ -276,7 +276,17 @@ def main() -> None:
     parser.add_argument("--resume", action="store_true", help="continue the stopped pretraining in --out, with the same options")
     options = parser.parse_args()
     precision = precision_here(options.precision)
-    settings = Settings(options.documents, options.layers, options.width, options.seed, precision, asdict(RATES))
+    settings = Settings(
+        options.documents,
+        options.layers,
+        options.width,
+        options.seed,
+        precision,
+        asdict(RATES),
+        BATCH_TOKENS,
+        corpus_digest(options.seed, held_out()),
+        held_out().digest,
+    )
     try:
         pretrain(options.out, settings, options.resume)
     except UserError as error:

@@ -33,6 +33,9 @@ class Settings:
     seed: int
     precision: str  # of matrix products: bfloat16 or float32
     rates: Mapping[str, float]  # of `seedling.spellings`
+    batch_tokens: int  # padded tokens a step
+    corpus: str  # `seedling.corpus.corpus_digest`
+    held_out: str  # `HeldOut.digest` of the tasks that the corpus leaves out
 
 
 @dataclass

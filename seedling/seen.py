@@ -6,15 +6,14 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tqdm import tqdm
 
 from rewards.user_error import UserError
-from seedling.corpus import TOKENIZER_DOCUMENTS, HeldOut, drawn
+from seedling.corpus import TOKENIZER_DOCUMENTS, HeldOut, corpus_digest, drawn
 from seedling.grammar import Task
-from seedling.spellings import RATES
 
 CARD_PATH = Path(__file__).parent / "weights" / "pretraining.json"
 READ_AHEAD = 512  # documents beyond those trained on: pretraining takes them 256 at a time, and may leave some over
@@ -43,11 +42,14 @@ def corpus_tasks(held_out: HeldOut, card: Path = CARD_PATH, most: int | None = N
     """(task, behaviour) of every document behind the weights that the card describes: the vocabulary's and each phase's, in order.
 
     held_out: what that pretraining was kept from; no task of it is among them. most: documents of each phase at most, to look
-    at a part. Raises UserError where the card's rates are not today's.
+    at a part. Raises UserError where the card's corpus is not today's, or was kept from other tasks.
     """
     facts = json.loads(card.read_text(encoding="utf-8"))
-    if facts["rates"] != asdict(RATES):
-        raise UserError("these weights saw another corpus: its rates differ from those of seedling.spellings", str(card), "pretrain again")
+    settings, again = facts.get("settings", {}), "pretrain again: make pretrain"
+    if settings.get("held_out") != held_out.digest:
+        raise UserError("these weights were kept from other tasks than those of the bench and dev files", str(card), again)
+    if settings.get("corpus") != corpus_digest(facts["seed"], held_out):
+        raise UserError("these weights saw another corpus than the one that seedling.corpus writes", str(card), again)
     for number, phase in enumerate(facts["phases"]):
         count = TOKENIZER_DOCUMENTS + phase["documents"] + READ_AHEAD
         stream = drawn(facts["seed"] + number, held_out, facts["skill_weights"][phase["name"]])

@@ -14,7 +14,17 @@ from seedling import pretrain
 from seedling.pretraining_files import CARD, Settings, finished_phases
 from seedling.spellings import RATES
 
-SETTINGS = Settings(documents=168, layers=1, width=64, seed=1, precision="float32", rates=asdict(RATES))
+SETTINGS = Settings(
+    documents=168,
+    layers=1,
+    width=64,
+    seed=1,
+    precision="float32",
+    rates=asdict(RATES),
+    batch_tokens=pretrain.BATCH_TOKENS,
+    corpus="c",
+    held_out="h",
+)
 
 
 class Stopped(Exception):
@@ -101,7 +111,10 @@ def test_with_nothing_to_resume_it_does_not_start_from_nothing(tmp_path: Path) -
         pretrain.pretrain(tmp_path, SETTINGS, resume=True)
 
 
-@pytest.mark.parametrize("settings", [replace(SETTINGS, documents=999), replace(SETTINGS, rates={**asdict(RATES), "hasty": 0.5})])
+@pytest.mark.parametrize(
+    "settings",
+    [replace(SETTINGS, documents=999), replace(SETTINGS, rates={**asdict(RATES), "hasty": 0.5}), replace(SETTINGS, held_out="x")],
+)
 def test_a_pretraining_with_other_settings_is_not_resumed(tmp_path: Path, settings: Settings) -> None:
     (tmp_path / CARD).write_text(json.dumps({"settings": asdict(settings), "phases": [{}]}))
     with pytest.raises(UserError, match="this pretraining has"):
