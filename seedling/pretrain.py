@@ -263,7 +263,7 @@ def precision_here(asked: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Pretrain the seedling from nothing.")
     parser.add_argument("--out", type=Path, default=WEIGHTS_PATH)
-    parser.add_argument("--documents", type=int, default=240_000, help="documents to train on in all phases, each seen once")
+    parser.add_argument("--documents", type=int, default=190_000, help="documents to train on in all phases, each seen once")
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--seed", type=int, default=1)
