@@ -2,7 +2,7 @@
 
     python examples/trl_grpo.py                 # the bundled model; --steps 40 for more
 
-The problems are those of seedling-bench's development half: statements and test inputs. Their reference solutions are read by `accuracy`
+The problems are those of seedling-bench's development set: statements and test inputs. Their reference solutions are read by `accuracy`
 only, a second reward function of weight 0: TRL logs it, and trains nothing on it. docs/judge-in-trainers.md explains the parts.
 """
 

@@ -126,7 +126,7 @@ def _shares(writings: Sequence[Writing]) -> list[float]:
 def contents(step: Step, last: bool, rushed: bool = False, rates: Rates = RATES) -> tuple[tuple[float, Content], ...]:
     """(chance, content) of every text of a step but for its names; the chances sum to 1. rushed: at the end of a rushed task."""
     found, out = computed(step, rates), rates.rushed if rushed else 0.0
-    done = [held for held in found if held[2] != (UNDONE,)]  # a hasty text keeps the usual name: it would be empty
+    done = [held for held in found if held[2] != (UNDONE,)]  # hasty texts are terse, not idle
     written = sum(chance for chance, _, _ in done)
     hasty = [(rates.hasty * (1 - out) * chance / written, Content(at, writings[0], "hasty")) for chance, at, writings in done]
     careful = [

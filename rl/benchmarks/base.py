@@ -27,7 +27,7 @@ from rl.console import UserError
 # A new benchmark is a module with `load(name, options, fetch) -> Benchmark | Unavailable`, and its line here: module, what it is.
 BENCHMARKS: dict[str, tuple[str, str]] = {
     "seedling": ("rl.benchmarks.seedling", "seedling-bench, 1,000 held-out compositions of the bundled model's grammar"),
-    "seedling_dev": ("rl.benchmarks.seedling", "200 more held-out compositions, for choosing settings"),
+    "seedling_dev": ("rl.benchmarks.seedling", "400 more held-out compositions, for choosing settings"),
     "humaneval": ("rl.benchmarks.humaneval", "HumanEval with its own checks"),
     "humaneval_plus": ("rl.benchmarks.evalplus", "HumanEval+, judged like evalplus"),
     "mbpp": ("rl.benchmarks.mbpp", "MBPP, sanitized, with its own asserts"),

@@ -31,7 +31,7 @@ DEVICES_A_MACHINE = 8
 STATE_POOLINGS = 2  # of `probing.probe.hidden_states`
 TASKS = {
     "seedling": 1000,
-    "seedling_dev": 200,
+    "seedling_dev": 400,
     "humaneval": 164,
     "humaneval_plus": 164,
     "mbpp": 500,

@@ -58,7 +58,7 @@ def direct(
     label: str,
     phrases: Iterable[str],
     right: Iterable[str | Writing],
-    wrong: Iterable[str | Writing] = (),
+    wrong: Iterable[str] = (),
     belief: str | None = None,
     **constants: Values,
 ) -> Operation:
@@ -120,10 +120,8 @@ def each(
     phrases: Iterable[str],
     result: str,
     wrong: Iterable[str] = (),
-    belief: str | None = None,
     **constants: Values,
 ) -> Operation:
     """A map over the items of a list, in four styles."""
     faults = tuple(_mapped(item, r) for r in wrong)
-    beliefs = _mapped(item, belief) if belief else ()
-    return Operation(name, source, target, label, tuple(phrases), _mapped(item, result), faults, beliefs, constants)
+    return Operation(name, source, target, label, tuple(phrases), _mapped(item, result), faults, constants=constants)

@@ -14,11 +14,8 @@ def _kept(test: str) -> tuple[Writing, ...]:
     )
 
 
-def _keep(
-    name: str, label: str, phrases: list[str], test: str, wrong: list[str], belief: str | None = None, **constants: Values
-) -> Operation:
-    faults = tuple(_kept(t) for t in wrong)
-    return Operation(name, _D, _D, label, tuple(phrases), _kept(test), faults, _kept(belief) if belief else (), constants)
+def _keep(name: str, label: str, phrases: list[str], test: str, wrong: list[str], **constants: Values) -> Operation:
+    return Operation(name, _D, _D, label, tuple(phrases), _kept(test), tuple(_kept(t) for t in wrong), constants=constants)
 
 
 def _mapped(result: str) -> tuple[Writing, ...]:
@@ -29,11 +26,8 @@ def _mapped(result: str) -> tuple[Writing, ...]:
     )
 
 
-def _each(
-    name: str, label: str, phrases: list[str], result: str, wrong: list[str], belief: str | None = None, **constants: Values
-) -> Operation:
-    faults = tuple(_mapped(r) for r in wrong)
-    return Operation(name, _D, _D, label, tuple(phrases), _mapped(result), faults, _mapped(belief) if belief else (), constants)
+def _each(name: str, label: str, phrases: list[str], result: str, wrong: list[str], **constants: Values) -> Operation:
+    return Operation(name, _D, _D, label, tuple(phrases), _mapped(result), tuple(_mapped(r) for r in wrong), constants=constants)
 
 
 OPERATIONS: tuple[Operation, ...] = (

@@ -52,7 +52,7 @@ def test_lines_have_the_same_tokens_alone_as_in_a_program():
         assert list(itertools.chain(*corpus_tokens(lines))) == corpus_tokens([program + "\n"])[0]
 
 
-@pytest.mark.parametrize("names", [("n_sub", "n_square"), ("n_reverse", "n_abs", "n_sub"), ("n_div", "n_abs")])
+@pytest.mark.parametrize("names", [("n_sub", "n_digits"), ("n_reverse", "n_abs", "n_sub"), ("n_div", "n_abs")])
 def test_shares_and_votes_equal_those_of_programs_that_are_drawn_and_run(names):
     task = Task("int", tuple(Step(name, (("k", 3),) if name in ("n_sub", "n_div") else ()) for name in names))
     inputs = [int(text) for text in random_inputs("int", 16, seed=2)]
@@ -79,10 +79,10 @@ def of(path, count, rates: Rates = RATES):
 
 
 def test_the_corpus_has_the_figures_of_a_model_whose_vote_is_worth_something():
-    """With a margin for what a model of three million parameters loses: greedy 45 to 60 %, the vote 8 points above, pass@64 0.85."""
+    """Greedy 45 to 60 % (of a few tasks wider), the vote 8 points above, pass@64 0.85, with a margin for what a small model loses."""
     for path, count in ((BENCH_PATH, 60), (DEV_PATH, 40)):
         found = of(path, count)
-        assert 0.55 < found["greedy"] < 0.9
+        assert 0.4 < found["greedy"] < 0.75
         assert found["majority@16"] > found["greedy"] + 0.08
         assert found["majority@16"] > max(found[f"T {t:g}"] for t in TEMPERATURES[1:]) + 0.04
         assert found["pass@64"] > 0.97

@@ -23,7 +23,7 @@ from rl.own.problems import read_problem
 from rl.own.samples import CandidateReader, CollectedSamples, as_answer
 from tests.own.rows import write_rows
 
-TEXT = "Given an integer n, add 3 to it. Return the result."
+TEXT = "Given an integer n: 1. add 3 to it. Return the result."
 SIGNATURE = "def add(n: int) -> int:"
 RIGHT = "def add(n: int) -> int:\n    return n + 3"
 

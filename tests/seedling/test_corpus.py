@@ -93,8 +93,9 @@ def test_solutions_are_of_rarer_operations_than_the_other_skills():
     for skill, tasks in found.items():
         stream = drawn(3, NOTHING, {skill: 1.0})
         tasks += [task for task, _, _ in itertools.islice(stream, 400)]
-    distinct = {skill: len({name for task in tasks for name in task.skeleton}) for skill, tasks in found.items()}
-    assert distinct["solve"] > distinct["rate"]
+    common = {skill: Counter(name for task in tasks for name in task.skeleton).most_common(20) for skill, tasks in found.items()}
+    shares = {skill: sum(count for _, count in common[skill]) / sum(len(task.skeleton) for task in tasks) for skill, tasks in found.items()}
+    assert shares["solve"] < shares["rate"] - 0.05
 
 
 def test_every_skill_occurs_and_its_answer_is_what_the_loop_reads():
@@ -149,7 +150,7 @@ def test_solutions_without_faults_rush_and_misconceptions_are_right():
 
 def test_each_kind_of_mistake_makes_solutions_wrong():
     assert right_share(replace(FAULTLESS, fault=1.0, fault_each=1.0)) < 0.5
-    assert 0.7 < right_share(replace(FAULTLESS, rushed=1.0, hasty=1.0)) < 0.97  # only some tasks are rushed
+    assert 0.5 < right_share(replace(FAULTLESS, rushed=1.0, hasty=1.0)) < 0.9  # only some tasks are rushed
     assert 0.8 < right_share(replace(FAULTLESS, misconceived=1.0)) < 0.99
     assert 0.4 < right_share(RATES) < 0.8
 

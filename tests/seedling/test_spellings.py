@@ -13,7 +13,7 @@ from seedling.grammar import Step, Task
 from seedling.inputs import random_inputs
 from seedling.mistakes import MISCONCEPTIONS, is_rushed
 from seedling.operations import BY_NAME, OPERATIONS, TYPES
-from seedling.spellings import EMPTY, NAMES, RATES, UNDONE, contents, distribution, draw, spell
+from seedling.spellings import EMPTY, NAMES, RATES, UNDONE, contents, distribution, draw, spell, step_number
 
 pytestmark = pytest.mark.slow
 
@@ -136,12 +136,13 @@ def test_every_name_is_one_token():
 
 
 def test_names_hide_nothing():
-    usual = {name for name, _, _ in TYPES.values()}
-    words = set()
+    """With its number no name is one that a text uses otherwise: arguments, builtins, what its loops and helpers name."""
     for step in every_step():
-        for writing in [*step.operation.right, *itertools.chain(*step.operation.wrong), *step.operation.belief]:
-            words |= set(re.findall(r"[a-z]+", step.fill(writing.statements) + step.fill(writing.expression)))
-    assert not set(itertools.chain(*NAMES.values())) & (usual | words)
+        for variable, last, rushed in places(step):
+            for spelling, (_, content) in distribution(step, variable, last, rushed).items():
+                given = {f"{name}{step_number(variable)}" for name in NAMES[step.operation.target]}
+                used = step.fill(content.writing.statements, variable) + step.fill(content.writing.expression, variable)
+                assert not given & set(re.findall(r"[a-z]\w*", used)), spelling.text
 
 
 def test_results_are_numbered_by_their_step():
