@@ -25,7 +25,7 @@ from seedling.operations import TYPES
 from seedling.spellings import RATES, Rates, draw
 
 SKILL_WEIGHTS = {"solve": 0.66, "invent": 0.16, "tests": 0.08, "interface": 0.05, "rate": 0.05}
-POLISH_WEIGHTS = {"solve": 0.30, "invent": 0.04, "tests": 0.18, "interface": 0.02, "rate": 0.46}  # of the short second phase
+POLISH_WEIGHTS = {"solve": 0.28, "invent": 0.04, "tests": 0.14, "interface": 0.24, "rate": 0.30}  # of the short second phase
 TOKENIZER_DOCUMENTS = 4000  # documents that the vocabulary is trained on; the model sees others after them
 EVEN_SOLUTIONS = 0.5  # share of solutions whose operations are drawn alike: rare ones would hardly be learnt otherwise
 LENGTHS = (0.12, 0.33, 0.42, 0.13)  # of chains of 1, 2, 3, 4 steps: longer ones are where a small model loses count of the steps

@@ -140,7 +140,7 @@ class Phase:
 
 
 def phases(total: int) -> tuple[Phase, ...]:
-    """The main phase, and a short one for the skills that need few tokens but many documents (ratings, test inputs)."""
+    """The main phase, and a short one for the skills that need few tokens but many documents (ratings, test inputs, interfaces)."""
     polish = total // 7
     return Phase("main", total - polish, SKILL_WEIGHTS, 1.0), Phase("polish", polish, POLISH_WEIGHTS, 0.3)
 
