@@ -76,7 +76,7 @@ bench-evals: $(VENV)/.installed-evals ## do our verdicts equal those of the publ
 ablate: $(VENV)/.installed ## which part of the method gives which gain: 10 arms, 5 seeds (QUICK=1: 15 minutes; bench/results/ablation.json)
 	$(BIN)/python -m bench.ablate $(if $(QUICK),--quick) $(ARGS)
 
-pretrain: $(VENV)/.installed ## rebuild the bundled model from nothing (86 minutes on 2 cores with bfloat16 units)
+pretrain: $(VENV)/.installed ## rebuild the bundled model from nothing (76 minutes on 2 cores with bfloat16 units)
 	$(BIN)/python -m seedling.pretrain $(ARGS)
 
 run-vllm: $(VENV)/.installed-vllm ## the loop with vLLM as the sampler, on a GPU or a CPU (ARGS="--rounds 1")
