@@ -32,6 +32,7 @@ def test_own_problems_are_mixed_with_self_made_ones_and_keep_their_provenance(tm
     for problem in theirs:
         row = by_text[problem["description"]]
         assert problem["source"] == f"mine.jsonl#{row['id']}" and problem["signature"] == row["signature"]
+        assert not problem["interface"] or problem["interface"].startswith(row["signature"].split(" ->")[0])
         assert problem["rating"] is None
     funnel = json.loads((folder / "funnel.json").read_text())
     assert funnel["own"] == 8 and funnel["proposed"] == funnel["kept"] + sum(funnel["dropped"].values())
