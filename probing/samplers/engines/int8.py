@@ -62,7 +62,7 @@ class Int8Linear(torch.nn.Module):
         highest_N1, lowest_N1 = x_NI.amax(dim=1, keepdim=True), x_NI.amin(dim=1, keepdim=True)  # a norm or aminmax is far slower
         largest_N1 = torch.maximum(highest_N1, -lowest_N1).clamp_(min=TINY)
         bytes_NI = (x_NI * (self.levels / largest_N1)).add_(self.levels + 1.5).to(torch.uint8)  # cut off: rounds to the nearest
-        y_NO = _product(bytes_NI, self.levels, self.packed, self.scale_O, self.zero_O).mul_(largest_N1)
+        y_NO = _product(bytes_NI, self.levels, self.packed, self.scale_O, self.zero_O).mul_(largest_N1 / self.levels)
         if self.bias is not None:
             y_NO += self.bias
         return y_NO.view(*x.shape[:-1], self.out_features)
@@ -81,9 +81,10 @@ def _packed(rounded_OI: torch.Tensor) -> torch.Tensor:
 
 
 def _product(bytes_NI: torch.Tensor, levels: int, packed: torch.Tensor, scale_O: torch.Tensor, zero_O: torch.Tensor) -> torch.Tensor:
-    """float32[N, O]: the product of rounded inputs (uint8, `levels + 1` stands for 0, one step for 1 / levels) and packed weights."""
+    """float32[N, O]: the product of rounded inputs (uint8, `levels + 1` stands for 0, one step for 1) and packed weights."""
     operator: Any = torch.ops.onednn.qlinear_pointwise
-    product: torch.Tensor = operator(bytes_NI, 1 / levels, levels + 1, packed, scale_O, zero_O, None, 1.0, 0, torch.float32, "none", [], "")
+    # The inputs' scale is 1: with two scales the AMX kernels multiply them in an order that depends on N, and the last bit with it.
+    product: torch.Tensor = operator(bytes_NI, 1.0, levels + 1, packed, scale_O, zero_O, None, 1.0, 0, torch.float32, "none", [], "")
     return product
 
 
@@ -96,7 +97,7 @@ def input_levels() -> int:
     most, inputs = 127, 64
     packed, ones = _packed(torch.full((8, inputs), WEIGHT_LEVELS, dtype=torch.int8)), torch.ones(8)
     product_NO = _product(torch.full((2, inputs), 2 * most + 1, dtype=torch.uint8), most, packed, ones, ones.int() * 0)
-    return most if torch.allclose(product_NO, torch.tensor(float(WEIGHT_LEVELS * inputs))) else 63
+    return most if torch.allclose(product_NO, torch.tensor(float(WEIGHT_LEVELS * inputs * most))) else 63
 
 
 def has_int8(device: torch.device) -> bool:
