@@ -73,8 +73,8 @@ bench-evals: $(VENV)/.installed-evals ## do our verdicts equal those of the publ
 		|| echo "BigCodeBench's libraries could not be installed: its tasks count as unavailable" >&2
 	$(BIN)/python -m bench.bigcodebench
 
-ablate: $(VENV)/.installed ## which part of the method gives which gain: 10 arms, 5 seeds (QUICK=1: 15 minutes; bench/results/ablation.json)
-	$(BIN)/python -m bench.ablate $(if $(QUICK),--quick) $(ARGS)
+ablate: $(VENV)/.installed ## which part of the method gives which gain: 10 arms, 5 seeds (LONG=1: also runs of 20 rounds; QUICK=1: 15 minutes; bench/results/ablation.json)
+	$(BIN)/python -m bench.ablate $(if $(QUICK),--quick,$(if $(LONG),,--no-long)) $(ARGS)
 
 pretrain: $(VENV)/.installed ## rebuild the bundled model from nothing (76 minutes on 2 cores with bfloat16 units)
 	$(BIN)/python -m seedling.pretrain $(ARGS)

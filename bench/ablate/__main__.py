@@ -1,7 +1,8 @@
 """Which part of the method gives which part of the gain? (`make ablate`, `make ablate QUICK=1`)
 
-    python -m bench.ablate                # five seeds, ten arms, two long runs on three seeds, on 2 cores
-    python -m bench.ablate --quick        # the same in small: 15 minutes
+    python -m bench.ablate --no-long      # five seeds, ten arms, on 2 cores (`make ablate`)
+    python -m bench.ablate                # and runs of 20 rounds, two arms on three seeds (`make ablate LONG=1`)
+    python -m bench.ablate --quick        # all of it in small: 15 minutes
     python -m bench.ablate --collect      # only the tables and the plot, from the runs that are finished
     python -m bench.ablate --arms --no-long --try "rare --reward.rarity 0.3"      # an idea of your own, beside ours
 
@@ -47,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument(
         "--try", dest="tried", action="append", default=[], metavar='"NAME KEYS"', help="one more arm: mixed with these keys"
     )
-    found.add_argument("--no-long", action="store_true", help="leave the long runs out")
+    found.add_argument("--no-long", action="store_true", help="leave the runs of 20 rounds out; what of them is finished still counts")
     found.add_argument("--jobs", type=int, default=available_cores(), help="runs at once, which share the cores (default: one a core)")
     found.add_argument("--config", type=Path, default=BASE, help=f"config that the arms vary (default {BASE})")
     found.add_argument("--out", type=Path, help="folder of the runs (default runs/ablation/full or quick)")
@@ -70,10 +71,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         out = args.out or Path("runs/ablation") / settings.name
         threads = max(1, available_cores() // args.jobs)
         workers = () if any(word.startswith("--sandbox.workers") for word in extra) else ("--sandbox.workers", str(threads))
-        jobs = make_plan(args.config, settings, out, seeds, args.arms, not args.no_long, (*workers, *extra), tried_arms(args.tried))
+        every = make_plan(args.config, settings, out, seeds, args.arms, (*workers, *extra), tried_arms(args.tried))
+        jobs = [job for job in every if not (job.long and args.no_long)]
         hashes = check_identity(out, args.config, jobs[0].config)
         failed = [] if args.collect else run_plan(jobs, frozen_base(out), args.jobs, threads)
-        complete = [job for job in jobs if finished(job)]
+        complete = [job for job in every if finished(job)]
         if not complete:
             raise UserError("no run has finished", str(out), "see the .log files there")
         result = describe(complete, jobs, module_command("bench.ablate", words), hashes)
@@ -82,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_atomically(args.results / f"{name}.json", json.dumps(result, indent=1, allow_nan=False) + "\n")
         draw(result, args.results / f"{name}.png")
         print(tables(result))
-        print(f"\n{args.results / name}.json and .png, {len(complete)} of {len(jobs)} runs, {duration(time.monotonic() - started)}")
+        print(f"\n{args.results / name}.json and .png, {len(complete)} of {len(every)} runs, {duration(time.monotonic() - started)}")
     return 1 if failed else 0
 
 

@@ -114,7 +114,18 @@ FULL = Settings(
     "full",
     seeds=5,
     overrides=("--rounds", "1", "--sft.steps", "30"),
-    long_overrides=("--rounds", "20", "--problems.count", "200", "--grpo.steps", "10", "--evals.samples", "8", "--evals.chosen_on", "null"),
+    long_overrides=(
+        "--rounds",
+        "20",
+        "--problems.count",
+        "200",
+        "--grpo.steps",
+        "10",
+        "--evals.sampled",
+        "100",
+        "--evals.chosen_on",
+        "null",
+    ),
     long_seeds=3,
 )
 QUICK = Settings(
@@ -166,7 +177,6 @@ def make_plan(
     out: Path,
     seeds: Sequence[int],
     arms: Sequence[str],
-    long: bool = True,
     extra: Sequence[str] = (),
     tried: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> list[Job]:
@@ -177,7 +187,7 @@ def make_plan(
     others = {arm: keys for arm, keys in ARMS.items() if arm in arms and arm != LEAD} | dict(tried)
     jobs = [make_job(base, settings, out, LEAD, ARMS[LEAD], seed, False, extra) for seed in seeds]
     jobs += [make_job(base, settings, out, arm, keys, seed, False, extra) for seed in seeds for arm, keys in others.items()]
-    for seed in seeds[: settings.long_seeds] if long else ():
+    for seed in seeds[: settings.long_seeds]:
         jobs += [make_job(base, settings, out, arm, keys, seed, True, extra) for arm, keys in LONG_ARMS.items()]
     return jobs
 

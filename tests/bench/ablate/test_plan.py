@@ -19,8 +19,12 @@ def plan(settings=FULL, seeds=range(2), **rest) -> list[Job]:
     return make_plan(BASE, settings, Path("runs/ablation"), seeds, list(ARMS), **rest)
 
 
+def short_plan(settings=FULL) -> list[Job]:
+    return [job for job in plan(settings) if not job.long]
+
+
 def test_arms_of_a_seed_differ_in_what_they_say_and_in_nothing_else():
-    jobs = {job.arm: job for job in plan(long=False) if job.seed == 0}
+    jobs = {job.arm: job for job in short_plan() if job.seed == 0}
     lead = flatten(jobs[LEAD].config.model_dump(mode="json"))
     for arm, job in jobs.items():
         words = [word.removeprefix("--") for word in ARMS[arm] if word.startswith("--")]
@@ -32,7 +36,7 @@ def test_arms_of_a_seed_differ_in_what_they_say_and_in_nothing_else():
 
 @pytest.mark.parametrize("arm", [arm for arm in ARMS if arm not in (LEAD, "hard")])
 def test_arms_that_change_the_training_alone_take_every_stage_over(arm):
-    jobs = plan(long=False)
+    jobs = short_plan()
     job = next(job for job in jobs if job.arm == arm and job.seed == 1)
     lead = lead_of(job, jobs)
     assert lead is not None and (lead.arm, lead.seed) == (LEAD, 1)
@@ -40,7 +44,7 @@ def test_arms_that_change_the_training_alone_take_every_stage_over(arm):
 
 
 def test_another_rule_fits_its_own_probe():
-    jobs = plan(long=False)
+    jobs = short_plan()
     hard = next(job for job in jobs if job.arm == "hard")
     assert [stage.name for stage in shared_stages(jobs[0].config, hard.config)] == ALL[:-1]
 
@@ -67,7 +71,7 @@ def test_a_stage_is_shared_only_when_all_that_it_reads_is_equal(override, left):
 
 @pytest.mark.parametrize("settings", [FULL, QUICK])
 def test_arms_that_imitate_take_as_many_steps_as_those_that_reinforce(settings):
-    jobs = plan(settings, long=False)
+    jobs = short_plan(settings)
     assert {job.arm for job in jobs if job.config.consolidation == "sft"} == {"sft_ipc", "sft_unexecuted"}
     assert {job.config.sft.steps for job in jobs} == {job.config.grpo.steps for job in jobs}
     assert len({job.config.solutions.samples for job in jobs}) == 1
@@ -81,7 +85,7 @@ def test_long_runs_share_nothing():
 
 
 def test_without_guards_no_signal_has_a_limit_and_the_same_problems_stay_apart():
-    jobs = {job.arm: job.config for job in plan(long=False)}
+    jobs = {job.arm: job.config for job in short_plan()}
     rules = {name for name, field in GuardsConfig.model_fields.items() if GuardRule in getattr(field.annotation, "__args__", ())}
     assert rules | {"between_rounds"} == set(SIGNALS)
     bare, mixed = jobs["mixed_unguarded"].guards, jobs["mixed"].guards
@@ -108,18 +112,16 @@ def test_a_key_that_no_config_has_ends_before_any_work():
 
 
 def test_an_idea_of_one_s_own_is_the_lead_with_its_keys_and_takes_over_what_they_do_not_touch():
-    jobs = make_plan(BASE, FULL, Path("runs/ablation"), [0], [], False, tried=tried_arms(["rare --reward.rarity 0.3"]))
-    assert [job.arm for job in jobs] == [LEAD, "rare"]
+    jobs = make_plan(BASE, FULL, Path("runs/ablation"), [0], [], tried=tried_arms(["rare --reward.rarity 0.3"]))
+    assert [job.arm for job in jobs if not job.long] == [LEAD, "rare"]
     assert differing_keys(jobs[0].config, jobs[1].config) in (["reward.rarity", "run_dir"], ["run_dir", "reward.rarity"])
     assert [stage.name for stage in shared_stages(jobs[0].config, jobs[1].config)] == ALL
 
 
 def test_what_an_arm_is_for_holds_against_keys_that_are_given_for_all():
     tried = tried_arms(["fast --grpo.learning_rate 0.5"])
-    jobs = make_plan(
-        BASE, FULL, Path("runs/ablation"), [0], ["probe"], False, ["--grpo.learning_rate", "0.1", "--reward.w_consensus", "3"], tried
-    )
-    assert {job.arm: (job.config.grpo.learning_rate, job.config.reward.w_consensus) for job in jobs} == {
+    jobs = make_plan(BASE, FULL, Path("runs/ablation"), [0], ["probe"], ["--grpo.learning_rate", "0.1", "--reward.w_consensus", "3"], tried)
+    assert {job.arm: (job.config.grpo.learning_rate, job.config.reward.w_consensus) for job in jobs if not job.long} == {
         LEAD: (0.1, 3.0),
         "probe": (0.1, 0.0),
         "fast": (0.5, 3.0),

@@ -101,6 +101,11 @@ def test_what_is_finished_is_not_run_again(folder: Path, monkeypatch: pytest.Mon
     assert "6 of 6 runs are finished already" in capsys.readouterr().out
 
 
+def test_long_runs_that_are_finished_count_where_they_are_left_out(folder: Path) -> None:
+    assert run(folder, "--no-long") == 0
+    assert len(json.loads((folder / "results" / "ablation_quick.json").read_text())["long"]) == 2
+
+
 def test_runs_of_another_config_or_of_other_weights_are_not_mixed_in(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         run(folder, "--grpo.learning_rate", "1e-3")
