@@ -161,7 +161,10 @@ class ProposerConfig(Section):
 
 
 class ChoiceConfig(Section):
-    """Which round's checkpoint the run ends with: the one whose answers to problems kept apart agree most with the votes on them."""
+    """Which round's checkpoint the run ends with.
+
+    It is the latest round that agrees with the votes on problems kept apart no more than one standard error less than the best.
+    """
 
     problems: int = Field(24, ge=0, description="problems of round 1 kept from training to compare checkpoints by; 0: take the last round")
     samples: int = Field(16, ge=1, description="answers sampled for each of them, from every round's checkpoint")

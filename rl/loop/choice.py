@@ -2,8 +2,9 @@
 
 After every round its policy answers a fixed set of self-made problems, which round 1 invented and nobody trains on. What counts is how
 often the answers behave as the base's vote did, weighted by that vote's margin, since clear votes are the likelier ones to be right. A
-policy that has learnt from its votes agrees more; one that has collapsed agrees less, whatever its rewards say. The base can
-be chosen, too.
+policy that has learnt from its votes agrees more; one that has collapsed agrees less, whatever its rewards say. A few dozen problems
+are a noisy measure, so the choice follows the one-standard-error rule (Breiman et al., "Classification and Regression Trees", 1984): the
+latest round that agrees no more than one standard error less than the best. The base can be chosen, too.
 
     round_NN/held_out.json    that agreement, of the round's checkpoint        RUN/best    the checkpoint that was chosen (a link)
 
@@ -17,8 +18,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,22 +61,36 @@ class Choice:
         return asdict(self)
 
 
-def choose_round(agreement: dict[int, float | None], last: int) -> Choice:
-    """The round of the highest agreement, the later one of equals; the last round where nothing was measured.
+def choose_round(
+    agreement: Mapping[int, float | None], last: int, standard_error: Callable[[int, int], float] = lambda best, other: 0.0
+) -> Choice:
+    """The latest round within one standard error of the highest agreement; the last round where nothing was measured.
 
-    agreement: by round, None where it could not be measured.
+    agreement: by round, None where it could not be measured. standard_error: of the difference between two rounds.
 
     >>> choose_round({0: 0.40, 1: 0.55, 2: 0.52}, last=2).round
     1
+    >>> choose_round({0: 0.40, 1: 0.55, 2: 0.52}, last=2, standard_error=lambda best, other: 0.04).round
+    2
     """
     known = {number: value for number, value in sorted(agreement.items()) if value is not None}
     if not known:
         return Choice(last, "the last round: no problem was kept apart to compare checkpoints by", {})
     best = max(known, key=lambda number: (known[number], number))
-    name = "the base" if best == 0 else f"round {best}"
-    reason = f"{name}: its answers agree most with the votes on problems kept apart ({known[best]:.1%}"
-    reason += f"; the last round's {known[last]:.1%})" if best != last and last in known else ")"
-    return Choice(best, reason, known)
+    chosen = max(number for number in known if number >= best and known[best] - known[number] <= standard_error(best, number))
+    if chosen == best:
+        reason = f"{_name(best)}: its answers agree most with the votes on problems kept apart ({known[best]:.1%}"
+        reason += f"; the last round's {known[last]:.1%})" if best != last and last in known else ")"
+    else:
+        reason = (
+            f"{_name(chosen)}, the latest whose answers agree as much as {_name(best)}'s with the votes on problems kept apart, but for "
+        )
+        reason += f"one standard error ({known[chosen]:.1%} and {known[best]:.1%})"
+    return Choice(chosen, reason, known)
+
+
+def _name(number: int) -> str:
+    return "the base" if number == 0 else f"round {number}"
 
 
 @dataclass(frozen=True)
@@ -108,6 +124,19 @@ def held_out_agreement(shares: Sequence[float | None], margins: Sequence[float])
     known = [(share, margin) for share, margin in zip(shares, margins, strict=True) if share is not None and margin > 0]
     total = sum(margin for _, margin in known)
     return sum(share * margin for share, margin in known) / total if known else None
+
+
+def difference_error(one: Mapping[str, float | None], other: Mapping[str, float | None], margins: Mapping[str, float]) -> float:
+    """Standard error of the difference between two agreements, paired by problem and weighted as they are; 0 with fewer than two problems.
+
+    one, other: a problem's share of answers that behave like the vote's winner, by its id. margins: of its vote.
+    """
+    pairs = [(a - b, margins[key]) for key, a in one.items() if a is not None and (b := other.get(key)) is not None and margins.get(key)]
+    total, n = sum(margin for _, margin in pairs), len(pairs)
+    if n < 2:
+        return 0.0
+    mean = sum(gap * margin for gap, margin in pairs) / total
+    return math.sqrt(n / (n - 1) * sum((margin / total * (gap - mean)) ** 2 for gap, margin in pairs))
 
 
 def measure_agreement(current: Round, policy: str) -> None:
@@ -149,7 +178,11 @@ def _measure(run: Run, index: int, policy: str) -> None:
         if _another_follows(run, index) and (back := _fell_back(run, index, found["agreement"])) is not None:
             run.log("guards", index, back.record())
             run.console.print(f"guard            {back.cause}", markup=False, soft_wrap=True)
-        return found | {"shares": {task.problem_id: share for task, share in zip(tasks, shares, strict=True)}}
+        by_problem = {
+            name: {task.problem_id: value for task, value in zip(tasks, values, strict=True)}
+            for name, values in (("shares", shares), ("margins", margins))
+        }
+        return found | by_problem
 
     run.once(index, Stage("held out", NAME, lambda path, found: write_atomically(path, json.dumps(found)), lambda path: None), compute)
 
@@ -166,8 +199,13 @@ def held_out_tasks(run: Run, ask: Ask) -> tuple[list[GrpoTask], list[float]]:
 
 def held_out_of(run: Run, index: int) -> float | None:
     """The agreement of a round's checkpoint; None where it was not measured."""
+    found: float | None = _held_out(run, index).get("agreement")
+    return found
+
+
+def _held_out(run: Run, index: int) -> dict[str, Any]:
     path = run.folder / f"round_{index:02d}" / NAME
-    found: float | None = json.loads(path.read_text())["agreement"] if path.is_file() else None
+    found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
     return found
 
 
@@ -209,7 +247,13 @@ def checkpoint_of(run: Run, number: int) -> str:
 
 def choose_checkpoint(run: Run, last: int) -> Choice:
     """The choice among the rounds so far, from their `held_out.json`."""
-    return choose_round({number: held_out_of(run, number) for number in range(last + 1)}, last)
+    rounds = {number: _held_out(run, number) for number in range(last + 1)}
+
+    def standard_error(best: int, other: int) -> float:
+        one, two = rounds[best], rounds[other]
+        return difference_error(one.get("shares", {}), two.get("shares", {}), one.get("margins", {}))
+
+    return choose_round({number: found.get("agreement") for number, found in rounds.items()}, last, standard_error)
 
 
 def point_to_best(run: Run, checkpoint: Path) -> None:

@@ -6,10 +6,20 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from rl.config.training import GuardsConfig
-from rl.loop.choice import choose_checkpoint, choose_round, fell_back, held_out_agreement, point_to_best, start_policy, started_from
+from rl.loop.choice import (
+    choose_checkpoint,
+    choose_round,
+    difference_error,
+    fell_back,
+    held_out_agreement,
+    point_to_best,
+    start_policy,
+    started_from,
+)
 from rl.loop.round import RoundError
 
 
@@ -42,6 +52,37 @@ def test_a_run_that_only_got_worse_ends_with_its_base() -> None:
 
 def test_of_equals_the_later_is_taken() -> None:
     assert choose_round({0: 0.5, 1: 0.6, 2: 0.6}, last=2).round == 2
+
+
+def test_a_difference_within_its_standard_error_sends_no_training_away() -> None:
+    errors = {(1, 2): 0.01, (1, 3): 0.05, (1, 4): 0.02}
+    choice = choose_round(
+        {0: 0.4, 1: 0.60, 2: 0.55, 3: 0.57, 4: 0.5}, last=4, standard_error=lambda best, other: errors.get((best, other), 0.0)
+    )
+    assert choice.round == 3 and "57.0%" in choice.reason and "round 1's" in choice.reason and "60.0%" in choice.reason
+
+
+def test_an_earlier_round_is_not_preferred_to_the_best_for_being_close() -> None:
+    assert choose_round({0: 0.59, 1: 0.60}, last=1, standard_error=lambda best, other: 1.0).round == 1
+
+
+def test_the_standard_error_is_that_of_a_weighted_mean_of_paired_differences() -> None:
+    one, other = {"a": 1.0, "b": 0.5, "c": 0.25, "d": 1.0, "e": None}, {"a": 0.5, "b": 0.5, "c": 0.5, "d": 0.0, "e": 0.1}
+    even = difference_error(one, other, dict.fromkeys("abcde", 0.7))
+    gaps = np.array([0.5, 0.0, -0.25, 1.0])
+    assert even == pytest.approx(gaps.std(ddof=1) / 2)
+    assert difference_error(one, other, {"a": 0.5, "b": 0.5, "c": 0.5, "d": 0.0, "e": 0.5}) == pytest.approx(gaps[:3].std(ddof=1) / 3**0.5)
+    assert difference_error({"a": 1.0}, {"a": 0.5}, {"a": 0.7}) == 0.0
+
+
+def test_the_problems_of_the_rounds_decide_what_is_within_the_error(tmp_path: Path) -> None:
+    run = run_with(tmp_path, [0.6, 0.5], [0.1, 0.2])
+    noisy, steady = ({"a": 1.0, "b": 0.0}, {"a": 0.0, "b": 1.0}), ({"a": 0.6, "b": 0.6}, {"a": 0.5, "b": 0.5})
+    for shares, chosen in ((noisy, 1), (steady, 0)):
+        for number, (agreement, found) in enumerate(zip((0.6, 0.5), shares, strict=True)):
+            record = {"problems": 2, "agreement": agreement, "shares": found, "margins": {"a": 0.5, "b": 0.5}}
+            (tmp_path / f"round_{number:02d}" / "held_out.json").write_text(json.dumps(record))
+        assert choose_checkpoint(run, 1).round == chosen
 
 
 @pytest.mark.parametrize("agreement", [{}, {0: None, 1: None}])
