@@ -6,10 +6,10 @@
     python -m bench.ablate --collect      # only the tables and the plot, from the runs that are finished
     python -m bench.ablate --arms --no-long --try "rare --reward.rarity 0.3"      # an idea of your own, beside ours
 
-Arms: base (greedily and at its best temperature), SFT on answers that were not executed, SFT-IPC, random reward, consensus (hard, soft),
-probe only, mixed, mixed without guards, oracle; each from the same candidates, with the same number of steps. Runs lie in runs/ablation and
-are resumed; results go to bench/results/ablation.json and .png (with --quick: ablation_quick.*). Further words (`--grpo.steps 32`) are
-config keys for every run.
+Arms: base (greedily and at its best temperature), SFT on answers that were not executed, SFT-IPC, random reward, consensus (soft, soft
+without guards, hard), mixed (consensus and probe), probe only, oracle; each from the same candidates, with the same number of steps. Runs
+lie in runs/ablation and are resumed; results go to bench/results/ablation.json and .png (with --quick: ablation_quick.*). Further words
+(`--grpo.steps 32`) are config keys for every run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.ablate.collect import analyse, targets
-from bench.ablate.plan import ARMS, FULL, QUICK, Job, make_plan
+from bench.ablate.plan import ARMS, FULL, LEAD, QUICK, Job, make_plan
 from bench.ablate.plot import draw
 from bench.ablate.runner import check_identity, finished, frozen_base, run_plan
 from bench.ablate.tables import tables
@@ -44,9 +44,11 @@ def parser() -> argparse.ArgumentParser:
     )
     found.add_argument("--quick", action="store_true", help="one seed, few steps, part of the benchmark")
     found.add_argument("--seeds", type=int, help="how many seeds (default: 5, with --quick 1)")
-    found.add_argument("--arms", nargs="*", choices=list(ARMS), default=list(ARMS), help="arms to run beside base and mixed (default: all)")
     found.add_argument(
-        "--try", dest="tried", action="append", default=[], metavar='"NAME KEYS"', help="one more arm: mixed with these keys"
+        "--arms", nargs="*", choices=list(ARMS), default=list(ARMS), help=f"arms to run beside base and {LEAD} (default: all)"
+    )
+    found.add_argument(
+        "--try", dest="tried", action="append", default=[], metavar='"NAME KEYS"', help=f"one more arm: {LEAD} with these keys"
     )
     found.add_argument("--no-long", action="store_true", help="leave the runs of 20 rounds out; what of them is finished still counts")
     found.add_argument("--jobs", type=int, default=available_cores(), help="runs at once, which share the cores (default: one a core)")

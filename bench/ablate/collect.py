@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.ablate.plan import LONG_ARMS, Job
+from bench.ablate.plan import LEAD, LONG_ARMS, Job
 from bench.ablate.stats import Estimate, Floats, Resampler, align
 from rl.config.schema import EvalsConfig
 from rl.loop.decodings import BEST, GREEDY, Decoding
@@ -240,18 +240,18 @@ def targets(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     arms = result["arms"]
     differences = {(row["arm"], row["minus"]): row for row in result["differences"]}
     checks: list[tuple[str, Mapping[str, Any] | None, str, float]] = []
-    mixed = arms.get("mixed", {})
-    checks.append(("share of the oracle's gain that mixed recovers", mixed.get("recovered"), "value", 0.90))
-    for other in ("sft_unexecuted", "random", "sft_ipc", "soft", "hard", "probe"):
-        checks.append((f"mixed minus {other}", _signed(differences, "mixed", other), "low", 0.0))
-    checks.append(("mixed: pass@16 minus the base's", mixed.get("pass@16 minus the base's"), "value", -BREADTH_KEPT))
-    checks.append(("mixed: the headline's gain", mixed.get("gain"), "low", 0.0))
-    checks.append(("mixed: headline minus the base at its best temperature", mixed.get("past temperature"), "low", 0.0))
-    checks.append(("mixed: headline minus the base's majority@16", mixed.get("past voting"), "value", 0.0))
-    if long := [row for row in result["long"].values() if row["arm"] == "mixed"]:
+    lead = arms.get(LEAD, {})
+    checks.append((f"share of the oracle's gain that {LEAD} recovers", lead.get("recovered"), "value", 0.90))
+    for other in ("sft_unexecuted", "random", "sft_ipc", "mixed", "hard", "probe"):
+        checks.append((f"{LEAD} minus {other}", _signed(differences, LEAD, other), "low", 0.0))
+    checks.append((f"{LEAD}: pass@16 minus the base's", lead.get("pass@16 minus the base's"), "value", -BREADTH_KEPT))
+    checks.append((f"{LEAD}: the headline's gain", lead.get("gain"), "low", 0.0))
+    checks.append((f"{LEAD}: headline minus the base at its best temperature", lead.get("past temperature"), "low", 0.0))
+    checks.append((f"{LEAD}: headline minus the base's majority@16", lead.get("past voting"), "value", 0.0))
+    if long := [row for row in result["long"].values() if row["arm"] == LEAD]:
         for what, key in (("at the end", "end_minus_best"), ("of the chosen round", "chosen_minus_best")):
             worst = min((row[key] for row in long), key=lambda difference: difference["value"])
-            checks.append((f"mixed, long: headline {what} minus its best, the worst seed", worst, "value", -HELD))
+            checks.append((f"{LEAD}, long: headline {what} minus its best, the worst seed", worst, "value", -HELD))
     found = []
     for name, row, what, bound in checks:
         measured = None if row is None else row["value"] if what == "value" else row["ci"][0]

@@ -1,6 +1,7 @@
 """What the ablation runs: the arms, their configs, and what they share.
 
-An arm is a config of `rl/train.py` that differs from the mixed reward's in the keys named here and in nothing else. Arms of one seed
+An arm is a config of `rl/train.py` that differs from the lead's (soft consensus, what the bundled run is rewarded by) in the keys
+named here and in nothing else. Arms of one seed
 start from the same base, on the same problems. Whatever of a round does not depend on what an arm changes is made by the seed's *lead*
 arm and taken over by the others (`shared_stages`).
 """
@@ -16,7 +17,7 @@ from types import MappingProxyType
 from rl.config.run_folder import flatten
 from rl.config.schema import Config, load_config
 
-CONSENSUS_ONLY = ("--reward.w_quality", "0")
+CONSENSUS = ("--consensus.rule", "soft", "--reward.w_quality", "0")
 SIGNALS = ("entropy", "distinct", "majority", "length", "probe", "kl", "held_out", "between_rounds")
 # The guards' problems stay apart, so that an arm without guards trains on the same problems as one with them.
 UNGUARDED = (*(word for name in SIGNALS for word in (f"--guards.{name}", "null")), "--guards.kl_every", "0")
@@ -24,34 +25,30 @@ UNGUARDED = (*(word for name in SIGNALS for word in (f"--guards.{name}", "null")
 # Both learn as many steps as the others (`sft.steps` in the settings), from the same candidates.
 SFT = ("--consolidation", "sft", "--sft.learning_rate", "3e-4", "--sft.batch", "32")
 
-LEAD = "mixed"
+LEAD = "soft"
 ARMS: dict[str, tuple[str, ...]] = {
-    "mixed": (),
-    "oracle": ("--grpo.reward", "oracle", *CONSENSUS_ONLY, *UNGUARDED),  # guards look at agreement, which an oracle may well lower
-    "soft": ("--consensus.rule", "soft", *CONSENSUS_ONLY),
-    "hard": ("--consensus.rule", "hard", *CONSENSUS_ONLY),
-    "probe": ("--reward.w_consensus", "0", "--reward.w_quality", "1"),
-    "mixed_unguarded": UNGUARDED,
-    "sft_ipc": SFT,
-    "sft_unexecuted": (*SFT, "--sft.select", "unexecuted"),
-    "random": ("--grpo.reward", "random", *CONSENSUS_ONLY),
+    "soft": CONSENSUS,
+    "oracle": (*CONSENSUS, "--grpo.reward", "oracle", *UNGUARDED),  # guards look at agreement, which an oracle may well lower
+    "hard": ("--consensus.rule", "hard", "--reward.w_quality", "0"),
+    "mixed": ("--consensus.rule", "soft", "--reward.w_quality", "1"),
+    "probe": ("--consensus.rule", "soft", "--reward.w_consensus", "0", "--reward.w_quality", "1"),
+    "soft_unguarded": (*CONSENSUS, *UNGUARDED),
+    "sft_ipc": (*CONSENSUS, *SFT),
+    "sft_unexecuted": (*CONSENSUS, *SFT, "--sft.select", "unexecuted"),
+    "random": (*CONSENSUS, "--grpo.reward", "random"),
 }
-LONG_ARMS: dict[str, tuple[str, ...]] = {
-    "mixed": (),
-    "consensus_unguarded": (*CONSENSUS_ONLY, *UNGUARDED),
-}
+LONG_ARMS: dict[str, tuple[str, ...]] = {"soft": CONSENSUS, "soft_unguarded": (*CONSENSUS, *UNGUARDED)}
 TITLES = {
     "base": "base",
     "random": "random reward",
     "sft_ipc": "SFT-IPC (the paper)",
     "sft_unexecuted": "SFT, nothing executed",
-    "hard": "consensus, hard",
     "soft": "consensus, soft",
+    "soft_unguarded": "consensus, soft, no guards",
+    "hard": "consensus, hard",
     "probe": "probe only",
-    "mixed": "mixed",
-    "mixed_unguarded": "mixed, no guards",
+    "mixed": "mixed: consensus and probe",
     "oracle": "oracle",
-    "consensus_unguarded": "consensus, no guards",
 }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.ablate.collect import HEADLINES
-from bench.ablate.plan import title
+from bench.ablate.plan import LEAD, title
 from bench.markdown import interval, number, percent, table
 
 
@@ -61,12 +61,12 @@ def pairs_table(result: Mapping[str, Any]) -> str:
     """Mixed against every other arm."""
     rows = []
     for row in result["differences"]:
-        if "mixed" in (row["arm"], row["minus"]):
-            sign = 1 if row["arm"] == "mixed" else -1
+        if LEAD in (row["arm"], row["minus"]):
+            sign = 1 if row["arm"] == LEAD else -1
             ends = sorted(sign * end for end in row["ci"])
             other = row["minus"] if sign == 1 else row["arm"]
             rows.append([title(other), _cell({"value": sign * row["value"], "ci": ends}, points=True)])
-    return table(["mixed minus", f"{headline(result)}, points (paired)"], rows) if rows else ""
+    return table([f"{title(LEAD)} minus", f"{headline(result)}, points (paired)"], rows) if rows else ""
 
 
 def time_table(result: Mapping[str, Any]) -> str:

@@ -88,9 +88,9 @@ def test_without_guards_no_signal_has_a_limit_and_the_same_problems_stay_apart()
     jobs = {job.arm: job.config for job in short_plan()}
     rules = {name for name, field in GuardsConfig.model_fields.items() if GuardRule in getattr(field.annotation, "__args__", ())}
     assert rules | {"between_rounds"} == set(SIGNALS)
-    bare, mixed = jobs["mixed_unguarded"].guards, jobs["mixed"].guards
+    bare, guarded = jobs["soft_unguarded"].guards, jobs[LEAD].guards
     assert all(getattr(bare, name) is None for name in SIGNALS) and bare.kl_every == 0
-    assert (bare.enabled, bare.held_out_problems) == (mixed.enabled, mixed.held_out_problems)
+    assert (bare.enabled, bare.held_out_problems) == (guarded.enabled, guarded.held_out_problems)
 
 
 def test_only_the_oracle_s_folder_is_named_so_and_only_it_is_rewarded_by_references():

@@ -42,33 +42,33 @@ def test_from_plan_to_tables(folder: Path, capsys: pytest.CaptureFixture[str]) -
     assert run(folder) == 0
     result = json.loads((folder / "results" / "ablation_quick.json").read_text())
     assert result["seeds"] == [0, 1] and result["not_finished"] == [] and result["tasks"] == 40
-    mixed = result["arms"]["mixed"]
+    soft = result["arms"]["soft"]
     assert result["headline"] == "greedy" and result["tasks_of"]["pass@1"] == 20
-    assert mixed["greedy"]["value"] == pytest.approx(result["arms"]["base"]["greedy"]["value"] + mixed["gain"]["value"])
-    assert mixed["past temperature"]["value"] == pytest.approx(mixed["gain"]["value"] + 0.05), "greedy lies 0.05 above the best temperature"
-    assert mixed["best temperature minus the base's"]["value"] == pytest.approx(0.12, abs=0.01)
-    assert mixed["gain"]["value"] == pytest.approx(0.12, abs=0.01)
-    assert mixed["recovered"]["value"] == pytest.approx(0.8, abs=0.05)
-    assert [row["seed"] for row in mixed["by_seed"]] == [0, 1] and mixed["by_seed"][0]["guard_actions"] == ["entropy: raise_kl"]
-    assert len(mixed["curves"]["entropy"]) == 4 and mixed["curves"]["majority_wrong"] == []
+    assert soft["greedy"]["value"] == pytest.approx(result["arms"]["base"]["greedy"]["value"] + soft["gain"]["value"])
+    assert soft["past temperature"]["value"] == pytest.approx(soft["gain"]["value"] + 0.05), "greedy lies 0.05 above the best temperature"
+    assert soft["best temperature minus the base's"]["value"] == pytest.approx(0.12, abs=0.01)
+    assert soft["gain"]["value"] == pytest.approx(0.12, abs=0.01)
+    assert soft["recovered"]["value"] == pytest.approx(0.8, abs=0.05)
+    assert [row["seed"] for row in soft["by_seed"]] == [0, 1] and soft["by_seed"][0]["guard_actions"] == ["entropy: raise_kl"]
+    assert len(soft["curves"]["entropy"]) == 4 and soft["curves"]["majority_wrong"] == []
     verdicts = {row["target"]: row["met"] for row in result["targets"]}
-    assert verdicts["share of the oracle's gain that mixed recovers"] is False and verdicts["mixed minus soft"] is None
-    assert {row["arm"]: row["best_round"] for row in result["long"].values()} == {"consensus_unguarded": 0, "mixed": 3}
+    assert verdicts["share of the oracle's gain that soft recovers"] is False and verdicts["soft minus mixed"] is None
+    assert {row["arm"]: row["best_round"] for row in result["long"].values()} == {"soft_unguarded": 0, "soft": 3}
     assert (folder / "results" / "ablation_quick.png").stat().st_size > 10_000
     shown = capsys.readouterr().out
     assert "| arm | greedy | best temperature | pass@1 | gain, greedy pass@1, points |" in shown
-    assert "| mixed |" in shown and tables(result) in shown and "–" in shown  # what was not measured is not a figure
+    assert "| consensus, soft |" in shown and tables(result) in shown and "–" in shown  # what was not measured is not a figure
 
 
 def test_one_run_on_several_seeds_is_one_gain(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(folder) == 0
-    runs = [str(folder / "runs" / f"seed-{seed}" / "mixed") for seed in (0, 1)]
+    runs = [str(folder / "runs" / f"seed-{seed}" / "soft") for seed in (0, 1)]
     bundled.main([*runs, "--json", str(tmp_path / "bundled_run.json")])
     record = json.loads((tmp_path / "bundled_run.json").read_text())
     assert [found["seed"] for found in record["runs"]] == [0, 1]
     greedy = record["over_seeds"]["greedy"]
     assert greedy["gain"] == pytest.approx(0.12, abs=0.01) and greedy["gain_ci"][0] < greedy["gain"] < greedy["gain_ci"][1]
-    assert "--config configs/seedling.yaml --run_dir mixed --rounds 1 " in record["runs"][0]["command"]
+    assert "--config configs/seedling.yaml --run_dir soft --rounds 1 " in record["runs"][0]["command"]
     assert "| greedy | 40 |" in capsys.readouterr().out
 
 
@@ -87,9 +87,9 @@ def test_results_from_before_greedy_decoding_are_still_shown() -> None:
 
 
 def test_what_is_shared_is_the_lead_s_own_file(folder: Path) -> None:
-    lead, arm = (folder / "runs" / "seed-1" / name / "round_01" / "problems.jsonl" for name in ("mixed", "oracle"))
-    assert json.loads(arm.read_text()) == {"made_by": "mixed"} and arm.samefile(lead)
-    long = folder / "runs" / "long-seed-0" / "mixed"
+    lead, arm = (folder / "runs" / "seed-1" / name / "round_01" / "problems.jsonl" for name in ("soft", "oracle"))
+    assert json.loads(arm.read_text()) == {"made_by": "soft"} and arm.samefile(lead)
+    long = folder / "runs" / "long-seed-0" / "soft"
     assert not long.joinpath("round_01", "problems.jsonl").samefile(lead)
     logged = [json.loads(line) for line in (folder / "runs" / "seed-1" / "oracle" / "metrics.jsonl").read_text().splitlines()]
     assert logged[0]["stage"] == "problems" and logged[0]["kept"] == 9
@@ -122,16 +122,16 @@ def test_a_run_that_fails_is_told_with_its_last_words(tmp_path: Path, capsys: py
         run(tmp_path, "--no-long", "--tracking.tags", "fail")
     shown = capsys.readouterr()
     assert ended.value.code == 2 and "no run has finished" in shown.err
-    assert "FAILED  seed 0 · mixed" in shown.out and "the disk is full" in shown.out
+    assert "FAILED  seed 0 · consensus, soft" in shown.out and "the disk is full" in shown.out
 
 
 def test_without_guards_nothing_is_run_again_unless_one_acted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arms = ["--arms", "mixed_unguarded", "--no-long", "--seeds", "1"]
-    assert run(tmp_path, *arms) == 0  # the stand-in knows no such arm: it would fail
-    lead, arm = (tmp_path / "runs" / "seed-0" / name for name in ("mixed", "mixed_unguarded"))
-    assert "the same as seed 0 · mixed, where no guard acted" in capsys.readouterr().out
+    arms = ["--arms", "soft_unguarded", "--no-long", "--seeds", "1"]
+    assert run(tmp_path, *arms) == 0
+    lead, arm = (tmp_path / "runs" / "seed-0" / name for name in ("soft", "soft_unguarded"))
+    assert "the same as seed 0 · consensus, soft, where no guard acted" in capsys.readouterr().out
     assert (arm / "summary.json").samefile(lead / "summary.json") and "held_out: null" in (arm / "config.yaml").read_text()
     shutil.rmtree(arm)
     with (lead / "metrics.jsonl").open("a") as log:
         log.write(json.dumps({"round": 1, "stage": "guards", "step": 3, "guard_action": "raise_kl"}) + "\n")
-    assert run(tmp_path, *arms) == 1 and "FAILED  seed 0 · mixed, no guards" in capsys.readouterr().out
+    assert run(tmp_path, *arms) == 0 and not (arm / "summary.json").samefile(lead / "summary.json")
