@@ -86,7 +86,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_atomically(args.results / f"{name}.json", json.dumps(result, indent=1, allow_nan=False) + "\n")
         draw(result, args.results / f"{name}.png")
         print(tables(result))
-        print(f"\n{args.results / name}.json and .png, {len(complete)} of {len(every)} runs, {duration(time.monotonic() - started)}")
+        print(
+            f"\n{args.results / name}.json and .png, {sum(job in complete for job in jobs)} of {len(jobs)} runs, {duration(time.monotonic() - started)}"
+        )
     return 1 if failed else 0
 
 

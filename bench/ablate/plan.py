@@ -1,9 +1,8 @@
 """What the ablation runs: the arms, their configs, and what they share.
 
-An arm is a config of `rl/train.py` that differs from the lead's (soft consensus, what the bundled run is rewarded by) in the keys
-named here and in nothing else. Arms of one seed
-start from the same base, on the same problems. Whatever of a round does not depend on what an arm changes is made by the seed's *lead*
-arm and taken over by the others (`shared_stages`).
+An arm is a config of `rl/train.py` that differs from the *lead*'s (soft consensus, what the bundled run is rewarded by) in the keys named
+here and in nothing else. Arms of one seed start from the same base, on the same problems. Whatever of a round does not depend on what an
+arm changes is made by the seed's lead and taken over by the others (`shared_stages`).
 """
 
 from __future__ import annotations

@@ -127,7 +127,9 @@ def held_out_agreement(shares: Sequence[float | None], margins: Sequence[float])
 
 
 def difference_error(one: Mapping[str, float | None], other: Mapping[str, float | None], margins: Mapping[str, float]) -> float:
-    """Standard error of the difference between two agreements, paired by problem and weighted as they are; 0 with fewer than two problems.
+    """Standard error of the difference between two agreements, paired by problem and weighted as they are.
+
+    With fewer than two problems, or a file from before margins were kept, it cannot be told and is 0: then only the best round is chosen.
 
     one, other: a problem's share of answers that behave like the vote's winner, by its id. margins: of its vote.
     """
@@ -199,13 +201,13 @@ def held_out_tasks(run: Run, ask: Ask) -> tuple[list[GrpoTask], list[float]]:
 
 def held_out_of(run: Run, index: int) -> float | None:
     """The agreement of a round's checkpoint; None where it was not measured."""
-    found: float | None = _held_out(run, index).get("agreement")
+    found: float | None = _held_out(run, index)["agreement"]
     return found
 
 
 def _held_out(run: Run, index: int) -> dict[str, Any]:
     path = run.folder / f"round_{index:02d}" / NAME
-    found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {"agreement": None}
     return found
 
 
@@ -253,7 +255,7 @@ def choose_checkpoint(run: Run, last: int) -> Choice:
         one, two = rounds[best], rounds[other]
         return difference_error(one.get("shares", {}), two.get("shares", {}), one.get("margins", {}))
 
-    return choose_round({number: found.get("agreement") for number, found in rounds.items()}, last, standard_error)
+    return choose_round({number: found["agreement"] for number, found in rounds.items()}, last, standard_error)
 
 
 def point_to_best(run: Run, checkpoint: Path) -> None:
