@@ -86,9 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_atomically(args.results / f"{name}.json", json.dumps(result, indent=1, allow_nan=False) + "\n")
         draw(result, args.results / f"{name}.png")
         print(tables(result))
-        print(
-            f"\n{args.results / name}.json and .png, {sum(job in complete for job in jobs)} of {len(jobs)} runs, {duration(time.monotonic() - started)}"
-        )
+        made = sum(job in complete for job in jobs)
+        print(f"\n{args.results / name}.json and .png, {made} of {len(jobs)} runs, {duration(time.monotonic() - started)}")
     return 1 if failed else 0
 
 
