@@ -1,11 +1,12 @@
 """Does the hidden state of a real model know more than its mean logprob about which of its own answers are right?
 
+    python -m bench.real_probe --model MODEL --dtype int8 --out FOLDER      # the model answers the tasks itself
     python -m bench.real_probe --model MODEL --answers bench/data/real/t0.8.jsonl.gz --out FOLDER
     python -m bench.real_probe --out FOLDER --collect        # figures of what was read so far
 
-Answers of the model to MBPP+ (a file of `ucoder eval --samples_out`) are graded, and the model reads the first --samples of each task
-once more: hidden states at some layers and places, token logprobs. Reported are AUROCs within tasks, with 95 % intervals by bootstrap
-over tasks.
+Answers of the model to MBPP+ (drawn here, or from a file of `ucoder eval --samples_out`) are graded, and the model reads the first
+--samples of each task once more: hidden states at some layers and places, token logprobs. Reported are AUROCs within tasks, with 95 %
+intervals by bootstrap over tasks.
 
 - Tasks are drawn at random from all of the benchmark's, so that pass@1 and the share of mixed tasks are the benchmark's too. A task counts
   in an AUROC where it is mixed: where some of its answers that were read are right, and some are wrong. Drawing mixed tasks alone would
@@ -25,7 +26,9 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+import typing
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,7 @@ import numpy as np
 import torch
 
 from bench.command import module_command
+from bench.real_probe.drawing import Drawing, draw_answers
 from bench.real_probe.scores import FitSettings, bears
 from bench.real_probe.stored import Folder, grade, read
 from bench.real_probe.summary import answers_of, drawn, markdown, summary
@@ -43,6 +47,7 @@ from probing.samplers.base import Completion
 from rewards.sandbox import Sandbox, SandboxConfig
 from rl.benchmarks.base import Benchmark, EvalTask, load_benchmark
 from rl.config.run_folder import git_commit, versions, write_atomically
+from rl.config.schema import EvalsConfig
 from rl.console import UserError, error_screen, make_console, stage
 from rl.evals.answers_file import AnswersFile, read_answers
 from rl.evals.cache import model_hash
@@ -51,6 +56,7 @@ from rl.models.source import resolve_model
 
 RESULT = Path(__file__).parents[1] / "results" / "real_probe.json"
 BENCHMARK = "mbpp_plus"
+DTYPES = typing.get_args(EvalsConfig.model_fields["dtype"].annotation)
 DEPTHS = (1 / 3, 1 / 2, 2 / 3, 1.0)  # of the layers whose states are read
 
 
@@ -81,11 +87,16 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m bench.real_probe", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     top.add_argument("--model", help="a checkpoint folder, a .gguf file, or a Hub id: the model that gave the answers")
-    top.add_argument("--answers", type=Path, help="its answers to MBPP+, a file of ucoder eval --samples_out")
+    top.add_argument("--answers", type=Path, help="its answers to MBPP+, a file of ucoder eval --samples_out (default: drawn here)")
     top.add_argument("--out", type=Path, required=True, help="folder of verdicts and states, one for each model")
     top.add_argument("--tasks", type=int, default=100, help="tasks drawn at random (default 100); more of them go on in the same folder")
     top.add_argument("--samples", type=int, default=8, help="answers of each task whose states are read (default 8); all of them vote")
     top.add_argument("--max_new_tokens", type=int, default=512, help="tokens at which an answer counts as cut off (default 512)")
+    drawing = top.add_argument_group("answers that are drawn here")
+    drawing.add_argument("--votes", type=int, default=16, help="answers drawn to each task (default 16)")
+    drawing.add_argument("--temperature", type=float, default=0.8, help="at this temperature (default 0.8)")
+    drawing.add_argument("--dtype", default="float32", choices=DTYPES, help="by weights of this precision (default float32)")
+    drawing.add_argument("--batch_size", type=int, default=160, help="so many at once (default 160)")
     top.add_argument("--splits", type=int, default=3, help="cuts into folds over which a fitted score's AUROC is averaged (default 3)")
     top.add_argument("--seed", type=int, default=0)
     top.add_argument("--collect", action="store_true", help="only the figures, of what --out holds")
@@ -94,21 +105,24 @@ def parser() -> argparse.ArgumentParser:
 
 
 def measure(args: argparse.Namespace) -> None:
-    """Grades the answers and reads the states that the folder has not."""
-    if args.model is None or args.answers is None:
-        raise UserError("there is nothing to read", "command line", "give --model and --answers, or --collect")
+    """Draws the answers that no file has, grades them and reads the states that the folder has not."""
+    if args.model is None:
+        raise UserError("there is nothing to read", "command line", "give --model, or --collect")
     benchmark = load_benchmark(BENCHMARK)
     if not isinstance(benchmark, Benchmark):
         raise UserError(benchmark.reason, BENCHMARK, benchmark.remedy)
-    file = read_answers(args.answers, args.max_new_tokens)
-    given = {styled: answers_to(file, benchmark, styled) for styled in (False, True)}
+    known = {task.id for task in benchmark.tasks}
+    order = np.random.default_rng(args.seed).permutation(len(benchmark.tasks))[: args.tasks]
+    tasks = [benchmark.tasks[i] for i in order if benchmark.tasks[i].id not in benchmark.without]
+    benchmark = replace(benchmark, tasks=tuple(tasks))
+    how = Drawing(args.votes, args.temperature, args.max_new_tokens, args.dtype, args.seed)
+    file = read_answers(args.answers or drawn_file(args, tasks, how), args.max_new_tokens)
+    given = {styled: answers_to(file, benchmark, known, styled) for styled in (False, True)}
     shortest = min(map(len, given[False].values()))
     if not 2 <= args.samples <= shortest:
         raise UserError(
             f"--samples {args.samples}, and the file has {shortest} answers of each task", "command line", "give 2 or more of them"
         )
-    order = np.random.default_rng(args.seed).permutation(len(benchmark.tasks))[: args.tasks]
-    tasks = [benchmark.tasks[i] for i in order if benchmark.tasks[i].id not in benchmark.without]
     with engine_errors(args.model):
         path = resolve_model(args.model)
         model, tokenizer = load_model(path, dtype=dtype_here())
@@ -119,7 +133,7 @@ def measure(args: argparse.Namespace) -> None:
         "model": Path(args.model).name,
         "model_hash": model_hash(path)[:16],
         "benchmark": BENCHMARK,
-        "answers_file": file.record() | {"max_new_tokens": args.max_new_tokens},
+        "answers_file": how.record if args.answers is None else file.record() | {"max_new_tokens": args.max_new_tokens},
         "samples": args.samples,
         "seed": args.seed,
         "layers": list(layers),
@@ -132,9 +146,14 @@ def measure(args: argparse.Namespace) -> None:
     read_all(folder, reader, benchmark, tasks, {task.id: given[False][task.id][: args.samples] for task in tasks})
 
 
-def answers_to(file: AnswersFile, benchmark: Benchmark, styled: bool) -> dict[str, list[Completion]]:
-    """By task id. styled: as a public harness hands them on for grading; else as the model wrote them."""
-    known = {task.id for task in benchmark.tasks}
+def drawn_file(args: argparse.Namespace, tasks: Sequence[EvalTask], how: Drawing) -> Path:
+    """The file of answers in --out, with what it lacks drawn from the model."""
+    with engine_errors(args.model), stage("answers", len(tasks) * how.samples, "answers", make_console()) as advance:
+        return draw_answers(args.out, resolve_model(args.model), BENCHMARK, tasks, how, args.batch_size, advance)
+
+
+def answers_to(file: AnswersFile, benchmark: Benchmark, known: Collection[str], styled: bool) -> dict[str, list[Completion]]:
+    """By task id. known: ids of all the benchmark's tasks. styled: as a public harness hands them on; else as the model wrote them."""
     return {task.id: group for task, group in zip(benchmark.tasks, file.to(BENCHMARK, benchmark, known, styled), strict=True)}
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from bench.real_probe import __main__ as bench
+from bench.real_probe import drawing
 from bench.real_probe.scores import (
     CONTROLS,
     MEAN_LOGPROB,
@@ -249,6 +250,41 @@ def test_a_folder_of_other_settings_and_too_few_tasks_are_refused(
         run([*words, "--samples", "2"], tmp_path / "out")
     assert left.value.code == 2 and "other settings: samples" in capsys.readouterr().err
     assert run(words, tmp_path / "out")["tasks"] == 12  # more tasks go on in the same folder
+
+
+class Parrot:
+    """A sampler that gives the answers of TEXTS, and is killed at its `last` call."""
+
+    calls = 0
+
+    def __init__(self, last: int | None = None) -> None:
+        self.last = last
+
+    def sample(self, prompts: list[str], n: int, params: Any, seed: int, progress: Any = None) -> list[list[Completion]]:
+        Parrot.calls += 1
+        if Parrot.calls == self.last:
+            raise KeyboardInterrupt
+        return [[Completion(fenced(text), (0,) * 9, (), True) for text in TEXTS[:n]] for _ in prompts]
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.slow
+def test_without_a_file_the_model_answers_each_task_once(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of_file = run(words, tmp_path / "file")
+    monkeypatch.setattr(drawing, "load_tokenizer", lambda _: tiny_models.tokenizer())
+    monkeypatch.setattr(drawing, "open_sampler", lambda *_: Parrot(last=2))
+    here = [*words[2:], "--votes", "4"]
+    with pytest.raises(KeyboardInterrupt):
+        run(here, tmp_path / "here")
+    assert run(here, tmp_path / "here")["scores"] == of_file["scores"]
+    assert Parrot.calls == 3  # ten tasks, killed, the other two
+    with pytest.raises(SystemExit) as left:
+        run([*here, "--temperature", "1"], tmp_path / "here")
+    assert left.value.code == 2 and "other settings: temperature" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
