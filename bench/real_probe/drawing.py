@@ -22,7 +22,7 @@ from rl.console import UserError
 from rl.evals.engine import check_engine, in_precision
 
 NAME = "answers.jsonl"
-CHUNK = 10  # tasks answered together
+CHUNK = 25  # tasks answered together
 
 
 @dataclass(frozen=True)

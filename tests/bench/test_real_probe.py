@@ -277,6 +277,7 @@ def test_without_a_file_the_model_answers_each_task_once(
     of_file = run(words, tmp_path / "file")
     monkeypatch.setattr(drawing, "load_tokenizer", lambda _: tiny_models.tokenizer())
     monkeypatch.setattr(drawing, "open_sampler", lambda *_: Parrot(last=2))
+    monkeypatch.setattr(drawing, "CHUNK", 10)
     here = [*words[2:], "--votes", "4"]
     with pytest.raises(KeyboardInterrupt):
         run(here, tmp_path / "here")
