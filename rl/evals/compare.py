@@ -2,10 +2,11 @@
 
     ucoder compare base.json final.json
     ucoder compare base.json final.json --benchmarks humaneval_plus,mbpp_plus --json gain.json
+    ucoder compare base.json final.json --figure pass@16      # what the gain costs in breadth
 
-Both files are written by `ucoder eval --json`. Gains are differences of pass@1 in points; their 95 % intervals come from a bootstrap over
-tasks, each task's two figures kept together. Files with other tasks, another prompt or other decoding are refused: their difference would
-not be the models'.
+Both files are written by `ucoder eval --json`. Gains are differences in points, of pass@1 unless another figure is named; their 95 %
+intervals come from a bootstrap over tasks, each task's two figures kept together. Files with other tasks, another prompt or other decoding
+are refused: their difference would not be the models'.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from rl.tracking.monitor import clean
 
 Record = Mapping[str, Any]  # what `ucoder eval --json` writes
 POOLED = "pooled"
+PASS_AT_1 = "pass@1"
 SAME_CONFIG = ("prompt", "temperature", "top_p", "max_new_tokens", "dtype")
 SAME_SAMPLING = ("backend", "dtype")
 
@@ -43,19 +45,20 @@ def main(argv: Sequence[str]) -> int:
     top.add_argument("before", type=Path, metavar="A.json", help="written by ucoder eval --json")
     top.add_argument("after", type=Path, metavar="B.json", help="the one whose gain over A is asked for")
     top.add_argument("--benchmarks", help="names with commas between them (default: those of the files, which must have the same)")
+    top.add_argument("--figure", default=PASS_AT_1, help="what is compared, such as pass@16 or majority@16 (default pass@1)")
     top.add_argument("--json", type=Path, metavar="OUT", help="write the gains to this file")
     args = top.parse_args(argv)
     before, after = read_record(args.before), read_record(args.after)
     names = [normal_name(n) for n in args.benchmarks.split(",") if n.strip()] if args.benchmarks else None
     if args.json is not None:
         check_writable(args.json, "--json")
-    found = gains(before, after, names)
+    found = gains(before, after, names, args.figure)
     console = make_console()
-    console.print(_table(before, after, found))
+    console.print(_table(before, after, found, args.figure))
     if args.json is not None:
         files = {side: {"file": str(path), "model": r["model"], "command": r["command"]} for side, path, r in
                  (("before", args.before, before), ("after", args.after, after))}  # fmt: skip
-        write_atomically(args.json, json.dumps(files | {"gains": found}, indent=1, default=clean) + "\n")
+        write_atomically(args.json, json.dumps(files | {"figure": args.figure, "gains": found}, indent=1, default=clean) + "\n")
         console.print(f"written to {args.json}", markup=False, soft_wrap=True)
     return 0
 
@@ -73,12 +76,12 @@ def read_record(path: Path) -> Record:
     return record
 
 
-def gains(before: Record, after: Record, names: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
+def gains(before: Record, after: Record, names: Sequence[str] | None = None, figure: str = PASS_AT_1) -> dict[str, dict[str, Any]]:
     """Gain of `after` over `before` by benchmark, and as `pooled` over the tasks of all where there are several.
 
-    names: benchmarks to compare (None: all of both). Each gain has: tasks, before and after (pass@1), gain and gain_ci (points), better and
-    worse (tasks), missing (tasks without a figure on either side, which are left out). Raises UserError for records that differ in more
-    than the model.
+    names: benchmarks to compare (None: all of both). figure: of a task's row in the files. Each gain has: tasks, before and after (means of
+    the figure), gain and gain_ci (points), better and worse (tasks), missing (tasks without the figure on either side, which are left out).
+    Raises UserError for records that differ in more than the model, and for a figure that neither has.
     """
     ours, theirs = _scored(before), _scored(after)
     names = list(names if names is not None else dict.fromkeys([*ours, *theirs]))
@@ -94,8 +97,12 @@ def gains(before: Record, after: Record, names: Sequence[str] | None = None) -> 
         a_rows, b_rows = ({row["id"]: row for row in side["tasks"]} for side in (a, b))
         if a_rows.keys() != b_rows.keys() or a["data_hash"] != b["data_hash"]:
             raise UserError(f"the two were evaluated on other tasks of {name}", "data_hash", "evaluate both on the same data")
-        both = [(a_rows[i], b_rows[i]) for i in a_rows if "pass@1" in a_rows[i] and "pass@1" in b_rows[i]]
-        pairs[name] = [(one["pass@1"], two["pass@1"]) for one, two in both]
+        both = [(a_rows[i], b_rows[i]) for i in a_rows if figure in a_rows[i] and figure in b_rows[i]]
+        if not both:
+            held = sorted({key for a_row in a_rows.values() for key in a_row if "@" in key})
+            remedy = f"name one of: {', '.join(held)}" if held else "evaluate again: all of its tasks are missing"
+            raise UserError(f"no task of {name} has {figure} in both files", "--figure", remedy)
+        pairs[name] = [(one[figure], two[figure]) for one, two in both]
         missing[name] = len(a_rows) - len(both)
     config = before["config"]
     for name in names:
@@ -154,11 +161,13 @@ def _check_settings(before: Record, after: Record) -> None:
         raise UserError("the two were evaluated otherwise\n" + "\n".join(differing), "config", "evaluate both with the same settings")
 
 
-def _table(before: Record, after: Record, found: Mapping[str, Mapping[str, Any]]) -> Table:
+def _table(before: Record, after: Record, found: Mapping[str, Mapping[str, Any]], figure: str) -> Table:
     how = how_asked(before["config"], before["sampling"]["dtype"], list(found))
-    table = Table(title=f"{after['model']} (B) against {before['model']} (A): {how}", title_justify="left", caption_justify="left")
-    for title in ("", "tasks", "A", "B", "gain, points", "better / worse", "no program, A → B", "tokens, A → B"):
-        table.add_column(title, justify="right" if title else "left")
+    table = Table(
+        title=f"{figure} of {after['model']} (B) against {before['model']} (A): {how}", title_justify="left", caption_justify="left"
+    )
+    for column in ("", "tasks", "A", "B", "gain, points", "better / worse", "no program, A → B", "tokens, A → B"):
+        table.add_column(column, justify="right" if column else "left")
     for name, gain in found.items():
         a, b = (scored.get(name, {}).get("metrics", {}) for scored in (_scored(before), _scored(after)))
         low, high = gain["gain_ci"]

@@ -52,8 +52,20 @@ def test_the_interval_is_of_paired_differences() -> None:
 def test_tasks_without_a_figure_are_left_out_and_counted() -> None:
     found = gains(record(humaneval_plus=[0, None, 1]), record(humaneval_plus=[1, 1, None]))["humaneval_plus"]
     assert (found["tasks"], found["missing"], found["gain"]) == (1, 2, 100.0)
-    with pytest.raises(UserError, match="no task has a figure"):
+    with pytest.raises(UserError, match="no task of humaneval_plus has pass@1"):
         gains(record(humaneval_plus=[None]), record(humaneval_plus=[1]))
+
+
+def test_another_figure_than_pass_at_1_can_be_compared() -> None:
+    one, two = record(humaneval_plus=[0, 1, 1]), record(humaneval_plus=[1, 1, 1])
+    for side, reached in ((one, 1.0), (two, 0.5)):
+        for row in side["benchmarks"]["humaneval_plus"]["tasks"][:2]:
+            row["pass@16"] = reached
+    found = gains(one, two, figure="pass@16")["humaneval_plus"]
+    assert (found["gain"], found["tasks"], found["missing"]) == (-50.0, 2, 1)
+    with pytest.raises(UserError, match="has pass@64") as error:
+        gains(one, two, figure="pass@64")
+    assert "pass@1, pass@16" in str(error.value)
 
 
 def test_other_tasks_and_other_settings_are_refused() -> None:
@@ -92,7 +104,7 @@ def test_the_command_prints_a_table_and_writes_the_gains(tmp_path: Path, capsys:
     after.write_text(json.dumps(record(humaneval_plus=[0, 1], mbpp_plus=[1, 1])))
     assert main(["compare", str(before), str(after), "--json", str(out)]) == 0
     said = capsys.readouterr().out
-    assert "pooled" in said and "+50.0" in said and "greedy" in said and "25.0 % → 25.0 %" in said
+    assert "pass@1 of m (B)" in said and "pooled" in said and "+50.0" in said and "greedy" in said and "25.0 % → 25.0 %" in said
     assert json.loads(out.read_text())["gains"]["pooled"]["gain"] == pytest.approx(50)
 
 
