@@ -183,16 +183,16 @@ def make_plan(
     others = {arm: keys for arm, keys in ARMS.items() if arm in arms and arm != LEAD} | dict(tried)
     jobs = [make_job(base, settings, out, LEAD, ARMS[LEAD], seed, False, extra) for seed in seeds]
     jobs += [make_job(base, settings, out, arm, keys, seed, False, extra) for seed in seeds for arm, keys in others.items()]
-    for seed in seeds[: settings.long_seeds]:
-        jobs += [make_job(base, settings, out, arm, keys, seed, True, extra) for arm, keys in LONG_ARMS.items()]
+    for arm, keys in LONG_ARMS.items():
+        jobs += [make_job(base, settings, out, arm, keys, seed, True, extra) for seed in seeds[: settings.long_seeds]]
     return jobs
 
 
 def lead_of(job: Job, jobs: Sequence[Job]) -> Job | None:
-    """The run that this one takes stages over from; None for leads, and for the long ones, which have other problems."""
-    if job.arm == LEAD or job.long:
+    """The run of the same length that this one takes over from what they share; None for leads."""
+    if job.arm == LEAD:
         return None
-    return next(other for other in jobs if other.arm == LEAD and other.seed == job.seed and not other.long)
+    return next(other for other in jobs if other.arm == LEAD and other.seed == job.seed and other.long == job.long)
 
 
 def differing_keys(one: Config, other: Config) -> list[str]:

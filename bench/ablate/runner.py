@@ -1,7 +1,7 @@
 """Runs a plan: so many runs at once, each a process of its own; what is finished is not run again.
 
-A killed run goes on where it was, since `rl/train.py` does. A run starts once its lead has finished, and takes over what they share: all
-of it where the two differ in the guards alone and no guard of the lead acted.
+A killed run goes on where it was, since `rl/train.py` does. A run starts once its lead has finished, and takes over what they share: where
+the two differ in the guards alone, all rounds before one of the lead's guards acted.
 """
 
 from __future__ import annotations
@@ -96,17 +96,30 @@ def take_over(lead: Path, arm: Path, stages: Sequence[Stage]) -> None:
                 os.link(source, target)
 
 
-def is_the_lead_s(lead: Job, job: Job) -> bool:
-    """Whether a run would repeat its finished lead step by step: it has other guards, and the lead's did nothing."""
-    acted = any(row["stage"] == "guards" for row in read_metrics(lead.folder / "metrics.jsonl"))
-    return not acted and differ_in_guards_alone(lead.config, job.config)
+def rounds_of_the_lead(lead: Job, job: Job) -> int:
+    """How many first rounds of a run repeat its finished lead's: where the two differ in the guards alone, those before a guard acted."""
+    if not differ_in_guards_alone(lead.config, job.config):
+        return 0
+    acted = [row for row in read_metrics(lead.folder / "metrics.jsonl") if row["stage"] == "guards"]
+    # the guard between rounds acts upon the next one, the others upon the round that they watch
+    return min((row["round"] - (row.get("guard") != "between_rounds") for row in acted), default=lead.config.rounds)
 
 
-def take_over_whole(lead: Job, job: Job) -> None:
-    """Link everything that the lead left into the run's folder; the config, which counts as the sign that it is done, is its own."""
+def take_over_rounds(lead: Path, job: Job, rounds: int) -> None:
+    """Link everything that the lead's first rounds left into a run that has not started yet. Where these are all, the run is done: the
+    config, which counts as the sign of that, is its own.
+    """
+    if (job.folder / "config.yaml").exists():
+        return
     shutil.rmtree(job.folder, ignore_errors=True)
-    shutil.copytree(lead.folder, job.folder, copy_function=os.link, ignore=shutil.ignore_patterns("config.yaml", "best"))
-    write_atomically(job.folder / "config.yaml", config_text(job.config))
+    if rounds == job.config.rounds:
+        shutil.copytree(lead, job.folder, copy_function=os.link, ignore=shutil.ignore_patterns("config.yaml", "best"))
+        write_atomically(job.folder / "config.yaml", config_text(job.config))
+        return
+    for number in range(rounds + 1):
+        shutil.copytree(lead / f"round_{number:02d}", job.folder / f"round_{number:02d}", copy_function=os.link)
+    rows = [row for row in read_metrics(lead / "metrics.jsonl") if row["round"] <= rounds and row["stage"] != "guards"]
+    write_atomically(job.folder / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def say_now(text: str) -> None:
@@ -129,12 +142,14 @@ def run_plan(jobs: Sequence[Job], base: Path, at_once: int, threads: int, say: C
         while waiting or running:
             for job in [job for job in waiting if (lead := lead_of(job, jobs)) is None or lead.folder in done][: at_once - len(running)]:
                 waiting.remove(job)
-                if (lead := lead_of(job, jobs)) is not None and is_the_lead_s(lead, job):
-                    take_over_whole(lead, job)
-                    done.add(job.folder)
-                    say(f"{len(done):3d}/{len(jobs)}  {job.name}  the same as {lead.name}, where no guard acted")
-                    continue
-                if lead is not None:
+                if (lead := lead_of(job, jobs)) is not None and (rounds := rounds_of_the_lead(lead, job)):
+                    take_over_rounds(lead.folder, job, rounds)
+                    if rounds == job.config.rounds:
+                        done.add(job.folder)
+                        say(f"{len(done):3d}/{len(jobs)}  {job.name}  the same as {lead.name}, where no guard acted")
+                        continue
+                    say(f"         {job.name}  has its first {rounds} rounds from {lead.name}, where no guard acted")
+                elif lead is not None:
                     take_over(lead.folder, job.folder, shared_stages(lead.config, job.config))
                 running[_start(job, base, threads)] = job, time.monotonic()
             for process in [process for process in running if process.poll() is not None]:

@@ -27,6 +27,9 @@ def scores(config: Config, gain: float) -> list[dict[str, Any]]:
 
 def write_round(config: Config, number: int, gain: float) -> dict[str, Any]:
     folder = Path(config.run_dir) / f"round_{number:02d}"
+    if (folder / "metrics.json").exists():  # as the loop does, it goes on after what is there
+        found: dict[str, Any] = json.loads((folder / "metrics.json").read_text())
+        return found
     folder.mkdir(parents=True, exist_ok=True)
     rows = scores(config, gain)
     (folder / "eval_seedling.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[: TASKS // 2]))  # a part is sampled
@@ -59,6 +62,10 @@ def main(argv: list[str]) -> int:
     with (out / "metrics.jsonl").open("a") as log:
         log.write(json.dumps({"round": 1, "stage": "problems", "step": None, "kept": 9}) + "\n")
         for number in range(1, config.rounds + 1):
+            if number == 2 and config.guards.entropy is not None:
+                log.write(
+                    json.dumps({"round": number, "stage": "guards", "step": 1, "guard": "entropy", "guard_action": "raise_kl"}) + "\n"
+                )
             rows.append(write_round(config, number, GAINS[out.name] * number / config.rounds))
             for step in range(1, config.grpo.steps + 1):
                 figures = {"audit/label_accuracy": 0.5, "entropy": 1 - step / 100, "audit/majority_wrong": None}

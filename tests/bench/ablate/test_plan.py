@@ -77,11 +77,14 @@ def test_arms_that_imitate_take_as_many_steps_as_those_that_reinforce(settings):
     assert len({job.config.solutions.samples for job in jobs}) == 1
 
 
-def test_long_runs_share_nothing():
+def test_long_runs_share_nothing_with_short_ones():
     jobs = plan()
-    for job in [job for job in jobs if job.long]:
-        assert lead_of(job, jobs) is None and shared_stages(jobs[0].config, job.config) == []
-        assert job.config.rounds == 20
+    long = [job for job in jobs if job.long]
+    assert {job.arm for job in long} == {LEAD, "soft_unguarded"} and {job.config.rounds for job in long} == {20}
+    for job in long:
+        lead = lead_of(job, jobs)
+        assert lead is None if job.arm == LEAD else lead is not None and lead.long and lead.seed == job.seed
+        assert shared_stages(jobs[0].config, job.config) == []
 
 
 def test_without_guards_no_signal_has_a_limit_and_the_same_problems_stay_apart():

@@ -11,7 +11,8 @@ import pytest
 
 from bench.ablate import __main__ as ablate
 from bench.ablate import bundled
-from bench.ablate.plan import Job
+from bench.ablate.plan import QUICK, SIGNALS, Job, make_job
+from bench.ablate.runner import rounds_of_the_lead
 from bench.ablate.tables import tables
 
 pytestmark = pytest.mark.slow
@@ -53,7 +54,7 @@ def test_from_plan_to_tables(folder: Path, capsys: pytest.CaptureFixture[str]) -
     assert len(soft["curves"]["entropy"]) == 4 and soft["curves"]["majority_wrong"] == []
     verdicts = {row["target"]: row["met"] for row in result["targets"]}
     assert verdicts["share of the oracle's gain that soft recovers"] is False and verdicts["soft minus mixed"] is None
-    assert {row["arm"]: row["best_round"] for row in result["long"].values()} == {"soft_unguarded": 0, "soft": 3}
+    assert {row["arm"]: row["best_round"] for row in result["long"].values()} == {"soft_unguarded": 1, "soft": 3}
     assert (folder / "results" / "ablation_quick.png").stat().st_size > 10_000
     shown = capsys.readouterr().out
     assert "| arm | greedy | best temperature | pass@1 | gain, greedy pass@1, points |" in shown
@@ -93,6 +94,27 @@ def test_what_is_shared_is_the_lead_s_own_file(folder: Path) -> None:
     assert not long.joinpath("round_01", "problems.jsonl").samefile(lead)
     logged = [json.loads(line) for line in (folder / "runs" / "seed-1" / "oracle" / "metrics.jsonl").read_text().splitlines()]
     assert logged[0]["stage"] == "problems" and logged[0]["kept"] == 9
+
+
+def test_a_long_run_without_guards_begins_where_the_lead_s_guards_first_acted(folder: Path) -> None:
+    lead, arm = (folder / "runs" / "long-seed-0" / name for name in ("soft", "soft_unguarded"))
+    same = [
+        (arm / name / "metrics.json").samefile(lead / name / "metrics.json") for name in ("round_00", "round_01", "round_02", "round_03")
+    ]
+    assert same == [True, True, False, False]  # in round 2 a guard acted
+    stages = [(row["round"], row["stage"]) for row in map(json.loads, (arm / "metrics.jsonl").read_text().splitlines())]
+    assert (1, "grpo") in stages and "guards" not in {stage for _, stage in stages}
+
+
+@pytest.mark.parametrize(("guard", "shared"), [("entropy", 1), ("between_rounds", 2)])
+def test_the_guard_between_rounds_leaves_its_own_round_as_it_was(tmp_path: Path, guard: str, shared: int) -> None:
+    keys = [key for name in SIGNALS for key in (f"--guards.{name}", "null")]
+    jobs = [
+        make_job(Path("configs/seedling.yaml"), QUICK, tmp_path, arm, k, 0, True, ()) for arm, k in (("soft", []), ("soft_unguarded", keys))
+    ]
+    jobs[0].folder.mkdir(parents=True)
+    (jobs[0].folder / "metrics.jsonl").write_text(json.dumps({"round": 2, "stage": "guards", "step": None, "guard": guard}) + "\n")
+    assert rounds_of_the_lead(jobs[0], jobs[1]) == shared
 
 
 def test_what_is_finished_is_not_run_again(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
