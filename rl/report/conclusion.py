@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from rewards.mixed import MixedConfig
 from rewards.records import Kind
 from rl.evals.metrics import modules_not_offered
 from rl.run_data import Row, RunData, known
@@ -232,9 +233,17 @@ def _probe(run: RunData) -> Check:
     assert controlled is not None
     floor = float(run.config.get("probe", {}).get("floor", 0.6))
     text = f"AUROC within problems, length controlled: {controlled:.3f} (round {row['round']}; floor {floor:.2f})."
-    if weight is not None:
-        text += f" Its weight in the reward was {weight:.2f}." if weight > 0 else " It earned no weight in the reward."
-    return Check("good" if controlled > floor and weight != 0 else "warn", title, text)
+    given = quality_weight(run)
+    if given == 0:
+        text += " It has no weight in the reward (reward.w_quality: 0)."
+    elif weight is not None:
+        text += f" Its weight in the reward was {given * weight:.2f}." if weight > 0 else " It earned no weight in the reward."
+    return Check("good" if controlled > floor and (weight != 0 or given == 0) else "warn", title, text)
+
+
+def quality_weight(run: RunData) -> float:
+    """`reward.w_quality` of the run's config."""
+    return float(run.config.get("reward", {}).get("w_quality", MixedConfig().w_quality))
 
 
 def _guards(run: RunData) -> Check:

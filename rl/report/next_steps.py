@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
-from rl.report.conclusion import Check, Conclusion
+from rl.report.conclusion import Check, Conclusion, quality_weight
 from rl.run_data import RunData, again, known, launch_command, stopped
 
 SHOWN = 4
@@ -93,7 +93,7 @@ def _repairs(run: RunData, failed: dict[str, Check]) -> list[Step]:
         names = ",".join(run.config.get("evals", {}).get("benchmarks") or CODE_BENCHMARKS)
         text = "The gain may be sharper sampling alone. Greedy answers tell; the same for the base, then ucoder compare:"
         steps.append(Step(text, f"ucoder eval --model {_best(run)} --benchmarks {names} --temperature 0 --json result.json"))
-    if "Did the probe know more than length?" in failed and known(run.final, "probe_weight"):
+    if "Did the probe know more than length?" in failed and known(run.final, "probe_weight") and quality_weight(run):
         steps.append(Step("The probe knows little more than length: leave it out with --reward.w_quality 0."))
     return steps
 

@@ -126,6 +126,14 @@ def test_checks_change_with_the_figures(folder: Path, title: str, changes: dict[
     assert checks[title] == status
 
 
+def test_a_probe_without_a_say_is_said_to_have_none(folder: Path) -> None:
+    run = with_summary(folder, probe_weight=0.5)
+    for given, said in ((0.0, "It has no weight in the reward (reward.w_quality: 0)."), (0.4, "Its weight in the reward was 0.20.")):
+        told = RunData(**{**run.__dict__, "config": {**run.config, "reward": {"w_quality": given}}})
+        check = next(check for check in conclude(told).checks if "probe" in check.title)
+        assert check.detail.endswith(said) and check.status == "good"
+
+
 def test_the_first_screen_answers_four_questions_in_order(page: str) -> None:
     first = page.split('<section id="verdict"')[1].split("</section>")[0].split("Other checks")[0]
     places = [first.index(words) for words in ("The model improved", "+13.0 points", "Can I trust it?", "What to do next")]
