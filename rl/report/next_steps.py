@@ -89,10 +89,15 @@ def _repairs(run: RunData, failed: dict[str, Check]) -> list[Step]:
     if "Did the sandbox hold?" in failed or "Did every answer get its verdict?" in failed:
         text = "Outcomes were lost to the machine, not to the model: give the sandbox fewer workers or more memory, then evaluate again."
         steps.append(Step(text))
+    evals = run.config.get("evals", {})
+    names = ",".join(evals.get("benchmarks") or CODE_BENCHMARKS)
     if "Was more gained than sharpness?" in failed and known(run.final, "greedy_pass@1") is None:
-        names = ",".join(run.config.get("evals", {}).get("benchmarks") or CODE_BENCHMARKS)
         text = "The gain may be sharper sampling alone. Greedy answers tell; the same for the base, then ucoder compare:"
         steps.append(Step(text, f"ucoder eval --model {_best(run)} --benchmarks {names} --temperature 0 --json result.json"))
+    if "Was breadth kept?" in failed:
+        few = f" on {evals['sampled']} tasks" if evals.get("sampled") else ""
+        text = f"pass@16 fell{few}. Is it more than chance? On all tasks, the base too, then ucoder compare --figure pass@16:"
+        steps.append(Step(text, f"ucoder eval --model {_best(run)} --benchmarks {names} --samples 32 --json result.json"))
     if "Did the probe know more than length?" in failed and known(run.final, "probe_weight") and quality_weight(run):
         steps.append(Step("The probe knows little more than length: leave it out with --reward.w_quality 0."))
     return steps

@@ -74,7 +74,8 @@ def write_run(folder: Path, rounds: int = 3, gain: float = 0.13, audited: bool =
     """A finished run of `rounds` rounds in `folder`; returns it."""
     folder.mkdir(parents=True)
     chance = random.Random(seed)
-    config = load_config(None, ["--run_dir", str(folder), "--rounds", str(rounds), "--seed", str(seed), "--tracking.report_to", "[]"])
+    keys = {"run_dir": folder, "rounds": rounds, "seed": seed, "tracking.report_to": "[]", "reward.w_quality": 0.5}
+    config = load_config(None, [word for key, value in keys.items() for word in (f"--{key}", str(value))])
     (folder / "config.yaml").write_text(config_text(config))
     (folder / "versions.json").write_text(json.dumps(versions()))
     rows = [_row(number, gain, audited) for number in range(rounds + 1)]

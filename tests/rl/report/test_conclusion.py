@@ -190,6 +190,9 @@ def test_the_next_steps_follow_from_the_verdict(folder: Path, tmp_path: Path) ->
     assert "Do not use this result" in steps_of(with_summary(folder, gain=-0.1, gain_ci=[-0.2, -0.05]))[0]
     unclear = steps_of(with_summary(folder, gain=0.0, gain_ci=[-0.1, 0.1]))[0]
     assert "on more benchmarks" in unclear and "--benchmarks seedling,humaneval_plus,mbpp_plus" in unclear
+    narrower = with_summary(folder, **{"pass@16": 0.6})
+    sampled = replace(narrower, config={**narrower.config, "evals": {**narrower.config["evals"], "sampled": 200}})
+    assert any("pass@16 fell on 200 tasks" in step and "--samples 32" in step for step in steps_of(sampled))
     unaudited = write_run(tmp_path / "plain", rounds=2, audited=False)
     assert any(f"ucoder audit {unaudited} marks.json" in step for step in steps_of(read_run(unaudited)))
     halted = replace(read_run(folder), metrics=({"stage": "guards", "step": 7, "guard_action": "stop", "guard": "kl", "cause": "KL is 9"},))
@@ -210,6 +213,7 @@ def test_every_command_that_is_advised_is_one(folder: Path) -> None:
         with_summary(folder, round=3),
         with_summary(folder, gain=0.0, gain_ci=[-0.1, 0.1]),
         with_summary(folder, **{"majority@16": 0.49}),
+        with_summary(folder, **{"pass@16": 0.6}),
     ]
     for step in (step for run in runs for step in next_steps(run, conclude(run)) if step.command.startswith("ucoder ")):
         command, *words = shlex.split(step.command)[1:]
