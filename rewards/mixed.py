@@ -26,7 +26,10 @@ class MixedConfig(Section):
 
     w_consensus: float = Field(1.0, ge=0, description="weight of execution consensus (w_c)")
     w_quality: float = Field(
-        0.5, ge=0, description="weight of the quality probe (w_q), before it is multiplied by the weight g that it earned"
+        0.0,
+        ge=0,
+        description="weight of the quality probe (w_q), before it is multiplied by the weight g that it earned; 0: it is fitted and "
+        "reported, not trained on",
     )
     rarity: float = Field(
         0.0, ge=0, lt=1, description="share of the vote's score that a group's likeliest rollout loses; the others lose less by rank"

@@ -102,7 +102,7 @@ def test_rarity_without_logprobs_is_refused() -> None:
 LEFT_OUT = [False, True, False, False, False]
 
 
-@pytest.mark.parametrize("config", [CONFIG, MixedConfig(w_consensus=0), MixedConfig(rarity=0.0)])
+@pytest.mark.parametrize("config", [CONFIG, MixedConfig(w_consensus=0, w_quality=0.5), MixedConfig(w_quality=0.5, rarity=0.0)])
 def test_contested_samples_get_no_reward_and_do_not_move_the_others(config):
     records = mix([1.0, 0.4, 0.0, 0.2, 0.1], [0.9, 0.5, 0.2, 0.3, 0.1], [0] * 5, 1.0, config, contested=LEFT_OUT)
     alone = totals([1.0, 0.0, 0.2, 0.1], [0.9, 0.2, 0.3, 0.1], [0] * 4, 1.0, config)
@@ -117,7 +117,7 @@ def test_contested_is_not_missing_and_keeps_its_scores():
 
 
 @pytest.mark.parametrize("gate", [0.0, 1.0])
-@pytest.mark.parametrize("config", [CONFIG, MixedConfig(w_consensus=0)])
+@pytest.mark.parametrize("config", [CONFIG, MixedConfig(w_consensus=0, w_quality=0.5)])
 def test_a_group_that_is_flat_but_for_its_contested_samples_is_flat(gate, config):
     records = mix([1.0, 0.4, 1.0, 1.0, 1.0], [0.9, 0.5, 0.2, 0.3, 0.1], [0] * 5, gate, config, contested=LEFT_OUT)
     assert [r.total for r in records] == [0, None, 0, 0, 0] and all(r.flat for r in records)
