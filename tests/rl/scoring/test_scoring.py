@@ -58,7 +58,7 @@ def read(text: str, entry: str, given: str) -> str | None:
 
 def make(tasks: Sequence[GrpoTask], anchor: str = "bank", rule: str = "soft", **rest: object) -> RolloutScorer:
     signal = rest.pop("signal", None) or ConsensusSignal(get_rule(ConsensusConfig(rule=rule, anchor=anchor)))
-    options = {"mixed": MixedConfig(), "max_missing": 1.0} | rest
+    options = {"mixed": MixedConfig(w_quality=0.5), "max_missing": 1.0} | rest
     return RolloutScorer(tasks, TableExecutor(TABLE), read, signal, **options)
 
 
@@ -212,7 +212,7 @@ def test_ranks_with_straddling_groups_get_the_rewards_of_one_process(world: int,
     ids = ["p"] * 4 + ["q"] * 4 + ["p"] * 4
     tasks = [task("p"), task("q", bank=None)]
     probe = Probe({t: float(i) / 10 for i, t in enumerate([*TABLE, "prose"])})
-    mixed = MixedConfig(contest=contest)
+    mixed = MixedConfig(w_quality=0.5, contest=contest)
     whole = score(make(tasks, anchor="both", quality=probe, mixed=mixed), texts, ids, 4)
     assert any(s.reward.contested for s in whole.scores) == bool(contest)
 
