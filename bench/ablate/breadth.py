@@ -5,7 +5,8 @@
 A run samples its first tasks alone (`evals.sampled`), too few to tell a point of pass@16. Here the base and each run's chosen checkpoint
 draw --samples answers to every task, by `ucoder eval`, whose cache in --out keeps what is finished. Writes
 bench/results/bundled_breadth.json: differences from the base over all seeds, paired by task, with 95 % intervals over tasks and seeds
-(`bench.ablate.stats`). *Past voting* is the chosen checkpoint's greedy pass@1, which the run measured, minus the base's majority@16.
+(`bench.ablate.stats`). *Past voting* is the chosen checkpoint's greedy pass@1, which the run measured, minus the base's majority@16; what
+that vote has over the base's own greedy decoding is told beside it.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ def compare(folders: Sequence[Path], samples: int, temperature: float, out: Path
         raise UserError(f"two runs have one seed: {', '.join(names)}", "command line", "name one run a seed")
     benchmark = evals["benchmarks"][0]
     record, base = sampled(bases.pop(), evals, samples, temperature, out, "base")
+    base |= {"greedy": task_scores(folders[0], 0, benchmark)["greedy"]}
     records, final = {"base": record}, []
     for name, folder, run in zip(names, folders, runs, strict=True):
         records[name], scores = sampled(str(folder / "best"), evals, samples, temperature, out, name)
@@ -78,6 +80,7 @@ def compare(folders: Sequence[Path], samples: int, temperature: float, out: Path
         "rounds": {name: run["summary"]["final"]["round"] for name, run in zip(names, runs, strict=True)},
         "commits": {name: run["commit"] for name, run in zip(names, runs, strict=True)},
         "over_seeds": found,
+        "vote over greedy": estimate([base], [base], "majority@16", "greedy"),
         "models": {
             name: {"command": shown(*shlex.split(record["command"])), **figures(record, benchmark)} for name, record in records.items()
         },
@@ -113,6 +116,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(table(header, rows) + "\n")
     rows = [[name, str(row["tasks"]), interval(row, "gain", points=True)] for name, row in found["over_seeds"].items() if row is not None]
     print(table(["score", "tasks", f"chosen minus base over {len(args.folders)} seeds, points"], rows))
+    if (vote := found["vote over greedy"]) is not None:
+        print(f"\nThe base's majority@16 minus its greedy pass@1: {interval(vote, 'gain', points=True)} points on {vote['tasks']:,} tasks")
 
 
 if __name__ == "__main__":

@@ -47,6 +47,8 @@ def test_differences_are_of_the_chosen_checkpoints_and_past_voting_of_their_gree
     assert found["over_seeds"]["pass@4"] is None  # nobody measured it
     greedy = [json.loads(line)["pass@1"] for run in runs for line in (run / "round_01" / "eval_seedling_greedy.jsonl").open()]
     assert found["over_seeds"]["past voting"]["gain"] == pytest.approx(sum(greedy) / len(greedy) - 0.3)
+    base = [json.loads(line)["pass@1"] for line in (runs[0] / "round_00" / "eval_seedling_greedy.jsonl").open()]
+    assert found["vote over greedy"]["gain"] == pytest.approx(0.3 - sum(base) / len(base))
     models = [command[command.index("--model") + 1] for command in asked]
     assert models == ["seedling", *(str(run / "best") for run in runs)]  # the base once
     assert "| seed-1 | 10.0 % [0.0, 20.0] | – | 50.0 % | – |" in capsys.readouterr().out

@@ -36,7 +36,10 @@ def test_they_are_counted_apart_from_what_is_missing_and_stop_no_run() -> None:
 
 
 def test_at_0_nothing_is_left_out_and_no_figure_speaks_of_it() -> None:
-    plain, off = (score(make([task(bank=BANK)], mixed=mixed), TEXTS) for mixed in (MixedConfig(w_quality=0.5), MixedConfig(w_quality=0.5, contest=0.0)))
+    plain, off = (
+        score(make([task(bank=BANK)], mixed=mixed), TEXTS)
+        for mixed in (MixedConfig(w_quality=0.5), MixedConfig(w_quality=0.5, contest=0.0))
+    )
     assert [s.reward for s in plain.scores] == [s.reward for s in off.scores]
     assert not any(s.reward.contested for s in off.scores) and "contested" not in off.metrics
 
