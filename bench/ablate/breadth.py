@@ -42,15 +42,16 @@ def sampled(
         "benchmarks": benchmark,
         "samples": samples,
         "temperature": temperature,
-        "max_new_tokens": evals["max_new_tokens"],
-        "seed": evals["seed"],
-        "dtype": evals["dtype"],
+        **{key: evals[key] for key in ("max_new_tokens", "top_p", "prompt", "seed", "dtype")},
         "cache": out / "cache",
         "json": path,
     }
     ucoder_eval([word for key, value in keys.items() for word in (f"--{key}", str(value))] + ["--no-skills"])
     found = read_json(path)
-    rows = found["benchmarks"][benchmark]["tasks"]
+    measured = found["benchmarks"][benchmark]
+    if "tasks" not in measured:
+        raise UserError(f"{benchmark} cannot be scored here: {measured['unavailable']}", model, measured["remedy"])
+    rows = measured["tasks"]
     return found, {score: {row["id"]: row[score] for row in rows if score in row} for score in SCORES}
 
 
@@ -63,6 +64,10 @@ def compare(folders: Sequence[Path], samples: int, temperature: float, out: Path
     bases, evals = {config["model"] for config in configs}, configs[0]["evals"]
     if len(bases) > 1:
         raise UserError(f"the runs start from different models: {', '.join(sorted(bases))}", "command line", "name runs of one base")
+    if any({**config["evals"], "seed": None} != {**evals, "seed": None} for config in configs):
+        raise UserError("the runs were evaluated with other settings (evals)", "command line", "name runs of one config")
+    if evals["chat_template_args"] or evals["limit"]:
+        raise UserError("runs with evals.limit or evals.chat_template_args are not compared here", str(folders[0]), "use ucoder compare")
     names = [f"seed-{run['seed']}" for run in runs]
     if len({*names}) < len(names):
         raise UserError(f"two runs have one seed: {', '.join(names)}", "command line", "name one run a seed")

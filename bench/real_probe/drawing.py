@@ -65,6 +65,7 @@ def draw_answers(
     done = {json.loads(line)["task"] for line in text.splitlines()}
     chunks = [(start, tasks[start : start + CHUNK]) for start in range(0, len(tasks), CHUNK)]
     left = [(start, chunk) for start, chunk in chunks if not done.issuperset(task.id for task in chunk)]
+    advance(how.samples * (len(tasks) - sum(len(chunk) for _, chunk in left)))
     if not left:
         return path
     sampling = in_precision(how.dtype, SamplingConfig(batch_size=batch_size))

@@ -61,7 +61,8 @@ def print_plan(plan: Plan, config: Config) -> None:
     ):
         console.print(f"{label:<12} {text}", highlight=False, soft_wrap=True, markup=False)
     if max(plan.sampling_memory, plan.training_memory) > plan.device_memory:
-        remedy = "more devices, --launch zero3, a smaller micro_batch or batch_size, gradient_checkpointing, lora, or reward.w_quality: 0"
+        remedy = "more devices, --launch zero3, a smaller micro_batch or batch_size, gradient_checkpointing, or lora"
+        remedy += ", or reward.w_quality: 0" if config.reward.w_quality else ""
         console.print(f"that is more than the {size_text(plan.device_memory)} of a device: {remedy}", style="red", soft_wrap=True)
     if plan.disk > free:
         console.print("the disk is too small: choose another --run_dir, or lower solutions.samples or problems.count", style="red")
