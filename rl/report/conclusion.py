@@ -113,7 +113,7 @@ def conclude(run: RunData) -> Conclusion:
         status, headline = "warn", f"No clear change: {points(gain)} of {words}, and the interval includes zero."
     checks = [_guards(run), _missing(run), _sandbox(run), *_labels(run)]
     if rounds:
-        checks += [_interval(low, high, kind), _held(run), _breadth(run), *_sharpness(run), _probe(run), *_length(run), *_modules(run)]
+        checks += [_interval(low, high, kind), _held(run), _breadth(run), *_sharpness(run), *_probe(run), *_length(run), *_modules(run)]
     interval = run.base.get(f"{figure}_ci")
     return Conclusion(status, headline, base, None if interval is None else tuple(interval), final, gain, low, high, kind, tuple(checks))
 
@@ -224,21 +224,21 @@ def _marked(run: RunData) -> list[Check]:
     return [Check(status, "Are the labels right?", text, first=True)]
 
 
-def _probe(run: RunData) -> Check:
-    title = "Did the probe know more than length?"
+def _probe(run: RunData) -> list[Check]:
+    """Only where the probe has a weight: nothing rests on it elsewhere, and what it knows stands in the section on the judge."""
+    title, given = "Did the probe know more than length?", quality_weight(run)
+    if given == 0:
+        return []
     row = next((row for row in reversed(run.rows) if known(row, "probe_auroc_within_controlled") is not None), None)
     if row is None:
-        return Check("unknown", title, "There was no probe, or no problem with both right and wrong samples held out.")
+        return [Check("unknown", title, "There was no probe, or no problem with both right and wrong samples held out.")]
     controlled, weight = known(row, "probe_auroc_within_controlled"), known(row, "probe_weight")
     assert controlled is not None
     floor = float(run.config.get("probe", {}).get("floor", 0.6))
     text = f"AUROC within problems, length controlled: {controlled:.3f} (round {row['round']}; floor {floor:.2f})."
-    given = quality_weight(run)
-    if given == 0:
-        text += " It has no weight in the reward (reward.w_quality: 0)."
-    elif weight is not None:
+    if weight is not None:
         text += f" Its weight in the reward was {given * weight:.2f}." if weight > 0 else " It earned no weight in the reward."
-    return Check("good" if controlled > floor and (weight != 0 or given == 0) else "warn", title, text)
+    return [Check("good" if controlled > floor and weight != 0 else "warn", title, text)]
 
 
 def quality_weight(run: RunData) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
-from rl.report.conclusion import Check, Conclusion, quality_weight
+from rl.report.conclusion import Check, Conclusion
 from rl.run_data import RunData, again, known, launch_command, stopped
 
 SHOWN = 4
@@ -98,7 +98,7 @@ def _repairs(run: RunData, failed: dict[str, Check]) -> list[Step]:
         few = f" on {evals['sampled']} tasks" if evals.get("sampled") else ""
         text = f"pass@16 fell{few}. Is it more than chance? On all tasks, the base too, then ucoder compare --figure pass@16:"
         steps.append(Step(text, f"ucoder eval --model {_best(run)} --benchmarks {names} --samples 32 --json result.json"))
-    if "Did the probe know more than length?" in failed and known(run.final, "probe_weight") and quality_weight(run):
+    if "Did the probe know more than length?" in failed and known(run.final, "probe_weight"):
         steps.append(Step("The probe knows little more than length: leave it out with --reward.w_quality 0."))
     return steps
 
