@@ -25,7 +25,7 @@ from rewards.mixed import MixedConfig
 from rewards.rules.consensus import ConsensusConfig
 from rewards.sandbox.config import ExecutionConfig, SandboxConfig
 from rl.config.loader import load
-from rl.config.training import ChoiceConfig, GrpoConfig, GuardsConfig, ProposerConfig, SftConfig
+from rl.config.training import ChoiceConfig, GrpoConfig, GuardsConfig, ProposerConfig, SftConfig, VoterConfig
 from rl.console import UserError
 
 BARE_CONFIG = Path(__file__).resolve().parents[2] / "configs" / "seedling.yaml"  # what a run reads that is given no --config: the laptop's
@@ -129,6 +129,7 @@ class Config(Section):
 
     chat_template_args: TemplateArgs = Field({}, description="arguments of the model's chat template: {enable_thinking: false}")
 
+    voter: VoterConfig = Field(default_factory=VoterConfig, description="the model that stages 1 to 5 ask")
     problems: ProblemsConfig = Field(default_factory=ProblemsConfig, description="stages 1 to 3: problems, rating, interface")
     suites: SuitesConfig = Field(default_factory=SuitesConfig, description="stage 4: test inputs")
     solutions: SolutionsConfig = Field(default_factory=SolutionsConfig, description="stage 5: solutions")
@@ -204,6 +205,22 @@ class Config(Section):
             raise ValueError(
                 f"proposer takes the gradient of the distribution that proposals are drawn from, and problems.top_p "
                 f"({self.problems.top_p:g}) cuts its tail off: set problems.top_p to 1 (not problems.temperature), or proposer to null"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _voter_can_be_made(self) -> Self:
+        if self.voter.decay and self.proposer is not None:
+            raise ValueError(
+                f"proposer trains the policy on its own proposals, but with voter.decay ({self.voter.decay:g}) the voter makes them: set "
+                "voter.decay to 0, or proposer to null"
+            )
+        sections = {"sft": (self.sft,), "grpo": (self.grpo,), "sft+grpo": (self.sft, self.grpo)}[self.consolidation]
+        adapters = any(section.lora is not None and section.lora.checkpoint == "adapter" for section in sections)
+        if 0 < self.voter.decay < 1 and adapters:
+            raise ValueError(
+                f"voter.decay ({self.voter.decay:g}) takes the mean of whole weights, but the checkpoints are adapters: set "
+                "lora.checkpoint to merged, or voter.decay to 0 or 1"
             )
         return self
 

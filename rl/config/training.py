@@ -160,6 +160,18 @@ class ProposerConfig(Section):
     steps: int | None = Field(None, ge=1, description="optimizer steps a round at most; null: as many as one pass over the proposals takes")
 
 
+class VoterConfig(Section):
+    """Which model a round asks in stages 1 to 5: it invents and rates problems, writes test inputs, and its solutions vote."""
+
+    decay: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of the last round's voter in this one's weights; the rest is the round's starting policy; 0: that policy votes; "
+        "1: the base does, in every round",
+    )
+
+
 class ChoiceConfig(Section):
     """Which round's checkpoint the run ends with.
 

@@ -52,12 +52,12 @@ def teach_proposer(current: Round, config: ProposerConfig) -> Taught:
     figures: dict[str, Any] = {**proposal_figures(fates), "compared": len(pairs), "tokens": sum(len(pair.token_ids) for pair in pairs)}
     run.log("proposals", current.index, figures)
     if not pairs:
-        return Taught(current.policy, figures)
+        return Taught(current.start, figures)
     training = training_of(config, current.config, len(pairs))
     log, folder = run.monitor.training_log(current.index, "proposer"), current.folder / "proposer"
     make = functools.partial(AdvantageTrainer, temperature=current.config.problems.temperature)
     with run.bar(current.index, "proposer", sft_steps(len(pairs), training), "steps") as advance:
-        done = train_sft(current.policy, folder, pairs, training, current.seed("proposer"), log, advance, make)
+        done = train_sft(current.start, folder, pairs, training, current.seed("proposer"), log, advance, make)
     figures["steps"] = len(done.history)
     if done.skipped:
         figures["skipped"] = done.skipped

@@ -2,10 +2,10 @@
 
     problems.jsonl → suites.jsonl → candidates.jsonl → executions.jsonl → clusters.jsonl → scores.jsonl → checkpoint → metrics.json
 
-A stage is a function of the round (`rl.loop.asking`, `rl.loop.labelling`, `rl.loop.update`). It sets one field of the round and leaves
-one file in the round's folder; where the file is there already, it reads it. Resuming therefore means: the first file that is missing,
-and in that stage the first part that is missing (`rl.ranks.shards`: every rank calls every stage, and does its parts). What depends on
-chance takes its seed from (run seed, round, stage).
+A stage is a function of the round (`rl.loop.voter`, `rl.loop.asking`, `rl.loop.labelling`, `rl.loop.update`). It sets one field of the
+round and leaves one file in the round's folder; where the file is there already, it reads it. Resuming therefore means: the first file
+that is missing, and in that stage the first part that is missing (`rl.ranks.shards`: every rank calls every stage, and does its parts).
+What depends on chance takes its seed from (run seed, round, stage).
 """
 
 from __future__ import annotations
@@ -60,12 +60,12 @@ class LoadedPolicy:
 
 
 class Round:
-    """Round `index` (from 1) of a run, which starts from the checkpoint `policy`. Fields below are empty until their stage has run."""
+    """Round `index` (from 1) of a run, which trains the checkpoint `start`. Fields below are empty until their stage has run."""
 
-    def __init__(self, run: Run, index: int, policy: str) -> None:
-        self.run, self.index, self.policy, self.config = run, index, policy, run.config
+    def __init__(self, run: Run, index: int, start: str) -> None:
+        self.run, self.index, self.start, self.config = run, index, start, run.config
         self.folder: Path = run.round_folder(index)
-        self.loaded = LoadedPolicy(policy, run.config.sampling)  # what stages 1 to 5 sample from, and the frozen model of the probe
+        self.voter = start  # the checkpoint that stages 1 to 5 sample from
         self.problems: Sequence[Problem] = ()
         self.suites: Sequence[TestSuite] = ()  # a pool of test inputs for each problem that has any
         self.candidates: Sequence[Candidate] = ()  # solutions: the voters
@@ -74,12 +74,17 @@ class Round:
         self.probe: FrozenProbe | None = None
 
     @functools.cached_property
+    def loaded(self) -> LoadedPolicy:
+        """The voter: it is sampled from, and is the frozen model of the probe."""
+        return LoadedPolicy(self.voter, self.config.sampling)
+
+    @functools.cached_property
     def sampler(self) -> SharedSampler:
-        return shared_sampler(self.run, self.folder, self.policy, self.loaded.load)
+        return shared_sampler(self.run, self.folder, self.voter, self.loaded.load)
 
     @functools.cached_property
     def ask(self) -> Asker:
-        return asker_of(self.config, load_tokenizer(self.policy))
+        return asker_of(self.config, load_tokenizer(self.start))
 
     def seed(self, stage: str) -> int:
         return derive_seed(self.config.seed, self.index, stage)

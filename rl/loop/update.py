@@ -89,7 +89,7 @@ def _damage(current: Round, done: Path) -> str | None:
 
 def _train(current: Round) -> Update:
     selected = select_problems(current)
-    update = Update(current.policy)
+    update = Update(current.start)
     update.figures |= {"problems": len(selected.train), "held_out": len(selected.apart), "watched": len(selected.watched)}
     current.loaded.release()
     if current.config.consolidation == "sft" and current.probe is not None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -27,3 +28,15 @@ def finish(folder: Path, *overrides: str) -> None:
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
+
+
+def kill_at(folder: Path, milestone: str, *overrides: str) -> None:
+    """Start the run, and kill it with -9 once it has left a file."""
+    process = start(folder, *overrides)
+    deadline = time.monotonic() + PATIENCE
+    while not (folder / milestone).exists():
+        assert process.poll() is None, (folder.parent / f"{folder.name}.log").read_text()[-3000:]
+        assert time.monotonic() < deadline, f"{milestone} never came"
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

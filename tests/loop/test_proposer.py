@@ -1,9 +1,6 @@
 """A round with a trained proposer: every proposal has a fate, training starts from it, and a kill changes nothing."""
 
 import json
-import os
-import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +10,7 @@ from safetensors.torch import load_file
 from rl.models.source import SEEDLING_WEIGHTS
 from rl.round_files import PROBLEMS, PROPOSALS, VERDICTS
 from rl.tracking.monitor import read_metrics
-from tests.loop.runs import PATIENCE, finish, start
+from tests.loop.runs import finish, kill_at
 from tests.loop.test_resume import result
 
 OVERRIDES = (
@@ -60,13 +57,7 @@ def test_its_figures_are_logged_and_grpo_starts_from_its_checkpoint(taught: Path
 
 def test_killed_while_it_is_taught_the_run_ends_with_the_same_result(taught: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    process, deadline = start(folder, *OVERRIDES), time.monotonic() + PATIENCE
-    while not (folder / "round_01/proposer/trainer/checkpoint-1/complete.json").exists():
-        assert process.poll() is None, (tmp_path / "run.log").read_text()[-3000:]
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    kill_at(folder, "round_01/proposer/trainer/checkpoint-1/complete.json", *OVERRIDES)
     finish(folder, *OVERRIDES)
     assert result(folder) == result(taught)
 

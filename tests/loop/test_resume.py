@@ -2,14 +2,11 @@
 
 import hashlib
 import json
-import os
-import signal
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.loop.runs import PATIENCE, finish, start
+from tests.loop.runs import finish, kill_at
 
 # Each kill comes when this file appears, that is, in the stage after it.
 MILESTONES = (
@@ -25,17 +22,6 @@ MILESTONES = (
     "round_01/grpo/trainer/checkpoint-1/complete.json",
     "round_01/training.json",
 )
-
-
-def kill_at(folder: Path, milestone: str) -> None:
-    process = start(folder)
-    deadline = time.monotonic() + PATIENCE
-    while not (folder / milestone).exists():
-        assert process.poll() is None, (folder.parent / f"{folder.name}.log").read_text()[-3000:]
-        assert time.monotonic() < deadline, f"{milestone} never came"
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def result(folder: Path) -> dict[str, str]:
