@@ -24,10 +24,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.ablate.collect import analyse, targets
+from bench.ablate.collect import analyse, minutes_of, targets
 from bench.ablate.plan import ARMS, FULL, LEAD, QUICK, Job, make_plan
 from bench.ablate.plot import draw
-from bench.ablate.runner import check_identity, finished, frozen_base, run_plan
+from bench.ablate.runner import check_identity, finished, frozen_base, repeats_lead, run_plan
 from bench.ablate.tables import tables
 from bench.command import module_command
 from rewards.sandbox.config import available_cores
@@ -112,7 +112,7 @@ def describe(complete: Sequence[Job], planned: Sequence[Job], command: str, hash
         "commit": git_commit(),
         "versions": versions(),
         "hashes": hashes,
-        "minutes_of_runs": round(sum(row["minutes"] for arm in found["arms"].values() for row in arm.get("by_seed", [])), 1),
+        "minutes_of_runs": round(sum(minutes_of(job) for job in complete if not job.long and not repeats_lead(job, complete)), 1),
         "not_finished": [job.name for job in planned if job not in complete],
         "overrides": {job.arm: list(job.overrides) for job in complete if job.seed == complete[0].seed and not job.long},
         **found,

@@ -64,6 +64,11 @@ def summary_of(run: Path) -> dict[str, Any]:
     return found
 
 
+def minutes_of(job: Job) -> float:
+    """Wall time of a run's stages, those that it took over included."""
+    return round(summary_of(job.folder)["loop_seconds"] / 60, 2)
+
+
 def through_time(run: Path) -> list[dict[str, float | None]]:
     """The training log's figures, one row a step, over all rounds."""
     rows = [row for row in read_metrics(run / "metrics.jsonl") if row["stage"] in ("grpo", "sft") and row["step"] is not None]
@@ -111,7 +116,7 @@ def seed_figures(job: Job) -> dict[str, Any]:
         "steps": len(through_time(job.folder)),
         "guard_actions": [f"{a['guard']}: {a['guard_action']}" for a in training.get("guard_actions", [])],
         "stopped_because": training.get("stopped_because"),
-        "minutes": round(summary["loop_seconds"] / 60, 2),
+        "minutes": minutes_of(job),
     }
 
 
@@ -151,7 +156,7 @@ def long_figures(job: Job, benchmark: str, draws: int) -> dict[str, Any]:
         "chosen_minus_best": chosen.as_dict(),
         "guard_actions": sum(row["stage"] == "guards" for row in read_metrics(job.folder / "metrics.jsonl")),
         "curves": {name: [[row["round"], row["step"], row[name]] for row in through_time(job.folder)] for name in ("entropy", "accuracy")},
-        "minutes": round(summary["loop_seconds"] / 60, 2),
+        "minutes": minutes_of(job),
     }
 
 

@@ -134,11 +134,11 @@ def band_difference(base: Sequence[Votes], policy: Sequence[Votes], seed: int = 
 
     def difference(samples: Sequence[np.ndarray]) -> float:
         band, right, other_band, other_right = np.concatenate(list(samples)).sum(axis=0)
-        return float(right / band - other_right / other_band)
+        return float(right / band - other_right / other_band) if band and other_band else float("nan")
 
     for _ in range(RESAMPLES):
         draws.append(difference([rows[rng.integers(0, len(rows), len(rows))] for rows in runs]))
-    low, high = np.percentile(draws, [2.5, 97.5])
+    low, high = np.nanpercentile(draws, [2.5, 97.5])
     return {"difference": difference(runs), "difference_ci": [float(low), float(high)]}
 
 

@@ -105,6 +105,12 @@ def rounds_of_the_lead(lead: Job, job: Job) -> int:
     return min((row["round"] - (row.get("guard") != "between_rounds") for row in acted), default=lead.config.rounds)
 
 
+def repeats_lead(job: Job, jobs: Sequence[Job]) -> bool:
+    """Whether all rounds of a finished run are its lead's: then nothing was run for it."""
+    lead = lead_of(job, jobs)
+    return lead is not None and rounds_of_the_lead(lead, job) == job.config.rounds
+
+
 def take_over_rounds(lead: Path, job: Job, rounds: int) -> None:
     """Link everything that the lead's first rounds left into a run that has not started yet. Where these are all, the run is done: the
     config, which counts as the sign of that, is its own.
