@@ -36,7 +36,11 @@ ARMS: dict[str, tuple[str, ...]] = {
     "sft_unexecuted": (*CONSENSUS, *SFT, "--sft.select", "unexecuted"),
     "random": (*CONSENSUS, "--grpo.reward", "random"),
 }
-LONG_ARMS: dict[str, tuple[str, ...]] = {"soft": CONSENSUS, "soft_unguarded": (*CONSENSUS, *UNGUARDED)}
+LONG_ARMS: dict[str, tuple[str, ...]] = {
+    "soft": CONSENSUS,
+    "soft_base_votes": (*CONSENSUS, "--voter.decay", "1"),
+    "soft_unguarded": (*CONSENSUS, *UNGUARDED),
+}
 TITLES = {
     "base": "base",
     "random": "random reward",
@@ -44,6 +48,7 @@ TITLES = {
     "sft_unexecuted": "SFT, nothing executed",
     "soft": "consensus, soft",
     "soft_unguarded": "consensus, soft, no guards",
+    "soft_base_votes": "consensus, soft, the base votes",
     "hard": "consensus, hard",
     "probe": "probe only",
     "mixed": "mixed: consensus and probe",
@@ -117,8 +122,10 @@ FULL = Settings(
         "200",
         "--grpo.steps",
         "10",
+        "--probe.problems",
+        "32",
         "--evals.sampled",
-        "100",
+        "60",
         "--evals.chosen_on",
         "null",
     ),

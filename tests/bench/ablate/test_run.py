@@ -152,6 +152,8 @@ def test_without_guards_nothing_is_run_again_unless_one_acted(tmp_path: Path, ca
     assert run(tmp_path, *arms) == 0
     lead, arm = (tmp_path / "runs" / "seed-0" / name for name in ("soft", "soft_unguarded"))
     assert "the same as seed 0 · consensus, soft, where no guard acted" in capsys.readouterr().out
+    found = json.loads((tmp_path / "results" / "ablation_quick.json").read_text())
+    assert found["minutes_of_runs"] == found["arms"]["soft"]["by_seed"][0]["minutes"] > 0
     assert (arm / "summary.json").samefile(lead / "summary.json") and "held_out: null" in (arm / "config.yaml").read_text()
     shutil.rmtree(arm)
     with (lead / "metrics.jsonl").open("a") as log:
