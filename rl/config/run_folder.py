@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import itertools
 import json
 import platform
 import subprocess
@@ -76,7 +77,9 @@ def check_trackers(config: Config) -> None:
 
 
 def check_same_config(folder: Path, config: Config) -> None:
-    """Raises UserError when another config made the folder. `rounds` may grow, trackers may change."""
+    """Raises UserError when another config made the folder. `rounds` may grow, trackers may change; a key that a former version did not
+    have may stand at its default, which by our convention does what that version did.
+    """
     path = folder / "config.yaml"
     try:
         before = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -84,8 +87,9 @@ def check_same_config(folder: Path, config: Config) -> None:
         return
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"the run folder's config cannot be read: {read_fault(error)}", str(path), "choose another --run_dir") from None
-    now = config.model_dump(mode="json")
-    old, new = flatten(before if isinstance(before, dict) else {}), flatten(now)
+    default, new = (flatten(values.model_dump(mode="json")) for values in (type(config)(), config))
+    old = flatten(before if isinstance(before, dict) else {})
+    old |= {key: value for key, value in default.items() if not any(part in old for part in _with_sections(key))}
     differing = [key for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key) and not _is_free(key)]
     if not differing and old.get("rounds", 0) > new["rounds"]:
         differing = ["rounds"]
@@ -99,6 +103,15 @@ def check_same_config(folder: Path, config: Config) -> None:
 
 def _is_free(key: str) -> bool:
     return any(key == free or key.startswith(f"{free}.") for free in FREE_KEYS)
+
+
+def _with_sections(key: str) -> list[str]:
+    """A dotted key and the sections around it, which may be null in a config.
+
+    >>> _with_sections("guards.kl.limit")
+    ['guards', 'guards.kl', 'guards.kl.limit']
+    """
+    return list(itertools.accumulate(key.split("."), "{}.{}".format))
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

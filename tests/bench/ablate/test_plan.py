@@ -103,8 +103,8 @@ def test_only_the_oracle_s_folder_is_named_so_and_only_it_is_rewarded_by_referen
 
 def test_leads_come_first_and_quick_is_smaller():
     jobs = plan()
-    assert [job.arm for job in jobs[:2]] == [LEAD, LEAD] and all(job.long for job in jobs[-4:])
-    assert len({job.folder for job in jobs}) == len(jobs) == 2 * len(ARMS) + 2 * 2
+    assert [job.arm for job in jobs[:2]] == [LEAD, LEAD] and all(job.long for job in jobs[-6:])
+    assert len({job.folder for job in jobs}) == len(jobs) == 2 * len(ARMS) + 2 * 3
     quick = plan(QUICK)[0].config
     assert quick.grpo.steps < jobs[0].config.grpo.steps and quick.problems.count < jobs[0].config.problems.count
 

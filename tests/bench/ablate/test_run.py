@@ -54,7 +54,7 @@ def test_from_plan_to_tables(folder: Path, capsys: pytest.CaptureFixture[str]) -
     assert len(soft["curves"]["entropy"]) == 4 and soft["curves"]["majority_wrong"] == []
     verdicts = {row["target"]: row["met"] for row in result["targets"]}
     assert verdicts["share of the oracle's gain that soft recovers"] is False and verdicts["soft minus mixed"] is None
-    assert {row["arm"]: row["best_round"] for row in result["long"].values()} == {"soft_unguarded": 1, "soft": 3}
+    assert {row["arm"]: row["best_round"] for row in result["long"].values()} == {"soft_unguarded": 1, "soft": 3, "soft_base_votes": 3}
     assert (folder / "results" / "ablation_quick.png").stat().st_size > 10_000
     shown = capsys.readouterr().out
     assert "| arm | greedy | best temperature | pass@1 | gain, greedy pass@1, points |" in shown
@@ -120,7 +120,7 @@ def test_the_guard_between_rounds_leaves_its_own_round_as_it_was(tmp_path: Path,
 def test_what_is_finished_is_not_run_again(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(Job, "command", lambda job, base: pytest.fail("a finished run was started again"))
     assert run(folder) == 0
-    assert "6 of 6 runs are finished already" in capsys.readouterr().out
+    assert "7 of 7 runs are finished already" in capsys.readouterr().out
 
 
 def test_long_runs_that_are_finished_count_where_they_are_left_out(folder: Path) -> None:
