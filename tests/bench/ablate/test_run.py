@@ -125,7 +125,7 @@ def test_what_is_finished_is_not_run_again(folder: Path, monkeypatch: pytest.Mon
 
 def test_long_runs_that_are_finished_count_where_they_are_left_out(folder: Path) -> None:
     assert run(folder, "--no-long") == 0
-    assert len(json.loads((folder / "results" / "ablation_quick.json").read_text())["long"]) == 2
+    assert len(json.loads((folder / "results" / "ablation_quick.json").read_text())["long"]) == 3
 
 
 def test_runs_of_another_config_or_of_other_weights_are_not_mixed_in(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
