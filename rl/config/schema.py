@@ -25,7 +25,7 @@ from rewards.mixed import MixedConfig
 from rewards.rules.consensus import ConsensusConfig
 from rewards.sandbox.config import ExecutionConfig, SandboxConfig
 from rl.config.loader import load
-from rl.config.training import ChoiceConfig, GrpoConfig, GuardsConfig, ProposerConfig, SftConfig, VoterConfig
+from rl.config.training import ChoiceConfig, GrpoConfig, GuardsConfig, ProposerConfig, SftConfig, TeacherConfig
 from rl.console import UserError
 
 BARE_CONFIG = Path(__file__).resolve().parents[2] / "configs" / "seedling.yaml"  # what a run reads that is given no --config: the laptop's
@@ -129,7 +129,7 @@ class Config(Section):
 
     chat_template_args: TemplateArgs = Field({}, description="arguments of the model's chat template: {enable_thinking: false}")
 
-    voter: VoterConfig = Field(default_factory=VoterConfig, description="the model that stages 1 to 5 ask")
+    teacher: TeacherConfig = Field(default_factory=TeacherConfig, description="the model that stages 1 to 5 ask")
     problems: ProblemsConfig = Field(default_factory=ProblemsConfig, description="stages 1 to 3: problems, rating, interface")
     suites: SuitesConfig = Field(default_factory=SuitesConfig, description="stage 4: test inputs")
     solutions: SolutionsConfig = Field(default_factory=SolutionsConfig, description="stage 5: solutions")
@@ -209,18 +209,18 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _voter_can_be_made(self) -> Self:
-        if self.voter.decay and self.proposer is not None:
+    def _teacher_can_be_made(self) -> Self:
+        if self.teacher.decay and self.proposer is not None:
             raise ValueError(
-                f"proposer trains the policy on its own proposals, but with voter.decay ({self.voter.decay:g}) the voter makes them: set "
-                "voter.decay to 0, or proposer to null"
+                "proposer trains the policy on its own proposals, but with teacher.decay "
+                f"({self.teacher.decay:g}) the teacher makes them: set teacher.decay to 0, or proposer to null"
             )
         sections = {"sft": (self.sft,), "grpo": (self.grpo,), "sft+grpo": (self.sft, self.grpo)}[self.consolidation]
         adapters = any(section.lora is not None and section.lora.checkpoint == "adapter" for section in sections)
-        if 0 < self.voter.decay < 1 and adapters:
+        if 0 < self.teacher.decay < 1 and adapters:
             raise ValueError(
-                f"voter.decay ({self.voter.decay:g}) takes the mean of whole weights, but the checkpoints are adapters: set "
-                "lora.checkpoint to merged, or voter.decay to 0 or 1"
+                f"teacher.decay ({self.teacher.decay:g}) takes the mean of whole weights, but the checkpoints are adapters: set "
+                "lora.checkpoint to merged, or teacher.decay to 0 or 1"
             )
         return self
 

@@ -160,15 +160,15 @@ class ProposerConfig(Section):
     steps: int | None = Field(None, ge=1, description="optimizer steps a round at most; null: as many as one pass over the proposals takes")
 
 
-class VoterConfig(Section):
+class TeacherConfig(Section):
     """Which model a round asks in stages 1 to 5: it invents and rates problems, writes test inputs, and its solutions vote."""
 
     decay: float = Field(
         0.0,
         ge=0,
         le=1,
-        description="share of the last round's voter in this one's weights; the rest is the round's starting policy; 0: that policy votes; "
-        "1: the base does, in every round",
+        description="share of the last round's teacher in this one's weights, the rest being the round's starting policy; "
+        "0: that policy is the teacher; 1: the base is, in every round",
     )
 
 

@@ -1,4 +1,4 @@
-"""The probe on a frozen copy of the round's starting policy: fitted on some of the bank, then asked about rollouts."""
+"""The probe on the round's teacher, which is frozen: fitted on some of the bank, then asked about rollouts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stages 1 to 5 of a round: what is asked of the policy. Problems, ratings and interfaces; test inputs; solutions."""
+"""Stages 1 to 5 of a round: what is asked of the teacher (`rl.loop.teacher`). Problems, ratings and interfaces; test inputs; solutions."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
     problems.jsonl → suites.jsonl → candidates.jsonl → executions.jsonl → clusters.jsonl → scores.jsonl → checkpoint → metrics.json
 
-A stage is a function of the round (`rl.loop.voter`, `rl.loop.asking`, `rl.loop.labelling`, `rl.loop.update`). It sets one field of the
+A stage is a function of the round (`rl.loop.teacher`, `rl.loop.asking`, `rl.loop.labelling`, `rl.loop.update`). It sets one field of the
 round and leaves one file in the round's folder; where the file is there already, it reads it. Resuming therefore means: the first file
 that is missing, and in that stage the first part that is missing (`rl.ranks.shards`: every rank calls every stage, and does its parts).
 What depends on chance takes its seed from (run seed, round, stage).
@@ -65,7 +65,7 @@ class Round:
     def __init__(self, run: Run, index: int, start: str) -> None:
         self.run, self.index, self.start, self.config = run, index, start, run.config
         self.folder: Path = run.round_folder(index)
-        self.voter = start  # the checkpoint that stages 1 to 5 sample from
+        self.teacher = start  # the checkpoint that stages 1 to 5 sample from
         self.problems: Sequence[Problem] = ()
         self.suites: Sequence[TestSuite] = ()  # a pool of test inputs for each problem that has any
         self.candidates: Sequence[Candidate] = ()  # solutions: the voters
@@ -75,12 +75,12 @@ class Round:
 
     @functools.cached_property
     def loaded(self) -> LoadedPolicy:
-        """The voter: it is sampled from, and is the frozen model of the probe."""
-        return LoadedPolicy(self.voter, self.config.sampling)
+        """The teacher: it is sampled from, and is the frozen model of the probe."""
+        return LoadedPolicy(self.teacher, self.config.sampling)
 
     @functools.cached_property
     def sampler(self) -> SharedSampler:
-        return shared_sampler(self.run, self.folder, self.voter, self.loaded.load)
+        return shared_sampler(self.run, self.folder, self.teacher, self.loaded.load)
 
     @functools.cached_property
     def ask(self) -> Asker:

@@ -150,7 +150,7 @@ def gathers_policy(config: Config) -> bool:
 
 
 def frozen_copies(config: Config, shards: int) -> float:
-    """Copies of the round's starting policy that stay on each device while GRPO trains: the probe's is whole, the KL's sharded."""
+    """Frozen models that stay on each device while GRPO trains: the teacher, which the probe reads, whole; the KL's reference sharded."""
     if "grpo" not in config.consolidation:
         return 0.0
     probe = config.reward.w_quality > 0

@@ -160,8 +160,9 @@ def make_plan(
     stages.append(stage("eval", answers, config.evals.max_new_tokens, answers * 32, speed=eval_speed))
     outcomes = kept * s.samples * shares.distinct * config.suites.pool
     disk = config.rounds * (size.weight_bytes * (1 if g.weights_dtype == "bfloat16" else 2) + bank_tokens * BYTES_PER_TOKEN)
-    if 0 < config.voter.decay < 1:  # those of the last two rounds are kept
-        disk += min(config.rounds - 1, 2) * size.weight_bytes * (1 if g.weights_dtype == "bfloat16" else 2)
+    if 0 < config.teacher.decay < 1:  # those of the last two rounds are kept
+        trained = config.sft if config.consolidation == "sft" else g
+        disk += min(config.rounds - 1, 2) * size.weight_bytes * (1 if trained.weights_dtype == "bfloat16" else 2)
     disk += config.rounds * outcomes * BYTES_PER_OUTCOME
     disk += bank_tokens * BYTES_PER_TOKEN + 2 * size.parameters * 16  # a round's parts, and two trainer checkpoints with their optimizer
     disk += read * state_bytes(config, size)  # until the round is trained

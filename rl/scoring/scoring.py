@@ -38,7 +38,7 @@ ReadProgram = Callable[[str, str, str], str | None]  # answer, entry, code that 
 
 
 class Quality(Protocol):
-    """The probe on a frozen copy of the round's starting policy."""
+    """The probe on the round's teacher, which is frozen."""
 
     gate: float  # g in [0, 1], the weight that it earned on held-out problems
 

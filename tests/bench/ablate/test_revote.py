@@ -64,7 +64,7 @@ def test_every_run_and_all_together_have_their_figures() -> None:
     assert found["runs"]["five-1"]["first, policy"]["all"] == {"problems": 2, "right": 0.5}
 
 
-@pytest.mark.parametrize(("keys", "said"), [((), "two rounds or more"), (("--voter.decay", "0.5"), "is not its policy")])
+@pytest.mark.parametrize(("keys", "said"), [((), "two rounds or more"), (("--teacher.decay", "0.5"), "is not its policy")])
 def test_a_run_that_says_nothing_of_it_is_refused(tmp_path: Path, keys: tuple[str, ...], said: str) -> None:
     config = load_config(None, ["--audit", "true", "--oracle", "seedling.grammar:reference_for", *keys])
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))

@@ -176,16 +176,16 @@ def test_weights_by_margin_that_scaling_would_undo_are_refused() -> None:
     assert load_config(None, ["--reward.by_margin", "1", "--grpo.scale_rewards", "batch"]).reward.by_margin == 1
 
 
-def test_a_voter_that_makes_the_proposals_of_a_trained_proposer_is_refused() -> None:
-    with pytest.raises(UserError, match=r"voter\.decay to 0, or proposer to null"):
-        load_config(None, ["--voter.decay", "0.5", "--proposer", "{}"])
+def test_a_teacher_that_makes_the_proposals_of_a_trained_proposer_is_refused() -> None:
+    with pytest.raises(UserError, match=r"teacher\.decay to 0, or proposer to null"):
+        load_config(None, ["--teacher.decay", "0.5", "--proposer", "{}"])
 
 
 def test_a_mean_of_adapters_is_refused() -> None:
     lora = ["--grpo.lora.checkpoint", "adapter"]
-    with pytest.raises(UserError, match=r"lora\.checkpoint to merged, or voter\.decay to 0 or 1"):
-        load_config(None, ["--voter.decay", "0.5", *lora])
-    assert load_config(None, ["--voter.decay", "1", *lora]).voter.decay == 1
+    with pytest.raises(UserError, match=r"lora\.checkpoint to merged, or teacher\.decay to 0 or 1"):
+        load_config(None, ["--teacher.decay", "0.5", *lora])
+    assert load_config(None, ["--teacher.decay", "1", *lora]).teacher.decay == 1
 
 
 def test_a_contest_without_a_bank_that_votes_is_refused() -> None:

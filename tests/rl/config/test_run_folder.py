@@ -49,19 +49,19 @@ def test_more_rounds_and_other_trackers_continue_a_run(tmp_path: Path, checkpoin
     assert yaml.safe_load((folder / "config.yaml").read_text())["rounds"] == 3
 
 
-@pytest.mark.parametrize(("overrides", "goes_on"), [((), True), (("--voter.decay", "0.5"), False)])
+@pytest.mark.parametrize(("overrides", "goes_on"), [((), True), (("--teacher.decay", "0.5"), False)])
 def test_a_run_from_before_a_key_was_there_goes_on_where_the_key_has_its_default(
     tmp_path: Path, checkpoint: Path, overrides: tuple[str, ...], goes_on: bool
 ) -> None:
     folder = open_run(config_for(tmp_path, checkpoint, "--guards.kl", "null"))
     before = yaml.safe_load((folder / "config.yaml").read_text())
-    del before["voter"]
+    del before["teacher"]
     (folder / "config.yaml").write_text(yaml.safe_dump(before))
     now = config_for(tmp_path, checkpoint, "--guards.kl", "null", *overrides)
     if goes_on:
         assert open_run(now) == folder
         return
-    with pytest.raises(UserError, match=r"voter\.decay: 0\.0 there, 0\.5 now"):
+    with pytest.raises(UserError, match=r"teacher\.decay: 0\.0 there, 0\.5 now"):
         open_run(now)
 
 

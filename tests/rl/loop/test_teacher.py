@@ -1,8 +1,9 @@
-"""The voter: a mean of the run's checkpoints, in the shares of a moving average."""
+"""The teacher: a mean of the run's checkpoints, in the shares of a moving average."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from safetensors.torch import load_file
 
 from rl.config.schema import Config
 from rl.loop.round import Round, RoundError
-from rl.loop.voter import choose_voter, mean_policy, voter_shares
+from rl.loop.teacher import choose_teacher, mean_policy, teacher_shares
 from rl.models.checkpoints import MANIFEST, load_policy, save_policy
 from rl.round_files import Stage
 from tests.rl.tiny import save_tiny_policy
@@ -26,7 +27,7 @@ class FakeRun:
     main = True
 
     def __init__(self, folder: Path, decay: float, trained: int) -> None:
-        self.folder, self.config = folder, Config.model_validate({"rounds": 9, "voter": {"decay": decay}, "audit": False})
+        self.folder, self.config = folder, Config.model_validate({"rounds": 9, "teacher": {"decay": decay}, "audit": False})
         self.model = str(save_tiny_policy(folder / "base"))
         self.state = SimpleNamespace(wait_for_everyone=lambda: None)
         self.made: list[str] = []
@@ -54,10 +55,10 @@ class FakeRun:
                 return made
         return stage.read(path)
 
-    def voter(self, index: int) -> str:
+    def teacher(self, index: int) -> str:
         current = Round(self, index, "the start")  # type: ignore[arg-type]
-        choose_voter(current)
-        return current.voter
+        choose_teacher(current)
+        return current.teacher
 
 
 def weights(folder: Path | str) -> dict[str, torch.Tensor]:
@@ -66,10 +67,10 @@ def weights(folder: Path | str) -> dict[str, torch.Tensor]:
 
 def test_shares_are_those_of_the_recursion() -> None:
     decay, starts = 0.7, [0, 1, 2, 1]  # round 4 went back to round 1's checkpoint
-    voter = torch.zeros(3).scatter(0, torch.tensor(starts[0]), 1.0)
+    teacher = torch.zeros(3).scatter(0, torch.tensor(starts[0]), 1.0)
     for start in starts[1:]:
-        voter = decay * voter + (1 - decay) * torch.eye(3)[start]
-    assert torch.allclose(torch.tensor([voter_shares(starts, decay)[k] for k in range(3)]), voter)
+        teacher = decay * teacher + (1 - decay) * torch.eye(3)[start]
+    assert torch.allclose(torch.tensor([teacher_shares(starts, decay)[k] for k in range(3)]), teacher)
 
 
 def test_a_mean_of_three_checkpoints_has_the_mean_of_each_weight_in_it(tmp_path: Path) -> None:
@@ -101,40 +102,57 @@ def test_checkpoints_of_other_shapes_are_refused(tmp_path: Path) -> None:
     model, tokenizer = load_policy(one)
     model.resize_token_embeddings(40)
     save_policy(model, tokenizer, tmp_path / "other")
-    with pytest.raises(RoundError, match=r"voter\.decay"):
+    with pytest.raises(RoundError, match=r"teacher\.decay"):
         mean_policy({str(one): 0.5, str(tmp_path / "other"): 0.5}, "float32")
 
 
 @pytest.mark.parametrize(("decay", "wanted"), [(0.0, "round_02/grpo/checkpoint"), (1.0, "base")])
 def test_at_the_ends_of_the_scale_no_weights_are_made(tmp_path: Path, decay: float, wanted: str) -> None:
     run = FakeRun(tmp_path, decay, trained=2)
-    assert run.voter(3) == str(tmp_path / wanted)
+    assert run.teacher(3) == str(tmp_path / wanted)
     assert not run.made
 
 
-def test_the_first_voter_is_the_base_and_the_next_lags_behind(tmp_path: Path) -> None:
+def test_the_first_teacher_is_the_base_and_the_next_lags_behind(tmp_path: Path) -> None:
     run = FakeRun(tmp_path, 0.75, trained=1)
-    assert run.voter(1) == run.model
-    voter, base, first = weights(run.voter(2)), weights(run.model), weights(tmp_path / "round_01/grpo/checkpoint")
-    assert all(torch.allclose(voter[name], 0.75 * base[name] + 0.25 * first[name], atol=1e-6) for name in base)
+    assert run.teacher(1) == run.model
+    teacher, base, first = weights(run.teacher(2)), weights(run.model), weights(tmp_path / "round_01/grpo/checkpoint")
+    assert all(torch.allclose(teacher[name], 0.75 * base[name] + 0.25 * first[name], atol=1e-6) for name in base)
 
 
-def test_a_voter_is_made_once_and_again_where_it_is_damaged(tmp_path: Path) -> None:
+def test_a_teacher_is_made_once_and_never_used_damaged(tmp_path: Path) -> None:
     run = FakeRun(tmp_path, 0.5, trained=1)
-    folder = Path(run.voter(2))
-    before = (folder / "model.safetensors").read_bytes()
-    assert run.voter(2) == str(folder) and len(run.made) == 1
-    (folder / "model.safetensors").write_bytes(before[:-1])
-    assert run.voter(2) == str(folder) and len(run.made) == 2
-    assert (folder / "model.safetensors").read_bytes() == before
+    folder = Path(run.teacher(2))
+    assert run.teacher(2) == str(folder) and len(run.made) == 1
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(RoundError, match=r"Delete .*teacher"):
+        run.teacher(2)
+    shutil.rmtree(folder)
+    assert run.teacher(2) == str(folder) and len(run.made) == 2
 
 
-def test_voters_of_rounds_that_are_over_take_no_room(tmp_path: Path) -> None:
+def test_no_damaged_checkpoint_goes_into_a_mean(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path, 0.5, trained=2)
+    weights = tmp_path / "round_01/grpo/checkpoint/model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(RoundError, match=r"round 1's checkpoint.*Delete round 1 and all after it"):
+        run.teacher(3)
+
+
+def test_a_round_that_is_over_needs_no_teacher(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path, 0.5, trained=3)
+    assert run.teacher(2) == "the start" and not run.made
+
+
+def test_teachers_of_rounds_that_are_over_take_no_room(tmp_path: Path) -> None:
     run = FakeRun(tmp_path, 0.5, trained=3)
     (tmp_path / "round_03" / "training.json").rename(tmp_path / "later")
     for index in (2, 3):
-        run.voter(index)
+        run.teacher(index)
     (tmp_path / "later").rename(tmp_path / "round_03" / "training.json")
-    run.voter(4)
-    kept = [path.parent.parent.name for path in sorted(tmp_path.glob(f"round_*/voter/{MANIFEST}"))]
+    run.teacher(4)
+    kept = [path.parent.parent.name for path in sorted(tmp_path.glob(f"round_*/teacher/{MANIFEST}"))]
     assert kept == ["round_03", "round_04"]

@@ -1,4 +1,4 @@
-"""A run whose voter lags behind: round 2 asks the mean of base and policy, and trains the policy; a kill changes nothing."""
+"""A run whose teacher lags behind: round 2 asks the mean of base and policy, and trains the policy; a kill changes nothing."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tests.loop.runs import finish, kill_at
 from tests.loop.test_resume import result
 
 OVERRIDES = (
-    *("--rounds", "2", "--voter.decay", "0.5", "--grpo.learning_rate", "3e-3", "--grpo.steps", "2"),
+    *("--rounds", "2", "--teacher.decay", "0.5", "--grpo.learning_rate", "3e-3", "--grpo.steps", "2"),
     *("--evals.limit", "2", "--evals.chosen_on", "null"),
 )
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("voter") / "run"
+    folder = tmp_path_factory.mktemp("teacher") / "run"
     finish(folder, *OVERRIDES)
     return folder
 
@@ -42,13 +42,13 @@ def gap(checkpoint: Path, folder: Path) -> float:
     return max(gaps)
 
 
-def test_the_voter_is_asked_and_not_the_policy(run: Path) -> None:
-    assert gap(run / "round_02/voter", run / "round_02") < 1e-3
+def test_the_teacher_is_asked_and_not_the_policy(run: Path) -> None:
+    assert gap(run / "round_02/teacher", run / "round_02") < 1e-3
     assert gap(run / "round_01/grpo/checkpoint", run / "round_02") > 1e-2
 
 
-def test_killed_once_its_voter_is_made_the_run_ends_with_the_same_result(run: Path, tmp_path: Path) -> None:
+def test_killed_once_its_teacher_is_made_the_run_ends_with_the_same_result(run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    kill_at(folder, "round_02/voter/manifest.json", *OVERRIDES)
+    kill_at(folder, "round_02/teacher/manifest.json", *OVERRIDES)
     finish(folder, *OVERRIDES)
     assert result(folder) == result(run)
