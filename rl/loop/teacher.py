@@ -2,8 +2,8 @@
 the policy is what the round trains (stage 6).
 
 In the paper the two are one: the teacher is the round's starting policy. But a policy that was trained on votes agrees with itself where
-it is wrong as well, so the share of a vote tells less and less about who is right (RESULTS.md, "After two rounds"). With `teacher.decay` d the
-teacher lags behind the policy, as in Tarvainen and Valpola, "Mean teachers" (arXiv 1703.01780):
+it is wrong as well, so the share of a vote tells less and less about who is right (RESULTS.md, "After two rounds"). With
+`teacher.decay` d the teacher lags behind the policy, as in Tarvainen and Valpola, "Mean teachers" (arXiv 1703.01780):
 
     teacher of round 1 = base
     teacher of round r = d · teacher of round r−1 + (1 − d) · starting policy of round r        (in the weights)
