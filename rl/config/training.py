@@ -179,7 +179,24 @@ class ChoiceConfig(Section):
     """
 
     problems: int = Field(24, ge=0, description="problems of round 1 kept from training to compare checkpoints by; 0: take the last round")
+    proposals: int = Field(
+        0,
+        ge=0,
+        description="proposals (or rows of `problems.source`) that round 1 takes on top of problems.count, so that enough of its problems "
+        "can be kept apart; 0: a sixth of those in the band is, at most",
+    )
     samples: int = Field(16, ge=1, description="answers sampled for each of them, from every round's checkpoint")
+    temperature: float | None = Field(
+        None,
+        ge=0,
+        description="temperature of these answers; null: the rollouts'; 0: one greedy answer each, whose agreement does not rise with mere "
+        "sharpness; give it many problems",
+    )
+
+    @property
+    def draws(self) -> int:
+        """Answers to each problem: one where decoding is greedy, since all would be the same."""
+        return 1 if self.temperature == 0 else self.samples
 
 
 GuardAction = Literal["lower_lr", "raise_kl", "mute_probe", "end_round", "roll_back", "stop"]

@@ -45,8 +45,14 @@ def make_problems(current: Round) -> None:
     current.problems = current.run.once(current.index, PROBLEMS, lambda: _problems(current))
 
 
+def problems_asked(current: Round) -> ProblemsConfig:
+    """The section `problems`, with the count of this round: round 1 asks for those as well that are kept apart (`choice.proposals`)."""
+    config, extra = current.config.problems, current.config.choice.proposals if current.index == 1 else 0
+    return config.model_copy(update={"count": config.count + extra})
+
+
 def _problems(current: Round) -> list[Problem]:
-    run, index, config, own = current.run, current.index, current.config.problems, current.run.own
+    run, index, config, own = current.run, current.index, problems_asked(current), current.run.own
     funnel = Funnel()
     problems: list[Problem] = []
     figures: dict[str, Any] = {}
@@ -95,7 +101,7 @@ def _invent(current: Round, config: ProblemsConfig, funnel: Funnel, others: Sequ
 
 def _kept_proposals(current: Round, proposals: Sequence[tuple[str, Completion]], funnel: Funnel) -> list[Proposal]:
     """The proposals with their fates so far, for stage 6 to train on (`rl.loop.proposer`)."""
-    prompts = prompts_of(current.ask, current.config.problems, current.seed("propose"))
+    prompts = prompts_of(current.ask, problems_asked(current), current.seed("propose"))
     return [
         Proposal(prompt, topic, answer.text, answer.token_ids, funnel.problem_of.get(number), funnel.reason_of(number))
         for number, (prompt, (topic, answer)) in enumerate(zip(prompts, proposals, strict=True))

@@ -34,7 +34,7 @@ from rewards.rules.consensus import get_rule
 from rl.config.run_folder import write_atomically
 from rl.console import warn
 from rl.loop.round import Round, RoundError, asker_of, shared_sampler
-from rl.loop.selection import kept_apart, make_tasks, training_split
+from rl.loop.selection import make_tasks, training_split
 from rl.models.checkpoints import damage
 from rl.round_files import Stage, Verdict, read_bank, read_records
 from rl.scoring.scoring import RolloutScorer
@@ -157,12 +157,13 @@ def _measure(run: Run, index: int, policy: str) -> None:
         tasks, margins = held_out_tasks(run, asker_of(config, tokenizer))
         if not tasks:
             return {"problems": 0, "agreement": None}
-        params = SamplingParams(config.grpo.temperature, 1.0, config.solutions.max_new_tokens, tasks[0].stop)
+        temperature = config.grpo.temperature if config.choice.temperature is None else config.choice.temperature
+        params = SamplingParams(temperature, 1.0, config.solutions.max_new_tokens, tasks[0].stop)
         sampling = config.sampling.model_copy(update={"weights": "full"})  # checkpoints may differ by less than 8 bits show
         sampler = shared_sampler(run, folder, policy, lambda: load_model(policy, sampling.device, sampling.dtype), sampling)
         seed = derive_seed(config.seed, "choice")  # the same draws for every checkpoint: less noise between them
-        with run.bar(index, "held-out problems", len(tasks) * config.choice.samples, "samples") as advance:
-            answers = sampler.sample([task.prompt for task in tasks], config.choice.samples, params, seed, advance)
+        with run.bar(index, "held-out problems", len(tasks) * config.choice.draws, "samples") as advance:
+            answers = sampler.sample([task.prompt for task in tasks], config.choice.draws, params, seed, advance)
         sampler.close()
         if not run.main:
             return {}
@@ -193,7 +194,7 @@ def held_out_tasks(run: Run, ask: Ask) -> tuple[list[GrpoTask], list[float]]:
     """The problems of round 1 that were kept apart, and the margin of the vote on each."""
     folder = run.round_folder(1)
     verdicts = read_records(folder / "clusters.jsonl", Verdict)
-    _, apart = training_split(verdicts, kept_apart(run.config, 1))
+    _, apart = training_split(verdicts, run.config, 1)
     apart = apart[: run.config.choice.problems]
     problems, suites = read_records(folder / "problems.jsonl", Problem), read_records(folder / "suites.jsonl", TestSuite)
     return make_tasks(ask, problems, suites, read_bank(folder / "executions.jsonl"), apart), [verdict.margin for verdict in apart]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from probing.prompts.asking import Ask
@@ -16,7 +17,7 @@ from rl.stored import grouped
 if TYPE_CHECKING:
     from rl.config.schema import Config
 
-HELD_OUT_EVERY = 6  # of the problems in the band, every sixth is kept apart at most
+HELD_OUT = Fraction(1, 6)  # of the problems in the band that are kept apart, at most
 
 
 def kept_apart(config: Config, index: int) -> int:
@@ -24,10 +25,19 @@ def kept_apart(config: Config, index: int) -> int:
     return max(config.guards.held_out_problems if config.guards.enabled else 0, config.choice.problems if index == 1 else 0)
 
 
-def training_split(verdicts: Sequence[Verdict], held_out: int) -> tuple[list[Verdict], list[Verdict]]:
-    """(problems to train on, problems kept apart), both in the band of agreement. A single one is trained on."""
-    kept = [v for v in verdicts if v.kept]
-    apart = set(range(0, len(kept), HELD_OUT_EVERY)[:held_out]) if len(kept) > 1 else set()
+def share_apart(config: Config, index: int) -> Fraction:
+    """Of a round's problems in the band, the share that is kept apart, at most. What round 1 proposes for that on top of the others
+    (`choice.proposals`) leaves as many to train on.
+    """
+    extra = config.choice.proposals if index == 1 else 0
+    return max(HELD_OUT, Fraction(extra, extra + config.problems.count))
+
+
+def training_split(verdicts: Sequence[Verdict], config: Config, index: int) -> tuple[list[Verdict], list[Verdict]]:
+    """(problems to train on, problems kept apart) of a round, both in the band of agreement. A single one is trained on."""
+    kept, share = [v for v in verdicts if v.kept], share_apart(config, index)
+    spread = [int(k / share) for k in range(kept_apart(config, index))]  # one in every 1 / share
+    apart = {i for i in spread if i < len(kept)} if len(kept) > 1 else set()
     return [v for i, v in enumerate(kept) if i not in apart], [v for i, v in enumerate(kept) if i in apart]
 
 

@@ -24,7 +24,7 @@ from rl.console import warn
 from rl.labels.audit import Audit, oracle_signal
 from rl.loop.proposer import teach_proposer
 from rl.loop.round import Round, RoundError
-from rl.loop.selection import kept_apart, make_tasks, met_again, training_split, without
+from rl.loop.selection import make_tasks, met_again, training_split, without
 from rl.models.checkpoints import damage
 from rl.ranks.shards import discard_parts
 from rl.round_files import VERDICTS, Verdict, read_records
@@ -111,10 +111,10 @@ def _train(current: Round) -> Update:
 def select_problems(current: Round) -> Selected:
     """The problems to train on. Raises RoundError when there is none."""
     config = current.config
-    train, apart = training_split(current.verdicts, kept_apart(config, current.index))
+    train, apart = training_split(current.verdicts, config, current.index)
     if current.index > 1 and current.run.own is not None:  # what checkpoints are compared by is trained on in no round
         first = read_records(current.run.round_folder(1) / VERDICTS.file, Verdict)
-        returned = met_again(current.verdicts, training_split(first, kept_apart(config, 1))[1])
+        returned = met_again(current.verdicts, training_split(first, config, 1)[1])
         train, apart = without(train, returned), [*apart, *without(returned, apart)]
     if not train:
         raise RoundError(nothing_to_train_on(current, len(apart)))

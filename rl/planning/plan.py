@@ -114,8 +114,9 @@ def make_plan(
     machines = -(-devices // DEVICES_A_MACHINE)
     run_speed = EXECUTIONS_PER_CORE_SECOND * config.sandbox.workers * machines
     p, s, g = config.problems, config.solutions, config.grpo
-    made = p.count if p.source == SELF_MADE else round(p.share * p.count)
-    kept = made * shares.kept + (p.count - made)  # only a run knows how many of the user's own rows can be used
+    count = p.count + config.choice.proposals / config.rounds  # those of round 1 alone, spread over all
+    made = count if p.source == SELF_MADE else p.share * count
+    kept = made * shares.kept + (count - made)  # only a run knows how many of the user's own rows can be used
     rated, inputs = made * max(shares.rated, shares.kept), config.suites.inputs
     drawn = s.samples if s.source == SELF_MADE else 0  # collected solutions are executed, and not sampled
 

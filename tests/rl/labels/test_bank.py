@@ -101,21 +101,42 @@ def test_a_label_is_correct_when_the_winner_behaves_like_the_reference():
     assert label_is_correct(verdict, chosen, values(*order[:-1], "9")) is False
 
 
+def keeps(watched: int, **choice: int) -> Config:
+    return Config(guards={"held_out_problems": watched}, choice={"problems": 0} | choice, problems={"count": 30})
+
+
+def in_band(count: int) -> list[Verdict]:
+    return [Verdict(str(i), (0,), (0,), (1,), 0, 0.5, 0.5, 0.1, 1, True) for i in range(count)]
+
+
+def test_what_round_1_proposes_on_top_is_kept_apart_and_leaves_as_many_to_train_on():
+    config = keeps(0, problems=99, proposals=15)
+    chosen, apart = training_split(in_band(45), config, 1)
+    assert (len(chosen), len(apart)) == (30, 15)
+    assert [v.problem_id for v in apart[:3]] == ["0", "3", "6"]  # spread over the topics
+    assert len(training_split(in_band(45), config, 2)[1]) == 0
+
+
+@pytest.mark.parametrize(("proposals", "apart"), [(0, 8), (3, 8), (30, 20)])
+def test_a_sixth_is_kept_apart_at_least_and_never_more_than_wanted(proposals: int, apart: int):
+    assert len(training_split(in_band(48), keeps(0, problems=20, proposals=proposals), 1)[1]) == apart
+
+
 def test_the_guards_problems_are_not_trained_on():
     verdicts = [Verdict(str(i), (0,), (0,), (1,), 0, 0.5, 0.5, 0.1, 1, i % 2 == 0) for i in range(40)]
-    chosen, apart = training_split(verdicts, 3)
+    chosen, apart = training_split(verdicts, keeps(3), 2)
     assert len(apart) == 3 and len(chosen) == 17 and not {v.problem_id for v in chosen} & {v.problem_id for v in apart}
 
 
 def test_a_single_problem_in_the_band_is_trained_on():
     verdicts = [Verdict(str(i), (0,), (0,), (1,), 0, 0.5, 0.5, 0.1, 1, i == 3) for i in range(5)]
-    chosen, apart = training_split(verdicts, 3)
+    chosen, apart = training_split(verdicts, keeps(3), 2)
     assert [v.problem_id for v in chosen] == ["3"] and apart == []
 
 
 def test_nor_are_they_what_sft_learns_from_which_looks_beyond_the_band():
     verdicts = [Verdict(str(i), (0,), (0,), (1,), 0, 0.5, 0.5, 0.1, 1, i % 2 == 0) for i in range(40)]
-    _, apart = training_split(verdicts, 3)
+    _, apart = training_split(verdicts, keeps(3), 2)
     assert {v.problem_id for v in without(verdicts, apart)} == {str(i) for i in range(40)} - {v.problem_id for v in apart}
 
 
