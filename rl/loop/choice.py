@@ -2,9 +2,11 @@
 
 After every round its policy answers a fixed set of self-made problems, which round 1 invented and nobody trains on. What counts is how
 often the answers behave as the base's vote did, weighted by that vote's margin, since clear votes are the likelier ones to be right. A
-policy that has learnt from its votes agrees more; one that has collapsed agrees less, whatever its rewards say. A few dozen problems
-are a noisy measure, so the choice follows the one-standard-error rule (Breiman et al., "Classification and Regression Trees", 1984): the
-latest round that agrees no more than one standard error less than the best. The base can be chosen, too.
+policy that has learnt from its votes agrees more; one that has collapsed agrees less, whatever its rewards say. Two things spoil the
+measure. A few dozen problems are noisy: round 1 can draw more for it (`choice.proposals`), and the choice follows the one-standard-error
+rule (Breiman et al., "Classification and Regression Trees", 1984): the latest round that agrees no more than one standard error less than
+the best. And sampled answers agree more as the policy gets sharper; greedy ones do not (`choice.temperature: 0`). The base can be
+chosen, too.
 
     round_NN/held_out.json    that agreement, of the round's checkpoint        RUN/best    the checkpoint that was chosen (a link)
 
@@ -56,17 +58,21 @@ class Choice:
     round: int
     reason: str
     agreement: dict[int, float]  # of each round that was measured
+    problems: int | None = None  # that were kept apart to measure it; None: not known
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
 def choose_round(
-    agreement: Mapping[int, float | None], last: int, standard_error: Callable[[int, int], float] = lambda best, other: 0.0
+    agreement: Mapping[int, float | None],
+    last: int,
+    standard_error: Callable[[int, int], float] = lambda best, other: 0.0,
+    problems: int | None = None,
 ) -> Choice:
     """The latest round within one standard error of the highest agreement; the last round where nothing was measured.
 
-    agreement: by round, None where it could not be measured. standard_error: of the difference between two rounds.
+    agreement: by round, None where it could not be measured. standard_error: of the difference between two rounds. problems: on how many.
 
     >>> choose_round({0: 0.40, 1: 0.55, 2: 0.52}, last=2).round
     1
@@ -77,16 +83,15 @@ def choose_round(
     if not known:
         return Choice(last, "the last round: no problem was kept apart to compare checkpoints by", {})
     best = max(known, key=lambda number: (known[number], number))
+    where = f"on the {problems} problems kept apart" if problems else "on problems kept apart"
     chosen = max(number for number in known if number >= best and known[best] - known[number] <= standard_error(best, number))
     if chosen == best:
-        reason = f"{_name(best)}: its answers agree most with the votes on problems kept apart ({known[best]:.1%}"
+        reason = f"{_name(best)}: its answers agree most with the votes {where} ({known[best]:.1%}"
         reason += f"; the last round's {known[last]:.1%})" if best != last and last in known else ")"
     else:
-        reason = (
-            f"{_name(chosen)}, the latest whose answers agree as much as {_name(best)}'s with the votes on problems kept apart, but for "
-        )
+        reason = f"{_name(chosen)}, the latest whose answers agree as much as {_name(best)}'s with the votes {where}, but for "
         reason += f"one standard error ({known[chosen]:.1%} and {known[best]:.1%})"
-    return Choice(chosen, reason, known)
+    return Choice(chosen, reason, known, problems)
 
 
 def _name(number: int) -> str:
@@ -256,7 +261,8 @@ def choose_checkpoint(run: Run, last: int) -> Choice:
         one, two = rounds[best], rounds[other]
         return difference_error(one.get("shares", {}), two.get("shares", {}), one.get("margins", {}))
 
-    return choose_round({number: found["agreement"] for number, found in rounds.items()}, last, standard_error)
+    agreement = {number: found["agreement"] for number, found in rounds.items()}
+    return choose_round(agreement, last, standard_error, rounds[0].get("problems"))
 
 
 def point_to_best(run: Run, checkpoint: Path) -> None:

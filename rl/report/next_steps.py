@@ -9,6 +9,7 @@ from rl.report.conclusion import Check, Conclusion
 from rl.run_data import RunData, again, known, launch_command, stopped
 
 SHOWN = 4
+MANY_ROUNDS, FEW_APART = 4, 48  # from so many rounds on, fewer problems than that cannot tell their checkpoints apart
 CODE_BENCHMARKS = ("humaneval_plus", "mbpp_plus")
 
 
@@ -23,7 +24,14 @@ class Step:
 def next_steps(run: RunData, conclusion: Conclusion) -> list[Step]:
     """At most `SHOWN` steps."""
     failed = {check.title: check for check in conclusion.checks if check.status in ("bad", "warn")}
-    steps = [*_unfinished(run), *_stopped(run), *_of_conclusion(run, conclusion), *_labels(run, conclusion), *_repairs(run, failed)]
+    steps = [
+        *_unfinished(run),
+        *_stopped(run),
+        *_of_conclusion(run, conclusion),
+        *_labels(run, conclusion),
+        *_choice(run),
+        *_repairs(run, failed),
+    ]
     if conclusion.status == "good" and run.finished:
         steps += _onwards(run)
     return steps[:SHOWN]
@@ -82,6 +90,18 @@ def _labels(run: RunData, conclusion: Conclusion) -> list[Step]:
         text = "Labels are weak: draw more voters (solutions.samples), or train on clearer votes only (raise solutions.band_low)."
         return [Step(text)]
     return []
+
+
+def _choice(run: RunData) -> list[Step]:
+    """A choice among many checkpoints that rests on few problems."""
+    apart = (run.final.get("choice") or {}).get("problems")
+    if apart is None or apart >= FEW_APART or len(run.rows) - 1 < MANY_ROUNDS:
+        return []
+    count = (run.config.get("problems") or {}).get("count", 0)
+    text = (
+        f"{len(run.rows) - 1} rounds were compared on {apart} problems, which is too few to tell them apart. Next time keep more of them:"
+    )
+    return [Step(text, f"{again(run)} --choice.problems 96 --choice.proposals {count} --choice.temperature 0")]
 
 
 def _repairs(run: RunData, failed: dict[str, Check]) -> list[Step]:

@@ -38,6 +38,11 @@ def test_the_round_that_agrees_most_is_chosen_and_the_reason_says_so() -> None:
     assert choice.round == 2 and "round 2" in choice.reason and "61.0%" in choice.reason and "the last round's 50.0%" in choice.reason
 
 
+def test_the_reason_says_on_how_many_problems_it_rests(tmp_path: Path) -> None:
+    choice = choose_checkpoint(run_with(tmp_path, [0.4, 0.6], [0.1, 0.2]), 1)
+    assert choice.problems == 3 and "on the 3 problems kept apart" in choice.reason
+
+
 def test_the_evaluation_has_no_part_in_it(tmp_path: Path) -> None:
     agreement = [0.4, 0.6, 0.5]
     rising, falling = (run_with(tmp_path / str(i), agreement, scores) for i, scores in enumerate(([0.1, 0.2, 0.9], [0.9, 0.2, 0.1])))
