@@ -1,7 +1,7 @@
 """Which part of the method gives which part of the gain? (`make ablate`, `make ablate QUICK=1`)
 
     python -m bench.ablate --no-long      # five seeds, ten arms, on 2 cores (`make ablate`)
-    python -m bench.ablate                # and runs of 20 rounds, two arms on three seeds (`make ablate LONG=1`)
+    python -m bench.ablate                # and runs of 20 rounds, three arms on three seeds (`make ablate LONG=1`)
     python -m bench.ablate --quick        # all of it in small: 15 minutes
     python -m bench.ablate --collect      # only the tables and the plot, from the runs that are finished
     python -m bench.ablate --arms --no-long --try "rare --reward.rarity 0.3"      # an idea of your own, beside ours

@@ -33,6 +33,7 @@ from rl.loop.asking import draw_candidates, make_problems, make_suites
 from rl.loop.choice import checkpoint_of, started_from
 from rl.loop.labelling import execute_candidates, take_votes
 from rl.loop.round import Round
+from rl.models.source import resolve_model
 from rl.round_files import EXECUTIONS, PROBLEMS, SUITES, VERDICTS, Verdict, read_bank, read_records
 from rl.run import Run
 from rl.run_data import read_config
@@ -76,9 +77,12 @@ def cast(run: Path, config: Mapping[str, Any], number: int, checkpoint: str, out
     Its name is made of the problems and the checkpoint, so votes of a run that was made anew are not taken for its own.
     """
     source = run / f"round_{number:02d}"
-    asked = [source / PROBLEMS.file, source / SUITES.file, *sorted(Path(checkpoint).glob("*.safetensors"))]
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in asked)).hexdigest()[:12]
-    out = out / f"{run.name}-round-{number}-{digest}"
+    asked = [source / PROBLEMS.file, source / SUITES.file, *sorted(Path(resolve_model(checkpoint)).glob("*.safetensors"))]
+    digest = hashlib.sha256()
+    for path in asked:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    out = out / f"{run.name}-round-{number}-{digest.hexdigest()[:12]}"
     target = out / "round_01"
     target.mkdir(parents=True, exist_ok=True)
     for name in (PROBLEMS.file, SUITES.file):
@@ -211,7 +215,7 @@ def print_tables(together: Mapping[str, Any]) -> None:
             row = together[f"{problems}, {side}"]
             cells = [f"{100 * row[p]['right']:.0f} % of {row[p]['problems']}" if row[p]["problems"] else "–" for p in PARTS]
             rows.append([f"{problems} round's", side, *cells])
-    print(table(["problems", "teacher", *(f"labels right, {part}" for part in PARTS)], rows) + "\n")
+    print(table(["problems", "electorate", *(f"labels right, {part}" for part in PARTS)], rows) + "\n")
     for problems in ("first", "last"):
         gap, told = together[f"{problems}, base minus policy in the band"], together[f"{problems}, agreement"]
         print(f"{problems} round's problems: base minus policy in the band {interval(gap, 'difference', points=True)} points")

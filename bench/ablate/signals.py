@@ -23,6 +23,7 @@ from bench.command import module_command
 from bench.markdown import number, table
 from rl.config.run_folder import git_commit, read_json, versions, write_atomically
 from rl.console import UserError, error_screen
+from rl.run_data import read_config
 from rl.tracking.monitor import read_metrics
 
 RESULT = Path(__file__).resolve().parents[1] / "results" / "signals.json"
@@ -35,14 +36,18 @@ NEXT_ROUND = {
     "distinct behaviours a problem": ("consensus", "distinct_behaviours"),
     "logprob of its solutions": ("sampling", "mean_logprob"),
     "tokens of its solutions": ("sampling", "mean_tokens"),
-    "problems that it proposes and keeps": ("problems", "kept"),
+    "share of its proposals that is kept": ("problems", "kept_share"),
 }
 LEAST = 4  # checkpoints of a run, below which no correlation is given
 
 
 def checkpoints_of(run: Path) -> list[dict[str, float | None]]:
     """Each evaluated checkpoint's greedy pass@1 and signals, the base first. Raises UserError where no rounds lie."""
-    rows = read_metrics(run / "metrics.jsonl") if (run / "metrics.jsonl").is_file() else []
+    rows = [dict(row) for row in read_metrics(run / "metrics.jsonl")] if (run / "metrics.jsonl").is_file() else []
+    for row in rows:
+        if row["stage"] == "problems" and row.get("proposed"):
+            row["kept_share"] = row["kept"] / row["proposed"]
+    its_own = not read_config(run / "config.yaml").get("teacher", {}).get("decay")  # else the next round asks another model
     logged = {(row["round"], row["stage"]): row for row in rows if row.get("step") is None}
     found = []
     for path in sorted(run.glob("round_[0-9][0-9]")):
@@ -52,7 +57,9 @@ def checkpoints_of(run: Path) -> list[dict[str, float | None]]:
         held_out = read_json(path / "held_out.json") if (path / "held_out.json").is_file() else {}
         # a round that started from an earlier checkpoint says nothing of this one
         after = (
-            {name: logged.get((index + 1, stage), {}).get(key) for name, (stage, key) in NEXT_ROUND.items()} if _went_on(run, index) else {}
+            {name: logged.get((index + 1, stage), {}).get(key) for name, (stage, key) in NEXT_ROUND.items()}
+            if its_own and _went_on(run, index)
+            else {}
         )
         signals = {name: after.get(name) for name in NEXT_ROUND}
         found.append({"round": index, "greedy": metrics, KEPT_APART: held_out.get("agreement"), **signals})

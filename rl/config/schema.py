@@ -225,6 +225,15 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _proposals_are_kept_apart(self) -> Self:
+        if self.choice.proposals and not self.choice.problems:
+            raise ValueError(
+                f"choice.proposals ({self.choice.proposals}) draws problems to be kept apart, and choice.problems is 0: set it to the "
+                "number of them, or choice.proposals to 0"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _repeats_are_self_made(self) -> Self:
         if self.solutions.repeats == "drop" and self.problems.source != SELF_MADE and not self.problems.share:
             raise ValueError(

@@ -182,8 +182,8 @@ class ChoiceConfig(Section):
     proposals: int = Field(
         0,
         ge=0,
-        description="proposals (or rows of `problems.source`) that round 1 takes on top of problems.count, so that enough of its problems "
-        "can be kept apart; 0: a sixth of those in the band is, at most",
+        description="proposals (or rows of `problems.source`) that round 1 takes on top of problems.count, so that more can be kept apart: "
+        "this share of its problems in the band, or a sixth where that is more",
     )
     samples: int = Field(16, ge=1, description="answers sampled for each of them, from every round's checkpoint")
     temperature: float | None = Field(
@@ -247,8 +247,8 @@ class GuardsConfig(Section):
     between_rounds: float | None = Field(
         0.05,
         gt=0,
-        description="how far a round's agreement with round 1's votes (see choice) may fall below the best round's; "
-        "beyond, the next round starts from that one's checkpoint; null: always from the last",
+        description="how far a round's agreement with round 1's votes (see choice) may fall below the best round's, if that is more than a "
+        "standard error; beyond, the next round starts from that one's checkpoint; null: always from the last",
     )
     lr_factor: float = Field(0.5, gt=0, lt=1, description="what lower_lr multiplies the learning rate by")
     kl_factor: float = Field(2.0, gt=1, description="what raise_kl multiplies beta by")

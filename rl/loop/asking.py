@@ -30,6 +30,7 @@ from probing.stages.solutions import sample_solutions
 from probing.stages.suites import write_suites
 from rl.benchmarks.seedling import benchmark_texts
 from rl.config.run_folder import write_atomically
+from rl.config.schema import Config
 from rl.loop.figures import SamplingFigures
 from rl.loop.round import Round, RoundError
 from rl.own.samples import CandidateReader, CollectedSamples
@@ -39,29 +40,38 @@ from rl.round_files import CANDIDATES, PROBLEMS, PROPOSALS, SUITES, Proposal, re
 
 
 def make_problems(current: Round) -> None:
-    """Stages 1 to 3: problems that the policy invented, rated and, where solutions are functions (`problems.io`), wrote an interface for;
+    """Stages 1 to 3: problems that the teacher invented, rated and, where solutions are functions (`problems.io`), wrote an interface for;
     or the user's own, of which only what is missing is written (`problems.source`); or both (`problems.share`).
     """
     current.problems = current.run.once(current.index, PROBLEMS, lambda: _problems(current))
 
 
-def problems_asked(current: Round) -> ProblemsConfig:
-    """The section `problems`, with the count of this round: round 1 asks for those as well that are kept apart (`choice.proposals`)."""
-    config, extra = current.config.problems, current.config.choice.proposals if current.index == 1 else 0
-    return config.model_copy(update={"count": config.count + extra})
+def problems_asked(config: Config, index: int) -> ProblemsConfig:
+    """The section `problems`, with the count of a round: round 1 asks for those as well that are kept apart (`choice.proposals`)."""
+    extra = config.choice.proposals if index == 1 else 0
+    return config.problems.model_copy(update={"count": config.problems.count + extra})
+
+
+def own_rows(config: Config, index: int) -> tuple[int, int]:
+    """(place of the first, number) of the rows of `problems.source` that a round takes: those after the rounds' before it."""
+    counts = []
+    for number in range(1, index + 1):
+        asked = problems_asked(config, number)
+        counts.append(asked.count - min(round(asked.share * asked.count), asked.count - 1))
+    return sum(counts[:-1]), counts[-1]
 
 
 def _problems(current: Round) -> list[Problem]:
-    run, index, config, own = current.run, current.index, problems_asked(current), current.run.own
+    run, index, config, own = current.run, current.index, problems_asked(current.config, current.index), current.run.own
     funnel = Funnel()
     problems: list[Problem] = []
     figures: dict[str, Any] = {}
     if own is None:
         problems = _invent(current, config, funnel, [])
     else:
-        made = min(round(config.share * config.count), config.count - 1)
-        drawn = own.problems.draw(index, config.count - made, funnel)
-        if made:
+        start, count = own_rows(current.config, index)
+        drawn = own.problems.draw(index, start, count, funnel)
+        if made := config.count - count:
             problems = _invent(current, config.model_copy(update={"count": made}), funnel, [p.description for p in drawn])
         completed = _complete(current, drawn, funnel)
         problems = [*problems, *completed]
@@ -101,7 +111,7 @@ def _invent(current: Round, config: ProblemsConfig, funnel: Funnel, others: Sequ
 
 def _kept_proposals(current: Round, proposals: Sequence[tuple[str, Completion]], funnel: Funnel) -> list[Proposal]:
     """The proposals with their fates so far, for stage 6 to train on (`rl.loop.proposer`)."""
-    prompts = prompts_of(current.ask, problems_asked(current), current.seed("propose"))
+    prompts = prompts_of(current.ask, problems_asked(current.config, current.index), current.seed("propose"))
     return [
         Proposal(prompt, topic, answer.text, answer.token_ids, funnel.problem_of.get(number), funnel.reason_of(number))
         for number, (prompt, (topic, answer)) in enumerate(zip(prompts, proposals, strict=True))

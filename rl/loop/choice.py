@@ -111,14 +111,19 @@ class FellBack:
         return {"guard_action": "roll_back", "guard": "between_rounds", **asdict(self)}
 
 
-def fell_back(agreement: dict[int, float | None], last: int, limit: float | None) -> FellBack | None:
-    """Whether round `last` fell more than `limit` below the best; None where it holds, was not measured, or there is no limit.
+def fell_back(
+    agreement: dict[int, float | None], last: int, limit: float | None, error: Callable[[int], float] = lambda best: 0.0
+) -> FellBack | None:
+    """Whether round `last` fell below the best by more than `limit`, and by more than one standard error; None where it holds, was not
+    measured, or there is no limit.
+
+    error: standard error of the difference from round `best`.
 
     >>> fell_back({0: 0.40, 1: 0.55, 2: 0.45}, last=2, limit=0.05).to
     1
     """
     value, best = agreement.get(last), choose_round(agreement, last)
-    if limit is None or value is None or (fall := best.agreement[best.round] - value) <= limit:
+    if limit is None or value is None or (fall := best.agreement[best.round] - value) <= max(limit, error(best.round)):
         return None
     cause = f"after round {last}: agreement on held-out problems is {value:.3f}, {fall:.3f} below that of round {best.round} "
     return FellBack(best.round, fall, limit, cause + f"(limit {limit:.3f}): round {last + 1} starts from there")
@@ -144,6 +149,11 @@ def difference_error(one: Mapping[str, float | None], other: Mapping[str, float 
         return 0.0
     mean = sum(gap * margin for gap, margin in pairs) / total
     return math.sqrt(n / (n - 1) * sum((margin / total * (gap - mean)) ** 2 for gap, margin in pairs))
+
+
+def _difference_error(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
+    """The same, of what two files held_out.json say."""
+    return difference_error(one.get("shares", {}), other.get("shares", {}), one.get("margins", {}))
 
 
 def measure_agreement(current: Round, policy: str) -> None:
@@ -183,14 +193,15 @@ def _measure(run: Run, index: int, policy: str) -> None:
         shares = scorer.winner_shares(tasks, answers)
         found = {"problems": len(tasks), "agreement": held_out_agreement(shares, margins)}
         run.log("held_out", index, found)
-        if _another_follows(run, index) and (back := _fell_back(run, index, found["agreement"])) is not None:
-            run.log("guards", index, back.record())
-            run.console.print(f"guard            {back.cause}", markup=False, soft_wrap=True)
         by_problem = {
             name: {task.problem_id: value for task, value in zip(tasks, values, strict=True)}
             for name, values in (("shares", shares), ("margins", margins))
         }
-        return found | by_problem
+        record = found | by_problem
+        if _another_follows(run, index) and (back := _fell_back(run, index, record)) is not None:
+            run.log("guards", index, back.record())
+            run.console.print(f"guard            {back.cause}", markup=False, soft_wrap=True)
+        return record
 
     run.once(index, Stage("held out", NAME, lambda path, found: write_atomically(path, json.dumps(found)), lambda path: None), compute)
 
@@ -219,7 +230,7 @@ def _held_out(run: Run, index: int) -> dict[str, Any]:
 
 def started_from(run: Run, index: int) -> int:
     """Whose checkpoint round `index` starts from: the last round's, or after a roll-back between rounds the best's; 0 is the base."""
-    back = _fell_back(run, index - 1, held_out_of(run, index - 1))
+    back = _fell_back(run, index - 1, _held_out(run, index - 1))
     return index - 1 if back is None else back.to
 
 
@@ -237,12 +248,16 @@ def _another_follows(run: Run, index: int) -> bool:
     return 0 < index < run.config.rounds and not json.loads(training.read_text()).get("stop_run")
 
 
-def _fell_back(run: Run, last: int, agreement: float | None) -> FellBack | None:
-    """Like the other guards it watches GRPO alone, and rewards without labels: an oracle may well leave wrong votes behind."""
+def _fell_back(run: Run, last: int, found: Mapping[str, Any]) -> FellBack | None:
+    """Like the other guards it watches GRPO alone, and rewards without labels: an oracle may well leave wrong votes behind.
+
+    found: what held_out.json says of round `last`, or will say.
+    """
     config = run.config
     watching = config.guards.enabled and config.consolidation != "sft" and config.grpo.reward == "label_free"
-    known = {number: held_out_of(run, number) for number in range(last)}
-    return fell_back({**known, last: agreement}, last, config.guards.between_rounds if watching else None)
+    agreement = {**{number: held_out_of(run, number) for number in range(last)}, last: found["agreement"]}
+    limit = config.guards.between_rounds if watching else None
+    return fell_back(agreement, last, limit, lambda best: _difference_error(_held_out(run, best), found))
 
 
 def checkpoint_of(run: Run, number: int) -> str:
@@ -258,8 +273,7 @@ def choose_checkpoint(run: Run, last: int) -> Choice:
     rounds = {number: _held_out(run, number) for number in range(last + 1)}
 
     def standard_error(best: int, other: int) -> float:
-        one, two = rounds[best], rounds[other]
-        return difference_error(one.get("shares", {}), two.get("shares", {}), one.get("margins", {}))
+        return _difference_error(rounds[best], rounds[other])
 
     agreement = {number: found["agreement"] for number, found in rounds.items()}
     return choose_round(agreement, last, standard_error, rounds[0].get("problems"))

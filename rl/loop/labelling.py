@@ -123,7 +123,7 @@ Fitted = tuple[FrozenProbe | None, Iterable[dict[str, Any]]]  # the probe (on th
 
 
 def fit_probe(current: Round) -> None:
-    """The quality probe on the frozen policy, fitted on consensus labels; scores.jsonl holds every candidate's vote, and the probe's
+    """The quality probe on the frozen teacher, fitted on consensus labels; scores.jsonl holds every candidate's vote, and the probe's
     score of those that it read.
 
     Audited, also which candidates are right and how well each score tells (for the log and the report only).
@@ -164,7 +164,7 @@ def _fit(current: Round) -> Fitted:
 
 
 def _states(current: Round, reader: HiddenStates, answers: Sequence[Candidate]) -> StateFeatures | None:
-    """The frozen policy's hidden states on some answers, read by all ranks; None on all ranks but the first, or without answers."""
+    """The teacher's hidden states on some answers, read by all ranks; None on all ranks but the first, or without answers."""
     prompt_of = {p.id: solve_question(current.ask, p).text for p in current.problems}
     prompts, given = [prompt_of[c.problem_id] for c in answers], [(c.token_ids, c.code) for c in answers]
     with current.run.bar(current.index, "hidden states", len(answers), "samples") as advance:

@@ -21,13 +21,13 @@ HELD_OUT = Fraction(1, 6)  # of the problems in the band that are kept apart, at
 
 
 def kept_apart(config: Config, index: int) -> int:
-    """How many self-made problems of a round nobody trains on, at most: the guards watch them, and round 1's serve the final choice."""
+    """How many problems of a round nobody trains on, at most: the guards watch them, and round 1's serve the final choice."""
     return max(config.guards.held_out_problems if config.guards.enabled else 0, config.choice.problems if index == 1 else 0)
 
 
 def share_apart(config: Config, index: int) -> Fraction:
-    """Of a round's problems in the band, the share that is kept apart, at most. What round 1 proposes for that on top of the others
-    (`choice.proposals`) leaves as many to train on.
+    """Of a round's problems in the band, the share that is kept apart, at most: in round 1 that of the proposals which it draws on top
+    for this (`choice.proposals`), so that as many as else are left to train on.
     """
     extra = config.choice.proposals if index == 1 else 0
     return max(HELD_OUT, Fraction(extra, extra + config.problems.count))

@@ -179,7 +179,7 @@ def reinforce(current: Round, selected: Selected, update: Update) -> None:
     note_compute_dtype(current, "grpo", config.grpo, update)
     asked = config.reward.w_quality * probe.gate > 0
     if not asked:
-        probe.release()  # then nothing reads the frozen policy, and its memory is training's
+        probe.release()  # then nothing reads the frozen teacher, and its memory is training's
     needed = config.grpo.steps // config.grpo.num_iterations * config.grpo.tasks_per_step
     if len(chosen) > needed:  # no more are held in memory than the steps will meet
         met = set(schedule([v.problem_id for v in chosen], 1, needed, current.seed("met")))

@@ -166,13 +166,13 @@ class OwnProblems:
         """How many rows of the whole source cannot be used, by reason."""
         return Counter(row.reason for row in self.rows if row.problem is None)
 
-    def draw(self, number: int, count: int, funnel: Funnel) -> list[Problem]:
-        """The problems of round `number` (from 1): `count` of them, or all where there are fewer. Unusable rows that were met on the way
-        are counted in the funnel.
+    def draw(self, number: int, start: int, count: int, funnel: Funnel) -> list[Problem]:
+        """The problems of round `number`: `count` of them from place `start` on, or all where there are fewer. After the last one comes the
+        first again. Unusable rows that were met on the way are counted in the funnel.
         """
-        count = min(count, len(self.deals))
+        start, count = (start, count) if count < len(self.deals) else (0, len(self.deals))
         drawn = []
-        for place in range((number - 1) * count, number * count):
+        for place in range(start, start + count):
             problem, dropped = self.deals[place % len(self.deals)]
             funnel.proposed += 1 + len(dropped)
             funnel.dropped.update(dropped)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from rl.report.conclusion import Check, Conclusion
 from rl.run_data import RunData, again, known, launch_command, stopped
 
 SHOWN = 4
-MANY_ROUNDS, FEW_APART = 4, 48  # from so many rounds on, fewer problems than that cannot tell their checkpoints apart
+MANY_ROUNDS, FEW_APART, ENOUGH_APART = 4, 48, 96  # from so many rounds on, few problems cannot tell their checkpoints apart
 CODE_BENCHMARKS = ("humaneval_plus", "mbpp_plus")
 
 
@@ -94,14 +95,16 @@ def _labels(run: RunData, conclusion: Conclusion) -> list[Step]:
 
 def _choice(run: RunData) -> list[Step]:
     """A choice among many checkpoints that rests on few problems."""
-    apart = (run.final.get("choice") or {}).get("problems")
-    if apart is None or apart >= FEW_APART or len(run.rows) - 1 < MANY_ROUNDS:
+    apart, rounds = (run.final.get("choice") or {}).get("problems"), len(run.rows) - 1
+    if not apart or apart >= FEW_APART or rounds < MANY_ROUNDS:
         return []
-    count = (run.config.get("problems") or {}).get("count", 0)
-    text = (
-        f"{len(run.rows) - 1} rounds were compared on {apart} problems, which is too few to tell them apart. Next time keep more of them:"
-    )
-    return [Step(text, f"{again(run)} --choice.problems 96 --choice.proposals {count} --choice.temperature 0")]
+    drawn = (run.config.get("problems") or {}).get("count", 0), (run.config.get("choice") or {}).get("proposals", 0)
+    extra = math.ceil(ENOUGH_APART / apart * (drawn[1] or sum(drawn) / 6))  # what is kept apart: the yield of these, else a sixth
+    if not extra:
+        return []
+    text = f"{rounds} rounds were compared on {apart} problems, which is too few to tell them apart. Next time keep more of them:"
+    options = f"--choice.problems {ENOUGH_APART} --choice.proposals {extra} --choice.temperature 0"
+    return [Step(text, f"{again(run)} {options}")]
 
 
 def _repairs(run: RunData, failed: dict[str, Check]) -> list[Step]:

@@ -134,14 +134,14 @@ def own(usable: int, bad: int, seed: int = 0) -> OwnProblems:
 
 def test_every_row_comes_once_before_any_comes_again() -> None:
     problems = own(10, 4)
-    drawn = [problem.source for number in range(1, 6) for problem in problems.draw(number, 4, Funnel())]
+    drawn = [problem.source for number in range(1, 6) for problem in problems.draw(number, 4 * (number - 1), 4, Funnel())]
     assert len(drawn) == 20
     assert sorted(drawn[:10]) == sorted(drawn[10:]) == sorted(f"m#{i}" for i in range(10))
 
 
 def test_a_round_takes_no_row_twice_and_its_ids_are_its_own() -> None:
     problems = own(3, 0)
-    first, second = (problems.draw(number, 7, Funnel()) for number in (1, 2))
+    first, second = (problems.draw(number, 7 * (number - 1), 7, Funnel()) for number in (1, 2))
     assert sorted(p.source for p in first) == ["m#0", "m#1", "m#2"]
     assert not {p.id for p in first} & {p.id for p in second}
 
@@ -152,14 +152,14 @@ def test_once_all_rows_were_met_the_funnels_count_each_once(count: int) -> None:
     drawn, number = 0, 0
     while drawn < 10:
         number += 1
-        drawn += len(problems.draw(number, count, funnels[number - 1]))
+        drawn += len(problems.draw(number, count * (number - 1), count, funnels[number - 1]))
     dropped = sum(funnel.dropped["no statement"] for funnel in funnels)
     proposed = sum(funnel.proposed for funnel in funnels)
     assert proposed == drawn + dropped and (count == 4 or dropped == 5)
 
 
 def test_the_order_depends_on_the_seed_alone() -> None:
-    orders = [[p.source for p in own(12, 3, seed).draw(1, 12, Funnel())] for seed in (0, 0, 1)]
+    orders = [[p.source for p in own(12, 3, seed).draw(1, 0, 12, Funnel())] for seed in (0, 0, 1)]
     assert orders[0] == orders[1] != orders[2]
 
 
@@ -217,7 +217,7 @@ def test_a_dataset_of_the_hub_is_read_by_its_split(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr("rl.own.source.hub_rows", rows)
     found = open_own(config_of("hub:owner/data:test"))
-    assert found is not None and found.problems.draw(1, 1, Funnel())[0].source == "hub:owner/data:test#3"
+    assert found is not None and found.problems.draw(1, 0, 1, Funnel())[0].source == "hub:owner/data:test#3"
     assert asked == [("owner/data", None, "test", True)]
     assert found.record["not_read"] == ["code"]
 

@@ -37,6 +37,12 @@ def test_the_votes_of_a_round_tell_of_the_checkpoint_that_it_started_from(tmp_pa
     assert [row[NEXT] for row in found] == [5.0, 4.0, None, None]  # round 3 went back to round 1; nothing follows round 3
 
 
+def test_where_a_teacher_is_asked_its_votes_say_nothing_of_the_checkpoint(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [0.4, 0.5], [0.7, 0.8], [5.0], [0])
+    (run / "config.yaml").write_text("teacher: {decay: 0.5}")
+    assert [(row[KEPT_APART], row[NEXT]) for row in checkpoints_of(run)] == [(0.7, None), (0.8, None)]
+
+
 def test_runs_are_compared_within_themselves() -> None:
     high = [{"greedy": 0.5 + 0.01 * i, "s": 0.1 + 0.02 * i} for i in range(5)]
     low = [{"greedy": 0.3 + 0.01 * i, "s": 0.9 + 0.02 * i} for i in range(5)]  # over both together the sign would turn

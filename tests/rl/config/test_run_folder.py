@@ -49,20 +49,34 @@ def test_more_rounds_and_other_trackers_continue_a_run(tmp_path: Path, checkpoin
     assert yaml.safe_load((folder / "config.yaml").read_text())["rounds"] == 3
 
 
-@pytest.mark.parametrize(("overrides", "goes_on"), [((), True), (("--teacher.decay", "0.5"), False)])
-def test_a_run_from_before_a_key_was_there_goes_on_where_the_key_has_its_default(
-    tmp_path: Path, checkpoint: Path, overrides: tuple[str, ...], goes_on: bool
+@pytest.mark.parametrize("key", run_folder.ADDED_KEYS)
+def test_a_run_from_before_a_key_was_there_goes_on_where_the_key_does_what_was_done_before(
+    tmp_path: Path, checkpoint: Path, key: str
 ) -> None:
-    folder = open_run(config_for(tmp_path, checkpoint, "--guards.kl", "null"))
+    config = config_for(tmp_path, checkpoint)
+    folder = open_run(config)
+    before = yaml.safe_load((folder / "config.yaml").read_text())
+    section, name = key.split(".")
+    del before[section][name]
+    (folder / "config.yaml").write_text(yaml.safe_dump(before))
+    assert open_run(config) == folder
+
+
+def test_it_does_not_go_on_where_the_key_does_something_else(tmp_path: Path, checkpoint: Path) -> None:
+    folder = open_run(config_for(tmp_path, checkpoint))
     before = yaml.safe_load((folder / "config.yaml").read_text())
     del before["teacher"]
     (folder / "config.yaml").write_text(yaml.safe_dump(before))
-    now = config_for(tmp_path, checkpoint, "--guards.kl", "null", *overrides)
-    if goes_on:
-        assert open_run(now) == folder
-        return
     with pytest.raises(UserError, match=r"teacher\.decay: 0\.0 there, 0\.5 now"):
-        open_run(now)
+        open_run(config_for(tmp_path, checkpoint, "--teacher.decay", "0.5"))
+
+
+@pytest.mark.parametrize("content", ["", "seed: 0\n"])
+def test_a_config_that_lacks_older_keys_is_of_no_run_that_goes_on(tmp_path: Path, checkpoint: Path, content: str) -> None:
+    folder = open_run(config_for(tmp_path, checkpoint))
+    (folder / "config.yaml").write_text(content)
+    with pytest.raises(UserError, match="absent there"):
+        open_run(config_for(tmp_path, checkpoint))
 
 
 @pytest.mark.parametrize("override", [("--seed", "9"), ("--grpo.learning_rate", "0.5"), ("--rounds", "1")])

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from rl.config.training import GuardsConfig
+from rl.config.schema import Config
+from rl.config.training import ChoiceConfig, GuardsConfig
 from rl.loop.choice import (
     choose_checkpoint,
     choose_round,
@@ -177,3 +178,26 @@ def test_a_damaged_checkpoint_is_not_gone_back_to(tmp_path: Path) -> None:
 def test_it_watches_grpo_without_labels_alone(tmp_path: Path, consolidation: str, reward: str, number: int) -> None:
     run = run_to_continue(tmp_path, [0.6, 0.3], GuardsConfig(), consolidation, reward)
     assert started_from(run, 2) == number
+
+
+@pytest.mark.parametrize(("error", "to"), [(0.05, 1), (0.2, None)])
+def test_a_fall_within_its_standard_error_sends_nobody_back(error: float, to: int | None) -> None:
+    found = fell_back({0: 0.5, 1: 0.6, 2: 0.48}, last=2, limit=0.05, error={1: error}.__getitem__)
+    assert (found and found.to) == to
+
+
+@pytest.mark.parametrize(
+    ("shares", "start"), [(({"a": 1.0, "b": 0.0}, {"a": 0.0, "b": 1.0}), 1), (({"a": 0.6, "b": 0.6}, {"a": 0.5, "b": 0.5}), 0)]
+)
+def test_the_next_round_goes_back_only_for_more_than_noise(tmp_path: Path, shares: tuple[dict[str, float], ...], start: int) -> None:
+    run = run_with(tmp_path, [0.6, 0.5], [0.1, 0.2])
+    for number, (agreement, found) in enumerate(zip((0.6, 0.5), shares, strict=True)):
+        record = {"problems": 2, "agreement": agreement, "shares": found, "margins": {"a": 0.5, "b": 0.5}}
+        (tmp_path / f"round_{number:02d}" / "held_out.json").write_text(json.dumps(record))
+    run.config = Config(rounds=3)
+    assert started_from(run, 2) == start
+
+
+def test_a_checkpoint_answers_greedily_once_where_that_is_asked_for() -> None:
+    assert ChoiceConfig(temperature=0, samples=16).draws == 1
+    assert ChoiceConfig(temperature=0.7, samples=16).draws == ChoiceConfig(samples=16).draws == 16

@@ -200,12 +200,24 @@ def test_the_next_steps_follow_from_the_verdict(folder: Path, tmp_path: Path) ->
     assert "KL is 9" in steps_of(halted)[0] and f"--grpo.learning_rate {rate:g}" in steps_of(halted)[0]
 
 
-@pytest.mark.parametrize(("problems", "rounds", "advised"), [(17, 4, True), (17, 3, False), (96, 4, False), (None, 4, False)])
-def test_many_rounds_compared_on_few_problems_want_more_of_them(tmp_path: Path, problems: int | None, rounds: int, advised: bool) -> None:
+@pytest.mark.parametrize(
+    ("problems", "rounds", "proposals", "advised"),
+    [
+        (16, 4, 0, "256"),  # of 256 proposals a sixth was kept apart, which gave 16: six times that many are wanted
+        (24, 4, 100, "400"),  # the yield of 100
+        (16, 3, 0, None),
+        (96, 4, 0, None),
+        (None, 4, 0, None),
+    ],
+)
+def test_many_rounds_compared_on_few_problems_want_more_of_them(
+    tmp_path: Path, problems: int | None, rounds: int, proposals: int, advised: str | None
+) -> None:
     run = read_run(write_run(tmp_path / "run", rounds=rounds))
-    steps = steps_of(replace(run, final={**run.final, "choice": {**run.final["choice"], "problems": problems}}))
-    found = [step for step in steps if step.endswith("-again --choice.problems 96 --choice.proposals 256 --choice.temperature 0")]
-    assert bool(found) == advised, steps
+    config = {**run.config, "problems": {"count": 256}, "choice": {"proposals": proposals}}
+    steps = steps_of(replace(run, config=config, final={**run.final, "choice": {**run.final["choice"], "problems": problems}}))
+    found = [step.partition("--choice.proposals ")[2].split()[0] for step in steps if "--choice.proposals" in step]
+    assert found == ([advised] if advised else []), steps
 
 
 def test_an_unfinished_run_is_to_be_watched(tmp_path: Path) -> None:
