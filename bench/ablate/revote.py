@@ -106,7 +106,7 @@ def four_votes(run: Path, out: Path) -> dict[tuple[str, str], dict[str, Vote]]:
     if config.get("teacher", {}).get("decay"):
         raise UserError("the run's teacher is not its policy", str(run), "name a run with teacher.decay 0")
     here = _Here(run, config["model"])
-    policy = checkpoint_of(here, started_from(here, last))  # type: ignore[arg-type]
+    policy = checkpoint_of(here, started_from(here, last))
     votes = functools.partial(votes_of, band_high=config["solutions"]["band_high"])
     return {
         ("first", "base"): votes(run / "round_01"),
@@ -118,7 +118,7 @@ def four_votes(run: Path, out: Path) -> dict[tuple[str, str], dict[str, Vote]]:
 
 @dataclass(frozen=True)
 class _Here:
-    """What `rl.loop.choice` asks of a run, of one that is over."""
+    """A run that is over, as `rl.loop.choice` asks of it."""
 
     folder: Path
     model: str

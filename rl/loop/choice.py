@@ -25,7 +25,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from probing.models.loading import load_model, load_tokenizer
 from probing.prompts.asking import Ask
@@ -44,11 +44,23 @@ from rl.scoring.tasks import ConsensusSignal
 from rl.training.rollouts import derive_seed
 
 if TYPE_CHECKING:
+    from rl.config.schema import Config
     from rl.run import Run
     from rl.scoring.tasks import GrpoTask
 
 NAME = "held_out.json"
 BEST = "best"
+
+
+class RunFolder(Protocol):
+    """What is asked of a run here, be it going on or over."""
+
+    @property
+    def folder(self) -> Path: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def config(self) -> Config: ...
 
 
 @dataclass(frozen=True)
@@ -216,19 +228,19 @@ def held_out_tasks(run: Run, ask: Ask) -> tuple[list[GrpoTask], list[float]]:
     return make_tasks(ask, problems, suites, read_bank(folder / "executions.jsonl"), apart), [verdict.margin for verdict in apart]
 
 
-def held_out_of(run: Run, index: int) -> float | None:
+def held_out_of(run: RunFolder, index: int) -> float | None:
     """The agreement of a round's checkpoint; None where it was not measured."""
     found: float | None = _held_out(run, index)["agreement"]
     return found
 
 
-def _held_out(run: Run, index: int) -> dict[str, Any]:
+def _held_out(run: RunFolder, index: int) -> dict[str, Any]:
     path = run.folder / f"round_{index:02d}" / NAME
     found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {"agreement": None}
     return found
 
 
-def started_from(run: Run, index: int) -> int:
+def started_from(run: RunFolder, index: int) -> int:
     """Whose checkpoint round `index` starts from: the last round's, or after a roll-back between rounds the best's; 0 is the base."""
     back = _fell_back(run, index - 1, _held_out(run, index - 1))
     return index - 1 if back is None else back.to
@@ -248,7 +260,7 @@ def _another_follows(run: Run, index: int) -> bool:
     return 0 < index < run.config.rounds and not json.loads(training.read_text()).get("stop_run")
 
 
-def _fell_back(run: Run, last: int, found: Mapping[str, Any]) -> FellBack | None:
+def _fell_back(run: RunFolder, last: int, found: Mapping[str, Any]) -> FellBack | None:
     """Like the other guards it watches GRPO alone, and rewards without labels: an oracle may well leave wrong votes behind.
 
     found: what held_out.json says of round `last`, or will say.
@@ -260,7 +272,7 @@ def _fell_back(run: Run, last: int, found: Mapping[str, Any]) -> FellBack | None
     return fell_back(agreement, last, limit, lambda best: _difference_error(_held_out(run, best), found))
 
 
-def checkpoint_of(run: Run, number: int) -> str:
+def checkpoint_of(run: RunFolder, number: int) -> str:
     """A round's checkpoint; round 0's is the base model, which may be a name of the Hub."""
     if number == 0:
         return run.model
