@@ -36,10 +36,10 @@ ARMS: dict[str, tuple[str, ...]] = {
     "sft_unexecuted": (*CONSENSUS, *SFT, "--sft.select", "unexecuted"),
     "random": (*CONSENSUS, "--grpo.reward", "random"),
 }
-LONG_ARMS: dict[str, tuple[str, ...]] = {
+LONG_ARMS: dict[str, tuple[str, ...]] = {  # guards off, reward off: one thing at a time
     "soft": CONSENSUS,
-    "soft_base_votes": (*CONSENSUS, "--teacher.decay", "1"),
-    "soft_unguarded": (*CONSENSUS, *UNGUARDED),
+    "soft_unguarded": ARMS["soft_unguarded"],
+    "random": ARMS["random"],
 }
 TITLES = {
     "base": "base",
@@ -48,7 +48,6 @@ TITLES = {
     "sft_unexecuted": "SFT, nothing executed",
     "soft": "consensus, soft",
     "soft_unguarded": "consensus, soft, no guards",
-    "soft_base_votes": "consensus, soft, the base votes",
     "hard": "consensus, hard",
     "probe": "probe only",
     "mixed": "mixed: consensus and probe",

@@ -11,7 +11,7 @@ from typing import Any
 from rl.config.run_folder import config_text
 from rl.config.schema import Config, config_from_argv
 
-GAINS = {"soft": 0.12, "oracle": 0.15, "soft_unguarded": -0.02, "soft_base_votes": 0.13}
+GAINS = {"soft": 0.12, "oracle": 0.15, "soft_unguarded": -0.02, "random": -0.05}
 TASKS = 40
 
 

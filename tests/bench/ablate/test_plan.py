@@ -80,7 +80,7 @@ def test_arms_that_imitate_take_as_many_steps_as_those_that_reinforce(settings):
 def test_long_runs_share_nothing_with_short_ones():
     jobs = plan()
     long = [job for job in jobs if job.long]
-    assert {job.arm for job in long} == {LEAD, "soft_base_votes", "soft_unguarded"} and {job.config.rounds for job in long} == {20}
+    assert {job.arm for job in long} == {LEAD, "soft_unguarded", "random"} and {job.config.rounds for job in long} == {20}
     for job in long:
         lead = lead_of(job, jobs)
         assert lead is None if job.arm == LEAD else lead is not None and lead.long and lead.seed == job.seed
