@@ -11,6 +11,7 @@ from probing.stages.solutions import solve_question
 from rl.models.checkpoints import load_policy
 from rl.round_files import CANDIDATES, PROBLEMS, read_records
 from tests.loop.runs import finish, kill_at
+from tests.loop.test_many_ranks import run as run_on
 from tests.loop.test_resume import result
 
 OVERRIDES = (
@@ -52,3 +53,10 @@ def test_killed_once_its_teacher_is_made_the_run_ends_with_the_same_result(run: 
     kill_at(folder, "round_02/teacher/manifest.json", *OVERRIDES)
     finish(folder, *OVERRIDES)
     assert result(folder) == result(run)
+
+
+def test_two_processes_ask_one_teacher(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    run_on(folder, 2, *OVERRIDES, "--guards.enabled", "false")  # so that no loss on two problems sends round 2 back to the base
+    assert gap(folder / "round_02/teacher", folder / "round_02") < 1e-3
+    assert gap(folder / "round_01/grpo/checkpoint", folder / "round_02") > 1e-2
