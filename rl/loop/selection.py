@@ -59,7 +59,7 @@ def without(verdicts: Sequence[Verdict], apart: Sequence[Verdict]) -> list[Verdi
 def margin_weights(margins: Sequence[float], power: float) -> list[float]:
     """Each problem's weight: its margin to a power, their mean 1. A clear vote is the likelier one to be right.
 
-    >>> margin_weights([0.2, 0.6], 1.0)
+    >>> margin_weights([0.25, 0.75], 1.0)
     [0.5, 1.5]
     """
     powers = [max(margin, 0.0) ** power for margin in margins]

@@ -77,10 +77,10 @@ def _texts(row: Mapping[str, Any], where: str) -> list[str] | None:
 
 
 def as_answer(code: str, question: Question) -> str:
-    """A program as an answer to the question: what follows the prefill of one code block. A thinking that the prompt opens is closed.
+    r"""A program as an answer to the question: what follows the prefill of one code block. A thinking that the prompt opens is closed.
 
-    >>> as_answer("def f(x): return x", Question("...", prefill="```python\\\\n"))
-    'def f(x): return x\\\\n```'
+    >>> as_answer("def f(x): return x", Question("...", prefill="```python\n"))
+    'def f(x): return x\n```'
     """
     block = f"```python\n{code.strip(chr(10))}\n```"
     opened = opened_thinking(question.prefill)
