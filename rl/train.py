@@ -41,8 +41,9 @@ def main(argv: list[str]) -> int:
     with error_screen():
         config = config_from_argv(argv)
         place_trackio(config)
+        from rl.loop.agreement import measure_agreement
         from rl.loop.asking import draw_candidates, make_problems, make_suites
-        from rl.loop.choice import measure_agreement, start_policy
+        from rl.loop.choice import start_policy
         from rl.loop.evaluation import evaluate_policy, finish
         from rl.loop.failures import failure_screen
         from rl.loop.labelling import execute_candidates, fit_probe, take_votes

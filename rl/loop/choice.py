@@ -8,7 +8,7 @@ rule (Breiman et al., "Classification and Regression Trees", 1984): the latest r
 the best. And sampled answers agree more as the policy gets sharper; greedy ones do not (`choice.temperature: 0`). The base can be
 chosen, too.
 
-    round_NN/held_out.json    that agreement, of the round's checkpoint        RUN/best    the checkpoint that was chosen (a link)
+    round_NN/held_out.json    that agreement (`rl.loop.held_out`)        RUN/best    the checkpoint that was chosen (a link)
 
 The next round starts from the round's own checkpoint, unless that agrees clearly less than an earlier one (`guards.between_rounds`):
 then from the best so far, so that losses do not add up over rounds.
@@ -20,47 +20,21 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from probing.models.loading import load_model, load_tokenizer
-from probing.prompts.asking import Ask
-from probing.reading import read_program
-from probing.records import Problem, TestSuite
-from probing.samplers.base import SamplingParams
-from rewards.rules.consensus import get_rule
-from rl.config.run_folder import write_atomically
 from rl.console import warn
-from rl.loop.round import Round, RoundError, asker_of, shared_sampler
-from rl.loop.selection import make_tasks, training_split
+from rl.loop.held_out import RunFolder, error_between, held_out_of, read_held_out
+from rl.loop.round import RoundError
 from rl.models.checkpoints import damage
-from rl.round_files import Stage, Verdict, read_bank, read_records
-from rl.scoring.scoring import RolloutScorer
-from rl.scoring.tasks import ConsensusSignal
-from rl.training.rollouts import derive_seed
 
 if TYPE_CHECKING:
-    from rl.config.schema import Config
     from rl.run import Run
-    from rl.scoring.tasks import GrpoTask
 
-NAME = "held_out.json"
 BEST = "best"
-
-
-class RunFolder(Protocol):
-    """What is asked of a run here, be it going on or over."""
-
-    @property
-    def folder(self) -> Path: ...
-    @property
-    def model(self) -> str: ...
-    @property
-    def config(self) -> Config: ...
 
 
 @dataclass(frozen=True)
@@ -141,108 +115,9 @@ def fell_back(
     return FellBack(best.round, fall, limit, cause + f"(limit {limit:.3f}): round {last + 1} starts from there")
 
 
-def held_out_agreement(shares: Sequence[float | None], margins: Sequence[float]) -> float | None:
-    """Mean over problems of the share of answers that behave like the vote's winner, weighted by its margin; None without a problem."""
-    known = [(share, margin) for share, margin in zip(shares, margins, strict=True) if share is not None and margin > 0]
-    total = sum(margin for _, margin in known)
-    return sum(share * margin for share, margin in known) / total if known else None
-
-
-def difference_error(one: Mapping[str, float | None], other: Mapping[str, float | None], margins: Mapping[str, float]) -> float:
-    """Standard error of the difference between two agreements, paired by problem and weighted as they are.
-
-    With fewer than two problems, or a file from before margins were kept, it cannot be told and is 0: then only the best round is chosen.
-
-    one, other: a problem's share of answers that behave like the vote's winner, by its id. margins: of its vote.
-    """
-    pairs = [(a - b, margins[key]) for key, a in one.items() if a is not None and (b := other.get(key)) is not None and margins.get(key)]
-    total, n = sum(margin for _, margin in pairs), len(pairs)
-    if n < 2:
-        return 0.0
-    mean = sum(gap * margin for gap, margin in pairs) / total
-    return math.sqrt(n / (n - 1) * sum((margin / total * (gap - mean)) ** 2 for gap, margin in pairs))
-
-
-def _difference_error(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
-    """The same, of what two files held_out.json say."""
-    return difference_error(one.get("shares", {}), other.get("shares", {}), one.get("margins", {}))
-
-
-def measure_agreement(current: Round, policy: str) -> None:
-    """Leave `held_out.json` for the round's new checkpoint, and once, in round 1, for the base. Every rank calls it."""
-    if current.config.choice.problems:
-        if current.index == 1:
-            _measure(current.run, 0, current.run.model)
-        _measure(current.run, current.index, policy)
-
-
-def _measure(run: Run, index: int, policy: str) -> None:
-    folder = run.round_folder(index)
-
-    def compute() -> dict[str, Any]:
-        config, tokenizer = run.config, load_tokenizer(policy)
-        tasks, margins = held_out_tasks(run, asker_of(config, tokenizer))
-        if not tasks:
-            return {"problems": 0, "agreement": None}
-        temperature = config.grpo.temperature if config.choice.temperature is None else config.choice.temperature
-        params = SamplingParams(temperature, 1.0, config.solutions.max_new_tokens, tasks[0].stop)
-        sampling = config.sampling.model_copy(update={"weights": "full"})  # checkpoints may differ by less than 8 bits show
-        sampler = shared_sampler(run, folder, policy, lambda: load_model(policy, sampling.device, sampling.dtype), sampling)
-        seed = derive_seed(config.seed, "choice")  # the same draws for every checkpoint: less noise between them
-        with run.bar(index, "held-out problems", len(tasks) * config.choice.draws, "samples") as advance:
-            answers = sampler.sample([task.prompt for task in tasks], config.choice.draws, params, seed, advance)
-        sampler.close()
-        if not run.main:
-            return {}
-        scorer = RolloutScorer(
-            tasks,
-            run.executor,
-            read_program,
-            ConsensusSignal(get_rule(config.consensus)),
-            config.reward,
-            consensus=config.consensus,
-        )
-        shares = scorer.winner_shares(tasks, answers)
-        found = {"problems": len(tasks), "agreement": held_out_agreement(shares, margins)}
-        run.log("held_out", index, found)
-        by_problem = {
-            name: {task.problem_id: value for task, value in zip(tasks, values, strict=True)}
-            for name, values in (("shares", shares), ("margins", margins))
-        }
-        record = found | by_problem
-        if _another_follows(run, index) and (back := _fell_back(run, index, record)) is not None:
-            run.log("guards", index, back.record())
-            run.console.print(f"guard            {back.cause}", markup=False, soft_wrap=True)
-        return record
-
-    run.once(index, Stage("held out", NAME, lambda path, found: write_atomically(path, json.dumps(found)), lambda path: None), compute)
-
-
-def held_out_tasks(run: Run, ask: Ask) -> tuple[list[GrpoTask], list[float]]:
-    """The problems of round 1 that were kept apart, and the margin of the vote on each."""
-    folder = run.round_folder(1)
-    verdicts = read_records(folder / "clusters.jsonl", Verdict)
-    _, apart = training_split(verdicts, run.config, 1)
-    apart = apart[: run.config.choice.problems]
-    problems, suites = read_records(folder / "problems.jsonl", Problem), read_records(folder / "suites.jsonl", TestSuite)
-    return make_tasks(ask, problems, suites, read_bank(folder / "executions.jsonl"), apart), [verdict.margin for verdict in apart]
-
-
-def held_out_of(run: RunFolder, index: int) -> float | None:
-    """The agreement of a round's checkpoint; None where it was not measured."""
-    found: float | None = _held_out(run, index)["agreement"]
-    return found
-
-
-def _held_out(run: RunFolder, index: int) -> dict[str, Any]:
-    path = run.folder / f"round_{index:02d}" / NAME
-    found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {"agreement": None}
-    return found
-
-
 def started_from(run: RunFolder, index: int) -> int:
     """Whose checkpoint round `index` starts from: the last round's, or after a roll-back between rounds the best's; 0 is the base."""
-    back = _fell_back(run, index - 1, _held_out(run, index - 1))
+    back = fall_of(run, index - 1, read_held_out(run, index - 1))
     return index - 1 if back is None else back.to
 
 
@@ -255,21 +130,23 @@ def start_policy(run: Run, index: int) -> str:
     return start
 
 
-def _another_follows(run: Run, index: int) -> bool:
+def another_follows(run: RunFolder, index: int) -> bool:
+    """Whether a round that has trained is not the run's last."""
     training = run.folder / f"round_{index:02d}" / "training.json"
     return 0 < index < run.config.rounds and not json.loads(training.read_text()).get("stop_run")
 
 
-def _fell_back(run: RunFolder, last: int, found: Mapping[str, Any]) -> FellBack | None:
-    """Like the other guards it watches GRPO alone, and rewards without labels: an oracle may well leave wrong votes behind.
+def fall_of(run: RunFolder, last: int, found: Mapping[str, Any]) -> FellBack | None:
+    """`fell_back` for round `last` of a run.
 
+    Like the other guards it watches GRPO alone, and rewards without labels: an oracle may well leave wrong votes behind.
     found: what held_out.json says of round `last`, or will say.
     """
     config = run.config
     watching = config.guards.enabled and config.consolidation != "sft" and config.grpo.reward == "label_free"
     agreement = {**{number: held_out_of(run, number) for number in range(last)}, last: found["agreement"]}
     limit = config.guards.between_rounds if watching else None
-    return fell_back(agreement, last, limit, lambda best: _difference_error(_held_out(run, best), found))
+    return fell_back(agreement, last, limit, lambda best: error_between(read_held_out(run, best), found))
 
 
 def checkpoint_of(run: RunFolder, number: int) -> str:
@@ -282,10 +159,10 @@ def checkpoint_of(run: RunFolder, number: int) -> str:
 
 def choose_checkpoint(run: Run, last: int) -> Choice:
     """The choice among the rounds so far, from their `held_out.json`."""
-    rounds = {number: _held_out(run, number) for number in range(last + 1)}
+    rounds = {number: read_held_out(run, number) for number in range(last + 1)}
 
     def standard_error(best: int, other: int) -> float:
-        return _difference_error(rounds[best], rounds[other])
+        return error_between(rounds[best], rounds[other])
 
     agreement = {number: found["agreement"] for number, found in rounds.items()}
     return choose_round(agreement, last, standard_error, rounds[0].get("problems"))

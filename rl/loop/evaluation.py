@@ -21,8 +21,9 @@ from rl.config.run_folder import write_atomically
 from rl.console import UserError, warn
 from rl.evals.engine import sampling_of
 from rl.evals.passk import bootstrap_interval
-from rl.loop.choice import checkpoint_of, choose_checkpoint, held_out_of, point_to_best, started_from
+from rl.loop.choice import checkpoint_of, choose_checkpoint, point_to_best, started_from
 from rl.loop.decodings import BEST, GREEDY, Asked, Decoding, best_temperature, measure_benchmark
+from rl.loop.held_out import held_out_of
 from rl.loop.round import shared_sampler
 from rl.ranks.shards import discard_parts
 from rl.report.publish import publish_result, publish_round

@@ -14,13 +14,12 @@ from rl.config.training import ChoiceConfig, GuardsConfig
 from rl.loop.choice import (
     choose_checkpoint,
     choose_round,
-    difference_error,
     fell_back,
-    held_out_agreement,
     point_to_best,
     start_policy,
     started_from,
 )
+from rl.loop.held_out import difference_error, held_out_agreement
 from rl.loop.round import RoundError
 
 
