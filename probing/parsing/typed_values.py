@@ -13,7 +13,7 @@ from typing import Any
 _PLAIN: dict[str, type] = {"int": int, "str": str, "bool": bool, "bytes": bytes}
 _SEQUENCES: dict[str, type] = {"list": list, "set": set, "frozenset": frozenset}
 _ALIASES = {"List": "list", "Dict": "dict", "Set": "set", "Tuple": "tuple", "Sequence": "list", "Iterable": "list"}
-_EDGE_INTS = (0, 1, -1, 2, 10, 100, -100, 2**31)
+_EDGE_INTS = (0, 1, -1, 2, 10, 100, -100)
 _LETTERS = "abcxyzAEZ019 _-!é"
 
 

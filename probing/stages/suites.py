@@ -13,6 +13,7 @@ from typing import Any
 
 from probing.parsing.answers import code_block
 from probing.parsing.calls import call_in
+from probing.parsing.domains import Domain
 from probing.parsing.proposals import parse_signature
 from probing.parsing.typed_values import fits, mutate
 from probing.prompt import Question
@@ -78,18 +79,26 @@ def callable_with(signature: str, arguments: Sequence[Any]) -> bool:
     return all(fits(value, a.annotation) for value, a in zip(arguments, function.args.args, strict=True))
 
 
-def extend(inputs: Sequence[str], wanted: int, rng: random.Random) -> list[str]:
-    """Mutants of the given inputs (and of mutants), until there are `wanted` distinct ones or the space seems exhausted."""
+def extend(inputs: Sequence[str], wanted: int, rng: random.Random, statement: str = "") -> list[str]:
+    """Mutants of the given inputs (and of mutants), until there are `wanted` distinct ones or the space seems exhausted.
+
+    They keep what the given inputs have in common (`probing.parsing.domains`). statement: of the problem; it may say that lists are sorted.
+    """
     pool = list(inputs)
     seen = set(pool)
+    domain = Domain.of([ast.literal_eval(text) for text in inputs], statement)
     for _ in range(_TRIES * max(wanted - len(pool), 0)):
         if len(pool) >= wanted:
             break
-        arguments = ast.literal_eval(rng.choice(pool))
+        text = rng.choice(pool)
+        arguments = ast.literal_eval(text)
+        if not arguments:
+            break
+        place = 0
         for _ in range(rng.choice((1, 1, 2, 3))):
             place = rng.randrange(len(arguments))
             arguments[place] = mutate(arguments[place], rng)
-        text = repr(arguments)
+        text = repr(domain.keep(arguments, ast.literal_eval(text), place, rng))
         if text not in seen and len(text) <= _LONGEST:
             seen.add(text)
             pool.append(text)
@@ -99,7 +108,7 @@ def extend(inputs: Sequence[str], wanted: int, rng: random.Random) -> list[str]:
 def extend_suite(problem: Problem, written: Sequence[str], config: SuitesConfig, seed: int, asserts: Sequence[str] = ()) -> TestSuite:
     """The problem's pool: distinct model-written inputs first, then mutants of them."""
     model_written = list(written)[: config.pool]
-    pool = extend(model_written, config.pool, random.Random(f"{seed} {problem.id}"))
+    pool = extend(model_written, config.pool, random.Random(f"{seed} {problem.id}"), problem.description)
     origins = ("model",) * len(model_written) + ("mutated",) * (len(pool) - len(model_written))
     return TestSuite(problem.id, tuple(pool), origins, tuple(asserts))
 
