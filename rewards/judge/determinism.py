@@ -33,6 +33,7 @@ _SUSPECT = "set frozenset hash id object eval exec compile getattr globals local
 PURE_MODULES, SUSPECT_NAMES = frozenset(_PURE.split()), frozenset(_SUSPECT.split())
 SUSPECT_ATTRIBUTES = ("difference", "intersection", "symmetric_difference", "union", "__hash__", "__subclasses__", "__dict__")
 ORDER_OF_CALLS = Outcome(Kind.NONDETERMINISTIC, "depends on the order of calls")
+TOO_DEEP = Outcome(Kind.EXCEPTION, "RecursionError")
 VIEWS = ("keys", "items")
 SET_OPERATORS = (ast.BitAnd, ast.BitOr, ast.BitXor, ast.Sub)
 
@@ -47,7 +48,9 @@ def may_vary(code: str) -> bool:
         tree = ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
-    return any(_suspicious(node) for node in ast.walk(tree))
+    nodes = list(ast.walk(tree))
+    views = any(isinstance(node, ast.Attribute) and _is_view(node) for node in nodes)
+    return any(_suspicious(node) or (views and _may_join_views(node)) for node in nodes)
 
 
 def _suspicious(node: ast.AST) -> bool:
@@ -87,6 +90,16 @@ def _is_view(function: ast.expr) -> bool:
     return isinstance(function, ast.Attribute) and function.attr in VIEWS
 
 
+def _may_join_views(node: ast.AST) -> bool:
+    """Whether two variables, which may hold views of dictionaries, are joined as sets; `-` of other terms is a number's."""
+    if not (isinstance(node, ast.BinOp) and isinstance(node.op, SET_OPERATORS)):
+        return False
+    sides = (node.left, node.right)
+    if isinstance(node.op, ast.Sub):
+        return all(isinstance(side, ast.Name) for side in sides)
+    return not any(isinstance(side, ast.Constant) for side in sides)
+
+
 def second_order(n: int) -> list[int]:
     """The places of n inputs in the second order: backwards, so that each pair is swapped. Of an odd number the last comes twice, so that
     each input is moved by an odd number of calls too, which shows a program that switches between two states.
@@ -100,14 +113,15 @@ def second_order(n: int) -> list[int]:
 
 def without_state(execution: Execution, reordered: Execution) -> Execution:
     """What holds of an execution on n inputs, given another of the same program on them in `second_order`: all of it where they agree, no
-    value where they differ; missing where the second was lost. A timeout, or a death by memory, is the machine's load and no difference.
+    value where they differ; missing where the second was lost. A timeout, or a death by memory, is the machine's load and no difference;
+    nor is a recursion too deep, which a program that remembers results meets only where the deepest call comes first.
     """
     if reordered.missing:
         lost = next(outcome for outcome in reordered.outcomes if outcome.kind is Kind.INFRASTRUCTURE)
         return replace(execution, outcomes=(lost,) * len(execution.outcomes))
     firsts = [execution.outcomes[j] for j in second_order(len(execution.outcomes))]
     pairs = [pair for pair in zip(firsts, reordered.outcomes, strict=True) if Kind.VALUE in (pair[0].kind, pair[1].kind)]
-    told = [(first, second) for first, second in pairs if first.kind is not Kind.NONDETERMINISTIC]
+    told = [pair for pair in pairs if pair[0].kind is not Kind.NONDETERMINISTIC and TOO_DEEP not in pair]
     if not differ([first for first, _ in told], [second for _, second in told]):
         return execution
     return replace(execution, outcomes=tuple(ORDER_OF_CALLS if o.kind is Kind.VALUE else o for o in execution.outcomes))

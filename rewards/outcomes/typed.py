@@ -4,9 +4,10 @@ Runs inside the sandboxed child on values that hostile code made, so it trusts n
 contents through the base types' own C methods, and calls no method that the program could have defined. Standard library only; nothing of
 ours is imported, and every builtin is bound here before any program runs.
 
-The text is typed: True is not 1, 1 is not 1.0, [1] is not (1,). NaN equals NaN, -0.0 equals 0.0, floats agree at `digits` significant
-digits, sets and dicts do not depend on order. Counter, OrderedDict and defaultdict count as the dict they equal. Other classes, subclasses
-of builtin types among them, have no canonical form. Lazy builtin iterators are drained up to a limit.
+The text is typed: True is not 1, 1 is not 1.0, [1] is not (1,). NaN equals NaN, -0.0 equals 0.0, and so does all that is nearer to it than
+1e-12; floats agree at `digits` significant digits, sets and dicts do not depend on order. Counter, OrderedDict and defaultdict count as the
+dict they equal. Other classes, subclasses of builtin types among them, have no canonical form. Lazy builtin iterators are drained up to a
+limit.
 
 >>> Canonicaliser().text({"b": 0.1 + 0.2, "a": {3, 1}})
 "{'a': {1, 3}, 'b': 0.3}"
@@ -29,6 +30,7 @@ MAX_DEPTH = 60  # nesting levels
 MAX_DRAIN = 20_000  # items taken from a lazy iterator
 HEX_OVER_BITS = 8192  # integers above this are written in hexadecimal, which takes linear time
 
+NEAR_ZERO = 1e-12
 _SCALARS = frozenset({int, str, bool, type(None)})  # repr() of these is typed, exact and cannot be overridden
 _LAZY: frozenset[type] = frozenset(
     {
@@ -169,11 +171,11 @@ class Canonicaliser:
 
     def _float(self, value: float) -> str:
         self._spend(8)
+        if -NEAR_ZERO < value < NEAR_ZERO:
+            value = 0.0  # what rounding leaves of it, which differs between equal formulas
         text = _float_format(value, self._format)
         if not self.whole_floats and _is_whole(value) and "e" not in text:
-            return "0" if text == "-0" else text
-        if text == "-0":
-            return "0.0"
+            return text
         return text if "." in text or "n" in text or "e" in text else text + ".0"
 
     def _sequence(self, value: Any, is_tuple: bool, depth: int) -> str:

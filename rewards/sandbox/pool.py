@@ -21,7 +21,7 @@ from rewards.sandbox import layers as isolation
 from rewards.sandbox.cache import ExecutionCache
 from rewards.sandbox.config import SandboxConfig, SandboxError
 from rewards.sandbox.inside import wire
-from rewards.sandbox.jobs import Job, differ, settle
+from rewards.sandbox.jobs import LOAD_DEPENDENT, Job, differ, settle
 from rewards.sandbox.worker import Reply, Unit, Worker
 
 logger = logging.getLogger(__name__)
@@ -350,14 +350,17 @@ class Sandbox:
 
 
 def both(first: Execution, second: Execution) -> Execution:
-    """One execution out of two under different hash seeds: a value that differed, or that one run lost, is nondeterministic."""
+    """One execution out of two under different hash seeds: a value that differed is nondeterministic.
+
+    A timeout or a death by memory is the machine's load and no difference: what the first run gave stays.
+    """
 
     def merge(a: Outcome, b: Outcome) -> Outcome:
         if a == b:
             return a
         if Kind.INFRASTRUCTURE in (a.kind, b.kind):
             return a if a.kind is Kind.INFRASTRUCTURE else b
-        if Kind.VALUE in (a.kind, b.kind):
+        if Kind.VALUE in (a.kind, b.kind) and not {a.kind, b.kind} & LOAD_DEPENDENT:
             return Outcome(Kind.NONDETERMINISTIC, f"{a.kind} under one hash seed, {b.kind} under another")
         return a
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from rewards.judge.determinism import Steady, may_vary
-from rewards.records import Kind, Program
+from rewards.judge.determinism import Steady, may_vary, without_state
+from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import Sandbox, SandboxConfig
+from rewards.sandbox.pool import both
 
 WORDS = "['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']"
 
@@ -22,6 +23,8 @@ WORDS = "['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']"
         "from time import time\n    return time()",
         "import os.path\n    return xs",
         "return list(a.keys() & b.keys())",
+        "x = a.keys()\n    y = b.keys()\n    return list(x & y)",
+        "x, y = a.keys(), b.keys()\n    return list(x - y)",
         "return eval('se' + 't')(xs)",
         "return str(object())",
         "class A: pass\n    return str(A())",
@@ -40,6 +43,7 @@ def test_what_may_vary_is_suspected(body: str) -> None:
         "from collections import Counter\n    return Counter(xs).most_common(1)",
         "return (len(xs) - 1) & 3",
         "return [k for k, v in a.items()]",
+        "return [v - 1 for k, v in a.items() if v & 1]",
         "settings = xs\n    return settings",
     ],
 )
@@ -98,3 +102,28 @@ def test_the_order_of_a_set_that_is_given_has_no_vote_either(sandbox: Sandbox) -
     [execution] = steady.run([Program("def f(xs): return list(xs)", "f", (f"[set({WORDS})]".replace("set([", "{").replace("])", "}"),))])
     steady.close()
     assert execution.outcomes[0].kind is Kind.NONDETERMINISTIC
+
+
+def outcome(kind: Kind, text: str = "") -> Outcome:
+    return Outcome(kind, text)
+
+
+def test_a_recursion_too_deep_in_the_second_order_is_no_difference() -> None:
+    """A program that remembers its results goes deeper for its last input where that one comes first."""
+    found = Execution((outcome(Kind.VALUE, "1"), outcome(Kind.VALUE, "2")), 0.0)
+    reordered = Execution((outcome(Kind.EXCEPTION, "RecursionError"), outcome(Kind.VALUE, "1")), 0.0)
+    assert without_state(found, reordered) == found
+
+
+def test_another_exception_in_the_second_order_is_one() -> None:
+    found = Execution((outcome(Kind.VALUE, "1"), outcome(Kind.VALUE, "2")), 0.0)
+    reordered = Execution((outcome(Kind.EXCEPTION, "KeyError"), outcome(Kind.VALUE, "1")), 0.0)
+    assert {o.kind for o in without_state(found, reordered).outcomes} == {Kind.NONDETERMINISTIC}
+
+
+@pytest.mark.parametrize(
+    ("second", "kind"), [(Kind.TIMEOUT, Kind.VALUE), (Kind.MEMORY, Kind.VALUE), (Kind.EXCEPTION, Kind.NONDETERMINISTIC)]
+)
+def test_a_second_run_that_was_slow_takes_no_value_away(second: Kind, kind: Kind) -> None:
+    merged = both(Execution((outcome(Kind.VALUE, "1"),), 0.0), Execution((outcome(second),), 0.0))
+    assert merged.outcomes[0].kind is kind

@@ -55,6 +55,8 @@ def test_types_are_told_apart(one: object, other: object) -> None:
     [
         (math.nan, -math.nan),
         (-0.0, 0.0),
+        (-1.7e-18, 0.0),
+        ([1.9e-34], [0.0]),
         (0.1 + 0.2, 0.3),
         ([math.nan], [float("nan")]),
         ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
@@ -67,6 +69,10 @@ def test_types_are_told_apart(one: object, other: object) -> None:
 )
 def test_equal_behaviour_has_equal_text(one: object, other: object) -> None:
     assert text(one) == text(other)
+
+
+def test_small_numbers_are_told_apart() -> None:
+    assert text(1e-11) != text(2e-11) != text(0.0)
 
 
 def test_significant_digits_are_those_stated() -> None:
