@@ -8,7 +8,8 @@ is brought back.
     kept                                             told by
     size of integers: at most twice the largest      any integer
     rows of one length; as many rows as columns      a grid with a row of two or more; grids of two sizes, or one of three rows
-    arguments of one length; a number that is it     two lengths, or one of three or more
+    arguments of one length                          two lengths, or one of three or more
+    an argument that is another's length             two lengths, or one of five or more
     sorted lists                                     a statement that says so; two lists of three or more, or one of four
     texts of two different signs, such as 0 and 1    four characters
     kinds of characters, nothing empty, the sign     FEW inputs or more: the model was asked for edge cases, and wrote none of these
@@ -123,13 +124,14 @@ class Domain:
         lengths = {place: [len(v) for v in column] for place, column in enumerate(columns) if all(_has_length(v) for v in column)}
         numbers = {place: list(column) for place, column in enumerate(columns) if all(type(v) is int for v in column)}
 
-        def told(values: Sequence[int]) -> bool:
-            return len(set(values)) > 1 or max(values, default=0) > 2
+        def told(values: Sequence[int], alone: int) -> bool:
+            """Whether equal numbers are hardly chance: there are two, or one is `alone` or more."""
+            return len(set(values)) > 1 or max(values, default=0) >= alone
 
         return cls(
             tuple(ArgumentDomain.of(column, _SORTED.search(statement) is not None) for column in columns),
-            tuple((a, b) for a in lengths for b in lengths if a < b and lengths[a] == lengths[b] and told(lengths[a])),
-            tuple((a, b) for a, column in numbers.items() for b in lengths if column == lengths[b] and told(column)),
+            tuple((a, b) for a in lengths for b in lengths if a < b and lengths[a] == lengths[b] and told(lengths[a], 3)),
+            tuple((a, b) for a, column in numbers.items() for b in lengths if column == lengths[b] and told(column, 5)),
         )
 
     def keep(self, arguments: list[Any], before: Arguments, changed: int, rng: random.Random) -> list[Any]:
