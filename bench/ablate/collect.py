@@ -160,6 +160,21 @@ def long_figures(job: Job, benchmark: str, draws: int) -> dict[str, Any]:
     }
 
 
+def ends_compared(jobs: Sequence[Job], benchmark: str, draws: int) -> list[dict[str, Any]]:
+    """The lead's last round minus each other arm's in the long runs, on the seeds that have both: the headline, paired over tasks."""
+    last = {(job.arm, job.seed): task_scores(job.folder, summary_of(job.folder)["rounds"][-1]["round"], benchmark) for job in jobs}
+    found = []
+    for arm in dict.fromkeys(job.arm for job in jobs if job.arm != LEAD):
+        seeds = sorted(seed for other, seed in last if other == arm and (LEAD, seed) in last)
+        if not seeds:
+            continue
+        headline = headline_of([last[name, seed] for name in (LEAD, arm) for seed in seeds])
+        values, _ = align({name: [last[name, seed][headline] for seed in seeds] for name in (LEAD, arm)})
+        difference = Resampler(len(seeds), values[arm].shape[1], draws).difference(values[LEAD], values[arm])
+        found.append({"arm": LEAD, "minus": arm, "seeds": seeds, **difference.as_dict()})
+    return found
+
+
 def analyse(jobs: Sequence[Job], draws: int = 4000) -> dict[str, Any]:
     """Everything that the tables and plots show, from finished runs. Arms are compared on the seeds that all of them have."""
     short = [job for job in jobs if not job.long]
@@ -184,6 +199,7 @@ def analyse(jobs: Sequence[Job], draws: int = 4000) -> dict[str, Any]:
         arms[arm] |= past_the_base(headline, found[arm], found["base"], resamplers)
         arms[arm] |= {"by_seed": [seed_figures(job) for job in by_seed], "curves": curves([job.folder for job in by_seed])}
     pairs = [(one, other) for other, one in combinations(values, 2)]
+    long = [job for job in jobs if job.long and job.arm in LONG_ARMS]
     return {
         "benchmark": benchmark,
         "seeds": seeds,
@@ -193,7 +209,8 @@ def analyse(jobs: Sequence[Job], draws: int = 4000) -> dict[str, Any]:
         "tasks_left_out": left_out,
         "arms": arms,
         "differences": [{"arm": a, "minus": b, **resamplers.difference(values[a], values[b]).as_dict()} for a, b in pairs],
-        "long": {j.name: long_figures(j, benchmark, draws) for j in jobs if j.long and j.arm in LONG_ARMS},
+        "long": {job.name: long_figures(job, benchmark, draws) for job in long},
+        "long_differences": ends_compared(long, benchmark, draws),
     }
 
 

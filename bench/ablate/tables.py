@@ -18,7 +18,15 @@ def tables(result: Mapping[str, Any]) -> str:
         f"({headline(result)}; sampled: {result.get('tasks_of', {}).get('pass@1', result['tasks'])}); "
         "95 % intervals by bootstrap over tasks and seeds, differences paired."
     )
-    parts = [heading, arms_table(result), pairs_table(result), time_table(result), long_table(result), targets_table(result)]
+    parts = [
+        heading,
+        arms_table(result),
+        pairs_table(result),
+        time_table(result),
+        long_table(result),
+        ends_table(result),
+        targets_table(result),
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -111,6 +119,11 @@ def long_table(result: Mapping[str, Any]) -> str:
         "guards' actions",
     ]
     return table(header, rows) if rows else ""
+
+
+def ends_table(result: Mapping[str, Any]) -> str:
+    rows = [[title(row["minus"]), ", ".join(map(str, row["seeds"])), _cell(row, points=True)] for row in result.get("long_differences", ())]
+    return table([f"last round of the long runs: {title(LEAD)} minus", "seeds", "points (paired)"], rows) if rows else ""
 
 
 def targets_table(result: Mapping[str, Any]) -> str:

@@ -55,6 +55,9 @@ def test_from_plan_to_tables(folder: Path, capsys: pytest.CaptureFixture[str]) -
     verdicts = {row["target"]: row["met"] for row in result["targets"]}
     assert verdicts["share of the oracle's gain that soft recovers"] is False and verdicts["soft minus mixed"] is None
     assert {row["arm"]: row["best_round"] for row in result["long"].values()} == {"soft_unguarded": 1, "soft": 3, "random": 0}
+    ends = {row["minus"]: row for row in result["long_differences"]}
+    assert set(ends) == {"soft_unguarded", "random"} and ends["soft_unguarded"]["seeds"] == [0]
+    assert ends["soft_unguarded"]["value"] == pytest.approx(0.14, abs=0.01), "their gains are 0.12 and -0.02"
     assert (folder / "results" / "ablation_quick.png").stat().st_size > 10_000
     shown = capsys.readouterr().out
     assert "| arm | greedy | best temperature | pass@1 | gain, greedy pass@1, points |" in shown
