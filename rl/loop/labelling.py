@@ -19,7 +19,7 @@ from rl.labels.frozen_probe import FrozenProbe, choose_answers, fit_frozen_probe
 from rl.labels.repeats import behaviours_of, find_repeats, without_repeats
 from rl.loop.figures import consensus_figures, repeat_figures
 from rl.loop.round import Round, RoundError
-from rl.ranks.executor import SharedExecutor
+from rl.ranks.executor import SharedExecutor, discard_lost
 from rl.ranks.shards import Shards, cut
 from rl.ranks.states import SharedStates
 from rl.round_files import (
@@ -43,30 +43,34 @@ PART_PROBLEMS = 64  # that one rank judges at a time
 
 def execute_candidates(current: Round) -> None:
     """Every distinct program on all its problem's inputs, in the sandbox."""
-    run, counts = current.run, Counter[str]()
+    run, counts, parts = current.run, Counter[str](), current.folder / "parts" / "executions"
 
     def compute() -> Iterator[BankProgram]:
         current.sampler.close()  # an engine of its own gives its memory back
         programs = distinct_programs(current.candidates)
         with run.bar(current.index, EXECUTIONS.name, len(programs), "programs") as advance:
-            executor = SharedExecutor(run.executor, run.ranks, current.folder / "parts" / "executions", counts, advance)
+            executor = SharedExecutor(run.executor, run.ranks, parts, counts, advance)
             return execute_bank(current.problems, current.suites, programs, executor)
 
     def write(path: Path, bank: Iterable[BankProgram]) -> None:
-        write_bank(path, _few_missing(current, bank))
+        write_bank(path, _few_missing(current, bank, parts))
         run.log_outcomes(current.index, counts)
 
     current.executions = run.once(current.index, EXECUTIONS, compute, write)
 
 
-def _few_missing(current: Round, bank: Iterable[BankProgram]) -> Iterator[BankProgram]:
-    """The programs themselves. Raises RoundError after the last of them when our sandbox failed on too many."""
+def _few_missing(current: Round, bank: Iterable[BankProgram], parts: Path) -> Iterator[BankProgram]:
+    """The programs themselves. Raises RoundError after the last of them when our sandbox failed on too many; the parts that hold these are
+    removed, for a part that is there is not executed again. On the first rank alone: the others wait for the stage's file by then.
+    """
     missing = count = 0
     for program in bank:
         missing, count = missing + program.execution.missing, count + 1
         yield program
     if missing > current.config.grpo.max_missing * max(count, 1):
-        raise RoundError(f"round {current.index}: the sandbox failed on {missing} of {count} programs; the run cannot be trusted")
+        discard_lost(parts)
+        said = f"round {current.index}: the sandbox failed on {missing} of {count} programs; the run cannot be trusted"
+        raise RoundError(f"{said}. The next start runs them again")
 
 
 def take_votes(current: Round) -> None:

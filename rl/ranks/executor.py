@@ -67,3 +67,13 @@ def read_part(path: Path) -> Part:
     with path.open(encoding="utf-8") as file:
         counts: Counter[str] = Counter(json.loads(next(file)))
         return [Execution.of_row(json.loads(line)) for line in file], counts
+
+
+def discard_lost(folder: Path) -> None:
+    """Remove the parts that hold executions our sandbox lost, so that the next start runs their programs again.
+
+    For one rank to call, once no rank reads the parts any more.
+    """
+    for path in sorted(folder.glob("[0-9]*")):
+        if any(execution.missing for execution in read_part(path)[0]):
+            path.unlink()
