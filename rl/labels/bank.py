@@ -68,8 +68,9 @@ class ProblemBank:
         self.matrix = OutcomeMatrix.from_executions(self.executions, weights, self.arguments, self.expected)
 
     def known(self) -> dict[str, Execution]:
-        """Executions by the normal form of the program, so that rollouts equal to one need not run."""
-        return {normal_form(p.program): e for p, e in zip(self.programs, self.executions, strict=True)}
+        """Executions by the normal form of the program, so that rollouts equal to one need not run. Those that our sandbox lost are left
+        out: they say nothing of the program."""
+        return {normal_form(p.program): e for p, e in zip(self.programs, self.executions, strict=True) if not e.missing}
 
     def spread(self, values: Sequence[float] | np.ndarray, n: int, default: float) -> np.ndarray:
         """float64[n]: a value of each program, given to each of its candidates; `default` for candidates without a program."""

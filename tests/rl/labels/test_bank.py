@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from probing.records import Candidate, Problem, TestSuite
 from rewards.clusters.inputs import InputsConfig
 from rewards.judge.ranking import rank
+from rewards.mixed import MixedConfig
 from rewards.outcomes.literals import claimed_outputs
 from rewards.records import Execution, Kind, Outcome
 from rewards.rules.consensus import ConsensusConfig, get_rule
@@ -16,10 +17,11 @@ from rl.labels.audit import label_is_correct
 from rl.labels.bank import CandidateVotes, ProblemBank, candidate_votes, distinct_programs, verdicts_of
 from rl.loop.selection import kept_apart, make_tasks, margin_weights, met_again, training_split, without
 from rl.round_files import BankProgram, Verdict, read_bank, read_records, write_bank, write_records
+from rl.scoring.scoring import RolloutScorer
 from rl.scoring.tasks import ConsensusSignal
 from tests.probing.asking import ask
 from tests.rewards.pools import execution
-from tests.rl.fakes import TableExecutor
+from tests.rl.fakes import TableExecutor, completion, missing
 
 INPUTS = ("[1]", "[2]", "[3]")
 SUITE = TestSuite("p", INPUTS, ("model",) * 3)
@@ -189,6 +191,20 @@ def test_pass_fail_signatures_are_compared_on_what_asserts_are_about():
 def test_without_a_readable_assert_a_problem_has_no_pass_fail_label():
     verdict = passing_by(("assert f(4) == 2", "assert g()"), BANK, signature="passfail")
     assert verdict.top == -1 and not verdict.kept and verdict.inputs == ()
+
+
+def test_a_rollout_equal_to_a_bank_program_that_was_lost_is_executed_again():
+    """The path of a round: bank, task, reward of a rollout."""
+    lost, codes = (missing(),) * 3, [f"def f(x):\n    return {i}" for i in range(3)]
+    outcomes = [values("1", "4", "9"), values("1", "4", "8"), Execution(lost)]
+    bank = [program((i,), outcome, code) for i, (code, outcome) in enumerate(zip(codes, outcomes, strict=True))]
+    verdict = Verdict("p", (0, 1, 2), (0, 1, -1), (1, 1), 0, 0.5, 0.0, 0.1, 2, True)
+    (task,) = make_tasks(ask, [Problem("p", "t", "d", "f", "def f(x: int) -> int:", "", "topic")], [SUITE], bank, [verdict])
+    executor = TableExecutor({codes[2]: values("1", "4", "9").outcomes})
+    read, signal = (lambda text, entry, given: text), ConsensusSignal(get_rule(ConsensusConfig()))
+    scored = RolloutScorer([task], executor, read, signal, MixedConfig()).score(["p"] * 3, [completion(code) for code in codes], 3, step=0)
+    assert [p.code for p in executor.programs] == [codes[2]]
+    assert scored.scores[2].reward.total == pytest.approx(scored.scores[0].reward.total)
 
 
 @pytest.mark.parametrize("rule", ["codet", "passfail"])
