@@ -24,6 +24,7 @@ from rewards.sandbox.execution import make_sandbox
 from rewards.sandbox.packages import PackagesError, make_offer
 from rl.config.chat_check import check_chat
 from rl.config.run_folder import open_run
+from rl.config.run_lock import RunLock
 from rl.config.schema import Config
 from rl.console import UserError, make_console, stage
 from rl.devices import check_devices
@@ -88,6 +89,7 @@ class Run:
         self.ranks = Ranks.of(self.state)
         self.main = self.ranks.main
         self.folder = Path(config.run_dir).expanduser()
+        self.lock = RunLock(self.folder)  # rank 0 takes it
         self.model = check_model(config.model, self.folder / KEPT)
         self.console = make_console(quiet=not self.main)
         self.oracle: Oracle | None = load_oracle(config.oracle) if config.oracle else None
@@ -98,7 +100,7 @@ class Run:
                 check_packages(config.sandbox)
             self.own = open_own(config)  # the user's problems and solutions; None: the model makes them
             if self.main:
-                open_run(config)
+                open_run(config, self.lock)
                 if self.own is not None:
                     keep_record(self.own, self.folder)
                 resolve_model(config.model, self.folder / KEPT, self.console)
@@ -143,6 +145,7 @@ class Run:
         self.executor.close()
         self.sandbox.__exit__(None, None, None)
         self.memory.close()
+        self.lock.release()
         if error is None:
             self.ranks.finish()
 

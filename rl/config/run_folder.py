@@ -2,6 +2,7 @@
 
     RUN/config.yaml     the resolved config: a run continues only under the config that made it
     RUN/versions.json   versions of everything that bears on the result
+    RUN/.lock           held while a process runs the run (`rl.config.run_lock`)
     RUN/model           the checkpoint made of the base model, where that is a GGUF file (`rl.models.source`)
 
 The files of a round: `rl.round_files`.
@@ -22,6 +23,7 @@ from typing import Any
 import yaml
 
 from rewards.text import json_fault, read_fault, whole_file
+from rl.config.run_lock import RunLock
 from rl.config.schema import Config
 from rl.console import UserError, warn
 from rl.models.source import KEPT, check_model
@@ -44,16 +46,18 @@ EXTRA_OF_TRACKER = {"wandb": "ucoder", "tensorboard": "ucoder[tensorboard]", "tr
 MOST_DIFFERENCES_SHOWN = 8
 
 
-def open_run(config: Config) -> Path:
-    """Check model, trackers and run folder; save config.yaml and versions.json; return the folder.
+def open_run(config: Config, lock: RunLock | None = None) -> Path:
+    """Check model, trackers and run folder; take the folder's lock; save config.yaml and versions.json; return the folder.
 
-    Raises UserError before anything is written when the folder belongs to another config.
+    Raises UserError before anything is written when the folder belongs to another config, or when another process works in it.
     """
     folder = Path(config.run_dir).expanduser()
     check_model(config.model, folder / KEPT)
     check_trackers(config)
     check_same_config(folder, config)
     make_writable(folder)
+    if lock is not None:
+        lock.take()
     write_atomically(folder / "config.yaml", config_text(config))
     now, path = versions(), folder / "versions.json"
     if path.is_file():
