@@ -108,6 +108,11 @@ class Round:
         self.run.log("spent", self.index, spent)
 
 
+def begun(folder: Path) -> bool:
+    """Whether anything of a round lies in its folder."""
+    return any(path.is_file() for path in folder.rglob("*"))
+
+
 def asker_of(config: Config, tokenizer: PreTrainedTokenizerBase) -> Asker:
     """How this run asks a checkpoint: its prompt set in the checkpoint's chat format."""
     return Asker.of(tokenizer, config.prompts, config.chat_template_args)

@@ -23,7 +23,7 @@ from rl.config.training import OptimizerSection
 from rl.console import warn
 from rl.labels.audit import Audit, oracle_signal
 from rl.loop.proposer import teach_proposer
-from rl.loop.round import Round, RoundError
+from rl.loop.round import Round, RoundError, begun
 from rl.loop.selection import make_tasks, met_again, training_split, without
 from rl.models.checkpoints import damage
 from rl.ranks.shards import discard_parts
@@ -36,6 +36,8 @@ from rl.training.trainer_parts import compute_dtype
 
 if TYPE_CHECKING:
     from rl.config.schema import Config
+
+MEASURED = ("held_out.json", "temperature.json", "eval.json", "eval_*.jsonl", "metrics.json")  # of a round's checkpoint
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,7 @@ def update_policy(current: Round) -> str:
     """The round's new checkpoint. Ends at once when it is there already."""
     run, done = current.run, current.folder / "training.json"
     if run.main and done.exists() and (wrong := _damage(current, done)) is not None:
-        warn(f"round {current.index} is trained again: {wrong}")
-        done.unlink()
+        _forget(current, done, wrong)
     run.state.wait_for_everyone()
     if not done.exists():
         run.ranks.at(f"round {current.index}, training")
@@ -85,6 +86,23 @@ def _damage(current: Round, done: Path) -> str | None:
     if (current.run.round_folder(current.index + 1, make=False) / "training.json").exists():
         return None
     return damage(current.run.folder / json.loads(done.read_text())["checkpoint"])
+
+
+def _forget(current: Round, done: Path, wrong: str) -> None:
+    """Remove a training whose checkpoint is damaged, and what was measured of that checkpoint: another may take its place.
+
+    Raises RoundError where the next round was begun from it.
+    """
+    index, following = current.index, current.run.round_folder(current.index + 1, make=False)
+    if begun(following):
+        said = f"round {index}'s checkpoint is damaged ({wrong}), and round {index + 1} was begun from it"
+        raise RoundError(f"{said}. Delete {following} and all rounds after it: round {index} is then trained again")
+    warn(f"round {index} is trained again: {wrong}")
+    discard_parts(current.folder)
+    for pattern in MEASURED:
+        for path in current.folder.glob(pattern):
+            path.unlink()
+    done.unlink()  # last: a kill before it comes back here
 
 
 def _train(current: Round) -> Update:

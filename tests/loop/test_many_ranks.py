@@ -126,13 +126,16 @@ def test_a_cut_checkpoint_is_trained_again(alone: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     shutil.copytree(alone, folder, symlinks=True)
     checkpoint = folder / "round_01" / "grpo" / "checkpoint" / "model.safetensors"
-    whole = checkpoint.read_bytes()
+    whole, measured = checkpoint.read_bytes(), folder / "round_01" / "eval.json"
     checkpoint.write_bytes(whole[: len(whole) // 2])
+    figures = measured.read_text()
+    measured.write_text("{}")  # as of the lost checkpoint, whatever that was
     words = [sys.executable, *command(folder)]
     done = subprocess.run(words, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "round 1 is trained again" in done.stderr and "model.safetensors has" in done.stderr
     assert checkpoint.read_bytes() == whole
+    assert json.loads(measured.read_text()).keys() == json.loads(figures).keys()
 
 
 @pytest.mark.slow

@@ -1,7 +1,10 @@
-"""What a round says when no problem is left to train on."""
+"""Stage 6: what a round says when no problem is left to train on, and what becomes of a checkpoint that is damaged."""
 
 from __future__ import annotations
 
+import contextlib
+import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +12,9 @@ import pytest
 
 from rl.config.schema import Config
 from rl.loop import update
-from rl.loop.update import Selected, nothing_to_train_on
+from rl.loop.round import RoundError
+from rl.loop.update import Selected, Update, nothing_to_train_on, update_policy
+from rl.models.checkpoints import atomic_folder
 
 
 @pytest.mark.parametrize(("apart", "kept_apart"), [(0, False), (2, True)])
@@ -37,3 +42,59 @@ def test_what_is_trained_is_the_policy_whoever_was_asked(monkeypatch: pytest.Mon
         monkeypatch.setattr(update, step, lambda current, selected, made: trained.append(made.policy))
     update._train(current)
     assert trained == ["policy"]
+
+
+def trained_round(folder: Path) -> Any:
+    """Round 2 of a run, trained and evaluated."""
+    here = folder / "round_02"
+    with atomic_folder(here / "grpo" / "checkpoint") as checkpoint:
+        (checkpoint / "model.safetensors").write_text("weights")
+    (here / "training.json").write_text(json.dumps({"checkpoint": "round_02/grpo/checkpoint"}))
+    for name in (*KEPT, *MEASURED):
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).write_text("of the lost checkpoint")
+    run = SimpleNamespace(
+        main=True,
+        folder=folder,
+        round_folder=lambda index, make=True: folder / f"round_{index:02d}",
+        state=SimpleNamespace(wait_for_everyone=lambda: None),
+        ranks=SimpleNamespace(at=lambda stage: None),
+        timed=lambda *words: contextlib.nullcontext(),
+    )
+    return SimpleNamespace(run=run, index=2, folder=here, probe=None, loaded=SimpleNamespace(release=lambda: None))
+
+
+KEPT = ("problems.jsonl", "executions.jsonl", "scores.jsonl", "funnel.json")
+MEASURED = (
+    *("held_out.json", "temperature.json", "eval.json", "eval_seedling.jsonl", "eval_seedling_greedy.jsonl", "metrics.json"),
+    "parts/samples-0/00000",
+)
+
+
+def test_what_was_measured_of_a_damaged_checkpoint_goes_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    current = trained_round(tmp_path)
+    there: list[str] = []
+
+    def train(current: Any) -> Update:
+        there.extend(str(path.relative_to(current.folder)) for path in current.folder.rglob("*") if path.is_file())
+        return Update(current.folder / "grpo" / "checkpoint")
+
+    monkeypatch.setattr(update, "_train", train)
+    update_policy(current)
+    assert not there  # the checkpoint is whole
+    (current.folder / "grpo" / "checkpoint" / "model.safetensors").write_text("weight")
+    update_policy(current)
+    assert set(KEPT) <= set(there) and not {*MEASURED, "training.json"} & set(there)
+    assert (current.folder / "training.json").exists()
+
+
+def test_a_damaged_checkpoint_that_the_next_round_was_begun_from_stops_the_run(tmp_path: Path) -> None:
+    current = trained_round(tmp_path)
+    (current.folder / "grpo" / "checkpoint" / "model.safetensors").write_text("weight")
+    following = tmp_path / "round_03"
+    following.mkdir()
+    (following / "problems.jsonl").write_text("")
+    before = sorted(current.folder.rglob("*"))
+    with pytest.raises(RoundError, match=r"round 3 was begun from it\. Delete .*round_03 and all rounds after it"):
+        update_policy(current)
+    assert sorted(current.folder.rglob("*")) == before
