@@ -2,6 +2,7 @@
 
 round_NN/temperature.json, eval.json    see `rl.loop.decodings`
 round_NN/metrics.json    one row of summary.json        summary.json    base, rounds, final, loop_seconds, stage_seconds, peak_memory_mb
+round_NN/published.json  the trackers have the round's tables, checkpoint and probe
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from rl.evals.passk import bootstrap_interval
 from rl.loop.choice import checkpoint_of, choose_checkpoint, point_to_best, started_from
 from rl.loop.decodings import BEST, GREEDY, Asked, Decoding, best_temperature, measure_benchmark
 from rl.loop.held_out import held_out_of
-from rl.loop.round import shared_sampler
+from rl.loop.round import begun, shared_sampler
 from rl.ranks.shards import discard_parts
 from rl.report.publish import publish_result, publish_round
 from rl.round_files import Stage, read_rows
@@ -33,6 +34,8 @@ from rl.tracking.monitor import clean, read_metrics
 
 if TYPE_CHECKING:
     from rl.run import Run
+
+PUBLISHED = "published.json"
 
 # what a row takes over from the first benchmark's metrics; `docs/method.md` has the symbols, `rl.loop.decodings` the ways of decoding
 _FROM_EVAL = (
@@ -95,9 +98,15 @@ def evaluate_policy(run: Run, index: int, policy: str) -> dict[str, Any]:
         _write_summary(run)
         if new:
             refresh_report(run, index)
-        if index:
+        if index and (new or not _published(run, index)):
             publish_round(run, row)
+            write_atomically(folder / PUBLISHED, "{}\n")
     return row
+
+
+def _published(run: Run, index: int) -> bool:
+    """Whether an earlier start has published the round. Runs made before that was written down had done so before the next round began."""
+    return (run.round_folder(index) / PUBLISHED).exists() or begun(run.round_folder(index + 1, make=False))
 
 
 def refresh_report(run: Run, index: int) -> None:

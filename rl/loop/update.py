@@ -37,7 +37,7 @@ from rl.training.trainer_parts import compute_dtype
 if TYPE_CHECKING:
     from rl.config.schema import Config
 
-MEASURED = ("held_out.json", "temperature.json", "eval.json", "eval_*.jsonl", "metrics.json")  # of a round's checkpoint
+MEASURED = ("held_out.json", "temperature.json", "eval.json", "eval_*.jsonl", "metrics.json", "published.json")  # of a round's checkpoint
 
 
 @dataclass(frozen=True)

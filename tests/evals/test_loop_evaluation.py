@@ -15,6 +15,7 @@ from rewards.sandbox import Sandbox
 from rl.config.schema import Config, EvalsConfig
 from rl.loop import evaluation
 from rl.progress import ProgressFile
+from rl.tracking.monitor import Monitor
 from tests.evals.toys import TOKENIZER, TOY, ListSampler, fenced
 from tests.rl.fake_run import write_run
 
@@ -83,3 +84,65 @@ def test_the_report_is_refreshed_while_the_run_goes_on(
     evaluation.refresh_report(run, 1)  # type: ignore[arg-type]
     said = capsys.readouterr().err
     assert "warning: the report was not written" in said and "clusters.jsonl" in said
+
+
+class Counting:
+    """A tracker that counts artifacts. dies: the process is killed in the first of them."""
+
+    def __init__(self, dies: bool = False) -> None:
+        self.delivered, self.dies, self.artifacts = 0, dies, list[tuple[str, ...]]()
+
+    def log(self, point: Any) -> None:
+        pass
+
+    def artifact(self, path: Path, name: str, kind: str, aliases: Any) -> None:
+        if self.dies:
+            raise KeyboardInterrupt
+        self.artifacts.append((name, *aliases))
+
+    def close(self) -> None:
+        pass
+
+
+def evaluate_rounds(folder: Path, last: int, monkeypatch: pytest.MonkeyPatch, dies: bool = False) -> list[tuple[str, ...]]:
+    """What a start of the run hands to its tracker."""
+    config, tracker = Config(tracking={"artifacts": True, "report_to": ()}, evals=EvalsConfig(chosen_on=None)), Counting(dies)
+
+    def row(run: Any, index: int, benchmarks: Any) -> dict[str, Any]:
+        return {"round": index, "training": {"checkpoint": f"round_{index:02d}/grpo/checkpoint"}}
+
+    def round_folder(index: int, make: bool = True) -> Path:
+        path = folder / f"round_{index:02d}"
+        if make:
+            path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    for name, double in (("_row", row), ("_write_summary", lambda run: None), ("refresh_report", lambda run, index: None)):
+        monkeypatch.setattr(evaluation, name, double)
+    with Monitor(folder, config, trackers=[tracker]) as monitor:
+        run: Any = SimpleNamespace(folder=folder, config=config, main=True, monitor=monitor, round_folder=round_folder)
+        run.once = lambda index, stage, compute: {}
+        for index in range(last + 1):
+            evaluation.evaluate_policy(run, index, "policy")
+    return tracker.artifacts
+
+
+def test_a_round_is_published_once_however_often_the_run_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert evaluate_rounds(tmp_path, 1, monkeypatch) == [("checkpoint", "latest", "round-1")]
+    assert evaluate_rounds(tmp_path, 2, monkeypatch) == [("checkpoint", "latest", "round-2")]
+    assert evaluate_rounds(tmp_path, 2, monkeypatch) == []
+
+
+def test_a_round_whose_publishing_was_killed_is_published_at_the_next_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_rounds(tmp_path, 1, monkeypatch, dies=True)
+    assert (tmp_path / "round_01" / "metrics.json").exists()
+    assert evaluate_rounds(tmp_path, 1, monkeypatch) == [("checkpoint", "latest", "round-1")]
+    assert evaluate_rounds(tmp_path, 1, monkeypatch) == []
+
+
+def test_rounds_of_a_run_from_before_it_was_written_down_are_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluate_rounds(tmp_path, 2, monkeypatch)
+    for path in tmp_path.glob("round_*/published.json"):
+        path.unlink()
+    assert evaluate_rounds(tmp_path, 2, monkeypatch) == [("checkpoint", "latest", "round-2")]  # whether the last one was, nobody knows

@@ -67,6 +67,7 @@ def trained_round(folder: Path) -> Any:
 KEPT = ("problems.jsonl", "executions.jsonl", "scores.jsonl", "funnel.json")
 MEASURED = (
     *("held_out.json", "temperature.json", "eval.json", "eval_seedling.jsonl", "eval_seedling_greedy.jsonl", "metrics.json"),
+    "published.json",
     "parts/samples-0/00000",
 )
 
