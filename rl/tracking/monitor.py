@@ -8,6 +8,11 @@
 A line of metrics.jsonl is one flat JSON object: round, stage, step (optimizer steps in this round, or null), time (Unix seconds),
 then the figures. Missing is null, never 0. A stage that was killed and repeated writes its lines again: readers keep the last
 (`read_metrics`), while the trackers got the first, and get no second. What a tracker lost in a kill is sent to it again.
+
+A training that goes on from its checkpoint of step K makes the later steps again, and not always the same ones. A line of the stage
+`resumed` says so; the lines that the killed start had logged of those steps, its guards' actions among them, count no more:
+
+    {"round": 1, "stage": "resumed", "step": null, "time": ..., "training": "grpo", "from_step": 3}
 """
 
 from __future__ import annotations
@@ -27,6 +32,8 @@ from rl.tracking.trackers import make_trackers
 
 KEYS = ("round", "stage", "step", "time")
 TRAINING_STAGES = ("grpo", "sft")
+RESUMED = "resumed"
+GUARDED = "grpo"  # the training whose steps the stage `guards` speaks of
 
 # keys of a summary row -> group at the trackers; what is in no group goes to `eval`
 ROW_GROUPS = {
@@ -59,6 +66,7 @@ class Monitor:
         self.trackers: list[Tracker] = [] if not main else list(trackers) if trackers is not None else make_trackers(config, folder)
         self._points, self._lines = Points(), 0
         self._earlier: set[tuple[Any, ...]] = set()  # what earlier starts logged
+        self._reached: dict[tuple[int, str], int] = {}  # (round, training) -> the last step that they logged
         if main:
             _mend_last_line(self.path)
             self._catch_up()
@@ -74,12 +82,17 @@ class Monitor:
         if not self.main:
             return
         figures = {name.replace(".", "/"): clean(value) for name, value in flatten(metrics).items() if name not in KEYS}
+        row = self._write(index, stage, step, figures)
+        if _key(row) not in self._earlier:
+            self._send(self._lines - 1, row)
+
+    def _write(self, index: int, stage: str, step: int | None, figures: Mapping[str, Any]) -> dict[str, Any]:
+        """Append a line, and return it."""
         row = {"round": index, "stage": stage, "step": step, "time": self.clock(), **figures}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, allow_nan=False) + "\n")
         self._lines += 1
-        if _key(row) not in self._earlier:
-            self._send(self._lines - 1, row)
+        return row
 
     def _send(self, line: int, row: Mapping[str, Any]) -> None:
         self._points.note(row)
@@ -93,7 +106,12 @@ class Monitor:
         """Send each tracker the lines of earlier starts that it does not hold."""
         for line, row in _numbered_rows(self.path):
             self._lines = line + 1
-            if row is not None and _key(row) not in self._earlier:
+            if row is None or row["stage"] == RESUMED:
+                continue
+            if row["step"] is not None:
+                training = row["round"], _training_of(row)
+                self._reached[training] = max(self._reached.get(training, 0), row["step"])
+            if _key(row) not in self._earlier:
                 self._earlier.add(_key(row))
                 self._send(line, row)
 
@@ -101,8 +119,11 @@ class Monitor:
         """A log function for training: records carry their `step`; a guard's action goes to the stage `guards`."""
 
         def log(record: Mapping[str, Any]) -> None:
-            where = "guards" if "guard_action" in record else stage
-            self.log(where, index, record, step=record.get("step"))
+            where, step = "guards" if "guard_action" in record else stage, record.get("step")
+            reached = None if step is None else self._reached.pop((index, stage), None)
+            if step is not None and reached is not None and step <= reached:  # this start's first record is of a step made before
+                self._write(index, RESUMED, None, {"training": stage, "from_step": step - 1})
+            self.log(where, index, record, step=step)
 
         return log
 
@@ -219,11 +240,28 @@ def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
     return (row["round"], row["stage"], row["step"], row.get("guard"), frozenset(row) if row["step"] is None else None)
 
 
+def _training_of(row: Mapping[str, Any]) -> str:
+    """The training that a line with a step belongs to."""
+    return GUARDED if row["stage"] == "guards" else row["stage"]
+
+
+def _undone(row: Mapping[str, Any], resumed: Mapping[str, Any]) -> bool:
+    """Whether a training that went on from a checkpoint makes the line's step again."""
+    if row["step"] is None or row["round"] != resumed["round"] or row["step"] <= resumed["from_step"]:
+        return False
+    return _training_of(row) == resumed["training"]
+
+
 def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a metrics.jsonl, repeated ones (same round, stage, step and kind of figures) once, the last. Cut lines are left out."""
+    """The lines of a metrics.jsonl, repeated ones (same round, stage, step and kind of figures) once, the last. Left out are cut lines, and
+    those of steps that a resumed training did not keep."""
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
     for _, row in _numbered_rows(path):
-        if row is not None:
-            rows.pop(_key(row), None)
-            rows[_key(row)] = row
+        if row is None:
+            continue
+        if row["stage"] == RESUMED:
+            rows = {key: earlier for key, earlier in rows.items() if not _undone(earlier, row)}
+            continue
+        rows.pop(_key(row), None)
+        rows[_key(row)] = row
     yield from rows.values()

@@ -17,6 +17,7 @@ import pytest
 
 from rl.config.schema import Config, load_config
 from rl.report import dashboard
+from rl.run_data import RunData, read_logged
 from rl.tracking.monitor import Monitor, read_metrics, read_points
 from rl.tracking.tracker import Point, tracker_run_id
 from rl.tracking.wandb_tracker import wandb_mode
@@ -161,6 +162,56 @@ def test_a_repeated_stage_counts_once_and_a_cut_line_is_left_out(tmp_path: Path)
     assert [(row["step"], row["loss"]) for row in read_metrics(path)] == [(1, 0.1), (2, 0.9), (3, 0.3)]
 
 
+def train_steps(folder: Path, steps: Sequence[int], guard_at: int | None = None, stage: str = "grpo") -> None:
+    """One start of round 1's training; an action of a guard comes before its step's figures, as in training."""
+    with Monitor(folder, config(), trackers=[]) as monitor:
+        log = monitor.training_log(1, stage)
+        for step in steps:
+            if step == guard_at:
+                log({**GUARD_ACTION, "step": step})
+            log({"step": step, "loss": step / 10})
+
+
+def seen(folder: Path) -> tuple[list[int], int, list[int | None], float]:
+    """(steps, guards' actions) as the report has them, and (steps, actions) of its curves."""
+    path = folder / "metrics.jsonl"
+    run = RunData(folder, ({},), {}, False, {}, read_logged(path), {}, {})
+    points = [(step, values) for values, _, step in read_points(path) if "grpo/loss" in values]
+    fired = points[-1][1]["guards/fired"]
+    return [row["global_step"] for row in run.training_steps()], len(run.guard_events), [step for step, _ in points], fired
+
+
+def test_steps_and_guards_that_a_resumed_training_did_not_keep_count_no_more(tmp_path: Path) -> None:
+    train_steps(tmp_path, (1, 2, 3, 4, 5), guard_at=5)
+    train_steps(tmp_path, (4,))  # from the checkpoint of step 3
+    assert seen(tmp_path) == ([1, 2, 3, 4], 0, [1, 2, 3, 4], 0.0)
+    assert not [row for row in read_metrics(tmp_path / "metrics.jsonl") if row["stage"] == "resumed"]
+
+
+def test_a_guard_before_the_checkpoint_counts_and_one_in_the_first_step_after_it_does_if_it_fires_again(tmp_path: Path) -> None:
+    train_steps(tmp_path, (1, 2, 3, 4), guard_at=3)
+    train_steps(tmp_path, (4, 5), guard_at=4)
+    train_steps(tmp_path, (4, 5), guard_at=4)
+    assert seen(tmp_path) == ([1, 2, 3, 4, 5], 2, [1, 2, 3, 4, 5], 2.0)
+
+
+def test_a_training_that_begins_again_leaves_other_rounds_and_trainings_alone(tmp_path: Path) -> None:
+    train_steps(tmp_path, (1, 2), stage="sft")
+    train_steps(tmp_path, (1, 2, 3), guard_at=2)
+    with Monitor(tmp_path, config(), trackers=[]) as monitor:
+        monitor.training_log(2)({"step": 1, "loss": 0.1})
+        monitor.log("guards", 1, {"guard": "between_rounds"})
+    train_steps(tmp_path, (1,))  # killed before its first checkpoint
+    kept = [(row["round"], row["stage"], row["step"]) for row in read_metrics(tmp_path / "metrics.jsonl")]
+    assert kept == [(1, "sft", 1), (1, "sft", 2), (2, "grpo", 1), (1, "guards", None), (1, "grpo", 1)]
+
+
+def test_a_first_start_says_nothing_of_resuming(tmp_path: Path) -> None:
+    train_steps(tmp_path, (1, 2, 3), guard_at=2)
+    train_steps(tmp_path, (4,))
+    assert "resumed" not in (tmp_path / "metrics.jsonl").read_text()
+
+
 def test_a_tracker_gets_each_point_once_whatever_was_killed_and_repeated(tmp_path: Path) -> None:
     whole, lost_some, new = Recorder(), Recorder(delivered=1), Recorder()
     with Monitor(tmp_path, config(), trackers=[whole]) as monitor:
@@ -176,7 +227,7 @@ def test_a_tracker_gets_each_point_once_whatever_was_killed_and_repeated(tmp_pat
         monitor.training_log(1)({**GUARD_ACTION, "step": 2})
         monitor.training_log(1)({"step": 3, "loss": 0.3})
     assert [values.get("grpo/loss") for values, _, _ in whole.points] == [None, 0.1, 0.2, None, 0.3]
-    assert (whole.rows, lost_some.rows, new.rows) == ([0, 1, 2, 3, 7], [1, 2, 3, 7], [0, 1, 2, 3, 7])
+    assert (whole.rows, lost_some.rows, new.rows) == ([0, 1, 2, 3, 8], [1, 2, 3, 8], [0, 1, 2, 3, 8])
     assert new.points == whole.points and whole.points[-1][0]["guards/fired"] == 1.0
 
 

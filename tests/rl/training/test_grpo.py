@@ -92,8 +92,10 @@ def test_a_killed_run_goes_on_to_the_same_result(policy: Path, tmp_path: Path, w
     if step == 5:  # the newest checkpoint was only half written: the one before it serves
         (tmp_path / "trainer" / "checkpoint-4" / "complete.json").unlink()
     steps: list[int] = []
-    result = train(policy, tmp_path, progress=lambda count, *_: steps.append(count))
+    records: list[dict[str, Any]] = []
+    result = train(policy, tmp_path, records=records, progress=lambda count, *_: steps.append(count))
     assert sum(steps) == 6
+    assert records[0]["step"] == (1 if step == 1 else 3)  # the first after the checkpoint: `Monitor.training_log` relies on it
     assert same(weights(result.checkpoint), weights(whole[0].checkpoint))
     assert [r["consensus"] for r in result.history] == [r["consensus"] for r in whole[0].history]
 
