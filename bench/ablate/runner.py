@@ -119,7 +119,7 @@ def take_over_rounds(lead: Path, job: Job, rounds: int) -> None:
         return
     shutil.rmtree(job.folder, ignore_errors=True)
     if rounds == job.config.rounds:
-        shutil.copytree(lead, job.folder, copy_function=os.link, ignore=shutil.ignore_patterns("config.yaml", "best"))
+        shutil.copytree(lead, job.folder, copy_function=os.link, ignore=shutil.ignore_patterns("config.yaml", "best", ".lock"))
         write_atomically(job.folder / "config.yaml", config_text(job.config))
         return
     for number in range(rounds + 1):

@@ -12,7 +12,7 @@ import pytest
 from bench.ablate import __main__ as ablate
 from bench.ablate import bundled
 from bench.ablate.plan import QUICK, SIGNALS, Job, make_job
-from bench.ablate.runner import rounds_of_the_lead
+from bench.ablate.runner import rounds_of_the_lead, take_over_rounds
 from bench.ablate.tables import tables
 
 pytestmark = pytest.mark.slow
@@ -118,6 +118,15 @@ def test_the_guard_between_rounds_leaves_its_own_round_as_it_was(tmp_path: Path,
     jobs[0].folder.mkdir(parents=True)
     (jobs[0].folder / "metrics.jsonl").write_text(json.dumps({"round": 2, "stage": "guards", "step": None, "guard": guard}) + "\n")
     assert rounds_of_the_lead(jobs[0], jobs[1]) == shared
+
+
+def test_a_run_that_is_its_lead_s_copy_has_a_lock_of_its_own(tmp_path: Path) -> None:
+    job = make_job(Path("configs/seedling.yaml"), QUICK, tmp_path / "out", "soft", [], 0, False, ())
+    (tmp_path / "lead").mkdir()
+    for name in (".lock", "summary.json"):
+        (tmp_path / "lead" / name).write_text("{}")
+    take_over_rounds(tmp_path / "lead", job, job.config.rounds)
+    assert (job.folder / "summary.json").exists() and not (job.folder / ".lock").exists()
 
 
 def test_what_is_finished_is_not_run_again(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
