@@ -22,6 +22,7 @@ from rewards.judge.determinism import Steady
 from rewards.sandbox.config import SandboxConfig
 from rewards.sandbox.execution import make_sandbox
 from rewards.sandbox.packages import PackagesError, make_offer
+from rl.benchmarks.presence import check_any, keep_presence, look_for_benchmarks
 from rl.config.chat_check import check_chat
 from rl.config.run_folder import open_run
 from rl.config.run_lock import RunLock
@@ -98,9 +99,13 @@ class Run:
             check_devices(config)
             if config.execution.backend == "local":  # elsewhere each node has packages of its own
                 check_packages(config.sandbox)
+            self.benchmarks = look_for_benchmarks(config, score=self.main)
             self.own = open_own(config)  # the user's problems and solutions; None: the model makes them
             if self.main:
+                check_any(self.benchmarks, self.folder)
                 open_run(config, self.lock)
+                self.benchmarks.warn()
+                keep_presence(self.benchmarks, self.folder)
                 if self.own is not None:
                     keep_record(self.own, self.folder)
                 resolve_model(config.model, self.folder / KEPT, self.console)
@@ -134,6 +139,7 @@ class Run:
         self.progress.start()
         self.ranks.on_lost = functools.partial(self._lost, self.ranks.on_lost)
         self.console.print(f"sandbox          {self.sandbox.describe()}", markup=False, soft_wrap=True)
+        self.console.print(self.benchmarks.describe(), markup=False, soft_wrap=True)
         for line in self.own.describe() if self.own is not None else ():
             self.console.print(line, markup=False, soft_wrap=True)
 
