@@ -22,7 +22,7 @@ from rewards.judge.determinism import Steady
 from rewards.sandbox.config import SandboxConfig
 from rewards.sandbox.execution import make_sandbox
 from rewards.sandbox.packages import PackagesError, make_offer
-from rl.benchmarks.presence import check_any, keep_presence, look_for_benchmarks
+from rl.benchmarks.presence import check_any, check_same_texts, forget_scorable, keep_presence, look_for_benchmarks
 from rl.config.chat_check import check_chat
 from rl.config.run_folder import open_run
 from rl.config.run_lock import RunLock
@@ -106,6 +106,7 @@ class Run:
                 open_run(config, self.lock)
                 self.benchmarks.warn()
                 keep_presence(self.benchmarks, self.folder)
+                forget_scorable(self.folder)
                 if self.own is not None:
                     keep_record(self.own, self.folder)
                 resolve_model(config.model, self.folder / KEPT, self.console)
@@ -122,8 +123,10 @@ class Run:
         if not (self.folder / "config.yaml").is_file():
             remedy = "put --run_dir on a disk that all machines share"
             raise UserError(f"rank {self.ranks.number} does not see the run folder", str(self.folder.resolve()), remedy)
-        if self.own is not None and not self.main:
-            check_same(self.own, self.folder)
+        if not self.main:
+            check_same_texts(self.benchmarks, self.folder)
+            if self.own is not None:
+                check_same(self.own, self.folder)
         self.times = StageTimes(self.folder)
         if self.main:
             self.times.take_over(read_progress(self.folder))

@@ -4,12 +4,16 @@
 
 unavailable: those of `evals.benchmarks` that cannot be scored, with the reason. texts: those whose data is here, which problems are
 decontaminated against, each with a digest of its tasks' ids, prompts and statements.
+
+RUN/round_01/parts/scorable/NAME    whether a benchmark could be scored when the round's evaluation came to it: the first rank's word, by
+which all go. A server may answer one rank and not another, and ranks that disagree would wait for one another's samples for ever.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +23,11 @@ from rl.benchmarks.external import scorable
 from rl.config.run_folder import read_json, write_atomically
 from rl.config.schema import Config
 from rl.console import UserError, warn
+from rl.ranks.ranks import Ranks
+from rl.ranks.shards import wait_for
 
 FILE = "benchmarks.json"
+SCORABLE = "parts/scorable"
 KEY = "evals.benchmarks"
 
 
@@ -86,3 +93,39 @@ def keep_presence(presence: Presence, folder: Path) -> None:
         changed = [name for name in dict.fromkeys([*before, *presence.texts]) if before.get(name) != presence.texts.get(name)]
         warn(f"other benchmark data is here than when the run was started ({', '.join(changed)}): rounds may not be comparable")
     write_atomically(folder / FILE, json.dumps(presence.record, indent=1) + "\n")
+
+
+def check_same_texts(presence: Presence, folder: Path) -> None:
+    """Raises UserError where this rank has other benchmark data than the first, which left its record in the run's folder: they would ask
+    for other answers and keep other problems."""
+    first = read_json(folder / FILE).get("texts", {})
+    differing = [name for name in dict.fromkeys([*first, *presence.texts]) if first.get(name) != presence.texts.get(name)]
+    if differing:
+        remedy = "give every machine the same benchmark data ($UCODER_DATA, the caches of evalplus and the Hub)"
+        raise UserError(f"this rank has other data of {', '.join(differing)} than the first", str(folder / FILE), remedy)
+
+
+def agreed(name: str, benchmark: Benchmark | Unavailable, folder: Path, ranks: Ranks) -> Benchmark | Unavailable:
+    """The benchmark, or why the first rank cannot score it. Every rank calls it before anything is sampled for the benchmark.
+
+    folder: the round's. Raises UserError where this rank lacks data that the first has.
+    """
+    path = folder / SCORABLE / name
+    if ranks.main and not path.exists():
+        found = scorable(benchmark)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        said = {"reason": found.reason, "remedy": found.remedy} if isinstance(found, Unavailable) else None
+        write_atomically(path, json.dumps(said))
+    wait_for(path, ranks)
+    absent = json.loads(path.read_text(encoding="utf-8"))
+    if absent is not None:
+        return Unavailable(name, **absent)
+    if isinstance(benchmark, Unavailable):
+        raise UserError(f"rank {ranks.number} has no data of {name}, and the first has", KEY, benchmark.remedy)
+    return benchmark
+
+
+def forget_scorable(folder: Path) -> None:
+    """Remove what an earlier start found in the rounds: servers and data may have come since. Before any rank asks."""
+    for found in folder.glob(f"round_*/{SCORABLE}"):
+        shutil.rmtree(found)

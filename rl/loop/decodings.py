@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rl.benchmarks.base import Benchmark, Unavailable, load_benchmark
-from rl.benchmarks.external import scorable
+from rl.benchmarks.presence import agreed
 from rl.config.schema import EvalsConfig
 from rl.console import UserError
 from rl.evals.metrics import modules_not_offered, tasks_left_out
@@ -118,7 +118,8 @@ def best_temperature(asked: Asked, evals: EvalsConfig) -> dict[str, Any]:
     Raises UserError where the benchmark cannot be scored here.
     """
     assert evals.chosen_on is not None
-    benchmark = scorable(load_benchmark(evals.chosen_on, evals.limit))
+    found_here = load_benchmark(evals.chosen_on, evals.limit)
+    benchmark = agreed(evals.chosen_on, found_here, asked.run.round_folder(asked.index), asked.run.ranks)
     if isinstance(benchmark, Unavailable):
         raise UserError(f"{evals.chosen_on}: {benchmark.reason}", "evals.chosen_on", "name another benchmark, or null")
     found: dict[float, float] = {}

@@ -17,7 +17,7 @@ import numpy as np
 
 from probing.models.loading import load_model, load_tokenizer
 from rl.benchmarks.base import Unavailable, load_benchmark
-from rl.benchmarks.external import scorable
+from rl.benchmarks.presence import agreed
 from rl.config.run_folder import write_atomically
 from rl.console import UserError, warn
 from rl.evals.engine import sampling_of
@@ -79,7 +79,7 @@ def evaluate_policy(run: Run, index: int, policy: str) -> dict[str, Any]:
         benchmarks: dict[str, Any] = {}
         with asked("eval") as checkpoint:
             for name in evals.benchmarks:
-                benchmark = scorable(load_benchmark(name, evals.limit))
+                benchmark = agreed(name, load_benchmark(name, evals.limit), folder, run.ranks)
                 if isinstance(benchmark, Unavailable):
                     benchmarks[name] = {"unavailable": benchmark.reason}
                 else:

@@ -19,6 +19,7 @@ from rl.loop import decodings
 from rl.loop.decodings import Asked, best_temperature, measure_benchmark, pick
 from rl.loop.round import RoundError
 from rl.planning.plan import evaluation_samples
+from rl.ranks.ranks import Ranks
 from rl.round_files import read_rows
 from tests.evals.toys import TOKENIZER, TOY, fenced
 
@@ -46,12 +47,14 @@ def asked(policy: Policy, sandbox: Sandbox) -> Asked:
         yield lambda count: None
 
     run = SimpleNamespace(main=True, sandbox=sandbox, bar=bar, console=SimpleNamespace(print=lambda *_, **__: None), config=Config())
+    run.ranks, run.round_folder = Ranks(0, 1), lambda index: Path("nowhere")
     return Asked(run, 0, policy, TOKENIZER)  # type: ignore[arg-type]
 
 
 @pytest.fixture
 def dev(monkeypatch: pytest.MonkeyPatch) -> Benchmark:
     monkeypatch.setattr(decodings, "load_benchmark", lambda name, limit: TOY)
+    monkeypatch.setattr(decodings, "agreed", lambda name, benchmark, folder, ranks: benchmark)
     return TOY
 
 

@@ -15,6 +15,7 @@ from rewards.sandbox import Sandbox
 from rl.config.schema import Config, EvalsConfig
 from rl.loop import evaluation
 from rl.progress import ProgressFile
+from rl.ranks.ranks import Ranks
 from rl.tracking.monitor import Monitor
 from tests.evals.toys import TOKENIZER, TOY, ListSampler, fenced
 from tests.rl.fake_run import write_run
@@ -55,6 +56,7 @@ def test_a_checkpoint_is_evaluated_in_the_precision_of_the_evaluation(
         sandbox=sandbox,
         main=True,
         monitor=SimpleNamespace(round=lambda row, index: None),
+        ranks=Ranks(0, 1),
         round_folder=lambda index: tmp_path,
         bar=bar,
         log=lambda *_: None,

@@ -11,9 +11,18 @@ import pytest
 from rl import train
 from rl.benchmarks import presence
 from rl.benchmarks.base import Benchmark, Unavailable
-from rl.benchmarks.presence import Presence, check_any, keep_presence, look_for_benchmarks
+from rl.benchmarks.presence import (
+    Presence,
+    agreed,
+    check_any,
+    check_same_texts,
+    forget_scorable,
+    keep_presence,
+    look_for_benchmarks,
+)
 from rl.config.schema import Config, load_config
 from rl.console import UserError
+from rl.ranks.ranks import Ranks
 from tests.evals.toys import TOY
 
 ABSENT = Unavailable("plus", "no plus.jsonl in $UCODER_DATA", "fetch it from the releases")
@@ -76,3 +85,39 @@ def test_a_digest_tells_other_statements_and_prompts(config: Config, monkeypatch
     first, *rest = TOY.tasks
     changed = [replace(TOY, tasks=[replace(first, **change), *rest]) for change in ({"statement": "other"}, {"prompt": "other"})]
     assert len({digest(TOY), *map(digest, changed), digest(replace(TOY, tasks=rest))}) == 4
+
+
+class Greeting(Benchmark):
+    """A benchmark whose server answers every other time that it is asked."""
+
+    times = 0
+
+    def unavailable(self) -> Unavailable | None:
+        Greeting.times += 1
+        return None if Greeting.times % 2 else Unavailable(self.name, "no server answers", "start one")
+
+
+def test_ranks_go_by_what_the_first_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rank that asked the server for itself would draw no samples, and the first would wait for them."""
+    monkeypatch.setattr(Greeting, "times", 0)
+    benchmark = Greeting("toy", TOY.tasks, "tests")
+    for number in (1, 2):  # rounds: the server answers in the first, and not in the second
+        folder = tmp_path / f"round_{number:02d}"
+        found = [agreed("toy", benchmark, folder, Ranks(rank, 3)) for rank in range(3)]
+        assert [isinstance(answer, Unavailable) for answer in found] == [number == 2] * 3
+    assert Greeting.times == 2
+    forget_scorable(tmp_path)  # a new start: the server answers again
+    assert agreed("toy", benchmark, tmp_path / "round_02", Ranks(0, 3)) is benchmark
+
+
+def test_a_rank_without_the_data_ends_at_once(config: Config, tmp_path: Path) -> None:
+    first = look_for_benchmarks(config)
+    keep_presence(first, tmp_path)
+    check_same_texts(look_for_benchmarks(config, score=False), tmp_path)
+    for texts in ({}, {"toy": "another"}, {**first.texts, "plus": "1"}):
+        with pytest.raises(UserError, match="than the first") as caught:
+            check_same_texts(replace(first, texts=texts), tmp_path)
+        assert "$UCODER_DATA" in caught.value.remedy
+    agreed("toy", TOY, tmp_path, Ranks(0, 2))
+    with pytest.raises(UserError, match="rank 1 has no data of toy"):
+        agreed("toy", ABSENT, tmp_path, Ranks(1, 2))
