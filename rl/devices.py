@@ -11,6 +11,7 @@ from trl.import_utils import is_vllm_available
 
 from probing.samplers.engines.int8 import why_not_int8
 from rl.config.schema import Config
+from rl.config.training import per_pass
 from rl.console import UserError, warn
 from rl.evals.engine import sampling_of
 from rl.ranks.ranks import deepspeed_launched, distributed_state
@@ -51,10 +52,31 @@ def check_devices(config: Config) -> None:
             "for one GPU: accelerate launch --quiet --config_file configs/accelerate/one_gpu.yaml, or CUDA_VISIBLE_DEVICES=0; "
             "for all of them: --config_file configs/accelerate/zero2.yaml, or zero3.yaml from 4 B parameters",
         )
+    check_batches(config, distributed_state().num_processes)
     if config.sampling.device.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(f"sampling.device is {config.sampling.device}, but there is no CUDA device", "sampling.device", "set it to auto")
     if config.grpo.rollouts != "policy" and distributed_state().is_main_process and (said := trl_on_vllm()) is not None:
         warn(f"grpo.rollouts is {config.grpo.rollouts}, which is TRL's: {said} sampling.backend: vllm is ours, and does not depend on that")
+
+
+def check_batches(config: Config, processes: int) -> None:
+    """Raises UserError where the processes of the launch cannot share a batch that the config trains on."""
+    steps = config.consolidation.split("+")
+    batches = {"grpo": ("grpo.rollouts_per_step", config.grpo.rollouts_per_step), "sft": ("sft.batch", config.sft.batch)}
+    optimizers = {"grpo": config.grpo, "sft": config.sft}
+    asked = [(step, *batches[step]) for step in steps]
+    if config.proposer is not None and config.proposer.batch is not None:  # else the batch of the step whose optimizer it has
+        asked.append(("grpo" if "grpo" in steps else "sft", "proposer.batch", config.proposer.batch))
+    for step, name, batch in asked:
+        try:
+            per_pass(batch, optimizers[step].micro_batch, processes, (name, f"{step}.micro_batch"))
+        except ValueError as error:
+            what, _, remedy = str(error).partition(": ")
+            raise UserError(what, f"{name} and {step}.micro_batch", f"{remedy}; or launch another number of processes") from None
+    spanned = config.grpo.vllm_tensor_parallel
+    if "grpo" in steps and config.grpo.rollouts == "vllm_colocate" and processes % spanned:
+        remedy = f"set it to a divisor of {processes}, or launch a multiple of {spanned} processes"
+        raise UserError(f"vLLM engines of {spanned} processes each do not fit {processes}", "grpo.vllm_tensor_parallel", remedy)
 
 
 def trl_on_vllm() -> str | None:

@@ -11,6 +11,27 @@ from probing.section import Section
 Schedule = Literal["constant", "constant_with_warmup", "linear", "cosine", "cosine_with_min_lr"]
 
 
+def per_pass(batch: int, micro_batch: int | None, processes: int, keys: tuple[str, str] = ("batch", "micro_batch")) -> tuple[int, int]:
+    """(samples of one pass on a device, passes of a step). Raises ValueError where the batch cannot be cut evenly, with what can.
+
+    >>> per_pass(128, 8, 4)
+    (8, 4)
+    """
+    name, micro_name = keys
+    if batch % processes:
+        below = batch // processes * processes
+        fitting = " or ".join(str(value) for value in (below, below + processes) if value)
+        raise ValueError(f"{name} ({batch}) cannot be shared by {processes} processes: make it a multiple of {processes}, say {fitting}")
+    share = batch // processes
+    micro = min(micro_batch or share, share)
+    if share % micro:
+        divisors = ", ".join(str(value) for value in range(1, share + 1) if share % value == 0)
+        raise ValueError(
+            f"{micro_name} ({micro}) does not divide each process's share of {name} ({share} of {batch}): choose one of {divisors}"
+        )
+    return micro, share // micro
+
+
 class LoraSection(Section):
     """Training of low-rank adapters in place of all weights."""
 

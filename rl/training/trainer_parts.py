@@ -19,7 +19,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from probing.memory import free_memory, trim_heap
 from probing.models.loading import multiplies_bfloat16
 from probing.samplers.base import Progress
-from rl.config.training import OptimizerSection
+from rl.config.training import OptimizerSection, per_pass
 from rl.models.checkpoints import mark_complete
 from rl.ranks.ranks import deepspeed_launched, distributed_state
 
@@ -30,20 +30,12 @@ def optimizer_arguments(config: OptimizerSection, seed: int, batch: int) -> dict
     batch: samples of one optimizer step over all processes.
     """
     world = distributed_state().num_processes
-    if batch % world:
-        fitting = batch // world * world or world
-        raise ValueError(f"a batch of {batch} cannot be shared by {world} processes: make it a multiple of {world}, say {fitting}")
-    share = batch // world
-    micro = min(config.micro_batch or share, share)
-    if share % micro:
-        raise ValueError(
-            f"micro_batch ({micro}) does not divide each process's share of the batch ({share} of {batch}): choose a divisor of {share}"
-        )
+    micro, passes = per_pass(batch, config.micro_batch, world)
     on_gpu = torch.cuda.is_available()
     in_bfloat16 = compute_dtype(config) == torch.bfloat16
     return {
         "per_device_train_batch_size": micro,
-        "gradient_accumulation_steps": share // micro,
+        "gradient_accumulation_steps": passes,
         "learning_rate": config.learning_rate,
         "lr_scheduler_type": config.lr_schedule,
         "lr_scheduler_kwargs": {"min_lr_rate": 0.1} if config.lr_schedule == "cosine_with_min_lr" else None,

@@ -21,7 +21,7 @@ from probing.samplers.engines.transformers import TransformersSampler
 from rl import devices, train
 from rl.config.schema import load_config
 from rl.console import UserError
-from rl.devices import check_devices
+from rl.devices import check_batches, check_devices
 from rl.models.checkpoints import load_policy
 from rl.training.trainer import PolicyTrainer
 from tests.rl.tiny import save_tiny_policy
@@ -76,7 +76,11 @@ def test_deepspeed_is_looked_for_when_the_launcher_asks_for_it(monkeypatch: pyte
 
 def launched(kind: str, gpus: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
-    monkeypatch.setattr(devices, "distributed_state", lambda: SimpleNamespace(distributed_type=DistributedType(kind), is_main_process=True))
+    monkeypatch.setattr(
+        devices,
+        "distributed_state",
+        lambda: SimpleNamespace(distributed_type=DistributedType(kind), is_main_process=True, num_processes=gpus),
+    )
 
 
 def test_one_process_that_sees_several_gpus_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,6 +94,46 @@ def test_one_process_that_sees_several_gpus_is_refused(monkeypatch: pytest.Monke
 def test_a_process_for_each_gpu_is_not(kind: str, gpus: int, monkeypatch: pytest.MonkeyPatch) -> None:
     launched(kind, gpus, monkeypatch)
     check_devices(load_config(None))
+
+
+@pytest.mark.parametrize(
+    ("words", "processes", "said"),
+    [
+        (["--grpo.rollouts_per_step", "512"], 6, ("grpo.rollouts_per_step (512)", "6 processes", "510 or 516")),
+        (["--grpo.rollouts_per_step", "64", "--grpo.micro_batch", "6"], 4, ("grpo.micro_batch (6)", "16 of 64", "1, 2, 4, 8, 16")),
+        (["--consolidation", "sft", "--sft.batch", "100"], 8, ("sft.batch (100)", "96 or 104")),
+        (["--consolidation", "sft+grpo", "--sft.batch", "100"], 8, ("sft.batch (100)",)),
+        (["--proposer.batch", "10"], 4, ("proposer.batch (10)", "8 or 12")),
+        (["--proposer.batch", "12", "--grpo.micro_batch", "2"], 4, ("grpo.micro_batch (2)", "proposer.batch (3 of 12)")),
+        (["--grpo.rollouts", "vllm_colocate", "--grpo.vllm_tensor_parallel", "3"], 8, ("grpo.vllm_tensor_parallel", "divisor of 8")),
+    ],
+)
+def test_a_batch_that_the_processes_cannot_share_is_refused_with_what_they_can(
+    words: list[str], processes: int, said: tuple[str, ...]
+) -> None:
+    with pytest.raises(UserError) as caught:
+        check_batches(load_config(None, words), processes)
+    text = f"{caught.value.what} {caught.value.where} {caught.value.remedy}"
+    assert all(part in text for part in said), text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--sft.batch", "100"],  # nothing is trained on it
+        ["--consolidation", "sft", "--grpo.rollouts_per_step", "12", "--grpo.group_size", "4"],
+        ["--grpo.micro_batch", "64"],  # more than a share: the whole share
+        ["--grpo.vllm_tensor_parallel", "3"],  # no engine spans anything
+    ],
+)
+def test_batches_that_fit_or_are_not_asked_for_are_let_be(words: list[str]) -> None:
+    check_batches(load_config(None, words), 8)
+
+
+def test_the_devices_check_looks_at_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    launched("MULTI_GPU", 6, monkeypatch)
+    with pytest.raises(UserError, match="6 processes"):
+        check_devices(load_config(None, ["--grpo.rollouts_per_step", "512"]))
 
 
 def test_it_is_refused_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
