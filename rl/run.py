@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 import psutil
+import torch
 
 import probing.samplers.base
 from probing.models.loading import ModelError, load_tokenizer
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 Written = TypeVar("Written")
 Kept = TypeVar("Kept")
+DOING = "while at: "  # begins the note that tells what a run was doing when its memory was full
 
 
 class PeakMemory:
@@ -227,7 +229,11 @@ class Run:
                 show(samples, tokens, seconds_left)
                 note(samples, tokens, seconds_left)
 
-            yield advance
+            try:
+                yield advance
+            except torch.OutOfMemoryError as error:
+                error.add_note(f"{DOING}{name}")  # which keys would help depends on it
+                raise
 
     def log(self, stage_name: str, index: int, figures: Mapping[str, Any]) -> None:
         self.monitor.log(stage_name, index, figures)

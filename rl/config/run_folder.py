@@ -34,7 +34,12 @@ CUT = "was it cut by hand? remove it and start the run again"  # the remedy for 
 FREE_KEYS = (
     *("tracking", "run_dir", "rounds", "sandbox.workers", "sandbox.cache_dir"),
     *("execution", "sampling.http", "sampling.ray.address", "sampling.ray.replicas", "sampling.vllm.gpu_memory", "grpo.vllm_url"),
+    # What bears on memory alone, so that a run that ran out of it can go on; results are equal up to rounding:
+    "grpo.vllm_memory",  # room for keys and values: vLLM batches more or fewer requests, whose draws it could not repeat anyway
+    "sampling.batch_size",  # what a sample draws depends on (seed, prompt, sample), never on its batch: `probing.samplers.base`
+    *("grpo.gradient_checkpointing", "sft.gradient_checkpointing"),  # the same activations, computed twice
 )
+PER_PASS_LOSSES = ("bnpo",)  # `grpo.loss_type`s that are a mean over the tokens of one pass; the others are of the whole step
 # Keys that came later, each with the value that does what was done before: a run from then goes on. A new key whose default does the
 # same belongs here; any other makes it another run.
 ADDED_KEYS = {"teacher.decay": 0.0, "choice.proposals": 0, "choice.temperature": None}
@@ -96,7 +101,7 @@ def check_same_config(folder: Path, config: Config) -> None:
     old, new = flatten(before if isinstance(before, dict) else {}), flatten(config.model_dump(mode="json"))
     if old:
         old = ADDED_KEYS | old
-    differing = [key for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key) and not _is_free(key)]
+    differing = [key for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key) and not _is_free(key, new)]
     if not differing and old.get("rounds", 0) > new["rounds"]:
         differing = ["rounds"]
     if differing:
@@ -107,8 +112,23 @@ def check_same_config(folder: Path, config: Config) -> None:
         raise UserError("the run folder was made by another config\n" + "\n".join(lines), str(folder), remedy)
 
 
-def _is_free(key: str) -> bool:
+def _is_free(key: str, values: Mapping[str, Any]) -> bool:
+    """Whether a key may change within a run. values: the config that it would go on with."""
+    section, _, name = key.partition(".")
+    if name == "micro_batch":
+        return _passes_add_up(section, values)
     return any(key == free or key.startswith(f"{free}.") for free in FREE_KEYS)
+
+
+def _passes_add_up(section: str, values: Mapping[str, Any]) -> bool:
+    """Whether a step's gradient is the same however its batch is cut into passes (`micro_batch`), up to rounding.
+
+    SFT's loss and GRPO's are divided by what the whole step holds, but for the loss types above and for the entropy bonus, a mean over
+    one pass. Dropout draws other masks in other passes. Under several processes SFT fills an epoch's last pass up with pairs met before.
+    """
+    if values.get(f"{section}.lora.dropout"):
+        return False
+    return section != "grpo" or (values["grpo.loss_type"] not in PER_PASS_LOSSES and not values["grpo.entropy_coef"])
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

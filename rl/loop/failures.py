@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from safetensors import SafetensorError
 
 from probing.models.loading import ModelError
@@ -18,6 +19,7 @@ from probing.samplers.base import SamplerError
 from rewards.sandbox import SandboxError
 from rl.loop.round import RoundError
 from rl.ranks.ranks import EXIT_LOST, RankError
+from rl.run import DOING
 from rl.scoring.scoring import ScoringError
 
 EXIT_FAILED = 1
@@ -36,6 +38,9 @@ def failure_screen() -> Iterator[None]:
         _stop("another rank is lost", str(error), GO_ON, EXIT_LOST)
     except (SamplerError, SandboxError, ModelError, RoundError, ScoringError) as error:
         _stop(_NAMES[type(error)], str(error), GO_ON, EXIT_FAILED)
+    except torch.OutOfMemoryError as error:
+        doing = doing_of(error)
+        _stop(f"a device's memory is full{f', in {doing}' if doing else ''}", str(error), f"{_smaller(doing)}; {GO_ON}", EXIT_FAILED)
     except (OSError, RuntimeError, SafetensorError) as error:
         if not is_full(error):
             raise
@@ -55,6 +60,25 @@ _NAMES = {
     RoundError: "the round cannot go on",
     ScoringError: "too many rollouts are missing",
 }
+
+
+_OPTIMIZER = "lower {0}.micro_batch (to a divisor of a device's share of the batch), or set {0}.gradient_checkpointing: true"
+# What takes less memory, by what the run was doing; all of it may change within a run (`rl.config.run_folder`).
+_SMALLER = {
+    "grpo": _OPTIMIZER.format("grpo") + "; with grpo.rollouts: vllm_colocate, lower grpo.vllm_memory",
+    "sft": _OPTIMIZER.format("sft"),
+    "proposer": f"{_OPTIMIZER.format('grpo')} (with consolidation: sft, the same keys of sft)",
+}
+
+
+def _smaller(doing: str) -> str:
+    return _SMALLER.get(doing, "lower sampling.batch_size; with sampling.backend: vllm, sampling.vllm.gpu_memory")
+
+
+def doing_of(error: BaseException) -> str:
+    """What the run was doing when the error came (the name of its bar, "grpo" or "solutions"); "" where that is not known."""
+    notes = [note for note in getattr(error, "__notes__", ()) if note.startswith(DOING)]
+    return notes[0].removeprefix(DOING) if notes else ""
 
 
 def is_full(error: BaseException) -> bool:

@@ -91,6 +91,34 @@ def test_a_folder_of_another_config_is_refused(tmp_path: Path, checkpoint: Path,
     assert (folder / "config.yaml").read_bytes() == before
 
 
+MEMORY = ("--grpo.vllm_memory", "0.2", "--grpo.gradient_checkpointing", "true", "--sft.gradient_checkpointing", "true")
+
+
+def test_a_run_that_ran_out_of_memory_goes_on_with_less_of_it(tmp_path: Path, checkpoint: Path) -> None:
+    folder = open_run(config_for(tmp_path, checkpoint))
+    smaller = ("--grpo.micro_batch", "8", "--sft.micro_batch", "4", "--sampling.batch_size", "16")
+    assert open_run(config_for(tmp_path, checkpoint, *MEMORY, *smaller)) == folder
+    kept = yaml.safe_load((folder / "config.yaml").read_text())
+    assert kept["grpo"]["micro_batch"] == 8 and kept["grpo"]["gradient_checkpointing"] is True
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        (("--grpo.loss_type", "bnpo"), "grpo.micro_batch"),
+        (("--grpo.entropy_coef", "0.01"), "grpo.micro_batch"),
+        (("--grpo.lora.dropout", "0.1"), "grpo.micro_batch"),
+        (("--sft.lora.dropout", "0.1"), "sft.micro_batch"),
+    ],
+)
+def test_but_not_where_passes_of_another_size_are_another_gradient(
+    tmp_path: Path, checkpoint: Path, words: tuple[str, str], key: str
+) -> None:
+    open_run(config_for(tmp_path, checkpoint, *words))
+    with pytest.raises(UserError, match=rf"{key}: None there, 8 now"):
+        open_run(config_for(tmp_path, checkpoint, *words, f"--{key}", "8"))
+
+
 @pytest.mark.parametrize("where", ["file/run", "/proc/run"])
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, checkpoint: Path, where: str) -> None:
     (tmp_path / "file").write_text("")

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import errno
 import json
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 
+from rl.config.run_folder import FREE_KEYS
+from rl.console import make_console
 from rl.loop.failures import EXIT_FAILED, failure_screen, is_full
 from rl.models.checkpoints import atomic_folder, damage, latest_complete, mark_complete, read_result, write_result
+from rl.progress import ProgressFile
 from rl.ranks.ranks import EXIT_LOST, RankError
+from rl.run import Run
 
 
 @pytest.fixture
@@ -101,6 +108,28 @@ def test_a_failure_ends_in_one_screen(error: Exception, status: int, words: str,
         raise error
     said = capsys.readouterr().err
     assert caught.value.code == status and words in said and "the same command goes on" in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("doing", "keys"),
+    [
+        ("grpo", ("grpo.micro_batch", "grpo.gradient_checkpointing", "grpo.vllm_memory")),
+        ("sft", ("sft.micro_batch", "sft.gradient_checkpointing")),
+        ("proposer", ("grpo.micro_batch",)),
+        ("solutions", ("sampling.batch_size", "sampling.vllm.gpu_memory")),
+        (None, ("sampling.batch_size",)),
+    ],
+)
+def test_a_full_device_names_the_keys_that_take_less(doing: str | None, keys: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    """All of them may change within a run, so that the same command goes on with them."""
+    bars = SimpleNamespace(console=make_console(quiet=True), progress=ProgressFile(None))
+    bar = Run.bar(bars, 1, doing, 3, "steps") if doing else nullcontext()  # type: ignore[arg-type]
+    with pytest.raises(SystemExit) as caught, failure_screen(), bar:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+    said = capsys.readouterr().err
+    assert caught.value.code == EXIT_FAILED and "Tried to allocate 2.00 GiB" in said and (doing is None or f"in {doing}" in said)
+    assert all(key in said for key in keys) and "the same command goes on" in said and "Traceback" not in said
+    assert all(key in FREE_KEYS or key.endswith("micro_batch") for key in keys)
 
 
 def test_a_defect_keeps_its_traceback() -> None:

@@ -99,6 +99,20 @@ def test_learns_the_pairs_and_leaves_an_ordinary_checkpoint(tmp_path: Path) -> N
     assert not (tmp_path / "out" / "trainer").exists()
 
 
+def test_microbatches_make_the_same_steps(tmp_path: Path) -> None:
+    """Which is why `sft.micro_batch` may change within a run (`rl.config.run_folder`); also in an epoch's last, smaller step."""
+    policy = save_tiny_policy(tmp_path / "policy")
+    pairs = [SftPair(str(i), "abcd"[i % 4 :], (2 + i, 3, *range(4, 4 + i), 1), 1.0, -0.1) for i in range(6)]
+    steps = []
+    for micro in (None, 2, 1):
+        config = SftConfig(epochs=2, batch=4, micro_batch=micro, learning_rate=1e-3)
+        history = train_sft(policy, tmp_path / str(micro), pairs, config, 1, lambda _: None).history
+        steps.append([(record["loss"], record["grad_norm"]) for record in history])
+    assert len(steps[0]) == 4
+    for other in steps[1:]:
+        assert [value for pair in other for value in pair] == pytest.approx([value for pair in steps[0] for value in pair], rel=1e-3)
+
+
 def test_nothing_to_learn_from_is_said(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no pair to train on"):
         train_sft(save_tiny_policy(tmp_path / "policy"), tmp_path / "out", [], SftConfig(), 1, print)
