@@ -17,9 +17,11 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset
+from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, set_seed
 from trl import GRPOConfig as TrlConfig
 
+from probing.models.loading import end_token_ids
 from probing.samplers.base import Progress, Sampler, SamplingParams
 from rl.config.training import GrpoConfig, GuardsConfig
 from rl.models.checkpoints import discard, latest_complete, read_result, write_result
@@ -97,8 +99,10 @@ def train_grpo(
         raise ValueError("there is no problem to train on: every one fell outside the band of agreement, or none was made")
     with quiet_libraries(), repeatable_sums(), sound_attention():
         set_seed(seed % 2**31)
-        arguments = _trl_config(config, seed, out_dir, tasks[0].stop)  # first: under ZeRO-3 it has the model loaded in shards
+        arguments = _trl_config(config, seed, out_dir)  # first: under ZeRO-3 it has the model loaded in shards
         model, tokenizer, adapter = load_for_training(policy_dir, config)
+        if arguments.use_vllm:
+            arguments.generation_kwargs = what_ends(model, tokenizer, tasks[0].stop)
         params = SamplingParams(config.temperature, 1.0, config.max_new_tokens, tasks[0].stop)
         kind = PolicyRollouts if config.rollouts == "policy" else VllmRollouts
         rollouts = kind(make_sampler, params, config.group_size, seed, config.rollout_weights == "int8")
@@ -136,7 +140,14 @@ def train_grpo(
     return result
 
 
-def _trl_config(config: GrpoConfig, seed: int, out_dir: Path, stop: tuple[str, ...] = ()) -> TrlConfig:
+def what_ends(model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, stop: Sequence[str]) -> dict[str, Any]:
+    """What ends an answer, as vLLM takes it. The end tokens are those of our samplers: TRL's engine reads the folder's generation config,
+    and a base model's does not name the token that its chat template ends a turn with."""
+    ends: dict[str, Any] = {"stop_token_ids": sorted(end_token_ids(model, tokenizer))}
+    return ends | ({"stop": list(stop)} if stop else {})
+
+
+def _trl_config(config: GrpoConfig, seed: int, out_dir: Path) -> TrlConfig:
     return TrlConfig(
         **optimizer_arguments(config, seed, config.rollouts_per_step),
         output_dir=str(out_dir / "trainer"),
@@ -154,7 +165,6 @@ def _trl_config(config: GrpoConfig, seed: int, out_dir: Path, stop: tuple[str, .
         entropy_coef=config.entropy_coef,
         shuffle_dataset=False,  # `schedule` has shuffled; a resumed run must meet the same order
         use_vllm=config.rollouts != "policy",
-        generation_kwargs={"stop": list(stop)} if config.rollouts != "policy" and stop else None,  # vLLM's
         vllm_mode="server" if config.rollouts == "vllm_server" else "colocate",
         vllm_gpu_memory_utilization=config.vllm_memory,
         vllm_tensor_parallel_size=config.vllm_tensor_parallel,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -139,6 +140,33 @@ def test_guards_look_through_vllm_with_the_weights_of_the_moment(policy: Path, t
     result = grpo.train_grpo(policy, tmp_path, make_tasks(), scorer, config, 1, lambda record: None, guards, held_out)
     assert made[0].looks == [True, True, True] and made[0].calls == 5  # at the start and after each step; two steps' rollouts
     assert all(record["held_out_agreement"] is not None for record in result.history)
+
+
+@pytest.mark.parametrize("mode", ["vllm_colocate", "vllm_server"])
+@pytest.mark.parametrize("stop", [(), ("\n```",)])
+def test_vllm_is_told_what_ends_a_base_model_s_turn(
+    mode: str, stop: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its chat template ends a turn with another token than its documents, and its generation config names only that one."""
+    path = save_tiny_policy(tmp_path / "base")
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<turn>"]})
+    tokenizer.chat_template = "{% for message in messages %}{{ message['content'] }}<turn>{% endfor %}"
+    tokenizer.save_pretrained(path)
+    given: list[Any] = []
+
+    def trainer(*_: Any, args: Any, **rest: Any) -> Any:
+        given.append(args.generation_kwargs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(grpo, "PolicyTrainer", trainer)
+    config = GrpoConfig(steps=1, group_size=4, rollouts_per_step=16, rollouts=mode, save_every=1)  # type: ignore[arg-type]
+    tasks = [replace(task, stop=stop) for task in make_tasks()]
+    for chosen in (config, config.model_copy(update={"rollouts": "policy"})):
+        with pytest.raises(KeyboardInterrupt):
+            grpo.train_grpo(path, tmp_path / "out", tasks, RecordingScorer(tasks, with_probe=False), chosen, 1, lambda record: None)
+    ends = {"stop_token_ids": [1, tokenizer.convert_tokens_to_ids("<turn>")]}
+    assert given == [ends | ({"stop": list(stop)} if stop else {}), None]
 
 
 def test_gradient_checkpointing_comes_back_as_it_was(policy: Path) -> None:
