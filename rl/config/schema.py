@@ -266,6 +266,21 @@ class Config(Section):
             raise ValueError("audit is true but oracle is null: name the function that gives reference code, or set audit: false")
         return self
 
+    @model_validator(mode="after")
+    def _oracle_arm_is_named(self) -> Self:
+        if self.grpo.reward != "oracle" or "grpo" not in self.consolidation:
+            return self
+        if self.oracle is None:
+            raise ValueError(
+                "grpo.reward is oracle but oracle is null: name the function that gives reference code, or set grpo.reward: label_free"
+            )
+        if "oracle" not in Path(self.run_dir).name:
+            raise ValueError(
+                f"grpo.reward is oracle, which trains on reference outcomes, but the run's folder is named {Path(self.run_dir).name}: put "
+                "oracle into the last part of run_dir, so that nobody takes its figures for label-free ones"
+            )
+        return self
+
 
 def config_from_argv(argv: Sequence[str], defaults: bool = False) -> Config:
     """`["--config", "FILE", "--rounds", "1"]` (or the FILE alone in front) as a Config; the rest are overrides.

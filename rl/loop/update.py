@@ -205,6 +205,10 @@ def reinforce(current: Round, selected: Selected, update: Update) -> None:
     references = current.references(chosen)
     if config.grpo.reward == "oracle":  # it has no reference for a statement that it cannot parse
         update.figures["without_reference"] = sum(v.problem_id not in references for v in chosen)
+        if not references:
+            raise RoundError(
+                f"round {current.index}: the oracle has a reference for none of {len(chosen)} problems: nothing can be rewarded"
+            )
         chosen = [v for v in chosen if v.problem_id in references]
     signal: Signal
     if config.grpo.reward == "oracle":

@@ -170,6 +170,19 @@ def test_a_run_is_not_sampled_from_a_server_of_text_alone() -> None:
         load_config(None, ["--sampling.http.text_only", "true"])
 
 
+ORACLE = ("--oracle", "seedling.grammar:reference_for")
+
+
+def test_an_oracle_arm_needs_its_oracle_and_its_name() -> None:
+    """Its last part alone counts: it is what the run is called."""
+    with pytest.raises(UserError, match="oracle is null"):
+        load_config(None, ["--grpo.reward", "oracle", "--run_dir", "runs/oracle"])
+    with pytest.raises(UserError, match="folder is named seed1: put oracle into"):
+        load_config(None, ["--grpo.reward", "oracle", *ORACLE, "--run_dir", "runs/oracle/seed1"])
+    for words in (["--run_dir", "runs/oracle-1"], ["--run_dir", "runs/seed1", "--consolidation", "sft"]):
+        assert load_config(None, ["--grpo.reward", "oracle", *ORACLE, *words]).grpo.reward == "oracle"
+
+
 def test_weights_by_margin_that_scaling_would_undo_are_refused() -> None:
     with pytest.raises(UserError, match="set grpo\\.scale_rewards to batch or none"):
         load_config(None, ["--reward.by_margin", "1"])

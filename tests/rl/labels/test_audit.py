@@ -97,9 +97,9 @@ def test_oracle_leaves_problems_without_a_reference_and_lost_runs_out() -> None:
 
 
 def test_oracle_needs_its_name() -> None:
-    with pytest.raises(ValueError, match="named 'mixed-1'"):
+    with pytest.raises(AssertionError, match="named 'mixed-1'"):
         oracle_signal(GrpoConfig(reward="oracle"), "mixed-1", REFERENCES)
-    with pytest.raises(ValueError, match="no reference"):
+    with pytest.raises(AssertionError, match="no reference"):
         oracle_signal(GrpoConfig(reward="oracle"), "oracle-1", {})
 
 

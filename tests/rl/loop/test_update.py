@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rl.config.schema import Config
+from rl.config.schema import Config, load_config
 from rl.loop import update
 from rl.loop.round import RoundError
 from rl.loop.update import Selected, Update, nothing_to_train_on, update_policy
@@ -25,6 +25,16 @@ def test_it_says_whether_the_band_is_empty_or_all_of_it_is_kept_apart(apart: int
     said = nothing_to_train_on(current, apart)
     assert said.startswith(f"round 2: of 7 problems with votes {apart} are in the band of agreement (0.3 to 0.8)")
     assert ("kept apart" in said) is kept_apart and "run_dir" in said
+
+
+def test_an_oracle_that_knows_no_problem_ends_the_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = load_config(None, ["--grpo.reward", "oracle", "--run_dir", "oracle", "--oracle", "a:b"])
+    probe = SimpleNamespace(gate=0.0, release=lambda: None)
+    current: Any = SimpleNamespace(index=2, run=None, config=config, probe=probe, references=lambda verdicts: {})
+    monkeypatch.setattr(update, "note_compute_dtype", lambda *_: None)
+    verdicts: Any = [SimpleNamespace(problem_id="p")]
+    with pytest.raises(RoundError, match="round 2: the oracle has a reference for none of 1 problems"):
+        update.reinforce(current, Selected(verdicts, (), ()), Update("policy"))
 
 
 @pytest.mark.parametrize("consolidation", ["grpo", "sft"])

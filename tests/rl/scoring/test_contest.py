@@ -71,5 +71,5 @@ def test_errors_at_the_same_inputs_belong_to_the_runner_up_only_with_its_values(
 
 @pytest.mark.parametrize(("reward", "contest"), [("label_free", 0.5), ("random", 0.0), ("oracle", 0.0)])
 def test_arms_that_the_vote_does_not_reward_leave_nothing_out(reward: str, contest: float) -> None:
-    config = load_config(None, ["--reward.contest", "0.5", "--grpo.reward", reward, "--run_dir", "oracle"])
+    config = load_config(None, ["--reward.contest", "0.5", "--grpo.reward", reward, "--run_dir", "oracle", "--oracle", "a:b"])
     assert mixed_reward(config).contest == contest
