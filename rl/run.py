@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 Written = TypeVar("Written")
 Kept = TypeVar("Kept")
-DOING = "while at: "  # begins the note that tells what a run was doing when its memory was full
+DOING = "while at: "  # begins the note that tells what a run was doing when its memory was full, or a prompt too long
 
 
 class PeakMemory:
@@ -231,8 +231,8 @@ class Run:
 
             try:
                 yield advance
-            except torch.OutOfMemoryError as error:
-                error.add_note(f"{DOING}{name}")  # which keys would help depends on it
+            except (torch.OutOfMemoryError, probing.samplers.base.PromptError) as error:
+                error.add_note(f"{DOING}{name}")  # what would help depends on it
                 raise
 
     def log(self, stage_name: str, index: int, figures: Mapping[str, Any]) -> None:

@@ -15,6 +15,10 @@ class SamplerError(RuntimeError):
     """The model or engine behind a sampler failed: an infrastructure failure, never a wrong answer."""
 
 
+class PromptError(ValueError):
+    """A prompt that has no tokens, or that does not fit the model's context with the answer that is asked for."""
+
+
 @dataclass(frozen=True)
 class Completion:
     """One sampled answer.
@@ -91,7 +95,8 @@ class Sampler(Protocol):
         Prompts are rendered text, tokenised as they stand (no special tokens are added). `progress`: see `Progress`. `indices` names the
         prompts in the randomness (default 0, 1, ...): a shard of a larger list passes the places that its prompts have in that list, and
         draws the same samples as a single process would.
-        Raises ValueError for what the caller can mend (too long a prompt, n < 1), SamplerError when the model or engine fails.
+        Raises ValueError for what the caller can mend (n < 1; PromptError for too long a prompt), SamplerError when the model or engine
+        fails.
         """
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError
 
 from probing.models.loading import ModelError
-from probing.samplers.base import SamplerError
+from probing.samplers.base import PromptError, SamplerError
 from rewards.sandbox import SandboxError
 from rl.loop.round import RoundError
 from rl.ranks.ranks import EXIT_LOST, RankError
@@ -24,6 +24,10 @@ from rl.scoring.scoring import ScoringError
 
 EXIT_FAILED = 1
 GO_ON = "what is finished is kept; the same command goes on from there"
+SHORTER = (
+    "shorten the statement that it is about, or the worked examples of the prompt set; or lower the max_new_tokens of what is asked, raise "
+    "sampling.vllm.max_length, or take a model of longer context, in another --run_dir"
+)
 FULL = (errno.ENOSPC, errno.EDQUOT)
 # what libraries say that write by themselves
 FULL_WORDS = ("No space left on device", "os error 28", "Disk quota exceeded", "PytorchStreamWriter failed writing file")
@@ -38,6 +42,9 @@ def failure_screen() -> Iterator[None]:
         _stop("another rank is lost", str(error), GO_ON, EXIT_LOST)
     except (SamplerError, SandboxError, ModelError, RoundError, ScoringError) as error:
         _stop(_NAMES[type(error)], str(error), GO_ON, EXIT_FAILED)
+    except PromptError as error:
+        doing = doing_of(error)
+        _stop(f"a prompt cannot be asked{f', in {doing}' if doing else ''}", str(error), SHORTER, EXIT_FAILED)
     except torch.OutOfMemoryError as error:
         doing = doing_of(error)
         _stop(f"a device's memory is full{f', in {doing}' if doing else ''}", str(error), f"{_smaller(doing)}; {GO_ON}", EXIT_FAILED)

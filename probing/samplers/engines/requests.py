@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
 
-from probing.samplers.base import SamplingParams
+from probing.samplers.base import PromptError, SamplingParams
 from probing.samplers.randomness import row_keys
+
+SHOWN_TOKENS = 24  # of a prompt that is refused
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,12 @@ def prepare(
 ) -> Requests:
     """The requests for a call of `Sampler.sample`. limit: tokens that the engine's context holds; None: not known.
 
-    Raises ValueError for n < 1 and for a prompt that is empty or too long.
+    Raises ValueError for n < 1, PromptError for a prompt that is empty or too long.
     """
     if n < 1:
         raise ValueError(f"n must be at least 1, not {n}")
     prompt_ids = tokenizer(list(prompts), add_special_tokens=False)["input_ids"] if prompts else []
-    check_lengths(prompt_ids, params.max_new_tokens, limit)
+    check_lengths(prompt_ids, params.max_new_tokens, limit, tokenizer)
     draws = 1 if params.temperature == 0 else n
     return Requests(prompt_ids, request_seeds(seed, range(len(prompts)) if indices is None else indices), draws, n // draws)
 
@@ -51,10 +53,16 @@ def request_seeds(seed: int, prompts: Sequence[int]) -> list[int]:
     return [int(key) >> 3 for key in keys]
 
 
-def check_lengths(prompts: Sequence[Sequence[int]], new_tokens: int, limit: int | None, whose: str = "engine") -> None:
-    """Raises ValueError for a prompt that is empty, or too long for the context. whose: limit it is, for the message."""
+def check_lengths(
+    prompts: Sequence[Sequence[int]], new_tokens: int, limit: int | None, tokenizer: PreTrainedTokenizerBase, whose: str = "engine"
+) -> None:
+    """Raises PromptError for a prompt that is empty, or too long for the context. whose: limit it is, for the message."""
     for place, ids in enumerate(prompts):
         if not len(ids):
-            raise ValueError(f"prompt {place} has no tokens")
+            raise PromptError(f"prompt {place} has no tokens")
         if limit is not None and len(ids) + new_tokens > limit:
-            raise ValueError(f"prompt {place} has {len(ids)} tokens, which with max_new_tokens={new_tokens} passes the {whose}'s {limit}")
+            middle = tokenizer.decode(list(ids[len(ids) // 2 :][:SHOWN_TOKENS]))  # prompts begin and end alike
+            raise PromptError(
+                f"prompt {place} has {len(ids)} tokens, which with max_new_tokens={new_tokens} passes the {whose}'s {limit}; "
+                f"in its middle it says {middle!r}"
+            )

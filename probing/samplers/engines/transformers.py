@@ -47,7 +47,7 @@ class TransformersSampler:
         progress: Progress | None = None,
         indices: Sequence[int] | None = None,
     ) -> list[list[Completion]]:
-        """See `Sampler.sample`. Raises ValueError on an empty or too long prompt, SamplerError when logits stop being finite."""
+        """See `Sampler.sample`. Raises PromptError on an empty or too long prompt, SamplerError when logits stop being finite."""
         prompt_ids = self.tokenizer(list(prompts), add_special_tokens=False)["input_ids"] if prompts else []
         drawn = self.sample_ids(prompt_ids, n, params, seed, progress, indices)
         texts = iter(self.tokenizer.batch_decode([list(ids) for rows in drawn for ids, _, _ in rows], skip_special_tokens=True))
@@ -70,7 +70,8 @@ class TransformersSampler:
             raise ValueError(f"{len(prompts)} prompts with {len(names_N)} indices")
         if not len(prompts):
             return []
-        check_lengths(prompts, params.max_new_tokens, getattr(self.model.config, "max_position_embeddings", None), "model")
+        limit = getattr(self.model.config, "max_position_embeddings", None)
+        check_lengths(prompts, params.max_new_tokens, limit, self.tokenizer, "model")
         prompts_Nn, samples_Nn = np.broadcast_arrays(names_N[:, None], np.arange(n)[None])
         keys_Nn = row_keys(seed, prompts_Nn, samples_Nn)
         rows = min(self.batch_size, len(prompts) * n)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from probing.samplers.base import SamplerError, SamplingParams
+from probing.samplers.base import PromptError, SamplerError, SamplingParams
 from probing.samplers.config import SamplingConfig
 from probing.samplers.engines.draws import choose_tokens
 from probing.samplers.engines.factory import open_sampler
@@ -139,9 +139,9 @@ def test_a_live_model_is_left_as_it_was():
 
 def test_bad_requests_are_the_callers(samplers):
     sampler = samplers["qwen2"]
-    with pytest.raises(ValueError, match="passes the model's 128"):
-        sampler.sample(["a" * 120], 1, SamplingParams(max_new_tokens=20), 0)
-    with pytest.raises(ValueError, match="no tokens"):
+    with pytest.raises(PromptError, match="passes the model's 128; in its middle it says 'bbb"):
+        sampler.sample(["a" * 50 + "b" * 70], 1, SamplingParams(max_new_tokens=20), 0)
+    with pytest.raises(PromptError, match="no tokens"):
         sampler.sample([""], 1, SamplingParams(), 0)
     with pytest.raises(ValueError, match="n must be"):
         sampler.sample(["a"], 0, SamplingParams(), 0)

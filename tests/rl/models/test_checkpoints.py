@@ -7,10 +7,12 @@ import json
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
+from probing.samplers.base import PromptError
 from rl.config.run_folder import FREE_KEYS
 from rl.console import make_console
 from rl.loop.failures import EXIT_FAILED, failure_screen, is_full
@@ -130,6 +132,15 @@ def test_a_full_device_names_the_keys_that_take_less(doing: str | None, keys: tu
     assert caught.value.code == EXIT_FAILED and "Tried to allocate 2.00 GiB" in said and (doing is None or f"in {doing}" in said)
     assert all(key in said for key in keys) and "the same command goes on" in said and "Traceback" not in said
     assert all(key in FREE_KEYS or key.endswith("micro_batch") for key in keys)
+
+
+def test_a_prompt_that_does_not_fit_is_said_with_where_it_was_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    bars: Any = SimpleNamespace(console=make_console(quiet=True), progress=ProgressFile(None))
+    with pytest.raises(SystemExit) as caught, failure_screen(), Run.bar(bars, 1, "solutions", 3, "samples"):
+        raise PromptError("prompt 3 has 9000 tokens, which with max_new_tokens=512 passes the engine's 4096")
+    said = capsys.readouterr().err
+    assert caught.value.code == EXIT_FAILED and "in solutions" in said and "prompt 3 has 9000 tokens" in said and "Traceback" not in said
+    assert "max_new_tokens of what is asked" in said
 
 
 def test_a_defect_keeps_its_traceback() -> None:
