@@ -104,12 +104,14 @@ def less_the_likely(scores: np.ndarray, logprobs: np.ndarray, groups: np.ndarray
     """float64[n]: each score times 1 − rarity · (share of its group that is at most as likely), so that of two programs with equally
     many votes the rarer is worth more (the "unlikeliness reward" of He et al., arXiv 2506.02355, with votes in the place of a verifier).
 
-    logprobs: float[n], nats, of whole rollouts under the policy that drew them. Rollouts alike in logprob share their mean rank.
+    logprobs: float[n], nats, of whole rollouts under the policy that drew them. Rollouts alike in logprob share their mean rank; a logprob
+    that is not finite is unknown, and counts as alike to every other.
     """
     weighed = scores.copy()
+    known = np.where(np.isfinite(logprobs), logprobs, np.nan)
     for group in np.unique(groups):
         here = np.flatnonzero(groups == group)
-        above = np.sign(logprobs[here, None] - logprobs[None, here]).sum(axis=1)  # rollouts less likely, minus those likelier
+        above = np.nansum(np.sign(known[here, None] - known[None, here]), axis=1)  # rollouts less likely, minus those likelier
         weighed[here] *= 1 - rarity * (above + len(here) + 1) / 2 / len(here)
     return weighed
 

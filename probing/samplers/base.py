@@ -29,7 +29,9 @@ class Completion:
 
     text: str  # decoded, special tokens removed, cut before the first stop string
     token_ids: tuple[int, ...]  # length L >= 1, as sampled, with the end token or the one that completed a stop string
-    logprobs: tuple[float, ...]  # length L, nats under the untempered, untruncated policy; empty: unknown (`sampling.http.text_only`)
+    logprobs: tuple[
+        float, ...
+    ]  # length L, nats under the untempered, untruncated policy; NaN, or empty (`sampling.http.text_only`): unknown
     finished: bool  # ended with an end token or a stop string, not by the length limit
 
 

@@ -68,7 +68,7 @@ class _ExecutedRollout:
     has_code: bool
     execution: Execution
     n_tokens: int
-    logprob: float  # of the whole rollout under the policy, nats
+    logprob: float  # of the whole rollout under the policy, nats; NaN: unknown
 
 
 class RolloutScorer:

@@ -8,6 +8,7 @@ alone, so any number of ranks draws the same rollouts, and a resumed run repeats
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -147,7 +148,7 @@ class VllmRollouts(PolicyRollouts):
         return {
             "prompt_ids": prompt_ids,
             "completion_ids": [list(c.token_ids) for c in self.last],
-            "logprobs": [list(c.logprobs) for c in self.last],
+            "logprobs": [[None if math.isnan(p) else p for p in c.logprobs] for c in self.last],  # TRL's word for NaN
         }
 
     def sample(self, trainer: GRPOTrainer, prompts: Sequence[str], n: int, seed: int, indices: Sequence[int]) -> list[list[Completion]]:
@@ -170,7 +171,8 @@ class VllmRollouts(PolicyRollouts):
         prompt_ids = [list(ids) for ids in tokenizer(list(rows), add_special_tokens=False)["input_ids"]]
         _, drawn, logprobs, _ = trainer.vllm_generation.generate(prompts=prompt_ids, images=None, num_generations=n)
         texts = tokenizer.batch_decode(drawn, skip_special_tokens=True)
-        own = [[place[0] for place in row] for row in logprobs]  # of the sampled token; tempered, as TRL's correction wants them
+        # of the sampled token; tempered, as TRL's correction wants them; None where vLLM computed NaN
+        own = [[math.nan if place[0] is None else place[0] for place in row] for row in logprobs]
         ends, stop = set(trainer.eos_token_ids), self.params.stop
         return prompt_ids, [
             Completion(cut_at_stop(text, stop), tuple(ids), tuple(p), ids[-1] in ends or first_stop(text, stop) is not None)

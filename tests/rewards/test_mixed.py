@@ -88,6 +88,13 @@ def test_rarity_takes_the_stated_share_by_rank_within_its_own_group() -> None:
     assert weighed.tolist() == pytest.approx([1 - 0.4 / 2, 0.5 * (1 - 0.4), 1 - 0.4 * 0.75, 1 - 0.4 * 0.75])
 
 
+@pytest.mark.parametrize("unknown", [np.nan, np.inf, -np.inf])
+def test_rarity_takes_the_mean_of_a_rollout_whose_likelihood_is_unknown(unknown: float) -> None:
+    """And ranks the others as if it were alike to each of them."""
+    weighed = less_the_likely(np.ones(3), np.array([-5.0, unknown, -1.0]), np.zeros(3, dtype=int), 0.6)
+    assert weighed.tolist() == pytest.approx([1 - 0.6 * 1.5 / 3, 1 - 0.6 * 2 / 3, 1 - 0.6 * 2.5 / 3])
+
+
 def test_rarity_gives_a_unanimous_group_a_gradient_but_not_the_probe() -> None:
     rows = mix([1.0, 1.0], [0.9, 0.1], [0, 0], 1.0, MixedConfig(w_quality=1, rarity=0.4), logprobs=[-1.0, -2.0])
     assert rows[0].total < 0 < rows[1].total

@@ -13,6 +13,7 @@ from accelerate import Accelerator
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from probing.samplers.base import SamplingParams
+from rewards.mixed import MixedConfig
 from rl.config.training import GrpoConfig, GuardRule, GuardsConfig
 from rl.models.checkpoints import load_policy
 from rl.scoring.tasks import GrpoTask
@@ -69,6 +70,22 @@ def test_rows_become_completions_and_keep_their_logprobs(policy: Path) -> None:
     output = drawn(["ab", "ab"], trainer_with(Generation(), policy))
     assert output == {"prompt_ids": [[2, 3], [2, 3]], "completion_ids": [[4, 1], [5, 6]], "logprobs": [[-0.5, -0.1], [-0.2, -0.3]]}
     assert [(c.text, c.finished) for c in drawn.last] == [("c", True), ("de", False)]
+
+
+def test_a_logprob_that_vllm_could_not_compute_stays_unknown(policy: Path) -> None:
+    """TRL says None for it, and is told None again; scoring sees no number, and takes the rollout."""
+
+    class Generation:
+        def generate(self, prompts: Any, images: Any, num_generations: int) -> Any:
+            return prompts, [[4, 1], [5, 1]], [[[-0.5], [None]], [[-0.2], [-0.3]]], None
+
+    drawn = rollouts_of(2)
+    assert drawn(["ab", "ab"], trainer_with(Generation(), policy))["logprobs"] == [[-0.5, None], [-0.2, -0.3]]
+    tasks = make_tasks()[:1]
+    scorer = RecordingScorer(tasks, with_probe=False)
+    scorer.mixed = MixedConfig(rarity=0.3)
+    batch = scorer.score([tasks[0].problem_id] * 2, drawn.last, 2, 0)
+    assert [s.reward.total is not None for s in batch.scores] == [True, True]
 
 
 def test_every_rank_asks_for_as_many_and_gets_its_own(policy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
