@@ -46,7 +46,7 @@ AS_SETS = frozenset(
 )
 FILES = {
     "humaneval_plus": ("humanevalplus/HumanEvalPlus.jsonl.gz", "HumanEvalPlus.jsonl.gz", "HumanEvalPlus.jsonl"),
-    "mbpp_plus": ("mbppplus/MbppPlus.jsonl.gz", "MbppPlus.jsonl.gz", "MbppPlus.jsonl", "mbppplus/MbppPlus-first60.jsonl.gz"),
+    "mbpp_plus": ("mbppplus/MbppPlus.jsonl.gz", "MbppPlus.jsonl.gz", "MbppPlus.jsonl"),
 }
 
 

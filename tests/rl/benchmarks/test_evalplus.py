@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from probing.samplers.base import Completion
 from rewards.outcomes.literals import literal
 from rewards.sandbox import Sandbox
+from rl.benchmarks import evalplus
 from rl.benchmarks.base import Benchmark, Unavailable, load_benchmark
 from rl.benchmarks.evalplus import SANDBOX, PlusBenchmark, task_of, tolerance
 from rl.config.schema import EvalsConfig
@@ -105,7 +108,7 @@ def test_infinite_inputs_have_a_literal() -> None:
         literal([float("nan")])
 
 
-@pytest.mark.parametrize(("name", "least"), [("humaneval_plus", 164), ("mbpp_plus", 60)])
+@pytest.mark.parametrize(("name", "least"), [("humaneval_plus", 164), ("mbpp_plus", 378)])
 def test_every_reference_passes_on_the_data_at_hand(sandbox: Sandbox, name: str, least: int) -> None:
     benchmark = load_benchmark(name)
     if isinstance(benchmark, Unavailable):
@@ -116,6 +119,16 @@ def test_every_reference_passes_on_the_data_at_hand(sandbox: Sandbox, name: str,
     answers = [[Completion(fenced(t.reference), (0,), (0.0,), True)] for t in some]
     result = score(chosen, answers, sandbox, EvalsConfig(samples=1))
     assert [r["id"] for r in result.tasks if r["correct"] != 1] == []
+
+
+def test_a_part_of_the_benchmark_does_not_pass_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """evalplus's own copy, which is whole, is not passed over for it either."""
+    (tmp_path / "mbppplus").mkdir()
+    with gzip.open(tmp_path / "mbppplus" / "MbppPlus-first60.jsonl.gz", "wt") as file:
+        file.write("")
+    monkeypatch.setattr("rl.benchmarks.data.data_folders", lambda: [tmp_path])
+    monkeypatch.setattr(evalplus, "package_data", lambda name: None)
+    assert isinstance(evalplus.load.__wrapped__("mbpp_plus"), Unavailable)
 
 
 def test_decontamination_sees_the_statements() -> None:
