@@ -143,7 +143,8 @@ def train_grpo(
 def what_ends(model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, stop: Sequence[str]) -> dict[str, Any]:
     """What ends an answer, as vLLM takes it. The end tokens are those of our samplers: TRL's engine reads the folder's generation config,
     and a base model's does not name the token that its chat template ends a turn with."""
-    ends: dict[str, Any] = {"stop_token_ids": sorted(end_token_ids(model, tokenizer))}
+    base: Any = model.get_base_model() if isinstance(model, PeftModel) else model
+    ends: dict[str, Any] = {"stop_token_ids": sorted(end_token_ids(base, tokenizer))}
     return ends | ({"stop": list(stop)} if stop else {})
 
 
