@@ -33,6 +33,7 @@ from rl.config.run_folder import write_atomically
 from rl.config.schema import Config
 from rl.loop.figures import SamplingFigures
 from rl.loop.round import Round, RoundError
+from rl.own.lengths import contexts_of, fitting
 from rl.own.samples import CandidateReader, CollectedSamples
 from rl.own.signatures import complete
 from rl.ranks.shards import Shards, cut
@@ -71,6 +72,7 @@ def _problems(current: Round) -> list[Problem]:
     else:
         start, count = own_rows(current.config, index)
         drawn = own.problems.draw(index, start, count, funnel)
+        drawn = fitting(drawn, current.ask, current.config, contexts_of(current.config.sampling, current.teacher), funnel)
         if made := config.count - count:
             problems = _invent(current, config.model_copy(update={"count": made}), funnel, [p.description for p in drawn])
         completed = _complete(current, drawn, funnel)
