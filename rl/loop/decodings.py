@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from rl.benchmarks.base import Benchmark, Unavailable, load_benchmark
 from rl.benchmarks.presence import agreed
 from rl.config.schema import EvalsConfig
-from rl.console import UserError
+from rl.console import UserError, warn
 from rl.evals.metrics import modules_not_offered, tasks_left_out
 from rl.evals.runner import EvalResult, ask, score
 from rl.loop.round import RoundError
@@ -74,6 +74,9 @@ class Asked:
         if not run.main:
             return None
         result = score(part, answers, run.sandbox, settings)
+        if "unavailable" in result.metrics:  # the scorer has gone since it was asked for
+            warn(f"{benchmark.name} could not be scored: {result.metrics['unavailable']}")
+            return result
         missing, samples = result.metrics["missing"], result.metrics["samples"]
         if missing > max(run.config.grpo.max_missing * samples, settings.draws):  # one task that cannot be graded here stops no run
             raise RoundError(

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from rewards.sandbox import Sandbox
 from rl.benchmarks.base import Benchmark
 from rl.config.schema import Config, EvalsConfig
+from rl.evals.runner import EvalResult
 from rl.loop import decodings
 from rl.loop.decodings import Asked, best_temperature, measure_benchmark, pick
 from rl.loop.round import RoundError
@@ -108,6 +109,15 @@ def test_an_evaluation_that_the_sandbox_lost_is_no_figure(
             measure_benchmark(asked(Policy(()), sandbox), TOY, greedy, None, tmp_path)
     else:
         assert measure_benchmark(asked(Policy(()), sandbox), TOY, greedy, None, tmp_path)["missing"] == lost
+
+
+def test_a_scorer_that_has_gone_meanwhile_leaves_no_figure(
+    tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    metrics = {"unavailable": "no server answers", "remedy": "start it"}
+    monkeypatch.setattr(decodings, "score", lambda *_: EvalResult("toy", metrics, []))
+    found = measure_benchmark(asked(Policy(()), sandbox), TOY, EvalsConfig(temperature=0), None, tmp_path)
+    assert "pass@1" not in found and "toy could not be scored: no server answers" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_sampled_part_of_a_benchmark_does_not_stand_for_the_whole(tmp_path: Path, sandbox: Sandbox) -> None:
