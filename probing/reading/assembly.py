@@ -71,6 +71,19 @@ def first_line(statement: ast.stmt) -> int:
     return min([statement.lineno, *(d.lineno for d in decorators)]) - 1
 
 
+def statement_text(text: str, statement: ast.stmt) -> str:
+    """The statement as it was written, with the comments behind it that stand further right than it does."""
+    lines, end = text.split("\n"), _last_line(statement)
+    while end < len(lines) and (not lines[end].strip() or _is_comment(lines[end], statement.col_offset)):
+        end += 1
+    return "\n".join(lines[first_line(statement) : end])
+
+
+def _is_comment(line: str, margin: int) -> bool:
+    """Whether the line is a comment that stands further right than the margin."""
+    return line.lstrip().startswith("#") and len(line) - len(line.lstrip()) > margin
+
+
 def _last_line(statement: ast.stmt) -> int:
     """The line behind the statement, counted from 0."""
     return statement.end_lineno or statement.lineno

@@ -1,17 +1,19 @@
-"""Which run of an answer is its program: the last that defines the entry, drafts before it and summaries after it aside."""
+"""Which run of an answer is its program: the last that defines the entry, drafts before it, excerpts and summaries after it aside."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import IntEnum
 
-from probing.reading.assembly import first_line
+from probing.reading.assembly import first_line, statement_text
+from probing.reading.excerpts import Version, last_version
 from probing.reading.needs import KNOWN, Statements, is_main_guard, is_stub
 from probing.reading.runs import CodeRun
 
 _FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
+_IMPORTS = ast.Import | ast.ImportFrom
 _READS = frozenset(("input", "stdin", "fileinput"))
 _PRINTS = frozenset(("print", "pprint", "write", "writelines", "stdout"))
 
@@ -36,16 +38,31 @@ def definition(run: CodeRun, entry: str) -> Definition:
     return best
 
 
-def defining_run(runs: Sequence[CodeRun], entry: str) -> CodeRun | None:
-    """The last of the runs that define the entry best; None where none does. A cut definition behind a whole one is left out of it."""
+def defining_run(runs: Sequence[CodeRun], entry: str, bound: Callable[[], set[str] | None] = set) -> CodeRun | None:
+    """The last of the runs that define the entry best; None where none does. An excerpt of a whole definition in front of it does not
+    count, and a cut definition behind a whole one is left out of its run.
+
+    bound: gives the names that the answer and the prompt bind, None where that cannot be told; asked where several runs are whole.
+    """
     ranked = [(definition(run, entry), run) for run in runs]
     best = max((rank for rank, _ in ranked), default=Definition.NO)
     if best is Definition.NO:
         return None
-    run = next(run for rank, run in reversed(ranked) if rank is best)
+    found = [run for rank, run in ranked if rank is best]
+    run = found[-1]
+    if best is Definition.WHOLE and len(found) > 1:
+        run = found[last_version([_version(run, entry) for run in found], bound())]
     if best is Definition.WHOLE and run.cut and binds(run.body[-1], entry):
         return without_last(run)
     return run
+
+
+def _version(run: CodeRun, entry: str) -> Version:
+    """The last whole definition of the entry in a run that has one."""
+    body = run.body[:-1] if run.cut else run.body
+    binders = [s for s in body if not is_main_guard(s) and binds(s, entry) and not is_stub(s) and not isinstance(s, _IMPORTS)]
+    last = next((s for s in reversed(binders) if isinstance(s, _FUNCTIONS | ast.ClassDef)), binders[-1])
+    return Version(statement_text(run.text, last), [last])
 
 
 def without_last(run: CodeRun) -> CodeRun:
@@ -63,6 +80,21 @@ def class_with(run: CodeRun, entry: str) -> str | None:
             if bound and not is_stub(bound[-1]) and _made_without_arguments(methods.get("__init__")):
                 return statement.name
     return None
+
+
+def adopting_run(runs: Sequence[CodeRun], entry: str, bound: Callable[[], set[str] | None]) -> tuple[CodeRun, str] | None:
+    """The last of the runs that have a class with such a method, and that class; as for `defining_run`, an excerpt does not count."""
+    whole = [without_cut_class(run, entry) for run in runs]
+    found = [(run, owner) for run in whole if (owner := class_with(run, entry)) is not None]
+    if len(found) < 2:
+        return found[0] if found else None
+    return found[last_version([_method(run, owner, entry) for run, owner in found], bound())]
+
+
+def _method(run: CodeRun, owner: str, entry: str) -> Version:
+    made = next(s for s in reversed(run.body) if isinstance(s, ast.ClassDef) and s.name == owner)
+    method = next(s for s in reversed(made.body) if binds(s, entry))
+    return Version(statement_text(run.text, method), [method])
 
 
 def without_cut_class(run: CodeRun, entry: str) -> CodeRun:

@@ -15,8 +15,8 @@ from probing.reading.assembly import import_of, join, kept_text
 from probing.reading.blocks import Block, blocks_of
 from probing.reading.definitions import (
     Definition,
+    adopting_run,
     binds,
-    class_with,
     defined_names,
     defining_run,
     definition,
@@ -25,9 +25,9 @@ from probing.reading.definitions import (
     reads_input,
     unbound,
     whole_program,
-    without_cut_class,
     written_lines,
 )
+from probing.reading.facts import facts_of
 from probing.reading.needs import Statements, is_open_import, is_stub
 from probing.reading.parsing import Parser
 from probing.reading.renderings import renderings
@@ -156,7 +156,17 @@ class _Reading:
 
     def defining(self, entry: str) -> CodeRun | None:
         """The run that defines the entry, between fences if there is one, else around them."""
-        return defining_run(self.fenced, entry) or defining_run(self.around, entry)
+        return defining_run(self.fenced, entry, self.bound) or defining_run(self.around, entry, self.bound)
+
+    def bound(self) -> set[str] | None:
+        """Names that the answer's code and the prompt's bind; None where they import everything from somewhere."""
+        statements = [s for run in (*self.fenced, *self.around, *self.prompt) for s in run.body]
+        if any(isinstance(s, ast.ImportFrom) and s.names[0].name == "*" for s in statements):
+            return None
+        try:
+            return {name for s in statements for name in facts_of(s).binds}
+        except RecursionError:
+            return None
 
     def completed(self, run: CodeRun, entries: Sequence[str] | None, adopted: bool = False) -> str:
         """The run's text, less what the entries do not need, with what it needs from other parts of the answer and from the prompt.
@@ -217,12 +227,11 @@ class _Reading:
 
     def adopted(self, entry: str) -> str | None:
         """A class with a method of the entry's name, and a function of that name that calls it."""
-        for run in [*reversed(self.fenced), *reversed(self.around)]:
-            whole = without_cut_class(run, entry)
-            owner = class_with(whole, entry)
-            if owner is not None:
-                return self.completed(whole, [owner], adopted=True) + _ADOPTED.format(entry=entry, owner=owner)
-        return None
+        found = adopting_run(self.fenced, entry, self.bound) or adopting_run(self.around, entry, self.bound)
+        if found is None:
+            return None
+        run, owner = found
+        return self.completed(run, [owner], adopted=True) + _ADOPTED.format(entry=entry, owner=owner)
 
     def continued(self, entry: str, blocks: Sequence[Block]) -> str | None:
         """The prompt's code with a block as the body of the entry, where it ends in the entry's head and the block can be one."""
