@@ -1,4 +1,7 @@
-"""Which run of an answer is its program: the last that defines the entry, drafts before it, excerpts and summaries after it aside."""
+"""Which run of an answer is its program: the last that defines the entry, drafts before it, excerpts and summaries after it aside.
+
+For an answer without an entry: `probing.reading.programs`.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,11 @@ from enum import IntEnum
 
 from probing.reading.assembly import first_line, statement_text
 from probing.reading.excerpts import Version, last_version
-from probing.reading.needs import KNOWN, Statements, is_main_guard, is_stub
+from probing.reading.needs import is_main_guard, is_stub
 from probing.reading.runs import CodeRun
 
 _FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
 _IMPORTS = ast.Import | ast.ImportFrom
-_READS = frozenset(("input", "stdin", "fileinput"))
-_PRINTS = frozenset(("print", "pprint", "write", "writelines", "stdout"))
 
 
 class Definition(IntEnum):
@@ -112,23 +113,6 @@ def _made_without_arguments(init: ast.FunctionDef | ast.AsyncFunctionDef | None)
     return positional <= 1 and all(default is not None for default in init.args.kw_defaults)
 
 
-def whole_program(runs: Sequence[CodeRun]) -> CodeRun | None:
-    """The run that is the program of an answer without an entry: among those that read standard input, else those that leave no name
-    unbound, else those that do something, the last that prints something by itself. One that only defines functions gives way to the run
-    behind it that calls them.
-    """
-    candidates = [run for run in runs if _does_something(run)]
-    reading = [run for run in candidates if reads_input(run)]
-    bound = [run for run in candidates if not unbound(run)]
-    group = next((group for group in (reading, bound, candidates) if group), [])
-    found = max(reversed(group), key=lambda run: (prints(run), _acts(run), not run.cut), default=None)
-    if found is None or _acts(found):
-        return found
-    names = set(defined_names(found))
-    behind = candidates[candidates.index(found) + 1 :]
-    return next((run for run in behind if _acts(run) and names & unbound(run)), found)
-
-
 def defined_names(run: CodeRun) -> list[str]:
     return [s.name for s in run.body if isinstance(s, _FUNCTIONS | ast.ClassDef)]
 
@@ -142,7 +126,7 @@ def ends_in_head(run: CodeRun, entry: str) -> bool:
 def written_lines(run: CodeRun, entry: str, must_return: bool) -> int:
     """Lines of the run's first function of that name, 0 where its body says nothing, or returns nothing and has to."""
     function = next((s for s in run.body if isinstance(s, _FUNCTIONS) and s.name == entry), None)
-    if function is None or not any(not isinstance(s, ast.Expr | ast.Pass) or _calls(s) for s in function.body):
+    if function is None or not any(not isinstance(s, ast.Expr | ast.Pass) or calls(s) for s in function.body):
         return 0
     if must_return and not any(map(_returns, function.body)):
         return 0
@@ -159,14 +143,6 @@ def _returns(statement: ast.stmt) -> bool:
         if not isinstance(node, _FUNCTIONS | ast.ClassDef | ast.Lambda):
             waiting += ast.iter_child_nodes(node)
     return False
-
-
-def unbound(run: CodeRun) -> set[str]:
-    """Names that the run reads and nobody binds."""
-    try:
-        return Statements(run.body, guarded=True).missing([True] * len(run.body)) - KNOWN
-    except RecursionError:
-        return set()
 
 
 def binds(statement: ast.stmt, entry: str) -> bool:
@@ -190,43 +166,5 @@ def _inner(statement: ast.If | ast.Try | ast.With | ast.For | ast.While) -> list
     return inner + [s for handler in getattr(statement, "handlers", []) for s in handler.body]
 
 
-def _does_something(run: CodeRun) -> bool:
-    """Whether the run is more than words and values, as prose and printed output are."""
-    return any(not isinstance(s, ast.Expr | ast.AnnAssign | ast.Pass) or _calls(s) for s in run.body)
-
-
-def _calls(statement: ast.stmt) -> bool:
+def calls(statement: ast.stmt) -> bool:
     return any(isinstance(node, ast.Call) for node in ast.walk(statement))
-
-
-def _acts(run: CodeRun) -> bool:
-    """Whether running it does more than bind names."""
-    return any(not isinstance(s, _FUNCTIONS | ast.ClassDef | ast.Import | ast.ImportFrom | ast.Assign | ast.AnnAssign) for s in run.body)
-
-
-def prints(run: CodeRun) -> bool:
-    """Whether the run holds anything that writes output."""
-    nodes = [node for statement in run.body for node in ast.walk(statement)]
-    names = {node.id for node in nodes if isinstance(node, ast.Name)} | {node.attr for node in nodes if isinstance(node, ast.Attribute)}
-    return not _PRINTS.isdisjoint(names)
-
-
-def reads_input(run: CodeRun) -> bool:
-    """Whether the run holds anything that reads standard input."""
-    for statement in run.body:
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Name) and node.id in _READS:
-                return True
-            if isinstance(node, ast.Attribute) and (node.attr in _READS or (node.attr == "read" and _is_zero_call(node.value))):
-                return True
-            if isinstance(node, ast.Call) and _is_zero_call(node):
-                return True
-    return False
-
-
-def _is_zero_call(node: ast.expr) -> bool:
-    """`open(0)` or `os.read(0, ...)`."""
-    if not isinstance(node, ast.Call) or not node.args or not isinstance(node.args[0], ast.Constant):
-        return False
-    name = getattr(node.func, "id", None) or getattr(node.func, "attr", None)
-    return name in ("open", "read") and node.args[0].value == 0

@@ -21,15 +21,12 @@ from probing.reading.definitions import (
     defining_run,
     definition,
     ends_in_head,
-    prints,
-    reads_input,
-    unbound,
-    whole_program,
     written_lines,
 )
 from probing.reading.facts import facts_of
 from probing.reading.needs import Statements, is_open_import, is_stub
 from probing.reading.parsing import Parser
+from probing.reading.programs import prints, reads_input, unbound, whole_program
 from probing.reading.renderings import renderings
 from probing.reading.runs import CodeRun, indented_parts, indented_runs, runs_of
 from probing.reading.text import answer_text
