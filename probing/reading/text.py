@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from itertools import pairwise
 
+from probing.reading.lexing import NEUTRAL, scan
 from probing.reading.parsing import Parser
 
 MAX_CHARACTERS = 1_000_000  # of an answer that are read
@@ -21,7 +23,11 @@ _ANALYSIS = re.compile(r"(?:<\|start\|>assistant)?(?:<\|channel\|>(?:analysis|co
 _FINAL = re.compile(r"<\|channel\|>final[^<\n]*<\|message\|>|assistantfinal")
 _NEXT_TURN = re.compile(r"<\|im_start\|>\s*user\b|<\|start_header_id\|>\s*user\b|<start_of_turn>\s*user\b|<\|user\|>|<｜User｜>")
 # Where a model that does not stop goes on with the next task of its prompt: behind the end mark of MBPP's few-shot form, or a new request.
-_NEXT_TASK = re.compile(r"^[ \t]*\[DONE\][ \t]*$|^(?:#{2,4} (?:Instruction|Human|User)\b|(?:Human|User):|\[INST\])", re.MULTILINE)
+# A heading of more words, such as `## User input`, is a comment or a title of the answer's own.
+_NEXT_TASK = re.compile(
+    r"^[ \t]*\[DONE\][ \t]*$|^(?:#{2,4} (?:(?:Instruction|Human|User):?[ \t]*$|Human:)|(?:Human|User):|\[INST\])", re.MULTILINE
+)
+_FENCE = re.compile(r"^[ \t>]*(?:`{3,}|~{3,})(?P<info>[^`\n]*)$", re.MULTILINE)
 _CODE_IN_FRONT = re.compile(
     r"^[ \t]*(?:(?:async )?def|class|import|from|return)\b|^[ \t]*(?:\w+[ \t]*=[ \t]|print\()|```|~~~", re.MULTILINE
 )
@@ -142,12 +148,45 @@ def answer_text(answer: str) -> str:
 
 
 def _without_next_task(text: str) -> str:
-    for task in _NEXT_TASK.finditer(text):
+    tasks = list(_NEXT_TASK.finditer(text))
+    parser = Parser(len(text))
+    if not tasks or (tasks[0].group().startswith("#") and parser.body(text) is not None):  # comments of a program
+        return text
+    blocks = _closed_blocks(text, parser)
+    code, begin = _CODE_IN_FRONT.search(text), text.find("[BEGIN]")
+    last_quotes = {delimiter: text.rfind(delimiter) for delimiter in ('"""', "'''")}
+    state, place = NEUTRAL, 0
+    for task in tasks:
+        state, place = scan(text[place : task.start()], state), task.start()
+        in_string = state[0] != "" and last_quotes[state[0]] > place  # of several lines, and closed
+        block = bisect_right(blocks, (place, len(text))) - 1
+        if in_string or (block >= 0 and place < blocks[block][1]):
+            continue
         done = "DONE" in task.group()
-        before = text[: task.start()]
-        if "[BEGIN]" not in before if done else _CODE_IN_FRONT.search(before):
-            return before if before.strip() else text
+        if not 0 <= begin < place if done else code is not None and code.end() <= place:
+            return text[:place] if text[:place].strip() else text
     return text
+
+
+def _closed_blocks(text: str, parser: Parser) -> list[tuple[int, int]]:
+    """(start, end) of what stands between a fence and the one that closes it, in order. A fence with a tag opens, whatever is open."""
+    fences = list(_FENCE.finditer(text))
+    found: list[tuple[int, int]] = []
+    if fences and not fences[0]["info"].strip() and _CODE_IN_FRONT.search(text[: fences[0].start()]):
+        first, second = fences[0], fences[1] if len(fences) > 1 else None  # the code in front may stand in a fence that the prompt opened
+        if parser.body(text[: first.start()]) is not None:
+            found.append((0, first.start()))
+            fences = fences[1:]
+        elif second and (second["info"].strip() or parser.body(text[first.end() : second.start()]) is None):
+            fences = fences[1:]
+    opened: re.Match[str] | None = None
+    for fence in fences:
+        if opened is None or fence["info"].strip():
+            opened = fence
+        else:
+            found.append((opened.end(), fence.start()))
+            opened = None
+    return found
 
 
 def up_to_end_mark(text: str) -> str:

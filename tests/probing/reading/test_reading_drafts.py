@@ -217,3 +217,40 @@ def test_an_end_mark_behind_a_string_ends_the_answer(quote: str, mark: str) -> N
     assert read_program(program + mark, "f") == program
     word = f"def f(x):\n    return x.replace('{mark[:-1]}>', '')" if mark.endswith(">") else program
     assert read_program(f"{word}\n\nDone.", "f") == word
+
+
+HELPED = "import math\n{}\ndef h(x):\n    return math.floor(x) + 1\n\n\ndef f(x):\n    return h(x)"
+QUOTING = 'TEXT = """\n{}\n"""\n\n\ndef f(x):\n    return x + len(TEXT.split()[:1])'
+HEADINGS = ("## User defined helper", "## User", "### Human input:", "## Instruction", "## Instruction 2")
+WORDS = ("User: hello", "Human: hello", "[INST]", "## User", "### Instruction:")
+
+
+@pytest.mark.parametrize("program", [*map(HELPED.format, HEADINGS), *map(QUOTING.format, WORDS)])
+def test_a_request_in_a_comment_or_a_string_of_a_program_begins_no_task(program: str) -> None:
+    behind = fence(WRONG) + "\nNo:\n"
+    for form in ("{}", "```python\n{}\n```", "Sure:\n```\n{}\n```\nDone.", behind + "```python\n{}\n```", "{}\n```\nDone."):
+        assert read_program(form.format(program), "f") == program
+
+
+def test_nor_does_one_in_a_program_that_reads_input() -> None:
+    program = "import sys\n## User input\nn = int(input())\nprint(n + 1)"
+    for answer in (program, fence(program), f"Sure:\n\n{program}\n\nThat is it (all)."):
+        assert read_program(answer) == program
+
+
+@pytest.mark.parametrize("title", ["### User input version", "## Instructions", "#### Human readable", "### User: a version for users"])
+def test_a_title_of_more_words_begins_no_task(title: str) -> None:
+    assert returned(f"{fence(WRONG)}\n\n{title}\n\n{fence(F)}") == 2
+
+
+def test_a_dialogue_that_the_answer_shows_begins_no_task() -> None:
+    for tag in ("", "text"):
+        assert returned(f"{fence(WRONG)}\nIt says:\n```{tag}\nUser: one?\nBot: two, I think.\n```\nSo:\n{fence(F)}") == 2
+
+
+@pytest.mark.parametrize("heading", ["### Instruction", "### Instruction:", "## User", "### Human: again?", "User: again?", "[INST] again"])
+@pytest.mark.parametrize("answered", [WRONG, fence(WRONG), f"```\n{WRONG}\n```"])
+def test_a_task_behind_a_fence_that_the_prompt_opened_is_the_next_one(heading: str, answered: str) -> None:
+    behind = f"\n\n{heading}\nAnother, please.\n\n### Response:\n{answered}"
+    for program in (f"{F}\n```", fence(F), F):
+        assert returned(program + behind) == 2
