@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import cmath
 import re
 import warnings
 from collections.abc import Sequence
@@ -56,6 +57,19 @@ def _arguments(text: str, names: Sequence[str]) -> list[Any] | None:
     if set(by_name) != set(rest[: len(by_name)]):
         return None
     return found + [by_name[name] for name in rest[: len(by_name)]]
+
+
+def finite(value: Any) -> bool:
+    """Whether all numbers in a literal value are finite. `1e400` is infinity, whose text `inf` is no literal.
+
+    >>> finite([1.5, {"a": (2,)}]), finite([{"a": (1e400,)}])
+    (True, False)
+    """
+    if isinstance(value, dict):
+        return all(finite(key) and finite(inner) for key, inner in value.items())
+    if isinstance(value, list | tuple | set | frozenset):
+        return all(map(finite, value))
+    return not isinstance(value, float | complex) or cmath.isfinite(value)
 
 
 _SAID = re.compile(r"\s*[`)]*\s*(?:==|=>|->|→|#|returns?|should return|is|=)\s*`?(.+?)`?[.;]?\s*$")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from probing.parsing.answers import code_block
-from probing.parsing.calls import call_in
+from probing.parsing.calls import call_in, finite
 from probing.parsing.domains import Domain
 from probing.parsing.proposals import parse_signature
 from probing.parsing.typed_values import fits, mutate
@@ -72,9 +72,9 @@ def tests_question(ask: Ask, problem: Problem, with_asserts: bool = False) -> Qu
 
 
 def callable_with(signature: str, arguments: Sequence[Any]) -> bool:
-    """Whether the arguments fit the signature in number and type."""
+    """Whether the arguments fit the signature in number and type, and are finite: `1e400` is infinity, which no literal gives back."""
     function = parse_signature(signature)
-    if function is None or len(function.args.args) != len(arguments):
+    if function is None or len(function.args.args) != len(arguments) or not finite(list(arguments)):
         return False
     return all(fits(value, a.annotation) for value, a in zip(arguments, function.args.args, strict=True))
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from probing import records
-from probing.parsing.calls import call_in, value_after
+from probing.parsing.calls import call_in, finite, value_after
 from probing.parsing.proposals import Unreadable, header_line, header_of, parse_signature, read_signature
 from probing.parsing.stdin_texts import stdin_examples_in
 from probing.parsing.typed_values import annotation_of
@@ -157,7 +157,7 @@ def examples_in(text: str, entry: str, names: list[str] | None = None) -> tuple[
 def _calls(lines: list[str], entry: str, names: list[str]) -> Iterator[Example]:
     for line, following in zip(lines, [*lines[1:], ""], strict=True):
         call = call_in(line, entry, names)
-        if call is None:
+        if call is None or not finite(call.arguments):
             continue
         text, before = repr(call.arguments), line[: line.find(entry)]
         if (place := line.find("assert ")) >= 0:

@@ -99,3 +99,9 @@ def test_a_name_is_looked_for_once_in_a_line(monkeypatch: pytest.MonkeyPatch) ->
     asked: list[str] = []
     monkeypatch.setattr(statement, "call_in", lambda line, name: asked.append(name))
     assert entry_in("f(" * 1000 + "g(1") == "" and asked == ["f", "g"]
+
+
+def test_an_example_with_infinity_is_left_out() -> None:
+    """Its text `inf` is no literal, which later stages would read."""
+    found = examples_in("assert f(1e400) == 1\nassert f([1e400]) == 1\nassert f(2.5) == 1", "f")
+    assert [example.input for example in found] == ["[2.5]"]

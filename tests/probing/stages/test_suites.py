@@ -49,6 +49,23 @@ def test_inputs_must_fit_the_signature_in_number_and_type(arguments, ok):
     assert callable_with(SIGNATURE, arguments) is ok
 
 
+@pytest.mark.parametrize("literal", ["1e400", "-1e999", "[1e400]", "{'a': (2.0, [1e400])}", "{1e400: 1}", "{1e400}", "1e400j"])
+def test_numbers_that_are_not_finite_are_refused_alone(literal):
+    signature, line = "def f(x: object) -> int:", f"f({literal})"
+    calls, _, unread = calls_of(f"{line}\nf(2.5)", "f")
+    assert len(calls) == 2 and unread == 0
+    assert [callable_with(signature, call) for call in calls] == [False, True]
+
+
+def test_an_infinite_literal_ends_no_suite():
+    problem = Problem("p", "t", "d", "f", "def f(x: float) -> float:", "e", "numbers")
+    funnel = Funnel()
+    (found,) = write_suites(Scripted("f(1e400)\nf(2.5)\nf(-1e400)"), ask, [problem], SuitesConfig(samples=1, inputs=4, pool=8), 0, funnel)
+    assert found.origins[:2] == ("model", "mutated") and len(found.inputs) == 8 and not funnel.dropped
+    assert not write_suites(Scripted("f(1e400)"), ask, [problem], SuitesConfig(samples=1, inputs=4, pool=8), 0, funnel)
+    assert funnel.dropped == {"no test inputs": 1}
+
+
 @pytest.mark.parametrize(
     ("value", "text", "ok"),
     [
