@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 TOP_RATING = 9  # ratings are digits from 0 to 9
 PROPOSALS_PER_PROMPT = 128  # samples of one topic's prompt that are drawn together, at most
 LEAST_PER_PROMPT = 6  # and at least, where a set words its prompt in several ways
+_NO_SOURCE = re.compile("[\x00\r\ud800-\udfff]")  # what a docstring says by escapes alone
+_QUOTES = re.compile(r'"{3}|"\Z')  # in a docstring: what would end it
 PERMUTATIONS = 64  # hash functions of a MinHash sketch
 
 
@@ -247,8 +249,14 @@ def parse_interface(text: str, entry: str) -> str | None:
     words = ast.get_docstring(function)
     if not words or not words.strip():
         return None
-    lines = words.replace("\\", "\\\\").replace('"""', "'''").split("\n")
-    return f'{header_line(function)}\n    """' + "\n    ".join(lines).rstrip() + '"""'
+    return f"{header_line(function)}\n    {_docstring(words)}"
+
+
+def _docstring(words: str) -> str:
+    """A docstring of these words as it stands in a function: whatever they hold, they are read back from it."""
+    text = _QUOTES.sub(lambda found: found.group().replace('"', '\\"'), words.rstrip().replace("\\", "\\\\"))
+    text = _NO_SOURCE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+    return '"""' + "\n    ".join(text.split("\n")) + '"""'
 
 
 def _function(code: str) -> ast.FunctionDef | None:

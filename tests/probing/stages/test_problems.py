@@ -1,6 +1,11 @@
 """Stages 1 to 3: what is parsed, what is dropped, and why."""
 
+import ast
+import inspect
+
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from probing.records import Problem
 from probing.samplers.base import Completion
@@ -145,6 +150,36 @@ INTERFACE = '```python\ndef f(xs: list[int]) -> int:\n    """Sum."""\n```'
 
 def test_a_valid_interface_is_kept_as_written():
     assert parse_interface(INTERFACE, "f") == 'def f(xs: list[int]) -> int:\n    """Sum."""'
+
+
+def interface_with(words: str) -> str:
+    """The interface that is read from an answer whose docstring says these words."""
+    found = parse_interface(f"```python\ndef f(xs: list[int]) -> int:\n    {words!a}\n```", "f")
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["Reverse it.", "Sum.\n\n    >>> f([1])\n    1\n\nThat's it", "It's '''quoted'''", 'Say "a" twice', "A \\n is two characters, \\\\"],
+)
+def test_a_docstring_without_quotes_at_its_end_is_written_as_it_always_was(words):
+    lines = words.replace("\\", "\\\\").split("\n")
+    assert interface_with(words) == 'def f(xs: list[int]) -> int:\n    """' + "\n    ".join(lines) + '"""'
+
+
+@given(st.text("\"'\\ \nab\r\x00\ud800", min_size=1).map(inspect.cleandoc).filter(str.strip))
+@example('f("abc") gives "cba"')
+@example('A quote """of three""" inside')
+@example('Four """"')
+@example('Ends in """three"""')
+@example("Ends in a backslash \\")
+@example('Ends in both \\"')
+@example("Null \0 and return \r are said by escapes")
+def test_an_interface_parses_and_says_what_its_answer_said(words):
+    interface = interface_with(words)
+    assert ast.get_docstring(ast.parse(interface).body[0]).rstrip() == inspect.cleandoc(words).rstrip()
+    assert len(ast.parse(f"{interface}\n    return 1").body[0].body) == 2
 
 
 @pytest.mark.parametrize(
