@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from bisect import bisect_right
 from itertools import pairwise
 
@@ -149,10 +150,14 @@ def answer_text(answer: str) -> str:
 
 def _without_next_task(text: str) -> str:
     tasks = list(_NEXT_TASK.finditer(text))
-    parser = Parser(len(text))
-    if not tasks or (tasks[0].group().startswith("#") and parser.body(text) is not None):  # comments of a program
+    if not tasks:
         return text
-    blocks = _closed_blocks(text, parser)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # warnings about the code are of no interest here
+        parser = Parser(len(text))
+        if tasks[0].group().startswith("#") and parser.body(text) is not None:  # comments of a program
+            return text
+        blocks = _closed_blocks(text, parser)
     code, begin = _CODE_IN_FRONT.search(text), text.find("[BEGIN]")
     last_quotes = {delimiter: text.rfind(delimiter) for delimiter in ('"""', "'''")}
     state, place = NEUTRAL, 0
