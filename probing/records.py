@@ -64,7 +64,7 @@ class Candidate:
     problem_id: str
     index: int  # 0..n-1 within the problem
     completion: str  # the raw answer, prefill included, special tokens removed
-    code: str | None  # the program extracted from it; None when there is none
+    code: str | None  # the program extracted from it; None when there is none, or one that is cut off
     token_ids: tuple[int, ...]  # length L, as sampled, end token included
     logprobs: tuple[float, ...]  # length L, nats per token under the policy at temperature 1; empty: unknown
     finished: bool  # ended with an end token or a stop string, not by the length limit

@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from probing.reading import read_program
+from probing.reading import read_voter
 from probing.reading.text import opened_thinking
 from rewards.clusters.clustering import cluster
 from rewards.clusters.signatures import OutcomeMatrix, no_program
@@ -73,7 +73,7 @@ class ConsensusReward:
         max_missing: Largest share of a batch that the sandbox may lose before `SandboxError` stops the training.
 
     A row whose entry or inputs are None has nothing to do with this reward, and gets None. So does a completion that the sandbox lost, or
-    whose group has no second known one: missing is not zero. A completion without a program, or with one that fails, gets 0.
+    whose group has no second known one: missing is not zero. A completion without a program, or with one that fails or is cut off, gets 0.
 
     The sandbox opens at the first call; `close`, the end of a `with` block or of the process ends it. Objects can be pickled; a copy opens
     its own sandbox.
@@ -212,7 +212,7 @@ class ConsensusReward:
 
     def _execute(self, problems: Sequence[RewardProblem | None], answers: Sequence[str]) -> list[_ExecutedCompletion | None]:
         """Run this rank's programs, those that are the same but for layout once; None where there is no problem."""
-        codes = [None if p is None else read_program(answer, p.entry, p.given) for p, answer in zip(problems, answers, strict=True)]
+        codes = [None if p is None else read_voter(answer, p.entry, p.given) for p, answer in zip(problems, answers, strict=True)]
         to_run: dict[tuple[str, tuple[str, ...], str], Program] = {}
         keys = []
         for problem, code in zip(problems, codes, strict=True):

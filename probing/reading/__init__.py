@@ -9,6 +9,6 @@ defines the entry, the answer may show its program in another form, such as JSON
 and the text is read again.
 """
 
-from probing.reading.program import read_program
+from probing.reading.program import read_program, read_voter
 
-__all__ = ["read_program"]
+__all__ = ["read_program", "read_voter"]

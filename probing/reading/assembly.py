@@ -65,6 +65,13 @@ def import_of(statement: ast.ImportFrom, name: str) -> str:
     return ast.unparse(ast.ImportFrom(statement.module, aliases, statement.level))
 
 
+def indent_behind(head: str) -> str:
+    """The indentation of the body of the function that the text ends in."""
+    last = head.rstrip().rsplit("\n", 1)[-1]
+    margin = last[: len(last) - len(last.lstrip())]
+    return margin + "    " if last.endswith(":") else margin or "    "
+
+
 def first_line(statement: ast.stmt) -> int:
     """The statement's first line, decorators included, counted from 0."""
     decorators = getattr(statement, "decorator_list", [])

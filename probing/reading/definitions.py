@@ -11,7 +11,7 @@ from dataclasses import replace
 from enum import IntEnum
 
 from probing.reading.assembly import first_line, statement_text
-from probing.reading.excerpts import Version, last_version
+from probing.reading.excerpts import Version, last_version, returns_always
 from probing.reading.needs import is_main_guard, is_stub
 from probing.reading.runs import CodeRun
 
@@ -64,6 +64,22 @@ def _version(run: CodeRun, entry: str) -> Version:
     binders = [s for s in body if not is_main_guard(s) and binds(s, entry) and not is_stub(s) and not isinstance(s, _IMPORTS)]
     last = next((s for s in reversed(binders) if isinstance(s, _FUNCTIONS | ast.ClassDef)), binders[-1])
     return Version(statement_text(run.text, last), [last])
+
+
+def breaks_off(run: CodeRun, answer: str, finished: bool) -> bool:
+    """Whether the last statement of the run is the start of one that was cut off.
+
+    finished: whether the answer came to its end. Where it did not, a statement in which it ends is cut off unless its last line is whole
+    and nothing can follow in it: a function that has returned.
+    """
+    if run.cut or finished:
+        return run.cut
+    last, end = run.body[-1], answer.rstrip()
+    line = end.rpartition("\n")[2].strip()
+    own = run.text.split("\n")[(last.end_lineno or 0) - 1].strip()
+    if line not in (own, statement_text(run.text, last).rstrip().rpartition("\n")[2].strip()):
+        return False
+    return (line == own and "\n" not in answer[len(end) :]) or not returns_always(last)
 
 
 def without_last(run: CodeRun) -> CodeRun:

@@ -55,7 +55,7 @@ class Version:
     @cached_property
     def falls_off(self) -> bool:
         """Whether its function can end without a return."""
-        return len(self.body) == 1 and isinstance(self.body[0], _FUNCTIONS) and not _leaves(self.body[0].body)
+        return len(self.body) == 1 and isinstance(self.body[0], _FUNCTIONS) and not returns_always(self.body[0])
 
 
 def is_excerpt(part: Version, whole: Version, bound: set[str] | None) -> bool:
@@ -89,6 +89,13 @@ def last_version(versions: Sequence[Version], bound: set[str] | None) -> int:
         if not any(is_excerpt(versions[place], whole, bound) for whole in versions[first:place]):
             return place
     return first
+
+
+def returns_always(statement: ast.stmt) -> bool:
+    """Whether the statement is a function that cannot end without a return, or a class whose last statement is one."""
+    if isinstance(statement, ast.ClassDef):
+        return returns_always(statement.body[-1])
+    return isinstance(statement, _FUNCTIONS) and _leaves(statement.body)
 
 
 def _in_order(part: Sequence[str], whole: Sequence[str]) -> bool:

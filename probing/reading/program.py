@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from probing.reading.assembly import import_of, join, kept_text
+from probing.reading.assembly import import_of, indent_behind, join, kept_text
 from probing.reading.blocks import Block, blocks_of
 from probing.reading.definitions import (
     Definition,
     adopting_run,
     binds,
+    breaks_off,
     defined_names,
     defining_run,
     definition,
@@ -55,18 +56,39 @@ def read_program(answer: str, entry: str | None = None, given: str = "") -> str 
     >>> read_program("I cannot do that.", "f") is None
     True
     """
+    return _read(answer, entry, given, True)[0]
+
+
+def read_voter(answer: str, entry: str | None = None, given: str = "", finished: bool = True) -> str | None:
+    """The program in an answer that votes on others: that of `read_program`, or None where it is cut off.
+
+    The head of a function is another function, and the heads of several answers agree where the whole ones would not. finished: whether the
+    answer came to its end. Where it did not, what it ends in is cut off even if it parses; a function that has returned is not.
+
+    >>> cut = "```python\\ndef f(xs):\\n    xs.sort()\\n"
+    >>> read_voter(cut, "f", finished=False) is None, read_voter(cut, "f")
+    (True, 'def f(xs):\\n    xs.sort()')
+    """
+    program, whole = _read(answer, entry, given, finished)
+    return program if whole else None
+
+
+def _read(answer: str, entry: str | None, given: str, finished: bool) -> tuple[str | None, bool]:
+    """The program in an answer, and whether it is whole."""
     entry = None if entry == STDIN else entry
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # warnings about the code are of no interest here
         text = answer_text(answer)
         if not text.strip():
-            return None
-        reading = _Reading(text, given)
-        found = reading.whole(entry)
-        if found is None:
-            others = (_Reading(other, given).whole(entry) for other in renderings(text, entry))
-            found = next((code for code in others if code is not None), None)
-        return reading.remainder(entry) if found is None else found
+            return None, False
+        reading = _Reading(text, given, finished)
+        if (found := reading.whole(entry)) is not None:
+            return found, reading.is_whole
+        for other in renderings(text, entry):
+            rendered = _Reading(other, given, finished)
+            if (found := rendered.whole(entry)) is not None:
+                return found, rendered.is_whole
+        return reading.remainder(entry), reading.is_whole
 
 
 @dataclass(frozen=True)
@@ -82,8 +104,9 @@ class _Helper:
 class _Reading:
     """One answer being read."""
 
-    def __init__(self, text: str, given: str) -> None:
-        self.text = text
+    def __init__(self, text: str, given: str, finished: bool) -> None:
+        self.text, self.finished = text, finished
+        self.is_whole = True  # whether the program that was put together last is
         self.parser = Parser(len(text))
         self.given = given.replace("\r\n", "\n").replace("\r", "\n")
         self.blocks = blocks_of(text, self.parser)
@@ -107,7 +130,7 @@ class _Reading:
     def prompt(self) -> list[CodeRun]:
         """Runs of the code that the prompt gave."""
         given = self.given.strip("\n")
-        head = f"{given}\n{_indent_behind(given)}pass"
+        head = f"{given}\n{indent_behind(given)}pass"
         text = given if self.parser.body(given) is not None else head
         return runs_of(Block(text, True), self.parser) if given.strip() else []
 
@@ -191,6 +214,8 @@ class _Reading:
                     helpers.insert(0, helper)
                 else:
                     hopeless.add(name)
+            ends = entries is None or program.needed(wanted, harmless=False)[-1]  # the run's last statement is a part of the program
+            self.is_whole = not (ends and breaks_off(run, self.text, self.finished))
         except RecursionError:  # nested too deep to be looked at: as it is
             return kept_text(run.text, run.body, every)
         given = [helper.text for helper in helpers if helper.given]
@@ -237,7 +262,7 @@ class _Reading:
         head = self.given.strip("\n").rstrip()
         for block in blocks[:_HELPERS]:
             body = block.text.strip("\n")
-            shapes = [body, _indent_behind(head) + body.lstrip(), textwrap.indent(textwrap.dedent(body), _indent_behind(head))]
+            shapes = [body, indent_behind(head) + body.lstrip(), textwrap.indent(textwrap.dedent(body), indent_behind(head))]
             best: CodeRun | None = None
             longest = 0
             for place, shape in enumerate(shapes):
@@ -270,10 +295,3 @@ def _inside(text: str, whole: str) -> bool:
     """Whether the lines of a text are lines of another one that follow one another, their indentation aside."""
     part, lines = (["", *(line.strip() for line in t.split("\n") if line.strip()), ""] for t in (text, whole))
     return "\n".join(part) in "\n".join(lines)
-
-
-def _indent_behind(head: str) -> str:
-    """The indentation of the body of the function that the text ends in."""
-    last = head.rstrip().rsplit("\n", 1)[-1]
-    margin = last[: len(last) - len(last.lstrip())]
-    return margin + "    " if last.endswith(":") else margin or "    "

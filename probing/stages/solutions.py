@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from probing.prompt import Question
 from probing.prompts.asking import Ask, stream_answers
-from probing.reading import read_program
+from probing.reading import read_voter
 from probing.records import Candidate, Problem
 from probing.samplers.base import Completion, Progress, Sampler, SamplingParams
 from probing.stages.config import SolutionsConfig
@@ -56,7 +56,7 @@ def candidates_of(problem: Problem, answers: Sequence[Completion]) -> list[Candi
             problem_id=problem.id,
             index=index,
             completion=answer.text,
-            code=read_program(answer.text, problem.entry, given_code(problem)),
+            code=read_voter(answer.text, problem.entry, given_code(problem), answer.finished),
             token_ids=answer.token_ids,
             logprobs=tuple(round(p, 4) for p in answer.logprobs),
             finished=answer.finished,

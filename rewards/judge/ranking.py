@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from probing.reading import read_program
+from probing.reading import read_voter
 from rewards.clusters.hidden import HiddenDifference, hidden_difference
 from rewards.clusters.inputs import InputQuality, InputsConfig, quality_report
 from rewards.clusters.signatures import OutcomeMatrix, concatenate, no_program
@@ -24,7 +24,7 @@ from rewards.rules.consensus import ConsensusConfig, get_rule
 # why a sample has no vote -> in words
 NO_VOTE = {
     "lost": "lost by the sandbox",
-    "no_program": "no program was found in them",
+    "no_program": "no program was found in them, or one that is cut off",
     "refused": "they do not define the entry, or do not compile",
     "not_offered": "they need a module that is not offered (--packages)",
     "order_of_calls": "outcomes depend on the order of calls (state is kept between them)",
@@ -70,7 +70,7 @@ def rank(
     n_mutants: mutants of the winner that the report on the inputs is measured with. error: of both bounds. ValueError without candidates or
     inputs.
     """
-    read = [read_program(code, entry, given) for code in codes]
+    read = [read_voter(code, entry, given) for code in codes]
     programs = run_programs(read, entry, inputs, executor, expected=expected, logprobs=logprobs)
     return rank_programs(programs, executor, consensus, selection, n_mutants=n_mutants, error=error)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from probing.models.loading import load_model, load_tokenizer
 from probing.prompts.asking import Ask
-from probing.reading import read_program
+from probing.reading import read_voter
 from probing.records import Problem, TestSuite
 from probing.samplers.base import SamplingParams
 from rewards.rules.consensus import get_rule
@@ -59,7 +59,7 @@ def _measure(run: Run, index: int, policy: str) -> None:
         scorer = RolloutScorer(
             tasks,
             run.executor,
-            read_program,
+            read_voter,
             ConsensusSignal(get_rule(config.consensus)),
             config.reward,
             consensus=config.consensus,

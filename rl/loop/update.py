@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from probing.memory import free_memory
 from probing.probe.drift import DriftAudit
-from probing.reading import read_program
+from probing.reading import read_voter
 from probing.stages.solutions import solve_question
 from rewards.mixed import MixedConfig
 from rewards.rules.consensus import get_rule
@@ -220,7 +220,7 @@ def reinforce(current: Round, selected: Selected, update: Update) -> None:
     scorer = RolloutScorer(
         [*tasks, *held_out],
         run.executor,
-        read_program,
+        read_voter,
         signal,
         mixed_reward(config),
         probe if asked else None,

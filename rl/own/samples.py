@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from probing.prompt import Question
 from probing.prompts.asking import Ask
-from probing.reading import read_program
+from probing.reading import read_voter
 from probing.reading.text import closing_tag, opened_thinking
 from probing.records import Candidate, Problem
 from probing.stages.solutions import given_code, solve_question
@@ -99,7 +99,7 @@ class CandidateReader:
         question = solve_question(self.ask, problem)
         answers: list[tuple[str, str | None, list[int]]] = []
         for text in texts:
-            code = read_program(text, problem.entry, given_code(problem))
+            code = read_voter(text, problem.entry, given_code(problem))
             answer = text if code is None else as_answer(code, question)
             tokens = [*self._ids(answer), *self._end]
             if 0 < len(tokens) <= self.most_tokens:

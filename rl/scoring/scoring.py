@@ -34,7 +34,7 @@ class ScoringError(RuntimeError):
     """The sandbox or probe failed on so many rollouts that training on the rest would mislead."""
 
 
-ReadProgram = Callable[[str, str, str], str | None]  # answer, entry, code that the prompt gave -> program
+ReadProgram = Callable[[str, str, str, bool], str | None]  # answer, entry, code that the prompt gave, whether it is finished -> program
 
 
 class Quality(Protocol):
@@ -74,7 +74,7 @@ class _ExecutedRollout:
 class RolloutScorer:
     """Scores batches of rollouts. One object a round; `score` is called by every rank with its own slice.
 
-    signal: `ConsensusSignal(get_rule(config))` in a label-free run. read: the program in an answer (`probing.reading.read_program`).
+    signal: `ConsensusSignal(get_rule(config))` in a label-free run. read: the program in an answer (`probing.reading.read_voter`).
     drift: lowers the probe's weight when its AUROC on the rollouts falls. max_missing: share of a batch that may be missing
     before ScoringError. cache: executions remembered, in programs. consensus: what makes a bank's winner, and what equals it
     (default: `ConsensusConfig()`).
@@ -178,7 +178,7 @@ class RolloutScorer:
 
     def _codes(self, tasks: Sequence[GrpoTask], completions: Sequence[Completion]) -> list[str | None]:
         """The program in each rollout."""
-        return [self.read(task.prefill + c.text, task.entry, task.given) for task, c in zip(tasks, completions, strict=True)]
+        return [self.read(task.prefill + c.text, task.entry, task.given, c.finished) for task, c in zip(tasks, completions, strict=True)]
 
     def _executed(
         self, problem_ids: Sequence[str], completions: Sequence[Completion], codes: Sequence[str | None]

@@ -1,6 +1,6 @@
 """Stage 6, reinforcement: GRPO (Shao et al., arXiv 2402.03300) on execution consensus and the quality probe, through TRL.
 
-    scorer = RolloutScorer(tasks, sandbox, read_program, ConsensusSignal(get_rule(consensus)), mixed, quality)
+    scorer = RolloutScorer(tasks, sandbox, read_voter, ConsensusSignal(get_rule(consensus)), mixed, quality)
     result = train_grpo(policy, folder, tasks, scorer, GrpoConfig(steps=50), seed=1, log=print)
 
 `folder/trainer` holds resumable checkpoints while training lasts; `folder/checkpoint` appears once, whole, at the end.

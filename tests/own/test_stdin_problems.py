@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from probing.parsing.proposals import Unreadable
-from probing.reading import read_program
+from probing.reading import read_program, read_voter
 from probing.records import STDIN, Candidate, Problem, TestSuite
 from probing.samplers.base import Completion
 from probing.stages.config import SuitesConfig
@@ -130,7 +130,7 @@ def test_grpo_rewards_a_program_for_what_it_prints(judged: Judged, executor: Ste
     suite, bank, verdict = judged
     tasks = make_tasks(Wording("instruct"), [PROBLEM], [suite], bank, [verdict])
     assert tasks[0].entry == STDIN and tasks[0].given == "" and "standard input" in tasks[0].prompt
-    scorer = RolloutScorer(tasks, executor, read_program, ConsensusSignal(get_rule(CONSENSUS)), MixedConfig(w_quality=0.0))
+    scorer = RolloutScorer(tasks, executor, read_voter, ConsensusSignal(get_rule(CONSENSUS)), MixedConfig(w_quality=0.0))
     right, wrong = SPELLINGS[2].format("0 + sum(xs)"), SPELLINGS[2].format("sum(xs) * 7")
     texts = [f"{right}\n```", f"{wrong}\n```", "print('hello')\n```", "I cannot."]
     batch = scorer.score([PROBLEM.id] * 4, [Completion(t, (1, 2), (-0.1, -0.1), True) for t in texts], 4, step=0)

@@ -42,6 +42,11 @@ def test_the_share_of_the_others_that_agree_is_the_reward(reward: ConsensusRewar
     assert got == pytest.approx([(1 / 2 + 1 + 1 / 2) / 3, (1 / 2 + 1 + 1 / 2) / 3, 1 / 3, 0.0])
 
 
+def test_heads_of_functions_that_are_cut_off_do_not_vote(reward: ConsensusReward) -> None:
+    head = "```python\ndef f(x):\n    x += 1\n    return (x, "
+    assert reward(["p"] * 5, [head, head, head, DOUBLE, DOUBLE], **columns(5)) == pytest.approx([0.0, 0.0, 0.0, 1.0, 1.0])
+
+
 def test_groups_do_not_vote_on_one_another(reward: ConsensusReward) -> None:
     answers = [DOUBLE, SQUARE, DOUBLE, SQUARE]
     apart = reward(["p", "p", "q", "q"], answers, **columns(4))

@@ -11,6 +11,7 @@ import pytest
 from probing.probe.config import ProbeConfig
 from probing.probe.drift import DriftAudit
 from probing.probe.quality import ProbeReport
+from probing.reading import read_voter
 from probing.samplers.base import Completion
 from rewards.clusters.signatures import OutcomeMatrix
 from rewards.mixed import MixedConfig
@@ -52,7 +53,7 @@ class Probe:
         return 0.5 + centred_evidence
 
 
-def read(text: str, entry: str, given: str) -> str | None:
+def read(text: str, entry: str, given: str, finished: bool) -> str | None:
     return None if text == "prose" else text
 
 
@@ -104,6 +105,17 @@ def test_no_program_is_wrong_and_not_missing() -> None:
     assert prose.reward.total is not None
     assert (batch.metrics["no_program"], batch.metrics["missing"]) == (1.0, 0.0)
     assert (batch.metrics["outcomes/refused"], batch.metrics["outcomes/exception"], batch.metrics["outcomes/value"]) == (2.0, 2.0, 4.0)
+
+
+def test_a_rollout_that_is_cut_off_is_wrong_and_not_missing() -> None:
+    """The reader is told which answers did not come to their end; what they end in has no vote in the group."""
+    executor = TableExecutor({"def f():\n    return 1": GOOD, "def f():\n    xs.sort()": BAD})
+    signal = ConsensusSignal(get_rule(ConsensusConfig(anchor="group")))
+    scorer = RolloutScorer([task(bank=None)], executor, read_voter, signal, MixedConfig(w_quality=0.0))
+    cut, whole = Completion("def f():\n    xs.sort()\n", (1,), (0.0,), False), completion("def f():\n    return 1")
+    batch = scorer.score(["p"] * 5, [cut, cut, cut, whole, whole], 5, step=0)
+    assert [s.reward.consensus for s in batch.scores] == pytest.approx([0.0, 0.0, 0.0, 1.0, 1.0])
+    assert (batch.metrics["no_program"], batch.metrics["missing"]) == (3.0, 0.0)
 
 
 def test_missing_is_none_counted_and_leaves_the_others_as_they_were() -> None:
