@@ -5,9 +5,9 @@ contents through the base types' own C methods, and calls no method that the pro
 ours is imported, and every builtin is bound here before any program runs.
 
 The text is typed: True is not 1, 1 is not 1.0, [1] is not (1,). NaN equals NaN, -0.0 equals 0.0, and so does all that is nearer to it than
-1e-12; floats agree at `digits` significant digits, sets and dicts do not depend on order. Counter, OrderedDict and defaultdict count as the
-dict they equal. Other classes, subclasses of builtin types among them, have no canonical form. Lazy builtin iterators are drained up to a
-limit.
+1e-12 (but at 17 digits); floats agree at `digits` significant digits, sets and dicts do not depend on order. Counter, OrderedDict and
+defaultdict count as the dict they equal. Other classes, subclasses of builtin types among them, have no canonical form. Lazy builtin
+iterators are drained up to a limit.
 
 >>> Canonicaliser().text({"b": 0.1 + 0.2, "a": {3, 1}})
 "{'a': {1, 3}, 'b': 0.3}"
@@ -30,7 +30,8 @@ MAX_DEPTH = 60  # nesting levels
 MAX_DRAIN = 20_000  # items taken from a lazy iterator
 HEX_OVER_BITS = 8192  # integers above this are written in hexadecimal, which takes linear time
 
-NEAR_ZERO = 1e-12
+NEAR_ZERO = 1e-12  # what rounding leaves of zero, which differs between equal formulas
+EXACT_DIGITS = 17  # at which floats are written as they are
 _SCALARS = frozenset({int, str, bool, type(None)})  # repr() of these is typed, exact and cannot be overridden
 _LAZY: frozenset[type] = frozenset(
     {
@@ -100,10 +101,11 @@ class Canonicaliser:
     which a digest stands for the text. whole_floats: whether `1.0` is told apart from `1`.
     """
 
-    __slots__ = ("_format", "_left", "digest_over", "max_chars", "whole_floats")
+    __slots__ = ("_format", "_left", "_near_zero", "digest_over", "max_chars", "whole_floats")
 
     def __init__(self, digits: int = 10, max_chars: int = 1 << 20, digest_over: int = DIGEST_OVER, whole_floats: bool = True) -> None:
         self._format = f".{digits}g"
+        self._near_zero = digits < EXACT_DIGITS
         self.max_chars = max_chars
         self.digest_over = digest_over
         self.whole_floats = whole_floats
@@ -171,9 +173,11 @@ class Canonicaliser:
 
     def _float(self, value: float) -> str:
         self._spend(8)
-        if -NEAR_ZERO < value < NEAR_ZERO:
-            value = 0.0  # what rounding leaves of it, which differs between equal formulas
+        if self._near_zero and -NEAR_ZERO < value < NEAR_ZERO:
+            value = 0.0
         text = _float_format(value, self._format)
+        if text == "-0":
+            text = "0"
         if not self.whole_floats and _is_whole(value) and "e" not in text:
             return text
         return text if "." in text or "n" in text or "e" in text else text + ".0"
