@@ -201,7 +201,7 @@ def test_a_rollout_equal_to_a_bank_program_that_was_lost_is_executed_again():
     verdict = Verdict("p", (0, 1, 2), (0, 1, -1), (1, 1), 0, 0.5, 0.0, 0.1, 2, True)
     (task,) = make_tasks(ask, [Problem("p", "t", "d", "f", "def f(x: int) -> int:", "", "topic")], [SUITE], bank, [verdict])
     executor = TableExecutor({codes[2]: values("1", "4", "9").outcomes})
-    read, signal = (lambda text, entry, given: text), ConsensusSignal(get_rule(ConsensusConfig()))
+    read, signal = (lambda text, entry, given, finished: text), ConsensusSignal(get_rule(ConsensusConfig()))
     scored = RolloutScorer([task], executor, read, signal, MixedConfig()).score(["p"] * 3, [completion(code) for code in codes], 3, step=0)
     assert [p.code for p in executor.programs] == [codes[2]]
     assert scored.scores[2].reward.total == pytest.approx(scored.scores[0].reward.total)
