@@ -16,7 +16,7 @@ from probing.records import Problem, TestSuite
 from probing.samplers.base import SamplingParams
 from rewards.rules.consensus import get_rule
 from rl.config.run_folder import write_atomically
-from rl.loop.choice import another_follows, fall_of
+from rl.loop.choice import another_follows, borne, fall_of
 from rl.loop.held_out import NAME, held_out_agreement
 from rl.loop.round import Round, asker_of, shared_sampler
 from rl.loop.selection import make_tasks, training_split
@@ -75,6 +75,8 @@ def _measure(run: Run, index: int, policy: str) -> None:
         if another_follows(run, index) and (back := fall_of(run, index, record)) is not None:
             run.log("guards", index, back.record())
             run.console.print(f"guard            {back.cause}", markup=False, soft_wrap=True)
+        elif another_follows(run, index) and (said := borne(run, index, record)):
+            run.console.print(f"agreement        {said}", markup=False, soft_wrap=True)
         return record
 
     run.once(index, Stage("held out", NAME, lambda path, found: write_atomically(path, json.dumps(found)), lambda path: None), compute)

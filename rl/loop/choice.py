@@ -136,17 +136,27 @@ def another_follows(run: RunFolder, index: int) -> bool:
     return 0 < index < run.config.rounds and not json.loads(training.read_text()).get("stop_run")
 
 
-def fall_of(run: RunFolder, last: int, found: Mapping[str, Any]) -> FellBack | None:
+def fall_of(run: RunFolder, last: int, found: Mapping[str, Any], certain: bool = True) -> FellBack | None:
     """`fell_back` for round `last` of a run.
 
     Like the other guards it watches GRPO alone, and rewards without labels: an oracle may well leave wrong votes behind.
-    found: what held_out.json says of round `last`, or will say.
+    found: what held_out.json says of round `last`, or will say. certain: only a fall of more than one standard error.
     """
     config = run.config
     watching = config.guards.enabled and config.consolidation != "sft" and config.grpo.reward == "label_free"
     agreement = {**{number: held_out_of(run, number) for number in range(last)}, last: found["agreement"]}
     limit = config.guards.between_rounds if watching else None
-    return fell_back(agreement, last, limit, lambda best: error_between(read_held_out(run, best), found))
+    return fell_back(agreement, last, limit, lambda best: error_between(read_held_out(run, best), found) if certain else 0.0)
+
+
+def borne(run: RunFolder, last: int, found: Mapping[str, Any]) -> str:
+    """What to say of round `last` where it fell by more than the limit, but within its error, so that the next builds on it; else empty."""
+    fall = fall_of(run, last, found, certain=False)
+    if fall is None or fall_of(run, last, found) is not None:
+        return ""
+    error = error_between(read_held_out(run, fall.to), found)
+    said = f"after round {last} it is {fall.value:.3f} below that of {_name(fall.to)} (limit {fall.limit:.3f}), which is within one "
+    return said + f"standard error ({error:.3f}): round {last + 1} goes on from it"
 
 
 def checkpoint_of(run: RunFolder, number: int) -> str:

@@ -12,6 +12,7 @@ import pytest
 from rl.config.schema import Config
 from rl.config.training import ChoiceConfig, GuardsConfig
 from rl.loop.choice import (
+    borne,
     choose_checkpoint,
     choose_round,
     fell_back,
@@ -195,6 +196,8 @@ def test_the_next_round_goes_back_only_for_more_than_noise(tmp_path: Path, share
         (tmp_path / f"round_{number:02d}" / "held_out.json").write_text(json.dumps(record))
     run.config = Config(rounds=3)
     assert started_from(run, 2) == start
+    said = borne(run, 1, json.loads((tmp_path / "round_01" / "held_out.json").read_text()))
+    assert ("0.100 below that of the base (limit 0.050), which is within one standard error" in said) is (start == 1)
 
 
 def test_a_checkpoint_answers_greedily_once_where_that_is_asked_for() -> None:
