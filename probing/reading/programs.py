@@ -20,26 +20,8 @@ from probing.reading.runs import CodeRun
 _FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
 _READS = frozenset(("input", "stdin", "fileinput"))
 # What a program calls that only hands on what it reads.
-_HANDLING = frozenset(
-    (
-        *(
-            "input",
-            "open",
-            "read",
-            "readline",
-            "readlines",
-            "split",
-            "splitlines",
-            "strip",
-            "rstrip",
-            "lstrip",
-            "iter",
-            "next",
-            "enumerate",
-        ),
-        *("int", "float", "str", "list", "tuple", "map", "range", "append", "join", "format", "print", "write", "flush", "exit"),
-    )
-)
+_READING = "input open read readline readlines split splitlines strip rstrip lstrip iter next enumerate"
+_HANDLING = frozenset(f"{_READING} int float str list tuple map range append join format print write flush exit".split())
 _PRINTS = frozenset(("print", "pprint", "write", "writelines", "stdout"))
 
 
