@@ -86,7 +86,9 @@ def extend(inputs: Sequence[str], wanted: int, rng: random.Random, statement: st
     """
     pool = list(inputs)
     seen = set(pool)
-    domain = Domain.of([ast.literal_eval(text) for text in inputs], statement)
+    written = [ast.literal_eval(text) for text in inputs]
+    # by the number of arguments: examples of a statement may leave optional ones out
+    domains = {n: Domain.of([given for given in written if len(given) == n], statement) for n in {len(given) for given in written}}
     for _ in range(_TRIES * max(wanted - len(pool), 0)):
         if len(pool) >= wanted:
             break
@@ -98,7 +100,7 @@ def extend(inputs: Sequence[str], wanted: int, rng: random.Random, statement: st
         for _ in range(rng.choice((1, 1, 2, 3))):
             place = rng.randrange(len(arguments))
             arguments[place] = mutate(arguments[place], rng)
-        text = repr(domain.keep(arguments, ast.literal_eval(text), place, rng))
+        text = repr(domains[len(arguments)].keep(arguments, ast.literal_eval(text), place, rng))
         if text not in seen and len(text) <= _LONGEST:
             seen.add(text)
             pool.append(text)

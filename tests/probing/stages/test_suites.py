@@ -112,6 +112,11 @@ def test_extension_reaches_the_wanted_number_of_distinct_inputs():
     assert len(pool) == len(set(pool)) == 60 and pool[0] == "[[1, 2], 3]"
 
 
+def test_inputs_with_and_without_an_optional_argument_are_extended_alike():
+    pool = [ast.literal_eval(text) for text in extend(["[[1, 2]]", "[[1, 2], 3]"], 40, random.Random(0))]
+    assert len(pool) == 40 and {len(arguments) for arguments in pool} == {1, 2}
+
+
 def test_extension_of_an_exhausted_space_ends():
     assert set(extend(["[True]"], 10, random.Random(0))) == {"[True]", "[False]"}
 
