@@ -86,7 +86,7 @@ class ArgumentDomain:
         items = [self.keep(item, item, rng, level + 1) for item in value]
         if level + 1 in self.filled and isinstance(value, list):  # a part has no value that it was made of
             items = [item for item in items if item or not isinstance(item, list | tuple | dict | set | frozenset | str)]
-        if self.rectangular and _is_grid(items):
+        if self.rectangular and isinstance(value, list) and _is_grid(items):  # a tuple keeps its number of items
             items = _with_equal_rows(items, self.square, rng)
         if level in self.ascending and type(value) is list:
             items.sort()

@@ -30,6 +30,13 @@ def test_square_grids_stay_square() -> None:
     assert all(len(grid) == len(row) for (grid,) in mutants([[[1, 2, 3], [4, 5, 6], [7, 8, 9]]]) for row in grid)
 
 
+def test_a_tuple_beside_a_square_grid_keeps_its_number_of_items() -> None:
+    found = mutants([[[1, 2, 3], [4, 5, 6], [7, 8, 9]], ([1, 2], [3])], [[[1, 2], [3, 4]], ([], [5])])
+    assert {len(pair) for _, pair in found} == {2}
+    joined = mutants([{"grid": [[1, 2, 3], [4, 5, 6], [7, 8, 9]], "pair": ([], [3])}])
+    assert all(len(value) == 2 for (table,) in joined for value in table.values() if isinstance(value, tuple))
+
+
 def test_texts_of_two_signs_keep_to_them() -> None:
     assert {letter for (text,) in mutants(["0101"]) for letter in text} == {"0", "1"}
 
