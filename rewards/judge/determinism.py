@@ -22,7 +22,7 @@ from rewards.records import Execution, Kind, Outcome, Program
 from rewards.rules.consensus import Recheck
 from rewards.sandbox import Sandbox, SandboxConfig
 from rewards.sandbox.jobs import differ
-from rewards.sandbox.pool import both
+from rewards.sandbox.stream import both
 
 CHUNK = 1024  # programs whose first runs are waited for before their second ones
 _PURE = """

@@ -11,6 +11,6 @@ Its use: docs/sandbox.md. What it promises: docs/security.md.
 
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox.config import SandboxConfig, SandboxError
-from rewards.sandbox.pool import Sandbox
+from rewards.sandbox.sandbox import Sandbox
 
 __all__ = ["Execution", "Kind", "Outcome", "Program", "Sandbox", "SandboxConfig", "SandboxError"]

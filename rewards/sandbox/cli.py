@@ -22,7 +22,7 @@ from probing.reading.definitions import binds
 from rewards.records import Program
 from rewards.sandbox.config import SandboxConfig, SandboxError
 from rewards.sandbox.packages import PackagesError, make_offer
-from rewards.sandbox.pool import Sandbox
+from rewards.sandbox.sandbox import Sandbox
 from rewards.text import argument_text, shorten
 from rewards.user_error import COMMAND_LINE, Options, UserError, bad_value
 from rewards.user_files import read_inputs, read_text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rewards.sandbox.config import ExecutionConfig, SandboxConfig
-from rewards.sandbox.pool import Sandbox
+from rewards.sandbox.sandbox import Sandbox
 
 
 def make_sandbox(execution: ExecutionConfig, config: SandboxConfig) -> Sandbox:

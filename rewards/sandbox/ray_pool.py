@@ -13,7 +13,7 @@ from types import TracebackType
 from remote.replicas import ClusterError, Replicas
 from rewards.records import Execution, Program
 from rewards.sandbox.config import RayExecutionConfig, SandboxConfig, SandboxError
-from rewards.sandbox.pool import Sandbox
+from rewards.sandbox.sandbox import Sandbox
 
 TASK_PROGRAMS = 64  # in one task: what a dead replica costs
 

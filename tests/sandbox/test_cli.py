@@ -161,7 +161,7 @@ def test_a_machine_that_has_no_isolation_is_one_screen(files, capsys, monkeypatc
     def refuse(config: object) -> None:
         raise SandboxError("neither namespaces nor seccomp work here")
 
-    monkeypatch.setattr("rewards.sandbox.pool.isolation.choose_layers", refuse)
+    monkeypatch.setattr("rewards.sandbox.sandbox.isolation.choose_layers", refuse)
     program, inputs = files
     for argv in (["sandbox", "run", str(program)], ["judge", str(candidates_beside(program))]):
         error_screen(capsys, [*argv, "--entry", "f", "--inputs", str(inputs)], "neither namespaces", "docs/security.md")
