@@ -40,6 +40,7 @@ _MODULES = (  # in the order in which they import each other
     "rewards.sandbox.inside.tame",
     "rewards.sandbox.inside.confine",
     "rewards.sandbox.inside.child",
+    "rewards.sandbox.inside.warm",
     "rewards.sandbox.inside.zygote",
 )
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")

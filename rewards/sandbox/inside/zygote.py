@@ -12,7 +12,6 @@ import _socket  # the C module alone: the other brings selectors and 700 names o
 import array
 import contextlib
 import gc
-import importlib
 import json
 import os
 import select
@@ -22,48 +21,12 @@ import time
 import warnings
 from typing import Any
 
-from rewards.sandbox.inside import child, clock, confine, wire
+from rewards.sandbox.inside import child, clock, confine, warm, wire
 
-PRELOAD = """
-abc array bisect cmath collections collections.abc contextlib copy dataclasses datetime decimal enum fractions functools hashlib heapq io
-itertools json keyword math numbers operator os random re statistics string struct time types typing weakref
-"""  # what many programs import: each module costs every fork the copying of its pages' entries
 RECURSION_LIMIT = 1000
 GC_THRESHOLDS = (5_000, 20, 50)  # short-lived children: collecting early only copies pages
-WARM_UPS = 5  # after eight calls a function's instructions are replaced by quicker ones: here, not in each child
-FILL_MOST = 5000  # blocks of one size
 CLOCK_FACTOR = 4  # a call may take so many times its processor time by the clock (sleep, or a busy machine)
-MORE = """
-base64 calendar secrets textwrap threading traceback unicodedata uuid zlib
-argparse codecs configparser csv difflib encodings.idna encodings.latin_1 fnmatch glob graphlib gzip ipaddress linecache locale logging
-pathlib pickle platform queue resource sched select selectors shlex shutil socket stat subprocess tempfile timeit _strptime ast ctypes
-"""
 _processor_time, _now = time.clock_gettime, time.monotonic  # programs get another clock
-WARM_UP = """
-from typing import Any, Dict, List, Optional, Set, Tuple, Union
-import re, math, collections
-def typed(a: List[int], b: List[str], c: List[float], d: Dict[str, int], e: Optional[int], f: Optional[str], g: Tuple[int, int]) -> bool:
-    assert len(a) == len(b), "typed"
-def also(a: List[Any], b: Union[int, float, str], c: Set[int], d: Dict[str, List[int]], e: Optional[List[int]]) -> List[Tuple[int, str]]:
-    return [(i, s) for i, s in enumerate(sorted(map(str, a), reverse=True)) if s.isdigit() and not s.startswith("0")]
-class Box:
-    def __init__(self, items): self.items = list(items)
-    def total(self): return sum(self.items)
-def entry(xs, k=2):
-    seen, out = {}, []
-    for i, x in enumerate(xs):
-        try:
-            seen[x] = seen.get(x, 0) + int(f"{i}") / k
-            out.append(sorted(seen.items(), key=lambda p: (-p[1], p[0]))[0])
-        except ZeroDivisionError as error:
-            raise ValueError(str(error))
-    try:
-        typed([1], [], [], {}, None, None, (1, 2))
-    except AssertionError:
-        also(xs, 1, set(xs), {}, None)
-    text = ",".join(str(x) for x in xs).upper().split(",")
-    return [re.sub(r"\\d+", "n", t) for t in text], {k: v for k, v in seen.items()}, Box(xs).total(), math.sqrt(4), collections.Counter(xs)
-"""
 
 
 class Slot:
@@ -244,39 +207,6 @@ def import_packages(zygote: Zygote, settings: dict[str, Any]) -> int:
     return taken
 
 
-def warm_up() -> None:
-    """Touch what every program touches, so that children share those pages instead of copying them."""
-    settings = {"offered": (), "digits": 10, "whole_floats": True, "output_bytes": 1 << 16, "digest_over": 1000, "memory_bytes": 1 << 20}
-    request = {
-        "key": bytes(wire.KEY_BYTES),
-        "ballast": 0,
-        "programs": [(WARM_UP, "entry", 0, None)] * 2,
-        "suites": [["[[1, 2, 3, 2], 3]", "[[1.5, 'a'], 0]"]],
-    }
-    streams = sys.stdin, sys.stdout, sys.stderr
-    for strict in (True, False) * WARM_UPS:
-        child.Runner(settings).run(request, memoryview(bytearray(1 << 16)), memoryview(bytearray(8)).cast("I"), strict)
-    sys.stdin, sys.stdout, sys.stderr = streams
-
-
-def fill_pools() -> list[bytes]:
-    """Blocks that take up what is free among live objects, to be kept forever: new objects of children then share few fresh pages.
-
-    Python's allocator hands out blocks of each size, a multiple of 16 bytes up to 512, from pools of a page; a fresh pool begins with its
-    header of 48 bytes.
-    """
-    kept: list[bytes] = []
-    for size in range(48, 513, 16):
-        last = 0
-        for _ in range(FILL_MOST):
-            kept.append(bytes(size - sys.getsizeof(b"")))
-            address = id(kept[-1])
-            if last % 4096 == 48 and address - last == size:
-                break
-            last = address
-    return kept
-
-
 def main(control_descriptor: int) -> None:
     """Take settings and slots from the parent, prepare, say so, serve."""
     control = _socket.socket(fileno=os.dup(control_descriptor))  # the lowest free number
@@ -296,20 +226,18 @@ def main(control_descriptor: int) -> None:
     confine.set_limits(settings["limits"])
     confine.steady_heap()
     reachable = confine.uncover(settings["uncovered"])
-    for name in (PRELOAD if reachable else PRELOAD + MORE).split():
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
+    warm.preload(more=not reachable)
     zygote = Zygote(control, [Slot(d) for d in descriptors], settings)
     clock.install(int(os.environ["PYTHONHASHSEED"]), settings["real_clock"])  # a second run differs in all three: hash order, clock, chance
     sys.setrecursionlimit(RECURSION_LIMIT)
     imported = import_packages(zygote, settings) if settings["wanted"] else 0
     confine.limit_address_space(settings["address_space"] + imported)
-    warm_up()
+    warm.touch_common_pages()
     zygote.runner = child.Runner(settings)
     for name in [n for n in sys.modules if n == "rewards" or n.startswith("rewards.")]:
         del sys.modules[name]
     gc.collect()
-    zygote.filling = fill_pools()
+    zygote.filling = warm.fill_pools()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
     control.send(b"ready")
