@@ -72,10 +72,9 @@ def measure(run: Path, splits: int, held_out: int) -> list[dict[str, float | str
     places = [(c.problem_id, c.index) for c in candidates]
     sources = score_candidates(verdicts, banks, config.consensus).label_sources(places, config.probe.label_margin)
     model, tokenizer = load_model(resolve_model(config.model), config.sampling.device, config.sampling.dtype)
-    prompt_of = {p.id: solve_question(Asker.of(tokenizer), p).text for p in problems}
-    features = read_states(
-        HiddenStates(model, tokenizer, 4), [prompt_of[i] for i, _ in places], [(c.token_ids, c.code) for c in candidates]
-    )
+    ask, by_id = Asker.of(tokenizer), {p.id: p for p in problems}
+    prompts = [solve_question(ask, by_id[c.problem_id], c.view).text for c in candidates]
+    features = read_states(HiddenStates(model, tokenizer, 4), prompts, [(c.token_ids, c.code) for c in candidates])
 
     problem_N, index_N = np.array([problem_id for problem_id, _ in places]), np.array([index for _, index in places])
     kept = np.array([v.problem_id for v in verdicts if v.kept])

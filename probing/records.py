@@ -68,6 +68,7 @@ class Candidate:
     token_ids: tuple[int, ...]  # length L, as sampled, end token included
     logprobs: tuple[float, ...]  # length L, nats per token under the policy at temperature 1; empty: unknown
     finished: bool  # ended with an end token or a stop string, not by the length limit
+    view: int = 0  # of the problem, that the prompt showed (`solutions.views`)
 
     @property
     def n_tokens(self) -> int:

@@ -96,6 +96,11 @@ class SolutionsConfig(Section):
         description="where solutions are from; self: the policy samples them; FILE.jsonl: collected elsewhere, for your own problems",
     )
     samples: int = Field(128, ge=2, description="solutions sampled for each problem (n in docs/method.md)")
+    views: Literal[1, 2] = Field(
+        1,
+        description="ways in which solutions are asked for; 2: half of the samples see the problem's title in place of the docstring that "
+        "the model wrote, so that a docstring which says something else than the statement loses votes",
+    )
     temperature: float = Field(1.0, gt=0, description="sampling temperature of a solution")
     top_p: float = Field(1.0, gt=0, le=1, description="nucleus mass of a solution")
     max_new_tokens: int = Field(512, ge=1, description="tokens a solution may take")
@@ -118,4 +123,10 @@ class SolutionsConfig(Section):
     def _band_is_a_band(self) -> Self:
         if self.band_low >= self.band_high:
             raise ValueError(f"band_low ({self.band_low}) is not below band_high ({self.band_high}): no problem would be kept")
+        return self
+
+    @model_validator(mode="after")
+    def _views_share_samples(self) -> Self:
+        if self.samples % self.views:
+            raise ValueError(f"samples ({self.samples}) cannot be shared among {self.views} views: give an even number")
         return self

@@ -28,11 +28,22 @@ def shown_example(problem: Problem) -> str:
     return "" if problem.example in problem.description else problem.example
 
 
-def solve_question(ask: Ask, problem: Problem) -> Question:
-    """The question for a solution: the same in stage 5 and in training."""
+def titled_interface(problem: Problem) -> str:
+    """The problem's signature with its title as docstring; its own interface where it has no title.
+
+    The title was written before the statement, the interface's docstring after it: where one of the two says something else than the
+    statement, the other rarely says the same.
+    """
+    title = " ".join(problem.title.replace("\\", " ").replace('"', "'").split()).rstrip(".")
+    return f'{problem.signature}\n    """{title}."""' if title else problem.interface or problem.signature
+
+
+def solve_question(ask: Ask, problem: Problem, view: int = 0) -> Question:
+    """The question for a solution: the same in stage 5 and in training. view: 1 shows the title as docstring (`solutions.views`)."""
     if problem.reads_stdin:
         return ask("solve_stdin", description=problem.description, example=shown_example(problem))
-    return ask("solve", description=problem.description, interface=problem.interface or problem.signature, entry=problem.entry)
+    interface = titled_interface(problem) if view else problem.interface or problem.signature
+    return ask("solve", description=problem.description, interface=interface, entry=problem.entry)
 
 
 def sample_solutions(
@@ -43,23 +54,28 @@ def sample_solutions(
     seed: int,
     progress: Progress | None = None,
 ) -> Iterator[Candidate]:
-    """`config.samples` candidates of each problem, problem after problem; those of one at a time, where the sampler can stream."""
-    params = SamplingParams(config.temperature, config.top_p, config.max_new_tokens)
-    answers = stream_answers(sampler, [solve_question(ask, p) for p in problems], config.samples, params, seed, progress)
-    return (candidate for problem, group in zip(problems, answers, strict=True) for candidate in candidates_of(problem, group))
+    """`config.samples` candidates of each problem, problem after problem; those of one at a time, where the sampler can stream.
+
+    Those of the first view come first.
+    """
+    params, views = SamplingParams(config.temperature, config.top_p, config.max_new_tokens), config.views
+    questions = [solve_question(ask, p, view) for p in problems for view in range(views)]
+    answers = iter(stream_answers(sampler, questions, config.samples // views, params, seed, progress))
+    return (c for p in problems for view in range(views) for c in candidates_of(p, next(answers), view))
 
 
-def candidates_of(problem: Problem, answers: Sequence[Completion]) -> list[Candidate]:
-    """A problem's candidates from the answers to it."""
+def candidates_of(problem: Problem, answers: Sequence[Completion], view: int = 0) -> list[Candidate]:
+    """A problem's candidates from equally many answers to each of its views, of which this is one."""
     return [
         Candidate(
             problem_id=problem.id,
-            index=index,
+            index=view * len(answers) + place,
             completion=answer.text,
             code=read_voter(answer.text, problem.entry, given_code(problem), answer.finished),
             token_ids=answer.token_ids,
             logprobs=tuple(round(p, 4) for p in answer.logprobs),
             finished=answer.finished,
+            view=view,
         )
-        for index, answer in enumerate(answers)
+        for place, answer in enumerate(answers)
     ]

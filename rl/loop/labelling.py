@@ -169,8 +169,9 @@ def _fit(current: Round) -> Fitted:
 
 def _states(current: Round, reader: HiddenStates, answers: Sequence[Candidate]) -> StateFeatures | None:
     """The teacher's hidden states on some answers, read by all ranks; None on all ranks but the first, or without answers."""
-    prompt_of = {p.id: solve_question(current.ask, p).text for p in current.problems}
-    prompts, given = [prompt_of[c.problem_id] for c in answers], [(c.token_ids, c.code) for c in answers]
+    problems = {p.id: p for p in current.problems}
+    prompts = [solve_question(current.ask, problems[c.problem_id], c.view).text for c in answers]
+    given = [(c.token_ids, c.code) for c in answers]
     with current.run.bar(current.index, "hidden states", len(answers), "samples") as advance:
         folder = current.folder / "parts" / "states"
         states = SharedStates(reader, prompts, given, current.run.ranks, folder, advance)
