@@ -96,8 +96,10 @@ class SolutionsConfig(Section):
         description="where solutions are from; self: the policy samples them; FILE.jsonl: collected elsewhere, for your own problems",
     )
     samples: int = Field(128, ge=2, description="solutions sampled for each problem (n in docs/method.md)")
-    views: Literal[1, 2] = Field(
+    views: int = Field(
         1,
+        ge=1,
+        le=2,
         description="ways in which solutions are asked for; 2: half of the samples see the problem's title in place of the docstring that "
         "the model wrote, so that a docstring which says something else than the statement loses votes",
     )
