@@ -21,11 +21,12 @@ from trl import GRPOConfig, GRPOTrainer
 import seedling
 from probing.reading import read_program
 from rewards import ConsensusReward
-from rewards.consensus_reward import completion_text
+from rewards.reward_batch import completion_text
 from rewards.sandbox import Program, Sandbox
 
 SEEDLING = Path(seedling.__file__).parent
 PROMPT = "Solve this problem in Python. Answer with a code block.\n\n{description}\n\n```python\n{interface}\n```"  # as it was pretrained
+TOKENS = 128  # of a completion, at most
 SHOWN = 5  # steps that the first and the last figures are means of
 
 
@@ -70,7 +71,7 @@ def main() -> None:
     options.add_argument("--out", default="runs/trl_grpo", help="folder for the trainer's files")
     args = options.parse_args()
 
-    with Sandbox() as sandbox, ConsensusReward() as consensus:
+    with Sandbox() as sandbox, ConsensusReward(max_completion_length=TOKENS) as consensus:
         trainer = GRPOTrainer(
             model=str(SEEDLING / "weights"),
             reward_funcs=[consensus, accuracy_in(sandbox)],
@@ -79,7 +80,7 @@ def main() -> None:
                 reward_weights=[1.0, 0.0],
                 num_generations=8,
                 per_device_train_batch_size=64,
-                max_completion_length=128,
+                max_completion_length=TOKENS,
                 max_steps=args.steps,
                 learning_rate=4e-4,
                 lr_scheduler_type="constant",

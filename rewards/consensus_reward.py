@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -36,12 +35,12 @@ from rewards.judge.determinism import Steady
 from rewards.outcomes.literals import argument_outcomes
 from rewards.programs.normal_form import normal_form
 from rewards.records import Execution, Program
+from rewards.reward_batch import Message, completion_text, gather
 from rewards.reward_problem import RewardProblem, read_problem
 from rewards.rules.consensus import ConsensusConfig, get_rule
 from rewards.sandbox import Sandbox, SandboxConfig, SandboxError
 from rewards.sandbox.config import available_cores
 
-Message = Mapping[str, Any]  # of a conversation: {"role": ..., "content": text, or a list of parts with "text"}
 LEAST_VOTERS = 2  # known executions of a group below which nothing can agree or differ
 
 
@@ -71,6 +70,8 @@ class ConsensusReward:
             template ends in: without it an answer that is cut off in its thinking would be read for its drafts. Where a prompt is a
             text that ends in such a tag, that is seen, and the argument not needed.
         max_missing: Largest share of a batch that the sandbox may lose before `SandboxError` stops the training.
+        max_completion_length: The trainer's, in tokens: a completion of that length was cut off, and where it ends in the middle of the
+            program, that part is no vote. None: only what cannot be read to its end counts as cut off.
 
     A row whose entry or inputs are None has nothing to do with this reward, and gets None. So does a completion that the sandbox lost, or
     whose group has no second known one: missing is not zero. A completion without a program, or with one that fails or is cut off, gets 0.
@@ -93,9 +94,11 @@ class ConsensusReward:
         sandbox: SandboxConfig | None = None,
         prefill: str = "",
         max_missing: float = 0.05,
+        max_completion_length: int | None = None,
     ) -> None:
         self.entry, self.inputs, self.given, self.group, self.prefill = entry, inputs, given, group, prefill
         self.consensus, self.sandbox, self.max_missing = consensus or ConsensusConfig(), sandbox, max_missing
+        self.max_completion_length = max_completion_length
         if self.consensus.needs_expected_outputs:
             raise ValueError("consensus compares with asserts here, and a group has none: use the rule soft, hard or sharp, on outputs")
         if not 0 <= max_missing <= 1:
@@ -140,7 +143,7 @@ class ConsensusReward:
         Args:
             prompts: n prompts, texts or conversations.
             completions: n completions, texts or lists of messages, of which the last assistant's counts.
-            completion_ids: Not used.
+            completion_ids: Their tokens, end token included; of them only the number counts (`max_completion_length`).
             log_metric: Gets figures of the whole batch, the same on every rank (`consensus/majority_share`, ...).
             columns: The dataset's columns, lists of n values, and what else the trainer passes.
 
@@ -152,7 +155,7 @@ class ConsensusReward:
         try:
             problems = self._problems(prompts, columns)
             answers = [self._start_of(p) + completion_text(c) for p, c in zip(prompts, completions, strict=True)]
-            mine = self._execute(problems, answers)
+            mine = self._execute(problems, answers, self._finished(completion_ids, len(answers)))
         except SandboxError as error:
             mine = SandboxError(str(error))
         except ValueError as error:
@@ -166,7 +169,9 @@ class ConsensusReward:
         start = sum(len(part) for part in parts[:rank])
         return rewards[start : start + len(parts[rank])]
 
-    def score(self, answers: Sequence[str], entry: str, inputs: Sequence[Any], given: str = "") -> list[float | None]:
+    def score(
+        self, answers: Sequence[str], entry: str, inputs: Sequence[Any], given: str = "", finished: Sequence[bool] | None = None
+    ) -> list[float | None]:
         """Rewards of one whole group's n answers, in this process alone: for trainers that show a reward the whole group.
 
         Args:
@@ -174,14 +179,24 @@ class ConsensusReward:
             entry: Name of the function to write, or `<stdin>`.
             inputs: Test inputs, as in the column.
             given: Code that the prompt gave.
+            finished: Which answers came to their end, where that is known.
 
         Raises:
-            ValueError: Entry or inputs cannot be read.
+            ValueError: Entry or inputs cannot be read, or `finished` is of another length.
             SandboxError: The sandbox cannot start, or lost more than one program and more than `max_missing` of the group.
         """
         problem = read_problem("", entry, inputs, given, "inputs")
-        judged = self._execute([problem] * len(answers), [self.prefill + answer for answer in answers])
+        ended = [True] * len(answers) if finished is None else list(finished)
+        judged = self._execute([problem] * len(answers), [self.prefill + answer for answer in answers], ended)
         return self._score(judged, None, least_lost=1)  # one loss of a group is no rate
+
+    def _finished(self, completion_ids: Sequence[Sequence[int]] | None, n: int) -> list[bool]:
+        """Which completions are shorter than the trainer lets them be. Raises ValueError where their lengths are not known."""
+        if self.max_completion_length is None:
+            return [True] * n
+        if completion_ids is None:
+            raise ValueError("max_completion_length is given, and this trainer does not pass completion_ids: leave it out")
+        return [len(ids) < self.max_completion_length for ids in completion_ids]
 
     def _start_of(self, prompt: str | Sequence[Message]) -> str:
         """What of an answer stands in its prompt."""
@@ -210,9 +225,14 @@ class ConsensusReward:
             problems.append(read[content])
         return problems
 
-    def _execute(self, problems: Sequence[RewardProblem | None], answers: Sequence[str]) -> list[_ExecutedCompletion | None]:
+    def _execute(
+        self, problems: Sequence[RewardProblem | None], answers: Sequence[str], finished: Sequence[bool]
+    ) -> list[_ExecutedCompletion | None]:
         """Run this rank's programs, those that are the same but for layout once; None where there is no problem."""
-        codes = [None if p is None else read_voter(answer, p.entry, p.given) for p, answer in zip(problems, answers, strict=True)]
+        codes = [
+            None if p is None else read_voter(answer, p.entry, p.given, ended)
+            for p, answer, ended in zip(problems, answers, finished, strict=True)
+        ]
         to_run: dict[tuple[str, tuple[str, ...], str], Program] = {}
         keys = []
         for problem, code in zip(problems, codes, strict=True):
@@ -274,31 +294,3 @@ class ConsensusReward:
             log_metric("consensus/missing", float(lost))
             log_metric("consensus/no_program", float(sum(not row.has_program for row in rows)))
         return rewards
-
-
-def completion_text(completion: str | Sequence[Message]) -> str:
-    """The text of a completion: of a conversation, that of the last assistant message.
-
-    >>> completion_text([{"role": "assistant", "content": [{"type": "text", "text": "def f(): pass"}]}])
-    'def f(): pass'
-    """
-    if isinstance(completion, str):
-        return completion
-    contents = [message.get("content") for message in completion if message.get("role") == "assistant"]
-    content = contents[-1] if contents else None
-    if isinstance(content, list | tuple):
-        return "".join(part.get("text") or "" for part in content if isinstance(part, Mapping))
-    return content or ""
-
-
-def gather(item: Any) -> tuple[list[Any], int]:
-    """(what each rank gave, in the order of ranks; this rank's number). One process: ([item], 0).
-
-    torch is not imported here: where nobody has imported it, there are no other ranks.
-    """
-    distributed = sys.modules.get("torch.distributed")
-    if distributed is None or not distributed.is_available() or not distributed.is_initialized() or distributed.get_world_size() == 1:
-        return [item], 0
-    items: list[Any] = [None] * distributed.get_world_size()
-    distributed.all_gather_object(items, item)
-    return items, int(distributed.get_rank())

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from rewards import ConsensusReward
-from rewards.consensus_reward import completion_text
 from rewards.records import Execution, Kind, Outcome
+from rewards.reward_batch import completion_text
 from rewards.rules.consensus import ConsensusConfig
 from rewards.sandbox import SandboxConfig, SandboxError
 from tests.rewards.reward_case import COLUMNS, COMPLETIONS, PROMPTS
@@ -45,6 +45,20 @@ def test_the_share_of_the_others_that_agree_is_the_reward(reward: ConsensusRewar
 def test_heads_of_functions_that_are_cut_off_do_not_vote(reward: ConsensusReward) -> None:
     head = "```python\ndef f(x):\n    x += 1\n    return (x, "
     assert reward(["p"] * 5, [head, head, head, DOUBLE, DOUBLE], **columns(5)) == pytest.approx([0.0, 0.0, 0.0, 1.0, 1.0])
+
+
+HEAD = "```python\ndef f(x):\n    x += 1\n"  # parses: cut between two lines, it looks like a whole function
+
+
+def test_completions_as_long_as_they_may_be_are_cut_off(reward: ConsensusReward) -> None:
+    limited = ConsensusReward(sandbox=reward.sandbox, max_completion_length=9)
+    returned = f"```python\n{DOUBLE}\n```\nThis function"  # nothing is missing from its program
+    answers, tokens = [HEAD, HEAD, HEAD, DOUBLE, returned], [[1] * n for n in (9, 9, 9, 8, 9)]
+    with limited:
+        assert limited(["p"] * 5, answers, tokens, **columns(5)) == pytest.approx([0.0, 0.0, 0.0, 1.0, 1.0])
+        assert limited.score(answers, **PROBLEM, finished=[False] * 3 + [True, False]) == pytest.approx([0.0, 0.0, 0.0, 1.0, 1.0])
+        with pytest.raises(ValueError, match="does not pass completion_ids"):
+            limited(["p"] * 5, answers, **columns(5))
 
 
 def test_groups_do_not_vote_on_one_another(reward: ConsensusReward) -> None:
