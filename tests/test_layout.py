@@ -44,6 +44,7 @@ ROOMS = (
     "rewards.sandbox.inside",
     "rewards.sandbox",
     "rewards.judge",
+    "rewards.reward_batch",
     "rewards.reward_problem",
     "rewards.consensus_reward",
     "seedling.operations",
