@@ -131,4 +131,6 @@ class SolutionsConfig(Section):
     def _views_share_samples(self) -> Self:
         if self.samples % self.views:
             raise ValueError(f"samples ({self.samples}) cannot be shared among {self.views} views: give an even number")
+        if self.views > 1 and self.source != SELF_MADE:
+            raise ValueError(f"views ({self.views}) is how solutions are asked for, and these are collected (source): leave views at 1")
         return self

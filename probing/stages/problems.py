@@ -6,17 +6,15 @@ valid interface is dropped, and the reason is counted in the `Funnel`.
 
 from __future__ import annotations
 
-import ast
 import math
 import re
-import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from probing.parsing.answers import code_block
-from probing.parsing.proposals import Unreadable, header_line, read_proposal
+from probing.parsing.interfaces import parse_interface
+from probing.parsing.proposals import Unreadable, read_proposal
 from probing.parsing.stdin_proposals import read_stdin_proposal
 from probing.prompt import Question
 from probing.prompts.asking import Ask, answers_to
@@ -31,8 +29,6 @@ if TYPE_CHECKING:
 TOP_RATING = 9  # ratings are digits from 0 to 9
 PROPOSALS_PER_PROMPT = 128  # samples of one topic's prompt that are drawn together, at most
 LEAST_PER_PROMPT = 6  # and at least, where a set words its prompt in several ways
-_NO_SOURCE = re.compile("[\x00\r\ud800-\udfff]")  # what a docstring says by escapes alone
-_QUOTES = re.compile(r'"{3}|"\Z')  # in a docstring: what would end it
 PERMUTATIONS = 64  # hash functions of a MinHash sketch
 
 
@@ -235,39 +231,6 @@ def rate(
         else:
             kept.append(replace(problem, rating=rating))
     return kept
-
-
-def parse_interface(text: str, entry: str) -> str | None:
-    """Signature and docstring of `entry` from an answer, or None when they are not valid Python with typed arguments.
-
-    A body after the docstring is dropped; a docstring that a stop string left open is closed.
-    """
-    code = code_block(text) or answer_text(text)
-    function = _function(code) or _function(code.rstrip() + '"""') or _function(code.rstrip() + '\n    """')
-    if function is None or function.name != entry or not all(a.annotation for a in function.args.args):
-        return None
-    words = ast.get_docstring(function)
-    if not words or not words.strip():
-        return None
-    return f"{header_line(function)}\n    {_docstring(words)}"
-
-
-def _docstring(words: str) -> str:
-    """A docstring of these words as it stands in a function: whatever they hold, they are read back from it."""
-    text = _QUOTES.sub(lambda found: found.group().replace('"', '\\"'), words.rstrip().replace("\\", "\\\\"))
-    text = _NO_SOURCE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
-    return '"""' + "\n    ".join(text.split("\n")) + '"""'
-
-
-def _function(code: str) -> ast.FunctionDef | None:
-    """The only function of a program without anything else but imports; None when there is no such thing."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            body = [node for node in ast.parse(code).body if not isinstance(node, ast.Import | ast.ImportFrom)]
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-    return body[0] if len(body) == 1 and isinstance(body[0], ast.FunctionDef) else None
 
 
 def write_interfaces(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from probing.parsing.interfaces import interface_of
 from probing.prompt import Question
 from probing.prompts.asking import Ask, stream_answers
 from probing.reading import read_voter
@@ -28,21 +29,24 @@ def shown_example(problem: Problem) -> str:
     return "" if problem.example in problem.description else problem.example
 
 
-def titled_interface(problem: Problem) -> str:
-    """The problem's signature with its title as docstring; its own interface where it has no title.
+def has_two_views(problem: Problem) -> bool:
+    """Whether `solutions.views: 2` has something else to show: programs have no docstring, and problems of your own may have no title."""
+    return not problem.reads_stdin and bool(problem.title.strip())
 
-    The title was written before the statement, the interface's docstring after it: where one of the two says something else than the
-    statement, the other rarely says the same.
+
+def titled_interface(problem: Problem) -> str:
+    """The problem's signature with its title as docstring.
+
+    Both were written before the statement's interface: where that says something else than the statement, they rarely say the same.
     """
-    title = " ".join(problem.title.replace("\\", " ").replace('"', "'").split()).rstrip(".")
-    return f'{problem.signature}\n    """{title}."""' if title else problem.interface or problem.signature
+    return interface_of(problem.signature, f"{' '.join(problem.title.split()).rstrip('.')}.")
 
 
 def solve_question(ask: Ask, problem: Problem, view: int = 0) -> Question:
     """The question for a solution: the same in stage 5 and in training. view: 1 shows the title as docstring (`solutions.views`)."""
     if problem.reads_stdin:
         return ask("solve_stdin", description=problem.description, example=shown_example(problem))
-    interface = titled_interface(problem) if view else problem.interface or problem.signature
+    interface = titled_interface(problem) if view and has_two_views(problem) else problem.interface or problem.signature
     return ask("solve", description=problem.description, interface=interface, entry=problem.entry)
 
 

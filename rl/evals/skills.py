@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from probing.parsing.interfaces import parse_interface
 from probing.probe.auroc import auroc
 from probing.prompts.asking import Ask, answers_to
 from probing.records import Problem, TestSuite
 from probing.samplers.base import Progress, Sampler, SamplingParams
 from probing.stages.config import TOPICS, ProblemsConfig, SolutionsConfig, SuitesConfig
-from probing.stages.problems import Funnel, parse_interface, proposals_asked, propose, ratings_asked, ratings_of, select_proposals
+from probing.stages.problems import Funnel, proposals_asked, propose, ratings_asked, ratings_of, select_proposals
 from probing.stages.solutions import sample_solutions
 from probing.stages.suites import callable_with, calls_of, extend_suite, tests_question
 from rewards.rules.consensus import ConsensusConfig

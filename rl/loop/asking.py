@@ -26,11 +26,12 @@ from probing.stages.problems import (
     topic_shares,
     write_interfaces,
 )
-from probing.stages.solutions import sample_solutions
+from probing.stages.solutions import has_two_views, sample_solutions
 from probing.stages.suites import write_suites
 from rl.benchmarks.seedling import benchmark_texts
 from rl.config.run_folder import write_atomically
 from rl.config.schema import Config
+from rl.console import warn
 from rl.loop.figures import SamplingFigures
 from rl.loop.round import Round, RoundError
 from rl.own.lengths import contexts_of, fitting
@@ -163,6 +164,9 @@ def draw_candidates(current: Round) -> None:
         if collected is not None:
             return _collected(current, chosen, collected)
         config = current.config.solutions
+        alone = sum(not has_two_views(p) for p in chosen)
+        if config.views > 1 and alone and run.main:
+            warn(f"solutions.views: {alone} of {len(chosen)} problems have one view alone: they are programs or have no title")
         with run.bar(current.index, CANDIDATES.name, len(chosen) * config.samples, "samples") as advance:
             return sample_solutions(current.sampler, current.ask, chosen, config, current.seed("solutions"), advance)
 

@@ -64,6 +64,7 @@ def _lengths(problem: Problem, ask: Asker, config: Config, contexts: Contexts) -
         yield count(question.text) + config.problems.interface_max_new_tokens, contexts.sampler
     solve = count(solve_question(ask, problem).text)
     if config.solutions.source == SELF_MADE:
-        yield solve + config.solutions.max_new_tokens, contexts.sampler
+        longest = max(count(solve_question(ask, problem, view).text) for view in range(config.solutions.views))
+        yield longest + config.solutions.max_new_tokens, contexts.sampler
     if "grpo" in config.consolidation and config.grpo.rollouts == "policy":
         yield solve + config.grpo.max_new_tokens, contexts.policy

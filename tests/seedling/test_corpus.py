@@ -10,10 +10,11 @@ from dataclasses import replace
 import pytest
 
 from probing.parsing.answers import code_block
+from probing.parsing.interfaces import parse_interface
 from probing.parsing.proposals import read_proposal
 from probing.prompts.templates import SKILLS
 from probing.reading import read_program
-from probing.stages.problems import parse_interface, parse_rating
+from probing.stages.problems import parse_rating
 from probing.stages.suites import callable_with, calls_of
 from seedling.bench import BENCH_PATH, DEV_PATH, build, held_out
 from seedling.corpus import HeldOut, corrupt, documents, drawn, write_solution

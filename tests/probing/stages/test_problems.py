@@ -7,13 +7,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from probing.parsing.interfaces import parse_interface
 from probing.records import Problem
 from probing.samplers.base import Completion
 from probing.stages.config import ProblemsConfig
 from probing.stages.problems import (
     Funnel,
     lexical_entropy,
-    parse_interface,
     parse_rating,
     prompts_of,
     propose,

@@ -1,15 +1,17 @@
 """`solutions.views`: half of a problem's candidates answer a prompt that shows the title as docstring."""
 
+import ast
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from probing.records import Problem
+from probing.records import STDIN, Problem
 from probing.samplers.base import Completion, Progress, SamplingParams
 from probing.stages.config import SolutionsConfig
-from probing.stages.solutions import sample_solutions, solve_question
+from probing.stages.solutions import has_two_views, sample_solutions, solve_question, titled_interface
 from tests.probing.asking import Wording
 
 ASK = Wording("instruct")
@@ -57,15 +59,25 @@ def test_one_view_asks_what_training_asks() -> None:
     assert [(c.index, c.view) for c in found] == [(i, 0) for i in range(4)]
 
 
-@pytest.mark.parametrize(
-    ("title", "docstring"),
-    [('Say "no"', '"""Say \'no\'."""'), ("Back\\slash", '"""Back slash."""'), ("Two\nlines.", '"""Two lines."""'), (" ", "greatest")],
-)
-def test_any_title_makes_a_docstring(title: str, docstring: str) -> None:
-    text = solve_question(ASK, replace(PROBLEM, title=title), view=1).text
-    assert docstring in text
+@pytest.mark.parametrize("title", ['Say "no"', "Back\\slash", 'It ends in """', "Two\nlines."])
+def test_any_title_makes_a_docstring_that_says_it(title: str) -> None:
+    [function] = ast.parse(titled_interface(replace(PROBLEM, title=title))).body
+    assert isinstance(function, ast.FunctionDef)
+    assert ast.get_docstring(function) == f"{title.replace(chr(10), ' ').rstrip('.')}."
 
 
-def test_samples_that_cannot_be_halved_are_refused() -> None:
-    with pytest.raises(ValidationError, match="even number"):
-        SolutionsConfig(samples=5, views=2)
+def test_the_title_stands_under_the_signature_that_inputs_are_held_against() -> None:
+    other = replace(PROBLEM, interface='def f(xs: str) -> int:\n    """The greatest number."""')
+    assert titled_interface(other).startswith(PROBLEM.signature)
+
+
+@pytest.mark.parametrize("only", [replace(PROBLEM, title=" "), replace(PROBLEM, entry=STDIN, interface=None, signature="")])
+def test_without_another_view_both_questions_are_the_same(only: Problem) -> None:
+    assert not has_two_views(only)
+    assert solve_question(ASK, only, view=1) == solve_question(ASK, only)
+
+
+@pytest.mark.parametrize(("keys", "said"), [({"samples": 5}, "even number"), ({"samples": 4, "source": "a.jsonl"}, "are collected")])
+def test_settings_that_cannot_have_two_views_are_refused(keys: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        SolutionsConfig(views=2, **keys)
