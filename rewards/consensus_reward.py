@@ -80,7 +80,7 @@ class ConsensusReward:
     its own sandbox.
 
     Raises:
-        ValueError: `consensus` compares with asserts, or `max_missing` is no share.
+        ValueError: `consensus` compares with asserts, `max_missing` is no share, or `max_completion_length` no number of tokens.
     """
 
     def __init__(
@@ -103,6 +103,8 @@ class ConsensusReward:
             raise ValueError("consensus compares with asserts here, and a group has none: use the rule soft, hard or sharp, on outputs")
         if not 0 <= max_missing <= 1:
             raise ValueError(f"max_missing is a share and must lie in [0, 1], got {max_missing}")
+        if max_completion_length is not None and max_completion_length < 1:
+            raise ValueError(f"max_completion_length is a number of tokens, 1 or more, got {max_completion_length}")
         self._reset()
 
     def _reset(self) -> None:
@@ -187,6 +189,8 @@ class ConsensusReward:
         """
         problem = read_problem("", entry, inputs, given, "inputs")
         ended = [True] * len(answers) if finished is None else list(finished)
+        if len(ended) != len(answers):
+            raise ValueError(f"finished holds {len(ended)} values for {len(answers)} answers: give one for each")
         judged = self._execute([problem] * len(answers), [self.prefill + answer for answer in answers], ended)
         return self._score(judged, None, least_lost=1)  # one loss of a group is no rate
 

@@ -21,8 +21,7 @@ from rewards.programs.state import may_keep_state
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.rules.consensus import Recheck
 from rewards.sandbox import Sandbox, SandboxConfig
-from rewards.sandbox.jobs import differ
-from rewards.sandbox.stream import both
+from rewards.sandbox.jobs import both, differ
 
 CHUNK = 1024  # programs whose first runs are waited for before their second ones
 _PURE = """

@@ -52,6 +52,24 @@ def differ(ones: Sequence[Outcome | None], others: Sequence[Outcome | None]) -> 
     return any(a != b and a is not None and b is not None and not {a.kind, b.kind} & LOAD_DEPENDENT for a, b in pairs)
 
 
+def both(first: Execution, second: Execution) -> Execution:
+    """One execution out of two under different hash seeds: a value that differed is nondeterministic.
+
+    A timeout or a death by memory is the machine's load and no difference: what the first run gave stays.
+    """
+
+    def merge(a: Outcome, b: Outcome) -> Outcome:
+        if a == b:
+            return a
+        if Kind.INFRASTRUCTURE in (a.kind, b.kind):
+            return a if a.kind is Kind.INFRASTRUCTURE else b
+        if Kind.VALUE in (a.kind, b.kind) and not {a.kind, b.kind} & LOAD_DEPENDENT:
+            return Outcome(Kind.NONDETERMINISTIC, f"{a.kind} under one hash seed, {b.kind} under another")
+        return a
+
+    return Execution(tuple(merge(a, b) for a, b in zip(first.outcomes, second.outcomes, strict=True)), first.seconds + second.seconds)
+
+
 class Job:
     """A program with what is decided about it so far."""
 

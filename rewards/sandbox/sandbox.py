@@ -10,8 +10,9 @@ from types import TracebackType
 from rewards.records import Execution, Program
 from rewards.sandbox import layers as isolation
 from rewards.sandbox.config import SandboxConfig, SandboxError
+from rewards.sandbox.jobs import both
 from rewards.sandbox.pool import Pool
-from rewards.sandbox.stream import Stream, both
+from rewards.sandbox.stream import Stream
 
 
 class Sandbox:

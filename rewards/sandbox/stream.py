@@ -14,7 +14,7 @@ from probing.records import STDIN
 from rewards.programs.stdin import runnable
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox.inside import wire
-from rewards.sandbox.jobs import LOAD_DEPENDENT, Job, differ, settle
+from rewards.sandbox.jobs import Job, differ, settle
 from rewards.sandbox.pool import Pool
 from rewards.sandbox.worker import Reply, Unit
 
@@ -176,21 +176,3 @@ class Stream:
         self.strict.clear()
         self.source = iter(())
         self.exhausted = True
-
-
-def both(first: Execution, second: Execution) -> Execution:
-    """One execution out of two under different hash seeds: a value that differed is nondeterministic.
-
-    A timeout or a death by memory is the machine's load and no difference: what the first run gave stays.
-    """
-
-    def merge(a: Outcome, b: Outcome) -> Outcome:
-        if a == b:
-            return a
-        if Kind.INFRASTRUCTURE in (a.kind, b.kind):
-            return a if a.kind is Kind.INFRASTRUCTURE else b
-        if Kind.VALUE in (a.kind, b.kind) and not {a.kind, b.kind} & LOAD_DEPENDENT:
-            return Outcome(Kind.NONDETERMINISTIC, f"{a.kind} under one hash seed, {b.kind} under another")
-        return a
-
-    return Execution(tuple(merge(a, b) for a, b in zip(first.outcomes, second.outcomes, strict=True)), first.seconds + second.seconds)

@@ -57,6 +57,8 @@ def test_completions_as_long_as_they_may_be_are_cut_off(reward: ConsensusReward)
     with limited:
         assert limited(["p"] * 5, answers, tokens, **columns(5)) == pytest.approx([0.0, 0.0, 0.0, 1.0, 1.0])
         assert limited.score(answers, **PROBLEM, finished=[False] * 3 + [True, False]) == pytest.approx([0.0, 0.0, 0.0, 1.0, 1.0])
+        with pytest.raises(ValueError, match="1 values for 5 answers"):
+            limited.score(answers, **PROBLEM, finished=[True])
         with pytest.raises(ValueError, match="does not pass completion_ids"):
             limited(["p"] * 5, answers, **columns(5))
 

@@ -1,4 +1,4 @@
-"""The pool: order, streaming, back-pressure, lost workers, determinism, cache, and nothing left behind."""
+"""The sandbox: order, streaming, back-pressure, lost workers, determinism, cache, and nothing left behind."""
 
 from __future__ import annotations
 

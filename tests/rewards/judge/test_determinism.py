@@ -7,7 +7,7 @@ import pytest
 from rewards.judge.determinism import Steady, may_vary, without_state
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import Sandbox, SandboxConfig
-from rewards.sandbox.stream import both
+from rewards.sandbox.jobs import both
 
 WORDS = "['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']"
 
