@@ -3,6 +3,8 @@
     python -m bench.ablate.by_kind runs/seed-0 runs/seed-1
 
 One row a checkpoint: its score on the tasks of each kind, and how many those are. Tasks without a verdict are left out.
+With --labels, one row a round: the share of labels in the band that are right, by kind of problem (audited runs). Problems outside the
+grammar are not audited, and left out.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ import numpy as np
 
 from bench.ablate.collect import SCORES, task_scores
 from bench.markdown import percent, table
+from probing.records import Problem
 from rl.console import UserError, error_screen
-from rl.round_files import read_rows
+from rl.round_files import PROBLEMS, VERDICTS, Verdict, read_records, read_rows
 from rl.run_data import read_config
 from seedling.bench import BENCH_PATH, DEV_PATH
 from seedling.grammar import parse
@@ -68,14 +71,35 @@ def rows_of(run: Path, score: str) -> list[list[str]]:
     return rows
 
 
+def label_rows_of(run: Path) -> list[list[str]]:
+    """One row for each round of an audited run: how many labels in the band are right. Raises UserError where none is audited."""
+    rows = []
+    for folder in sorted(run.glob("round_*")):
+        if not (folder / VERDICTS.file).exists():
+            continue  # the base's
+        tasks = {problem.id: parse(problem.description) for problem in read_records(folder / PROBLEMS.file, Problem)}
+        kinds = {problem: kind_of(task) for problem, task in tasks.items() if task is not None}
+        audited = [v for v in read_records(folder / VERDICTS.file, Verdict) if v.kept and v.label_correct is not None]
+        right = {v.problem_id: float(v.label_correct or False) for v in audited if v.problem_id in kinds}
+        if right:
+            cells = [f"{percent(mean)} ({problems})" for mean, problems in by_kind(right, kinds).values()]
+            rows.append([str(run), folder.name.removeprefix("round_"), *cells])
+    if not rows:
+        raise UserError("no label in the band of this run is audited", str(run), "name a run of the bundled model, with audit: true")
+    return rows
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path, help="run folders")
     parser.add_argument("--score", choices=SCORES, default="greedy", help="which score (default greedy)")
+    parser.add_argument("--labels", action="store_true", help="labels in the band that are right, instead of scores")
     arguments = parser.parse_args(argv)
     with error_screen():
-        rows = [row for folder in arguments.folders for row in rows_of(folder, arguments.score)]
-    print(table(["run", "round", "all (tasks)", *KINDS], rows))
+        rows = [
+            row for folder in arguments.folders for row in (label_rows_of(folder) if arguments.labels else rows_of(folder, arguments.score))
+        ]
+    print(table(["run", "round", "all (labels)" if arguments.labels else "all (tasks)", *KINDS], rows))
 
 
 if __name__ == "__main__":

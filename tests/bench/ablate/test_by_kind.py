@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bench.ablate.by_kind import by_kind, kind_by_task, main
+from probing.records import Problem
+from rl.round_files import PROBLEMS, VERDICTS, Verdict, read_rows, write_records
+from seedling.bench import DEV_PATH
 
+VERDICT = Verdict("", (0,), (0, 0), (2,), 0, 1.0, 1.0, 0.0, 2, True)
 KIND = {"a": "rushed", "b": "neither", "c": "neither"}
 
 
@@ -32,6 +37,20 @@ def test_one_row_a_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     main([str(tmp_path)])
     rows = [line.split(" | ")[1:] for line in capsys.readouterr().out.splitlines()[2:]]
     assert rows == [["00", "0.0 % (1)", "– (0)", "0.0 % (1)", "– (0) |"], ["01", "100.0 % (1)", "– (0)", "100.0 % (1)", "– (0) |"]]
+
+
+def test_labels_in_the_band_by_kind_of_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    described = {row["id"]: row["description"] for row in read_rows(DEV_PATH)}
+    kinds = kind_by_task("seedling_dev")
+    rushed = [described[task] for task, kind in kinds.items() if kind == "rushed"][:3]
+    folder = tmp_path / "round_01"
+    folder.mkdir()
+    texts = [*rushed, "Something that the grammar does not know."]
+    write_records(folder / PROBLEMS.file, [Problem(str(i), "", text, "f", "def f(n: int) -> int:", "", "") for i, text in enumerate(texts)])
+    states = [(True, True), (True, False), (False, True), (True, None)]  # in the band, right
+    write_records(folder / VERDICTS.file, [replace(VERDICT, problem_id=str(i), kept=k, label_correct=r) for i, (k, r) in enumerate(states)])
+    main([str(tmp_path), "--labels"])
+    assert capsys.readouterr().out.splitlines()[2].endswith("| 01 | 50.0 % (2) | – (0) | 50.0 % (2) | – (0) |")
 
 
 @pytest.mark.parametrize(
