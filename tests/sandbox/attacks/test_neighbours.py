@@ -128,7 +128,7 @@ def test_a_real_disagreement_closes_the_lane(monkeypatch: pytest.MonkeyPatch) ->
         job.fast_outcomes = [Outcome(Kind.VALUE, "99")]
         real(self, job)
 
-    monkeypatch.setattr("rewards.sandbox.stream.Stream.compare_lanes", lie)
+    monkeypatch.setattr("rewards.sandbox.sandbox.Stream.compare_lanes", lie)
     with Sandbox(SandboxConfig(workers=1, recheck_share=1.0)) as sandbox:
         programs = [Program(f"def f(x):\n    return x + {i}", "f", ("[1]",)) for i in range(4)]
         assert [e.outcomes[0].payload for e in sandbox.run(programs)] == ["1", "2", "3", "4"]
