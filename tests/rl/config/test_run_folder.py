@@ -62,6 +62,13 @@ def test_a_run_from_before_a_key_was_there_goes_on_where_the_key_does_what_was_d
     assert open_run(config) == folder
 
 
+def test_every_key_that_an_older_run_lacks_says_what_was_done_before() -> None:
+    """older_run.yaml: config.yaml of a run that commit 23e2a6b made. A key that is new since is in ADDED_KEYS, or stops every older run."""
+    older = run_folder.flatten(yaml.safe_load((Path(__file__).parent / "older_run.yaml").read_text()))
+    today = run_folder.flatten(load_config(None, []).model_dump(mode="json"))
+    assert set(today) - set(older) == set(run_folder.ADDED_KEYS)
+
+
 def test_it_does_not_go_on_where_the_key_does_something_else(tmp_path: Path, checkpoint: Path) -> None:
     folder = open_run(config_for(tmp_path, checkpoint))
     before = yaml.safe_load((folder / "config.yaml").read_text())
