@@ -33,8 +33,8 @@ from rl.benchmarks.base import Benchmark, EvalTask, Unavailable, load_benchmark
 from rl.benchmarks.data import read_json_lines
 from rl.benchmarks.evalplus import NOT_NONE, PlusTask
 from rl.benchmarks.replay import TestedTask
+from rl.config.evals import EvalsConfig
 from rl.config.run_folder import versions
-from rl.config.schema import EvalsConfig
 from rl.evals.metrics import Sample
 from rl.evals.runner import score
 from rl.grading.mbpp_inputs import typed_inputs

@@ -26,7 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "push": ("rl.sharing.cli", "share a run's checkpoint and problems on the Hugging Face Hub"),
     "plan": ("rl.planning.cli", "what a config would cost, without running it"),
     "config": ("rl.config.cli", "check a config and print it resolved, list every key, or show its prompts"),
-    "dashboard": ("rl.report.dashboard_cli", "make the Weights & Biases dashboard"),
+    "dashboard": ("rl.dashboard.cli", "make the Weights & Biases dashboard"),
 }
 
 FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk, or the user's quota, is full

@@ -72,6 +72,7 @@ ROOMS = (
     "rl.run",
     "rl.planning",
     "rl.report",
+    "rl.dashboard",
     "rl.watch",
     "rl.marking",
     "rl.sharing",

@@ -12,7 +12,7 @@ import numpy as np
 
 from bench.ablate.plan import LEAD, LONG_ARMS, Job
 from bench.ablate.stats import Estimate, Floats, Resampler, align
-from rl.config.schema import EvalsConfig
+from rl.config.evals import EvalsConfig
 from rl.loop.decodings import BEST, GREEDY, Decoding
 from rl.round_files import read_rows
 from rl.tracking.monitor import read_metrics

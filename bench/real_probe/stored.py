@@ -20,8 +20,8 @@ from rewards.sandbox import Sandbox
 from rewards.text import whole_file
 from rl.benchmarks.base import Benchmark, EvalTask
 from rl.benchmarks.prompts import question_of
+from rl.config.evals import EvalsConfig
 from rl.config.run_folder import write_atomically
-from rl.config.schema import EvalsConfig
 from rl.console import UserError
 from rl.evals.runner import score
 from rl.ranks.states import read_features, read_states, write_features

@@ -40,8 +40,8 @@ from probing.stages.solutions import candidates_of, solve_question
 from rewards.judge.determinism import Steady
 from rewards.sandbox import Sandbox, SandboxConfig
 from rl.benchmarks.base import Benchmark, EvalTask, load_benchmark
+from rl.config.evals import EvalsConfig
 from rl.config.run_folder import git_commit, write_atomically
-from rl.config.schema import EvalsConfig
 from rl.console import UserError, error_screen, make_console, stage
 from rl.evals.answers_file import AnswersFile, read_answers
 from rl.evals.cache import model_hash

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.markdown import interval, percent, table
-from rl.config.schema import EvalsConfig
+from rl.config.evals import EvalsConfig
 from rl.evals.compare import paired_gain
 from rl.evals.metrics import interval_over_tasks
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from rl.benchmarks.base import Benchmark
 from rl.benchmarks.data import REPOSITORY
+from rl.config.evals import EvalsConfig
 from rl.config.run_folder import write_atomically
-from rl.config.schema import EvalsConfig
 from rl.evals.metrics import Sample
 from rl.evals.runner import EvalResult
 

@@ -31,8 +31,8 @@ from rewards.user_files import check_writable
 from rl.benchmarks.base import Benchmark, Unavailable, load_benchmark, normal_name
 from rl.benchmarks.external import scorable
 from rl.benchmarks.prompts import CodePrompt
+from rl.config.evals import EvalsConfig
 from rl.config.run_folder import versions, write_atomically
-from rl.config.schema import EvalsConfig
 from rl.console import UserError, make_console, stage
 from rl.evals.answers_file import AnswersFile
 from rl.evals.cache import EvalCache, model_hash

@@ -24,8 +24,8 @@ from rewards.text import json_fault
 from rewards.user_error import Options
 from rewards.user_files import check_writable
 from rl.benchmarks.base import normal_name
+from rl.config.evals import EvalsConfig
 from rl.config.run_folder import write_atomically
-from rl.config.schema import EvalsConfig
 from rl.console import UserError, make_console
 from rl.evals.metrics import interval_over_tasks
 from rl.evals.passk import bootstrap_interval

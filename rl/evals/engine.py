@@ -19,7 +19,7 @@ from http.client import HTTPException
 from typing import Any
 
 from probing.samplers.config import HttpConfig, SamplingConfig
-from rl.config.schema import EvalsConfig
+from rl.config.evals import EvalsConfig
 from rl.console import UserError
 
 GREETING_SECONDS = 10.0

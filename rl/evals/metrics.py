@@ -15,7 +15,7 @@ import numpy as np
 
 from rewards.records import absence
 from rl.benchmarks.base import EvalTask
-from rl.config.schema import EvalsConfig
+from rl.config.evals import EvalsConfig
 from rl.evals.passk import bootstrap_interval, majority_at_k, pass_at_k, wilson_interval
 
 KS = (1, 4, 16, 64)  # pass@k for those k that the samples allow

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from rewards.sandbox.cli import add_package_options
 from rewards.user_error import Options, bad_value
 from rl.benchmarks.base import BENCHMARKS
-from rl.config.schema import EvalsConfig
+from rl.config.evals import EvalsConfig
 from rl.console import UserError
 from rl.evals.answers_file import AnswersFile, read_answers
 from rl.evals.engine_options import EPILOG, add_engine_options, template_args_from

@@ -24,7 +24,7 @@ from rewards.sandbox import Sandbox
 from rl.benchmarks.base import Benchmark, EvalTask, Grade
 from rl.benchmarks.external import ExternalBenchmark
 from rl.benchmarks.prompts import CodePrompt, question_of, with_spaces
-from rl.config.schema import EvalsConfig
+from rl.config.evals import EvalsConfig
 from rl.evals.metrics import KS, NOT_OFFERED, UNAVAILABLE, Sample, metrics_of, task_row
 from rl.evals.passk import pass_at_k
 

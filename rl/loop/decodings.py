@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from rl.benchmarks.base import Benchmark, Unavailable, load_benchmark
 from rl.benchmarks.presence import agreed
-from rl.config.schema import EvalsConfig
+from rl.config.evals import EvalsConfig
 from rl.console import UserError, warn
 from rl.evals.metrics import modules_not_offered, tasks_left_out
 from rl.evals.runner import EvalResult, ask, score

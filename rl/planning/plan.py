@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from probing.records import SELF_MADE
-from rl.config.schema import Config, EvalsConfig
+from rl.config.evals import EvalsConfig
+from rl.config.schema import Config
 from rl.config.training import OptimizerSection
 from rl.planning.costs import (
     DEVICES,

@@ -6,7 +6,8 @@ import math
 import shlex
 from dataclasses import dataclass
 
-from rl.report.conclusion import Check, Conclusion
+from rl.report.checks import Check
+from rl.report.conclusion import Conclusion
 from rl.run_data import RunData, again, known, launch_command, stopped
 
 SHOWN = 4

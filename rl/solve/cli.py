@@ -30,8 +30,8 @@ from rewards.sandbox import Sandbox, SandboxConfig
 from rewards.sandbox.cli import add_package_options, package_settings
 from rewards.user_error import Options, bad_value
 from rewards.user_files import check_writable
+from rl.config.evals import EvalsConfig
 from rl.config.run_folder import versions, write_atomically
-from rl.config.schema import EvalsConfig
 from rl.console import UserError, make_console, stage
 from rl.evals.engine import check_engine, engine_errors, in_precision
 from rl.evals.engine_options import EPILOG, add_engine_options, sampling_from, template_args_from

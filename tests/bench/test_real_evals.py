@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.real_evals import collect, markdown, rows_of, rows_of_other_files
-from rl.config.schema import EvalsConfig
+from rl.config.evals import EvalsConfig
 from rl.console import UserError
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from probing.samplers.config import SamplingConfig
 from rl.cli import main
-from rl.config.schema import EvalsConfig
+from rl.config.evals import EvalsConfig
 from rl.evals.engine import precision, sampling_of
 from tests.evals.toys import TOY
 from tests.probing import doubles

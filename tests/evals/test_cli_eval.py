@@ -17,7 +17,7 @@ from rl.benchmarks import fullstackbench
 from rl.benchmarks.base import load_benchmark
 from rl.benchmarks.seedling import rated_statements
 from rl.cli import main
-from rl.config.schema import EvalsConfig
+from rl.config.evals import EvalsConfig
 from rl.evals import cache, skills
 from rl.evals.cache import EvalCache, model_hash
 from rl.evals.runner import EvalResult, score

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rl.cli import main
-from rl.config.schema import EvalsConfig
+from rl.config.evals import EvalsConfig
 from rl.console import UserError
 from rl.evals.compare import gains, pooled
 

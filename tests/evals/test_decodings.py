@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from rewards.sandbox import Sandbox
 from rl.benchmarks.base import Benchmark
-from rl.config.schema import Config, EvalsConfig
+from rl.config.evals import EvalsConfig
+from rl.config.schema import Config
 from rl.evals.runner import EvalResult
 from rl.loop import decodings
 from rl.loop.decodings import Asked, best_temperature, measure_benchmark, pick

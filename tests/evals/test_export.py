@@ -15,7 +15,7 @@ import pytest
 from probing.samplers.base import Completion
 from rewards.sandbox import Sandbox
 from rl.benchmarks.evalplus import SANDBOX, PlusBenchmark, task_of
-from rl.config.schema import EvalsConfig
+from rl.config.evals import EvalsConfig
 from rl.evals.cli import write_samples
 from rl.evals.runner import score
 from tests.evals.toys import fenced

@@ -12,7 +12,8 @@ import pytest
 
 from probing.samplers.config import SamplingConfig
 from rewards.sandbox import Sandbox
-from rl.config.schema import Config, EvalsConfig
+from rl.config.evals import EvalsConfig
+from rl.config.schema import Config
 from rl.loop import evaluation
 from rl.progress import ProgressFile
 from rl.ranks.ranks import Ranks

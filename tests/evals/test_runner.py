@@ -12,7 +12,7 @@ import pytest
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import Sandbox
 from rl.benchmarks.base import Benchmark, EvalTask
-from rl.config.schema import EvalsConfig
+from rl.config.evals import EvalsConfig
 from rl.evals.metrics import modules_not_offered
 from rl.evals.runner import EvalResult, evaluate
 from tests.evals.toys import DOUBLE, TOKENIZER, TOY, ListSampler, fenced

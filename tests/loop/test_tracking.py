@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rl.report import dashboard, dashboard_cli
-from rl.report.panels import render
+from rl.dashboard import cli, workspace
+from rl.dashboard.preview import render
 from rl.report.publish import CLUSTER_COLUMNS, CLUSTERS_TABLE, ROLLOUT_COLUMNS, ROLLOUTS_TABLE
 from rl.report.screenshot import find_browser
 from rl.tracking.tracker import tracker_run_id
@@ -22,12 +22,12 @@ def test_wandb_holds_every_metric_that_the_dashboard_names(whole: Path) -> None:
     pytest.importorskip("wandb")
     points = wandb_file.history(whole)
     logged = {name for point in points for name in point}
-    assert sorted(set(dashboard.metric_names()) - logged) == []
-    panels = [panel for section in dashboard.SECTIONS for panel in section.panels]
-    assert [panel.title for panel in panels if not dashboard.shown(panel, logged)] == []
+    assert sorted(set(workspace.metric_names()) - logged) == []
+    panels = [panel for section in workspace.SECTIONS for panel in section.panels]
+    assert [panel.title for panel in panels if not workspace.shown(panel, logged)] == []
     axes = wandb_file.metric_axes(whole)
     for panel in panels:
-        assert {axes[f"{name.split('/')[0]}/*"] for name in dashboard.shown(panel, logged)} == {panel.axis}, panel.title
+        assert {axes[f"{name.split('/')[0]}/*"] for name in workspace.shown(panel, logged)} == {panel.axis}, panel.title
     assert [point["step"] for point in points if "grpo/loss" in point] == STEPS
     assert [point["round"] for point in points if "eval/pass@1" in point] == [0, 1]
 
@@ -98,10 +98,10 @@ def test_trackio_holds_the_same_figures(whole: Path) -> None:
 
 def test_the_dashboard_is_drawn_from_the_run(whole: Path, tmp_path: Path) -> None:
     page = render(whole)
-    assert page.count("<svg") == sum(len(section.panels) for section in dashboard.SECTIONS)
+    assert page.count("<svg") == sum(len(section.panels) for section in workspace.SECTIONS)
     assert "not W&amp;B's page" in page
     if find_browser() is None:
         pytest.skip("no Chromium here to take a picture with")
     picture = tmp_path / "dashboard.png"
-    assert dashboard_cli.main(["--preview", str(picture), "--run", str(whole)]) == 0
+    assert cli.main(["--preview", str(picture), "--run", str(whole)]) == 0
     assert picture.read_bytes().startswith(b"\x89PNG")

@@ -20,7 +20,7 @@ from rl.benchmarks.base import Benchmark, Unavailable, load_benchmark
 from rl.benchmarks.bigcodebench import BigCodePrompt
 from rl.benchmarks.bigcodebench_scoring import INSTALL, LIBRARIES, SANDBOX, VARIABLE, BigCodeBenchmark, BigCodeTask, settings
 from rl.benchmarks.external import scorable
-from rl.config.schema import EvalsConfig
+from rl.config.evals import EvalsConfig
 from rl.evals.metrics import tasks_left_out
 from rl.evals.runner import EvalResult, score
 from tests.evals.toys import fenced

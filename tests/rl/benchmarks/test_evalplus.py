@@ -14,7 +14,7 @@ from rewards.sandbox import Sandbox
 from rl.benchmarks import evalplus
 from rl.benchmarks.base import Benchmark, Unavailable, load_benchmark
 from rl.benchmarks.evalplus import SANDBOX, PlusBenchmark, task_of, tolerance
-from rl.config.schema import EvalsConfig
+from rl.config.evals import EvalsConfig
 from rl.evals.runner import score
 from tests.evals.toys import fenced
 

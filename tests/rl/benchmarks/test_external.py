@@ -15,7 +15,7 @@ from probing.samplers.base import Completion
 from rewards.sandbox import Sandbox
 from rl.benchmarks import fullstackbench
 from rl.benchmarks.base import Benchmark, load_benchmark
-from rl.config.schema import EvalsConfig
+from rl.config.evals import EvalsConfig
 from rl.evals.runner import EvalResult, score
 
 FULL = [

@@ -17,7 +17,7 @@ from rewards.records import Kind, Outcome
 from rewards.sandbox import Sandbox
 from rl.benchmarks import livecodebench
 from rl.benchmarks.base import Benchmark, Unavailable, load_benchmark
-from rl.config.schema import EvalsConfig
+from rl.config.evals import EvalsConfig
 from rl.console import UserError
 from rl.evals.runner import score
 from tests.evals.toys import fenced

@@ -13,7 +13,7 @@ from rl.benchmarks.evalplus import SANDBOX, PlusBenchmark, task_of
 from rl.benchmarks.humaneval import load as load_humaneval
 from rl.benchmarks.mbpp import load as load_mbpp
 from rl.benchmarks.prompts import CodePrompt, question_of
-from rl.config.schema import EvalsConfig
+from rl.config.evals import EvalsConfig
 from rl.console import UserError
 from rl.evals.runner import evaluate
 from tests.evals.toys import ListSampler

@@ -8,7 +8,7 @@ from probing.samplers.base import Completion
 from rewards.sandbox import Sandbox
 from rl.benchmarks.base import Unavailable, load_benchmark
 from rl.benchmarks.replay import SANDBOX, TestedBenchmark, TestedTask
-from rl.config.schema import EvalsConfig
+from rl.config.evals import EvalsConfig
 from rl.evals.runner import score
 from tests.evals.toys import fenced
 

@@ -9,9 +9,9 @@ import pytest
 from probing.records import Candidate, TestSuite
 from rewards.records import Execution, Kind, Outcome
 from rewards.rules.consensus import ConsensusConfig
+from rl.dashboard import workspace
 from rl.labels.bank import verdicts_of
 from rl.loop.figures import consensus_figures
-from rl.report import dashboard
 from rl.report.page import INPUT_COLUMNS
 from rl.round_files import BankProgram, Verdict, read_records, write_records
 from tests.rewards.pools import execution
@@ -111,7 +111,7 @@ def test_a_resumed_run_reads_the_same_figures(tmp_path) -> None:
 
 
 def test_every_figure_is_on_the_dashboard_and_in_the_report() -> None:
-    named = {name.removeprefix("consensus/") for name in dashboard.metric_names() if name.startswith("consensus/")}
+    named = {name.removeprefix("consensus/") for name in workspace.metric_names() if name.startswith("consensus/")}
     logged = set(figures_of(PARTED))
     assert named <= logged and named >= INPUT_FIGURES
 

@@ -13,7 +13,8 @@ import pytest
 
 from rl.cli import COMMANDS
 from rl.report import write_report
-from rl.report.conclusion import Check, CheckStatus, conclude, how_measured
+from rl.report.checks import Check, CheckStatus, how_measured
+from rl.report.conclusion import conclude
 from rl.report.next_steps import next_steps
 from rl.run_data import RunData, read_run
 from tests.rl.fake_run import write_run

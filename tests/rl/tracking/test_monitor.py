@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from rl.config.schema import Config, load_config
-from rl.report import dashboard
+from rl.dashboard import workspace
 from rl.run_data import RunData, read_logged
 from rl.tracking.monitor import Monitor, read_metrics, read_points
 from rl.tracking.tracker import Point, tracker_run_id
@@ -312,6 +312,6 @@ def test_a_heavy_dependency_has_one_importer(package: str) -> None:
 
 def test_the_dashboard_can_be_built(tmp_path: Path) -> None:
     pytest.importorskip("wandb_workspaces")
-    workspace = dashboard.build("someone", "ucoder", "ucoder")
-    assert [len(made.panels) for made in workspace.sections] == [len(asked.panels) + len(asked.tables) for asked in dashboard.SECTIONS]
-    assert len(dashboard.SECTIONS[0].panels) == 12
+    built = workspace.build("someone", "ucoder", "ucoder")
+    assert [len(made.panels) for made in built.sections] == [len(asked.panels) + len(asked.tables) for asked in workspace.SECTIONS]
+    assert len(workspace.SECTIONS[0].panels) == 12

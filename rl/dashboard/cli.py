@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rewards.user_error import Options
 from rl.console import UserError, make_console
-from rl.report.dashboard import SECTIONS, build
+from rl.dashboard.workspace import SECTIONS, build
 
 
 def main(argv: Sequence[str]) -> int:
@@ -34,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
     if args.preview is not None:
         if args.run is None:
             raise UserError("--preview needs a run to draw", "ucoder dashboard", "name its folder with --run")
-        from rl.report.panels import write_preview
+        from rl.dashboard.preview import write_preview
 
         console.print(str(write_preview(args.run, args.preview)), markup=False, highlight=False, soft_wrap=True)
         return 0

@@ -1,6 +1,6 @@
 """The panels of the Weights & Biases dashboard, drawn here from a run's own metrics.jsonl: for a look without an account.
 
-It shows what `rl.report.dashboard.SECTIONS` names, under the same names and on the same axes; it is not W&B's page.
+It shows what `rl.dashboard.workspace.SECTIONS` names, under the same names and on the same axes; it is not W&B's page.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from matplotlib.ticker import MaxNLocator
 from rewards.user_files import check_writable
 from rl.config.run_folder import write_atomically
 from rl.console import UserError
-from rl.report.dashboard import SECTIONS, Panel, shown
+from rl.dashboard.workspace import SECTIONS, Panel, shown
 from rl.report.screenshot import screenshot
 from rl.report.theme import SERIES, STYLE, legend_above, new_figure, to_svg, whole_ticks
 from rl.tracking.monitor import read_points
 
 HERE = Path(__file__).parent
+STYLESHEET = HERE.parent / "report" / "report.css"  # the look of both pages
 PICTURE_HEIGHT = 1380  # pixels: the first section
 Curves = Mapping[str, Sequence[tuple[int, float]]]  # metric -> (place on its axis, value), in order
 
@@ -54,8 +55,8 @@ def render(run_dir: Path) -> str:
         drawn = [(p.title, p.axis, panel_svg(p, by_axis[p.axis], f"p{number}-{i}")) for i, p in enumerate(section.panels)]
         sections.append((section.name, [(title, axis, svg) for title, axis, svg in drawn if svg is not None], section.tables))
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    return environment.get_template("panels.html.jinja").render(
-        css=Markup((HERE / "report.css").read_text(encoding="utf-8")), run=run_dir.resolve().name, sections=sections
+    return environment.get_template("preview.html.jinja").render(
+        css=Markup(STYLESHEET.read_text(encoding="utf-8")), run=run_dir.resolve().name, sections=sections
     )
 
 
