@@ -71,19 +71,25 @@ def rows_of(run: Path, score: str) -> list[list[str]]:
     return rows
 
 
+def labels_by_kind(folder: Path) -> dict[str, tuple[float | None, int]] | None:
+    """Kind -> (share of a round's labels in the band that are right, how many these are); None where none is audited."""
+    if not (folder / VERDICTS.file).exists():
+        return None  # the base's
+    tasks = {problem.id: parse(problem.description) for problem in read_records(folder / PROBLEMS.file, Problem)}
+    kinds = {problem: kind_of(task) for problem, task in tasks.items() if task is not None}
+    audited = [v for v in read_records(folder / VERDICTS.file, Verdict) if v.kept and v.label_correct is not None]
+    right = {v.problem_id: float(v.label_correct or False) for v in audited if v.problem_id in kinds}
+    return by_kind(right, kinds) if right else None
+
+
 def label_rows_of(run: Path) -> list[list[str]]:
     """One row for each round of an audited run: how many labels in the band are right. Raises UserError where none is audited."""
-    rows = []
-    for folder in sorted(run.glob("round_*")):
-        if not (folder / VERDICTS.file).exists():
-            continue  # the base's
-        tasks = {problem.id: parse(problem.description) for problem in read_records(folder / PROBLEMS.file, Problem)}
-        kinds = {problem: kind_of(task) for problem, task in tasks.items() if task is not None}
-        audited = [v for v in read_records(folder / VERDICTS.file, Verdict) if v.kept and v.label_correct is not None]
-        right = {v.problem_id: float(v.label_correct or False) for v in audited if v.problem_id in kinds}
-        if right:
-            cells = [f"{percent(mean)} ({problems})" for mean, problems in by_kind(right, kinds).values()]
-            rows.append([str(run), folder.name.removeprefix("round_"), *cells])
+    found = {folder.name.removeprefix("round_"): labels_by_kind(folder) for folder in sorted(run.glob("round_*"))}
+    rows = [
+        [str(run), number, *(f"{percent(mean)} ({problems})" for mean, problems in labels.values())]
+        for number, labels in found.items()
+        if labels is not None
+    ]
     if not rows:
         raise UserError("no label in the band of this run is audited", str(run), "name a run of the bundled model, with audit: true")
     return rows
