@@ -3,8 +3,9 @@
     python -m bench.ablate.by_kind runs/seed-0 runs/seed-1
 
 One row a checkpoint: its score on the tasks of each kind, and how many those are. Tasks without a verdict are left out.
-With --labels, one row a round: the share of labels in the band that are right, by kind of problem (audited runs). Problems outside the
-grammar are not audited, and left out.
+With --labels, one row a round: the share of labels in the band that are right, by kind of problem (audited runs), and one over all;
+--band LOW HIGH takes the labels whose winner has such a share of the votes instead. Problems outside the grammar are not audited, and
+left out.
 """
 
 from __future__ import annotations
@@ -64,35 +65,53 @@ def rows_of(run: Path, score: str) -> list[list[str]]:
     rows = []
     for folder in sorted(run.glob("round_*")):
         if values := task_scores(run, int(folder.name.removeprefix("round_")), benchmark)[score]:
-            cells = [f"{percent(mean)} ({tasks})" for mean, tasks in by_kind(values, kinds).values()]
-            rows.append([str(run), folder.name.removeprefix("round_"), *cells])
+            rows.append([str(run), folder.name.removeprefix("round_"), *_cells(values, kinds)])
     if not rows:
         raise UserError(f"no checkpoint of this run has the score {score!r}", str(run), "name another --score")
     return rows
 
 
-def labels_by_kind(folder: Path) -> dict[str, tuple[float | None, int]] | None:
-    """Kind -> (share of a round's labels in the band that are right, how many these are); None where none is audited."""
+Band = tuple[float, float]  # lowest and highest share of the votes that a winner has
+
+
+def audited_labels(folder: Path, band: Band | None = None) -> tuple[dict[str, float], dict[str, str]]:
+    """(problem -> 1.0 where its label is right, problem -> kind) of a round's labels in the band; both empty where none is audited.
+
+    band: None takes the labels that the round kept.
+    """
     if not (folder / VERDICTS.file).exists():
-        return None  # the base's
+        return {}, {}  # the base's
     tasks = {problem.id: parse(problem.description) for problem in read_records(folder / PROBLEMS.file, Problem)}
     kinds = {problem: kind_of(task) for problem, task in tasks.items() if task is not None}
-    audited = [v for v in read_records(folder / VERDICTS.file, Verdict) if v.kept and v.label_correct is not None]
-    right = {v.problem_id: float(v.label_correct or False) for v in audited if v.problem_id in kinds}
+    taken = [v for v in read_records(folder / VERDICTS.file, Verdict) if (v.kept if band is None else band[0] <= v.top_share <= band[1])]
+    right = {v.problem_id: float(v.label_correct) for v in taken if v.label_correct is not None and v.problem_id in kinds}
+    return right, kinds
+
+
+def labels_by_kind(folder: Path) -> dict[str, tuple[float | None, int]] | None:
+    """Kind -> (share of the labels that a round kept that are right, how many these are); None where none is audited."""
+    right, kinds = audited_labels(folder)
     return by_kind(right, kinds) if right else None
 
 
-def label_rows_of(run: Path) -> list[list[str]]:
-    """One row for each round of an audited run: how many labels in the band are right. Raises UserError where none is audited."""
-    found = {folder.name.removeprefix("round_"): labels_by_kind(folder) for folder in sorted(run.glob("round_*"))}
-    rows = [
-        [str(run), number, *(f"{percent(mean)} ({problems})" for mean, problems in labels.values())]
-        for number, labels in found.items()
-        if labels is not None
-    ]
-    if not rows:
-        raise UserError("no label in the band of this run is audited", str(run), "name a run of the bundled model, with audit: true")
-    return rows
+def label_rows_of(runs: Sequence[Path], band: Band | None = None) -> list[list[str]]:
+    """One row for each round of audited runs: how many labels in the band are right; the last row is of all rounds. Raises UserError for
+    a run where none is audited."""
+    rows, all_right, all_kinds = [], {}, {}
+    for run in runs:
+        found = {folder.name.removeprefix("round_"): audited_labels(folder, band) for folder in sorted(run.glob("round_*"))}
+        if not any(right for right, _ in found.values()):
+            raise UserError("no label in the band of this run is audited", str(run), "name a run of the bundled model, with audit: true")
+        for number, (right, kinds) in found.items():
+            if right:
+                rows.append([str(run), number, *_cells(right, kinds)])
+                all_right |= {f"{run} {number} {problem}": value for problem, value in right.items()}
+                all_kinds |= {f"{run} {number} {problem}": kind for problem, kind in kinds.items()}
+    return [*rows, ["all", "", *_cells(all_right, all_kinds)]] if len(rows) > 1 else rows
+
+
+def _cells(values: Mapping[str, float], kinds: Mapping[str, str]) -> list[str]:
+    return [f"{percent(mean)} ({held})" for mean, held in by_kind(values, kinds).values()]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -100,11 +119,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("folders", nargs="+", type=Path, help="run folders")
     parser.add_argument("--score", choices=SCORES, default="greedy", help="which score (default greedy)")
     parser.add_argument("--labels", action="store_true", help="labels in the band that are right, instead of scores")
+    parser.add_argument("--band", nargs=2, type=float, metavar=("LOW", "HIGH"), help="with --labels: shares of the votes, 0 to 1")
     arguments = parser.parse_args(argv)
     with error_screen():
-        rows = [
-            row for folder in arguments.folders for row in (label_rows_of(folder) if arguments.labels else rows_of(folder, arguments.score))
-        ]
+        if arguments.band is not None and not arguments.labels:
+            raise UserError("--band is of labels", "command line", "give --labels too")
+        band = None if arguments.band is None else (arguments.band[0], arguments.band[1])
+        if arguments.labels:
+            rows = label_rows_of(arguments.folders, band)
+        else:
+            rows = [row for folder in arguments.folders for row in rows_of(folder, arguments.score)]
     print(table(["run", "round", "all (labels)" if arguments.labels else "all (tasks)", *KINDS], rows))
 
 

@@ -53,6 +53,31 @@ def test_labels_in_the_band_by_kind_of_problem(tmp_path: Path, capsys: pytest.Ca
     assert capsys.readouterr().out.splitlines()[2].endswith("| 01 | 50.0 % (2) | – (0) | 50.0 % (2) | – (0) |")
 
 
+def write_labels(folder: Path, labels: list[tuple[float, bool]]) -> None:
+    """A round's problems, each with the share of the votes that its winner has, and whether that is right; the band keeps none."""
+    described = {row["id"]: row["description"] for row in read_rows(DEV_PATH)}
+    rushed = [described[task] for task, kind in kind_by_task("seedling_dev").items() if kind == "rushed"]
+    folder.mkdir(parents=True)
+    problems = [Problem(str(i), "", text, "f", "def f(n: int) -> int:", "", "") for i, text in enumerate(rushed[: len(labels)])]
+    write_records(folder / PROBLEMS.file, problems)
+    verdicts = [replace(VERDICT, problem_id=str(i), top_share=s, kept=False, label_correct=r) for i, (s, r) in enumerate(labels)]
+    write_records(folder / VERDICTS.file, verdicts)
+
+
+def test_labels_by_another_band_and_over_all_rounds(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    write_labels(tmp_path / "run" / "round_01", [(0.5, False), (0.7, True), (1.0, True)])
+    write_labels(tmp_path / "run" / "round_02", [(0.9, False)])
+    main([str(tmp_path / "run"), "--labels", "--band", "0.6", "1"])
+    rows = [line.split(" | ")[1:4] for line in capsys.readouterr().out.splitlines()[2:]]
+    assert rows == [["01", "100.0 % (2)", "– (0)"], ["02", "0.0 % (1)", "– (0)"], ["", "66.7 % (3)", "– (0)"]]
+
+
+def test_a_band_of_scores_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as ended:
+        main([str(tmp_path), "--band", "0.6", "1"])
+    assert ended.value.code == 2 and "--labels" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("config", "said"),
     [
