@@ -63,7 +63,7 @@ def open_own(config: Config) -> Own | None:
     if config.problems.source == SELF_MADE:
         return None
     rows = read_source(config.problems.source, KEY)
-    samples = None if config.solutions.source == SELF_MADE else CollectedSamples(config.solutions.source)
+    samples = None if config.solutions.source == SELF_MADE else CollectedSamples(config.solutions.source, rows)
     statements = benchmark_statements(config.evals.benchmarks)
     benchmarks = Benchmarks(statements, config.problems.decontamination_ngram, config.problems.near_duplicate)
     judged = list(check_rows(rows, benchmarks, samples.unusable if samples is not None else None, config.problems.io))

@@ -19,7 +19,7 @@ from probing.reading.text import closing_tag, opened_thinking
 from probing.records import Candidate, Problem
 from probing.stages.solutions import given_code, solve_question
 from rl.console import UserError
-from rl.own.source import ROW_ID, STATEMENT, first_text, half_characters, read_source
+from rl.own.source import ROW_ID, STATEMENT, Rows, first_text, half_characters, read_source
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -35,10 +35,13 @@ LEAST = 2  # a vote of one says nothing
 class CollectedSamples:
     """Candidate programs, by a problem's id or statement."""
 
-    def __init__(self, name: str) -> None:
-        """name: FILE.jsonl. Rows without candidates are passed over. Raises UserError when it cannot be read, when no row has candidates,
-        and when those of a row are no list of texts, or it names no problem.
+    def __init__(self, name: str, own: Rows) -> None:
+        """name: FILE.jsonl. own: the rows of `problems.source`, whose ids count. Rows without candidates are passed over. Raises UserError
+        when the file cannot be read, when no row has candidates, and when those of a row are no list of texts, or it names no problem.
         """
+        self._own_ids: dict[str, str] = {}  # provenance of a problem -> the id that its row has, "" without one
+        for index, row in enumerate(own.rows):
+            self._own_ids.setdefault(own.place(index), first_text(row, ROW_ID))
         rows = read_source(name, KEY)
         self.label, self.digest = rows.label, rows.digest
         self._by_id: dict[str, list[str]] = {}
@@ -58,7 +61,7 @@ class CollectedSamples:
 
     def of(self, problem: Problem) -> Sequence[str]:
         """The candidates of a problem: those of its statement, else those of its row's id; none where the file has none."""
-        return self._by_statement.get(problem.description) or self._by_id.get(problem.source.rpartition("#")[2], [])
+        return self._by_statement.get(problem.description) or self._by_id.get(self._own_ids.get(problem.source, ""), [])
 
     def unusable(self, problem: Problem) -> str:
         """Why a problem cannot go on with collected samples; "" where it can."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from rl.console import UserError
 from rl.models.source import check_model
 from rl.own.problems import read_problem
 from rl.own.samples import CandidateReader, CollectedSamples, as_answer
+from rl.own.source import Rows
 from tests.own.rows import write_rows
 
 TEXT = "Given an integer n: 1. add 3 to it. Return the result."
@@ -28,12 +30,15 @@ SIGNATURE = "def add(n: int) -> int:"
 RIGHT = "def add(n: int) -> int:\n    return n + 3"
 
 
+OWN = {"id": 7, "description": TEXT, "signature": SIGNATURE}
+
+
 def problem(**row: Any) -> Problem:
-    return read_problem({"description": TEXT, "signature": SIGNATURE, **row}, "mine.jsonl#7")
+    return read_problem({**OWN, **row}, "mine.jsonl#7")
 
 
-def collected(folder: Path, *rows: dict[str, Any]) -> CollectedSamples:
-    return CollectedSamples(str(write_rows(folder / "samples.jsonl", list(rows))))
+def collected(folder: Path, *rows: dict[str, Any], own: Sequence[dict[str, Any]] = (OWN,)) -> CollectedSamples:
+    return CollectedSamples(str(write_rows(folder / "samples.jsonl", list(rows))), Rows("mine.jsonl", own, ""))
 
 
 @pytest.mark.parametrize("name", ["candidates", "completions", "samples"])
@@ -59,8 +64,20 @@ def test_a_problem_that_cannot_vote_has_a_reason(row: dict[str, Any], reason: st
     assert collected(tmp_path, row).unusable(problem()) == reason
 
 
+def test_an_id_counts_as_a_whole(tmp_path: Path) -> None:
+    own = [{**OWN, "id": "a#7"}, {**OWN, "id": "b#7"}]
+    rows = [{"id": "7", "samples": ["wrong"]}, {"id": "a#7", "samples": ["a"]}, {"id": "b#7", "samples": ["b"]}]
+    found = collected(tmp_path, *rows, own=own)
+    assert [list(found.of(read_problem(row, f"mine.jsonl#{row['id']}"))) for row in own] == [["a"], ["b"]]
+
+
+def test_a_problem_without_an_id_has_no_samples_by_the_number_of_its_row(tmp_path: Path) -> None:
+    own = [{"description": TEXT, "signature": SIGNATURE}]
+    assert not collected(tmp_path, {"id": "1", "samples": ["a", "b"]}, own=own).of(read_problem(own[0], "mine.jsonl#1"))
+
+
 def test_programs_of_a_function_that_nobody_names_cannot_be_called(tmp_path: Path) -> None:
-    nameless = read_problem({"description": TEXT}, "mine.jsonl#7")
+    nameless = read_problem({"id": 7, "description": TEXT}, "mine.jsonl#7")
     assert collected(tmp_path, {"id": "7", "samples": ["a", "b"]}).unusable(nameless) == "no entry for its samples"
 
 
