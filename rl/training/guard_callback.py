@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate.utils import gather_object
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -70,7 +71,8 @@ class GuardCallback(TrainerCallback):
             self._measure_held_out(0)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if self.held_out and state.global_step % self.config.held_out_every == 0:
+        due = self.held_out and state.global_step % self.config.held_out_every == 0
+        if due and self._finite():  # else nothing can be sampled, and `on_log`, which comes next, sees this step's loss or gradient
             self._measure_held_out(state.global_step)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -98,6 +100,12 @@ class GuardCallback(TrainerCallback):
             self.actions.append(action.record())
             if state.is_world_process_zero:
                 self.log(action.record())
+
+    def _finite(self) -> bool:
+        """Whether all weights are finite, on every rank: each looks at what it holds of them."""
+        assert self.trainer.model is not None
+        held = (getattr(weight, "to_local", lambda weight=weight: weight)() for weight in self.trainer.model.parameters())
+        return all(gather_object([all(bool(torch.isfinite(weight).all()) for weight in held)]))
 
     def _measure_held_out(self, step: int) -> None:
         """Sample the held-out problems and keep the policy where their agreement with the round's first answers is best."""

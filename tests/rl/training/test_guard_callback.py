@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,8 +10,10 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import torch
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
+from probing.samplers.base import SamplerError
 from rl.config.training import GuardsConfig
 from rl.training import guard_callback
 from rl.training.guard_callback import GuardCallback
@@ -38,7 +41,10 @@ class Round:
         )
         accelerator = SimpleNamespace(process_index=0, num_processes=1)
         self.guard.trainer = cast(
-            Any, SimpleNamespace(accelerator=accelerator, beta=0.0, next_beta=None, _metrics={"train": defaultdict(list)})
+            Any,
+            SimpleNamespace(
+                model=torch.nn.Linear(1, 1), accelerator=accelerator, beta=0.0, next_beta=None, _metrics={"train": defaultdict(list)}
+            ),
         )
 
     def save(self, _trainer: Any, _tokenizer: Any, path: Path, _lora: None) -> None:
@@ -105,3 +111,21 @@ def test_at_most_two_checkpoints_of_weights_are_kept_and_one_more_between_them(t
     for k in range(1, 12):
         only.go([0.05 * k], checkpoints)
         assert len(list((tmp_path / "best").iterdir())) <= (2 if k % 2 == 0 else 3)
+
+
+def test_a_policy_that_is_not_finite_is_not_asked_and_is_rolled_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sampler refuses such weights, and the run would end before the guard sees the step's loss."""
+
+    def refuse(*_: Any) -> None:
+        raise SamplerError("the model's logits are not finite")
+
+    made = Round(tmp_path, monkeypatch, "first")
+    monkeypatch.setattr(made.guard.rollouts, "sample", refuse)
+    with pytest.raises(SamplerError):
+        made.go([0.5], {})
+    model = cast(torch.nn.Linear, made.guard.trainer.model)
+    torch.nn.init.constant_(model.weight, math.nan)
+    made.go([0.5], {})
+    state = TrainerState(global_step=made.step, is_world_process_zero=True)
+    made.guard.on_log(cast(TrainingArguments, None), state, TrainerControl(), {"loss": math.nan})
+    assert made.guard.rolled_back_to == "start" and made.guard.stop_run
