@@ -62,6 +62,7 @@ def _measure(run: Run, index: int, policy: str) -> None:
             read_voter,
             ConsensusSignal(get_rule(config.consensus)),
             config.reward,
+            max_missing=config.grpo.max_missing,
             consensus=config.consensus,
         )
         shares = scorer.winner_shares(tasks, answers)

@@ -206,9 +206,17 @@ class RolloutScorer:
         return evidence
 
     def winner_shares(self, tasks: Sequence[GrpoTask], completions: Sequence[Sequence[Completion]]) -> list[float | None]:
-        """For each task with a bank, the share of its completions that behave like the bank's winner; None where nobody won there."""
+        """For each task with a bank, the share of its completions that behave like the bank's winner; None where nobody won there.
+
+        Raises ScoringError when the sandbox lost more than `max_missing` of them: a mean over the rest would be one of other problems.
+        """
         flat = [task for task, group in zip(tasks, completions, strict=True) for _ in group]
-        executions = iter(self._execute(flat, self._codes(flat, [c for group in completions for c in group])))
+        found = self._execute(flat, self._codes(flat, [c for group in completions for c in group]))
+        lost = sum(execution.missing for execution in found)
+        if lost > self.max_missing * len(found):
+            said = f"held-out problems: the sandbox lost {lost} of {len(found)} answers ({self.max_missing:.0%} allowed)"
+            raise ScoringError(f"{said}. The next start runs them again")
+        executions = iter(found)
         shares: list[float | None] = []
         for task, group in zip(tasks, completions, strict=True):
             label_N = self._labels(task, [next(executions) for _ in group])

@@ -257,6 +257,13 @@ def test_agreement_with_the_banks_winner() -> None:
     assert scorer.winner_shares([task(), no_winner], groups) == [pytest.approx(2 / 3), None]
 
 
+def test_agreement_is_not_measured_on_what_the_sandbox_left() -> None:
+    groups = [[completion(t) for t in ("good", "bad", "bad", "lost")]]
+    assert make([task()], max_missing=0.25).winner_shares([task()], groups) == [pytest.approx(1 / 3)]
+    with pytest.raises(ScoringError, match="lost 1 of 4 answers"):
+        make([task()], max_missing=0.2).winner_shares([task()], groups)
+
+
 def test_two_tasks_with_one_id_are_refused() -> None:
     with pytest.raises(ValueError, match="unique"):
         make([task(), task()])
