@@ -31,7 +31,7 @@ from rl.round_files import VERDICTS, Verdict, read_records
 from rl.scoring.scoring import RolloutScorer
 from rl.scoring.tasks import Signal, make_signal
 from rl.training.grpo import GrpoResult, schedule, train_grpo
-from rl.training.sft import SftResult, draw_unexecuted, select_for_sft, sft_steps, train_sft
+from rl.training.sft import NothingToLearn, SftResult, draw_unexecuted, select_for_sft, sft_steps, train_sft
 from rl.training.trainer_parts import compute_dtype
 
 if TYPE_CHECKING:
@@ -134,9 +134,10 @@ def select_problems(current: Round) -> Selected:
         first = read_records(current.run.round_folder(1) / VERDICTS.file, Verdict)
         returned = met_again(current.verdicts, training_split(first, config, 1)[1])
         train, apart = without(train, returned), [*apart, *without(returned, apart)]
+    voted = [verdict for verdict in apart if verdict.kept]  # a problem that comes again may have no vote to watch this time
     if not train:
-        raise RoundError(nothing_to_train_on(current, len(apart)))
-    return Selected(train, apart, apart[: config.guards.held_out_problems] if config.guards.enabled else [])
+        raise RoundError(nothing_to_train_on(current, len(voted)))
+    return Selected(train, apart, voted[: config.guards.held_out_problems] if config.guards.enabled else [])
 
 
 def nothing_to_train_on(current: Round, apart: int) -> str:
@@ -162,8 +163,12 @@ def consolidate(current: Round, selected: Selected, update: Update) -> None:
         hidden = [v.problem_id for v in left_out]
         pairs = draw_unexecuted(prompts, problems, current.candidates, hidden, current.seed("unexecuted"))
     log, folder = run.monitor.training_log(current.index, "sft"), current.folder / "sft"
-    with run.bar(current.index, "sft", sft_steps(len(pairs), config), "steps") as advance:
-        result: SftResult = train_sft(update.policy, folder, pairs, config, current.seed("sft"), log, advance)
+    try:
+        with run.bar(current.index, "sft", sft_steps(len(pairs), config), "steps") as advance:
+            result: SftResult = train_sft(update.policy, folder, pairs, config, current.seed("sft"), log, advance)
+    except NothingToLearn as error:
+        remedy = "raise sft.max_length or solutions.max_new_tokens, or give more problems, in a run_dir of its own"
+        raise RoundError(f"round {current.index}: {error}; {remedy}") from None
     update.policy = result.checkpoint
     update.figures["sft_pairs"] = len(pairs) - result.n_too_long
     if result.n_too_long:

@@ -35,7 +35,11 @@ from rl.training.trainer_parts import (
     step_figures,
 )
 
-__all__ = ["SftConfig", "SftPair", "SftResult", "select_for_sft", "sft_steps", "train_sft"]
+__all__ = ["NothingToLearn", "SftConfig", "SftPair", "SftResult", "select_for_sft", "sft_steps", "train_sft"]
+
+
+class NothingToLearn(ValueError):
+    """No pair is left to train on."""
 
 
 @dataclass(frozen=True)
@@ -149,8 +153,8 @@ def train_sft(
     """Fine-tune the policy on the pairs and write the result to `out_dir/checkpoint`, whole or not at all.
 
     make_trainer: makes the trainer, and with it the loss: the likelihood of the answers by default. Every rank calls it; log is called
-    on the first. Call it again after a kill and it goes on from the last complete checkpoint in `out_dir/trainer`. Raises ValueError when
-    there is nothing to learn from.
+    on the first. Call it again after a kill and it goes on from the last complete checkpoint in `out_dir/trainer`. Raises NothingToLearn
+    without a pair that fits.
     """
     done = read_result(out_dir)
     if done is not None:
@@ -161,7 +165,7 @@ def train_sft(
         model, tokenizer, adapter = load_for_training(policy_dir, config)
         fit = fitting(pairs, tokenizer, config.max_length)
         if not fit:
-            raise ValueError(
+            raise NothingToLearn(
                 f"there is no pair to train on: {len(pairs)} were selected, and those over max_length ({config.max_length}) are left out"
             )
         trainer = make_trainer(

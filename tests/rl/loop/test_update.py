@@ -15,6 +15,7 @@ from rl.loop import update
 from rl.loop.round import RoundError
 from rl.loop.update import Selected, Update, nothing_to_train_on, update_policy
 from rl.models.checkpoints import atomic_folder
+from rl.training.sft import NothingToLearn
 
 
 @pytest.mark.parametrize(("apart", "kept_apart"), [(0, False), (2, True)])
@@ -35,6 +36,31 @@ def test_an_oracle_that_knows_no_problem_ends_the_round(monkeypatch: pytest.Monk
     verdicts: Any = [SimpleNamespace(problem_id="p")]
     with pytest.raises(RoundError, match="round 2: the oracle has a reference for none of 1 problems"):
         update.reinforce(current, Selected(verdicts, (), ()), Update("policy"))
+
+
+def test_a_problem_that_comes_again_without_a_vote_is_not_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    voted, unvoted, trained = (SimpleNamespace(problem_id=name, kept=name != "b", repeats=None) for name in "abc")
+    run = SimpleNamespace(own=None)
+    current: Any = SimpleNamespace(index=2, run=run, config=Config(), verdicts=[])
+    monkeypatch.setattr(update, "training_split", lambda *_: ([trained], [unvoted, voted]))
+    selected = update.select_problems(current)
+    assert list(selected.watched) == [voted] and list(selected.apart) == [unvoted, voted]
+    monkeypatch.setattr(update, "training_split", lambda *_: ([], [unvoted, voted]))
+    with pytest.raises(RoundError, match="1 are in the band"):
+        update.select_problems(current)
+
+
+def test_sft_without_a_pair_ends_the_round_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(*_: Any) -> None:
+        raise NothingToLearn("there is no pair to train on")
+
+    run = SimpleNamespace(monitor=SimpleNamespace(training_log=lambda *_: None), bar=lambda *_: contextlib.nullcontext())
+    current: Any = SimpleNamespace(index=2, run=run, config=Config(), folder=Path(), ask=None, seed=lambda _: 0)
+    current.problems = current.candidates = current.executions = current.verdicts = ()
+    monkeypatch.setattr(update, "note_compute_dtype", lambda *_: None)
+    monkeypatch.setattr(update, "train_sft", nothing)
+    with pytest.raises(RoundError, match=r"round 2: there is no pair to train on; raise sft\.max_length"):
+        update.consolidate(current, Selected((), (), ()), Update("policy"))
 
 
 @pytest.mark.parametrize("consolidation", ["grpo", "sft"])
