@@ -40,11 +40,12 @@ def rounds_of(run: Path) -> list[dict[str, Any]]:
     "labels": kind -> share of right labels (None without any), "problems": kind -> how many labels; "change" of greedy pass@1.
     """
     found = []
-    for folder in sorted(run.glob("round_[0-9][0-9]")):
+    for folder in sorted(run.glob("round_*")):
         labels, after = labels_by_kind(folder), _greedy(folder)
-        if labels is None or after is None:
+        started_from = read_json(folder / "metrics.json").get("started_from")
+        if labels is None or after is None or started_from is None:  # the last is written once the round is over
             continue
-        start = run / f"round_{read_json(folder / 'metrics.json')['started_from']:02d}"
+        start = run / f"round_{started_from:02d}"
         before = _greedy(start)
         if before is None:
             raise UserError("the checkpoint that this round started from has no greedy pass@1", str(start), "leave the run out")
@@ -59,9 +60,7 @@ def rounds_of(run: Path) -> list[dict[str, Any]]:
 
 def _greedy(folder: Path) -> float | None:
     """Greedy pass@1 of a round's checkpoint on the run's first benchmark."""
-    if not (folder / "eval.json").is_file():
-        return None
-    [first, *_] = read_json(folder / "eval.json").values()
+    first = next(iter(read_json(folder / "eval.json").values()), {})
     value: float | None = first.get("greedy_pass@1")
     return value
 

@@ -42,6 +42,12 @@ def test_the_change_is_from_the_checkpoint_that_the_round_started_from(tmp_path:
     assert first["labels"]["neither"] is None and second["problems"]["all"] == 2
 
 
+def test_a_round_that_is_not_over_is_passed_over(tmp_path: Path):
+    run = make_run(tmp_path / "run", [0.4, 0.5, 0.3], [[True, False], [True, True]], [0, 0])
+    (run / "round_02" / "metrics.json").unlink()
+    assert [row["round"] for row in rounds_of(run)] == [1]
+
+
 def test_a_round_that_two_runs_share_counts_once(tmp_path: Path):
     runs = [make_run(tmp_path / name, [0.4, 0.5, end], [[True], [end > 0.5]], [0, 1]) for name, end in (("a", 0.6), ("b", 0.45))]
     found = distinct([row for run in runs for row in rounds_of(run)])
