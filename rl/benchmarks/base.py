@@ -22,6 +22,7 @@ from probing.reading import read_program
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import Sandbox
 from rl.benchmarks.prompts import CodePrompt
+from rl.config.evals import normal_name
 from rl.console import UserError
 
 # A new benchmark is a module with `load(name, options, fetch) -> Benchmark | Unavailable`, and its line here: module, what it is.
@@ -145,15 +146,6 @@ def reference_outcomes(tasks: Sequence[EvalTask], sandbox: Sandbox) -> dict[str,
 def same_outcomes(outcomes: Sequence[Outcome], expected: Sequence[Outcome]) -> bool:
     """Whether the outcomes agree wherever a value is expected."""
     return all(o.agrees(e) for o, e in zip(outcomes, expected, strict=True) if e.kind is Kind.VALUE)
-
-
-def normal_name(name: str) -> str:
-    """The registry's spelling of a benchmark's name.
-
-    >>> normal_name("HumanEval+")
-    'humaneval_plus'
-    """
-    return name.strip().lower().replace("+", "_plus").replace("-", "_")
 
 
 def load_benchmark(name: str, limit: int | None = None, fetch: bool = False) -> Benchmark | Unavailable:

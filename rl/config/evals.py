@@ -19,6 +19,15 @@ def _not_reserved(args: dict[str, JsonValue]) -> dict[str, JsonValue]:
 TemplateArgs = Annotated[dict[str, JsonValue], AfterValidator(_not_reserved)]
 
 
+def normal_name(name: str) -> str:
+    """The registry's spelling of a benchmark's name.
+
+    >>> normal_name("HumanEval+")
+    'humaneval_plus'
+    """
+    return name.strip().lower().replace("+", "_plus").replace("-", "_")
+
+
 class EvalsConfig(Section):
     """What is measured after every round (and once before the first)."""
 
@@ -52,7 +61,7 @@ class EvalsConfig(Section):
     top_p: float = Field(1.0, gt=0, le=1, description="nucleus mass")
     max_new_tokens: int = Field(512, ge=1, description="tokens a completion may take")
     limit: int | None = Field(None, ge=1, description="tasks taken from each benchmark; null: all")
-    seed: int = Field(1234, description="sampling seed of every evaluation, the same in all rounds so that they can be compared")
+    seed: int = Field(1234, ge=0, description="sampling seed of every evaluation, the same in all rounds so that they can be compared")
     bootstrap: int = Field(2000, ge=100, description="resamples of the tasks behind each 95 % interval")
 
     @property
@@ -62,7 +71,7 @@ class EvalsConfig(Section):
 
     @model_validator(mode="after")
     def _chosen_apart(self) -> Self:
-        if self.chosen_on in self.benchmarks:
+        if self.chosen_on is not None and normal_name(self.chosen_on) in map(normal_name, self.benchmarks):
             raise ValueError(
                 f"chosen_on is {self.chosen_on}, which is one of the benchmarks: a temperature chosen on the reported tasks flatters the "
                 "result; name another, such as seedling_dev, or null"

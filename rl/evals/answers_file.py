@@ -20,8 +20,9 @@ from typing import Any
 
 from probing.samplers.base import Completion
 from rewards.text import json_fault, json_lines
-from rl.benchmarks.base import Benchmark, EvalTask, normal_name
+from rl.benchmarks.base import Benchmark, EvalTask
 from rl.benchmarks.prompts import CodePrompt, with_spaces
+from rl.config.evals import normal_name
 from rl.console import UserError
 
 FIELDS = {"task": "task_id", "completion": "text", "tokens": "n"}  # each with the other name under which it is read

@@ -28,10 +28,10 @@ from rewards.sandbox import Sandbox, SandboxConfig, SandboxError
 from rewards.sandbox.cli import package_settings
 from rewards.sandbox.packages import make_offer
 from rewards.user_files import check_writable
-from rl.benchmarks.base import Benchmark, Unavailable, load_benchmark, normal_name
+from rl.benchmarks.base import Benchmark, Unavailable, load_benchmark
 from rl.benchmarks.external import scorable
 from rl.benchmarks.prompts import CodePrompt
-from rl.config.evals import EvalsConfig
+from rl.config.evals import EvalsConfig, normal_name
 from rl.config.run_folder import versions, write_atomically
 from rl.console import UserError, make_console, stage
 from rl.evals.answers_file import AnswersFile
@@ -191,6 +191,11 @@ def _grade(
     return results
 
 
+def who_answers(sampling: SamplingConfig, model: str) -> str:
+    """What a cached answer depends on beside the model's weights: the engine, and of a server the address and its name for the model."""
+    return f"http {sampling.http.url} {sampling.http.model or model}" if sampling.backend == "http" else sampling.backend
+
+
 def _measure(
     args: argparse.Namespace,
     path: str,
@@ -202,7 +207,9 @@ def _measure(
     console: Any,
 ) -> tuple[dict[str, EvalResult], dict[str, Any]]:
     """(results by benchmark, figures of the skills card)."""
-    cache = EvalCache(args.cache, key, sampling.backend, make_offer(**offered).identity()) if args.cache is not None else None
+    cache = (
+        EvalCache(args.cache, key, who_answers(sampling, args.model), make_offer(**offered).identity()) if args.cache is not None else None
+    )
     results: dict[str, EvalResult] = {}
     wanted: dict[str, Benchmark] = {}
     for name, benchmark in benchmarks.items():

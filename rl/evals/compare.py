@@ -23,8 +23,7 @@ from rich.table import Table
 from rewards.text import json_fault
 from rewards.user_error import Options
 from rewards.user_files import check_writable
-from rl.benchmarks.base import normal_name
-from rl.config.evals import EvalsConfig
+from rl.config.evals import EvalsConfig, normal_name
 from rl.config.run_folder import write_atomically
 from rl.console import UserError, make_console
 from rl.evals.metrics import interval_over_tasks
@@ -37,6 +36,10 @@ POOLED = "pooled"
 PASS_AT_1 = "pass@1"
 SAME_CONFIG = ("prompt", "temperature", "top_p", "max_new_tokens", "dtype")
 SAME_SAMPLING = ("backend", "dtype")
+RECORD, CONFIG = (
+    {"model", "config", "sampling", "benchmarks"},
+    {"temperature", "samples", "bootstrap", "seed"},
+)  # what a record has at least
 
 
 def main(argv: Sequence[str]) -> int:
@@ -71,7 +74,7 @@ def read_record(path: Path) -> Record:
         raise UserError(f"the file cannot be read: {error.strerror}", str(path), "give a file of ucoder eval --json") from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"the file is not JSON: {json_fault(error)}", str(path), "give a file of ucoder eval --json") from None
-    if not isinstance(record, dict) or not {"model", "config", "sampling", "benchmarks"} <= record.keys():
+    if not isinstance(record, dict) or not record.keys() >= RECORD or not record["config"].keys() >= CONFIG:
         raise UserError("this is no evaluation, or one of an older version", str(path), "write it with: ucoder eval --json")
     return record
 
@@ -157,6 +160,9 @@ def _check_settings(before: Record, after: Record) -> None:
         return kept | {f"sampling.{key}": record["sampling"].get(key) for key in SAME_SAMPLING}
 
     a, b = settings(before), settings(after)
+    args = [record["config"].get("chat_template_args") for record in (before, after)]
+    if all(args):  # another model's template may know none
+        a["chat_template_args"], b["chat_template_args"] = args
     if differing := [f"{key}: {a[key]} in A, {b[key]} in B" for key in a if a[key] != b[key]]:
         raise UserError("the two were evaluated otherwise\n" + "\n".join(differing), "config", "evaluate both with the same settings")
 

@@ -12,6 +12,7 @@ import pytest
 
 from probing.records import Problem
 from probing.samplers.base import Completion
+from probing.samplers.config import SamplingConfig
 from rewards.sandbox import Sandbox
 from rl.benchmarks import fullstackbench
 from rl.benchmarks.base import load_benchmark
@@ -20,6 +21,7 @@ from rl.cli import main
 from rl.config.evals import EvalsConfig
 from rl.evals import cache, skills
 from rl.evals.cache import EvalCache, model_hash
+from rl.evals.cli import who_answers
 from rl.evals.runner import EvalResult, score
 from rl.evals.tables import SKILLS
 from tests.evals.toys import TOY, fenced
@@ -74,6 +76,12 @@ def test_a_result_without_a_scorer_is_not_kept(tmp_path: Path) -> None:
     absent = EvalResult("toy", {"unavailable": "x", "remedy": "y", "samples": 1}, [])
     EvalCache(tmp_path, "f" * 64).put(TOY, EvalsConfig(samples=1), absent)
     assert not list(tmp_path.rglob("*.json"))
+
+
+def test_two_models_of_one_server_have_results_of_their_own() -> None:
+    servers = [SamplingConfig(backend="http", http={"url": "http://localhost:1/v1", "model": name}) for name in ("lora-a", "lora-b", None)]
+    assert len({who_answers(sampling, "base") for sampling in servers}) == 3
+    assert who_answers(SamplingConfig(), "base") == "transformers"
 
 
 def test_a_result_is_computed_once_and_depends_on_everything(tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import pytest
 from rl.cli import main
 from rl.config.evals import EvalsConfig
 from rl.console import UserError
-from rl.evals.compare import gains, pooled
+from rl.evals.compare import gains, pooled, read_record
 
 
 def record(**benchmarks: list[float | None]) -> dict[str, Any]:
@@ -47,6 +47,21 @@ def test_the_interval_is_of_paired_differences() -> None:
     after = [1.0 if i < 10 else v for i, v in enumerate(base)]  # five tasks of 200 gained, none lost
     low, high = gains(record(humaneval_plus=base), record(humaneval_plus=after))["humaneval_plus"]["gain_ci"]
     assert 0 < low < 2.5 < high < 6, "unpaired, 200 tasks leave about ten points either way"
+
+
+def test_two_settings_of_the_chat_template_are_not_compared() -> None:
+    one, two, none = (record(humaneval_plus=[0, 1]) for _ in range(3))
+    one["config"]["chat_template_args"], two["config"]["chat_template_args"] = {"enable_thinking": True}, {"enable_thinking": False}
+    with pytest.raises(UserError, match="chat_template_args"):
+        gains(one, two)
+    assert gains(one, none)  # a template that knows no such argument
+
+
+def test_a_record_without_its_settings_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(record(humaneval_plus=[1]) | {"config": {}}))
+    with pytest.raises(UserError, match="older version"):
+        read_record(path)
 
 
 def test_tasks_without_a_figure_are_left_out_and_counted() -> None:

@@ -141,6 +141,8 @@ def test_equals_go_to_the_lower_temperature() -> None:
 def test_a_temperature_is_not_chosen_on_the_reported_tasks() -> None:
     with pytest.raises(ValidationError, match="flatters"):
         EvalsConfig(benchmarks=("seedling",), chosen_on="seedling")
+    with pytest.raises(ValidationError, match="flatters"):
+        EvalsConfig(benchmarks=("HumanEval+",), chosen_on="humaneval-plus")
 
 
 def test_the_plan_counts_what_is_asked(dev: Benchmark, tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
