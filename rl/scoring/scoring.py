@@ -208,12 +208,13 @@ class RolloutScorer:
     def winner_shares(self, tasks: Sequence[GrpoTask], completions: Sequence[Sequence[Completion]]) -> list[float | None]:
         """For each task with a bank, the share of its completions that behave like the bank's winner; None where nobody won there.
 
-        Raises ScoringError when the sandbox lost more than `max_missing` of them: a mean over the rest would be one of other problems.
+        Raises ScoringError when the sandbox lost more than `max_missing` of them, and more than those of one task, which may be one that
+        cannot be run here: a mean over the rest would be one of other problems.
         """
         flat = [task for task, group in zip(tasks, completions, strict=True) for _ in group]
         found = self._execute(flat, self._codes(flat, [c for group in completions for c in group]))
         lost = sum(execution.missing for execution in found)
-        if lost > self.max_missing * len(found):
+        if lost > max(self.max_missing * len(found), *map(len, completions), 0):
             said = f"held-out problems: the sandbox lost {lost} of {len(found)} answers ({self.max_missing:.0%} allowed)"
             raise ScoringError(f"{said}. The next start runs them again")
         executions = iter(found)

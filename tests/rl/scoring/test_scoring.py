@@ -258,10 +258,17 @@ def test_agreement_with_the_banks_winner() -> None:
 
 
 def test_agreement_is_not_measured_on_what_the_sandbox_left() -> None:
-    groups = [[completion(t) for t in ("good", "bad", "bad", "lost")]]
-    assert make([task()], max_missing=0.25).winner_shares([task()], groups) == [pytest.approx(1 / 3)]
-    with pytest.raises(ScoringError, match="lost 1 of 4 answers"):
-        make([task()], max_missing=0.2).winner_shares([task()], groups)
+    tasks = [task("p"), task("q")]
+    groups = [[completion(t) for t in ("good", "lost")], [completion(t) for t in ("lost", "lost")]]
+    assert make(tasks, max_missing=0.75).winner_shares(tasks, groups) == [1.0, None]
+    with pytest.raises(ScoringError, match="lost 3 of 4 answers"):
+        make(tasks, max_missing=0.7).winner_shares(tasks, groups)
+
+
+def test_one_problem_that_cannot_be_run_here_stops_no_measurement() -> None:
+    tasks = [task("p"), task("q")]
+    groups = [[completion("good")] * 2, [completion("lost")] * 2]
+    assert make(tasks, max_missing=0.05).winner_shares(tasks, groups) == [1.0, None]
 
 
 def test_two_tasks_with_one_id_are_refused() -> None:
