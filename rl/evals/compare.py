@@ -25,7 +25,7 @@ from rewards.user_error import Options
 from rewards.user_files import check_writable
 from rl.config.evals import EvalsConfig, normal_name
 from rl.config.run_folder import write_atomically
-from rl.console import UserError, make_console
+from rl.console import UserError, make_console, warn
 from rl.evals.metrics import interval_over_tasks
 from rl.evals.passk import bootstrap_interval
 from rl.evals.tables import cell, how_asked
@@ -36,10 +36,8 @@ POOLED = "pooled"
 PASS_AT_1 = "pass@1"
 SAME_CONFIG = ("prompt", "temperature", "top_p", "max_new_tokens", "dtype")
 SAME_SAMPLING = ("backend", "dtype")
-RECORD, CONFIG = (
-    {"model", "config", "sampling", "benchmarks"},
-    {"temperature", "samples", "bootstrap", "seed"},
-)  # what a record has at least
+RECORD = {"model", "config", "sampling", "benchmarks"}  # what a record has at least
+SETTINGS = {"temperature", "samples", "bootstrap", "seed"}  # what its config has
 
 
 def main(argv: Sequence[str]) -> int:
@@ -74,7 +72,8 @@ def read_record(path: Path) -> Record:
         raise UserError(f"the file cannot be read: {error.strerror}", str(path), "give a file of ucoder eval --json") from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"the file is not JSON: {json_fault(error)}", str(path), "give a file of ucoder eval --json") from None
-    if not isinstance(record, dict) or not record.keys() >= RECORD or not record["config"].keys() >= CONFIG:
+    whole = isinstance(record, dict) and record.keys() >= RECORD and isinstance(record["config"], dict)
+    if not whole or not record["config"].keys() >= SETTINGS:
         raise UserError("this is no evaluation, or one of an older version", str(path), "write it with: ucoder eval --json")
     return record
 
@@ -161,8 +160,10 @@ def _check_settings(before: Record, after: Record) -> None:
 
     a, b = settings(before), settings(after)
     args = [record["config"].get("chat_template_args") for record in (before, after)]
-    if all(args):  # another model's template may know none
+    if all(args):
         a["chat_template_args"], b["chat_template_args"] = args
+    elif any(args):  # another model's template may know none
+        warn(f"chat_template_args: {args[0]} in A, {args[1]} in B")
     if differing := [f"{key}: {a[key]} in A, {b[key]} in B" for key in a if a[key] != b[key]]:
         raise UserError("the two were evaluated otherwise\n" + "\n".join(differing), "config", "evaluate both with the same settings")
 

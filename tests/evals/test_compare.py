@@ -49,17 +49,20 @@ def test_the_interval_is_of_paired_differences() -> None:
     assert 0 < low < 2.5 < high < 6, "unpaired, 200 tasks leave about ten points either way"
 
 
-def test_two_settings_of_the_chat_template_are_not_compared() -> None:
+def test_two_settings_of_the_chat_template_are_not_compared(capsys: pytest.CaptureFixture[str]) -> None:
     one, two, none = (record(humaneval_plus=[0, 1]) for _ in range(3))
     one["config"]["chat_template_args"], two["config"]["chat_template_args"] = {"enable_thinking": True}, {"enable_thinking": False}
     with pytest.raises(UserError, match="chat_template_args"):
         gains(one, two)
+    capsys.readouterr()
     assert gains(one, none)  # a template that knows no such argument
+    assert "chat_template_args" in capsys.readouterr().err
 
 
-def test_a_record_without_its_settings_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("config", [{}, None, []])
+def test_a_record_without_its_settings_is_refused(config: object, tmp_path: Path) -> None:
     path = tmp_path / "a.json"
-    path.write_text(json.dumps(record(humaneval_plus=[1]) | {"config": {}}))
+    path.write_text(json.dumps(record(humaneval_plus=[1]) | {"config": config}))
     with pytest.raises(UserError, match="older version"):
         read_record(path)
 
