@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rl.report.checks import Check, CheckStatus, checks_of, gain_interval, headline_of, points
+from rl.report.checks import Check, CheckStatus, checks_of
+from rl.report.headline import gain_interval, headline_of, points
 from rl.run_data import RunData, known
 
 

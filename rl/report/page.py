@@ -21,8 +21,8 @@ from rl.report import plots
 from rl.report.answers import COLUMNS as ANSWER_COLUMNS
 from rl.report.answers import answer_counts
 from rl.report.browser import browser_data, script_json
-from rl.report.checks import how_measured, percent, points
 from rl.report.conclusion import conclude
+from rl.report.headline import how_measured, percent, points
 from rl.report.next_steps import next_steps
 from rl.report.reliability import claim_pairs
 from rl.round_files import BOUND_ERROR

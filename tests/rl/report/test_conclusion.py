@@ -13,8 +13,9 @@ import pytest
 
 from rl.cli import COMMANDS
 from rl.report import write_report
-from rl.report.checks import Check, CheckStatus, how_measured
+from rl.report.checks import Check, CheckStatus
 from rl.report.conclusion import conclude
+from rl.report.headline import how_measured
 from rl.report.next_steps import next_steps
 from rl.run_data import RunData, read_run
 from tests.rl.fake_run import write_run
