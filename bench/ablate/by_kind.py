@@ -3,9 +3,9 @@
     python -m bench.ablate.by_kind runs/seed-0 runs/seed-1
 
 One row a checkpoint: its score on the tasks of each kind, and how many those are. Tasks without a verdict are left out.
-With --labels, one row a round: the share of labels in the band that are right, by kind of problem (audited runs), and one over all;
---band LOW HIGH takes the labels whose winner has such a share of the votes instead. Problems outside the grammar are not audited, and
-left out.
+With --labels, one row a round: the share of labels in the band that are right, by kind of problem (audited runs), and one over all
+rounds, in which a round that several runs share counts for each. --band LOW HIGH takes the labels whose winner has such a share of the
+votes instead. Problems outside the grammar are not audited, and left out.
 """
 
 from __future__ import annotations

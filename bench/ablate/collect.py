@@ -13,6 +13,7 @@ import numpy as np
 from bench.ablate.plan import LEAD, LONG_ARMS, Job
 from bench.ablate.stats import Estimate, Floats, Resampler, align
 from rl.config.evals import EvalsConfig
+from rl.config.run_folder import read_json
 from rl.loop.decodings import BEST, GREEDY, Decoding
 from rl.round_files import read_rows
 from rl.tracking.monitor import read_metrics
@@ -290,3 +291,10 @@ def _signed(differences: Mapping[tuple[str, str], Mapping[str, Any]], one: str, 
     if (row := differences.get((other, one))) is not None:
         return Estimate(-row["value"], -row["ci"][1], -row["ci"][0]).as_dict()
     return None
+
+
+def greedy_of(folder: Path) -> float | None:
+    """Greedy pass@1 of a round's checkpoint on the run's first benchmark; None where it was not measured."""
+    first = next(iter(read_json(folder / "eval.json").values()), {})
+    value: float | None = first.get("greedy_pass@1")
+    return value

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from bench.ablate.by_kind import labels_by_kind
+from bench.ablate.collect import greedy_of
 from bench.command import module_command
 from bench.markdown import number, percent, table
 from rl.config.run_folder import git_commit, read_json, versions, write_atomically
@@ -41,12 +42,12 @@ def rounds_of(run: Path) -> list[dict[str, Any]]:
     """
     found = []
     for folder in sorted(run.glob("round_*")):
-        labels, after = labels_by_kind(folder), _greedy(folder)
+        labels, after = labels_by_kind(folder), greedy_of(folder)
         started_from = read_json(folder / "metrics.json").get("started_from")
         if labels is None or after is None or started_from is None:  # the last is written once the round is over
             continue
         start = run / f"round_{started_from:02d}"
-        before = _greedy(start)
+        before = greedy_of(start)
         if before is None:
             raise UserError("the checkpoint that this round started from has no greedy pass@1", str(start), "leave the run out")
         shares, problems = ({kind: part[i] for kind, part in labels.items()} for i in (0, 1))
@@ -56,13 +57,6 @@ def rounds_of(run: Path) -> list[dict[str, Any]]:
     if not found:
         raise UserError("no audited round with greedy pass@1 lies here", str(run), "name a run of the bundled model, with audit: true")
     return found
-
-
-def _greedy(folder: Path) -> float | None:
-    """Greedy pass@1 of a round's checkpoint on the run's first benchmark."""
-    first = next(iter(read_json(folder / "eval.json").values()), {})
-    value: float | None = first.get("greedy_pass@1")
-    return value
 
 
 def distinct(rounds: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -123,7 +117,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     record = {"command": module_command("bench.ablate.label_gain", words), "commit": git_commit(), "versions": versions()}
     write_atomically(args.json, json.dumps({**record, "relations": found, "rounds": rounds}, indent=1) + "\n")
     print(table(["run", "round", "greedy, change in points", "labels right: all", *KINDS], [_cells(row) for row in rounds]))
-    header = ["labels of", "r over all rounds", "points for each 10 % more", "r within rounds of one number", "points for each 10 % more"]
+    slope = "gain in points for 10 points of labels"
+    header = ["labels of", "r, all rounds", slope, "r, rounds of one number", slope]
     print("\n" + table(header, [[kind, *_told(both["all"]), *_told(both["same_number"])] for kind, both in found.items()]))
 
 

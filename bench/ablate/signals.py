@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.ablate.collect import greedy_of
 from bench.command import module_command
 from bench.markdown import number, table
 from rl.config.run_folder import git_commit, read_json, versions, write_atomically
@@ -51,7 +52,7 @@ def checkpoints_of(run: Path) -> list[dict[str, float | None]]:
     logged = {(row["round"], row["stage"]): row for row in rows if row.get("step") is None}
     found = []
     for path in sorted(run.glob("round_[0-9][0-9]")):
-        index, metrics = int(path.name.removeprefix("round_")), _greedy(path)
+        index, metrics = int(path.name.removeprefix("round_")), greedy_of(path)
         if metrics is None:
             continue
         held_out = read_json(path / "held_out.json") if (path / "held_out.json").is_file() else {}
@@ -66,15 +67,6 @@ def checkpoints_of(run: Path) -> list[dict[str, float | None]]:
     if len(found) < 2:
         raise UserError("no run of several evaluated rounds lies here", str(run), "name the folder of a run")
     return found
-
-
-def _greedy(folder: Path) -> float | None:
-    """Greedy pass@1 on the run's first benchmark."""
-    if not (folder / "eval.json").is_file():
-        return None
-    [first, *_] = read_json(folder / "eval.json").values()
-    value: float | None = first.get("greedy_pass@1")
-    return value
 
 
 def _went_on(run: Path, index: int) -> bool:
