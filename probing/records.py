@@ -34,6 +34,7 @@ class Problem:
     rating: float | None = None  # own rating in [0, 1]; None before stage 2
     interface: str | None = None  # signature and docstring, valid Python once a body follows; None before stage 3
     source: str = SELF_MADE  # where the statement is from: SELF_MADE, or "FILE#ROW", "hub:DATASET:SPLIT#ROW" (docs/own-problems.md)
+    beyond: str | None = None  # id of the solved problem that it was invented to go a step beyond (`problems.depth`)
 
     @property
     def reads_stdin(self) -> bool:

@@ -15,15 +15,19 @@ FIELDS: dict[str, tuple[str, ...]] = {  # of each skill; `invent` and `invent_st
     "asserts": ("description", "interface", "entry", "call"),
     "solve": ("description", "interface", "entry"),
     "signature": ("description", "entry", "argument"),
+    "deepen": ("title", "description", "signature", "example", "variant"),
     "invent_stdin": ("topic", "variant"),
     "tests_stdin": ("description", "example", "input"),
     "solve_stdin": ("description", "example"),
+    "deepen_stdin": ("title", "description", "input", "output", "variant"),
 }
 FUNCTION = {
     "topic": "lists of integers",
     "variant": 0,
+    "title": "Sum of Evens",
     "description": "Given a list of integers, return the sum of its even numbers. An empty list gives 0.",
     "signature": "def sum_of_evens(numbers: list[int]) -> int:",
+    "example": "sum_of_evens([1, 2, 4]) == 6",
     "interface": 'def sum_of_evens(numbers: list[int]) -> int:\n    """Sum of the even numbers; 0 for an empty list."""',
     "entry": "sum_of_evens",
     "argument": "numbers",
@@ -32,9 +36,11 @@ FUNCTION = {
 PROGRAM = {
     "topic": "lists of integers",
     "variant": 0,
+    "title": "Sum of Evens",
     "description": "The first line holds n, the second line n integers. Print the sum of those that are even, 0 if there is none.",
     "example": "Input:\n3\n1 2 4\nOutput:\n6",
     "input": "3\n1 2 4\n",
+    "output": "6\n",
 }
 
 

@@ -10,7 +10,8 @@ A set holds a template a skill (`invent.jinja`, `rate.jinja`, ...), which gives 
 
 A set may also have `signature.jinja`: `ucoder solve` asks for a signature where a statement shows none. For problems whose
 solutions are programs (`problems.io: stdin`) it needs `tests_stdin.jinja` and `solve_stdin.jinja`, and to invent some also
-`invent_stdin.jinja`, with worked examples of its own.
+`invent_stdin.jinja`, with worked examples of its own. For steps beyond solved problems (`problems.depth`) it needs `deepen.jinja`, or
+`deepen_stdin.jinja`, which get a solved problem and the field `variant`.
 
 `probing.prompts.asking` makes questions of them.
 
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
 
 SKILLS = ("invent", "rate", "interface", "tests", "asserts", "solve")
 STDIN_SKILLS = ("invent_stdin", "tests_stdin", "solve_stdin")  # in the place of invent, tests and solve where solutions are programs
-OPTIONAL = ("signature", *STDIN_SKILLS)  # skills that a set may lack
+DEEPEN, DEEPEN_STDIN = "deepen", "deepen_stdin"  # for a step beyond a solved problem (`problems.depth`)
+OPTIONAL = ("signature", DEEPEN, *STDIN_SKILLS, DEEPEN_STDIN)  # skills that a set may lack
 FOLDER = Path(__file__).parent / "sets"
 CHECKPOINT_KEY = "ucoder_prompts"
 INSTRUCT, COMPLETION = "instruct", "completion"  # the sets of models with and without a chat template

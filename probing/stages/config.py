@@ -44,6 +44,13 @@ class ProblemsConfig(Section):
     )
     share: float = Field(0.0, ge=0, lt=1, description="share of self-made problems that is mixed with those of your own `source`")
     count: int = Field(256, ge=1, description="problems a round: proposed, or taken from `source`, before any is dropped")
+    depth: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of self-made problems that are asked for as a step beyond one that an earlier round solved: its answers agree "
+        "by more than solutions.band_high. Four for each such problem at most, the rest by topic",
+    )
     topics: tuple[str, ...] = Field(TOPICS, min_length=1, description="topics asked for, in turn")
     temperature: float = Field(1.0, gt=0, description="sampling temperature of a proposal")
     top_p: float = Field(1.0, gt=0, le=1, description="nucleus mass of a proposal")
@@ -69,6 +76,20 @@ class ProblemsConfig(Section):
         if self.share and self.source == SELF_MADE:
             raise ValueError(f"share ({self.share:g}) mixes self-made problems with your own, but source is {SELF_MADE}: name your source")
         return self
+
+    @model_validator(mode="after")
+    def _depth_is_of_something(self) -> Self:
+        if self.depth and not self.self_made:
+            raise ValueError(
+                f"depth ({self.depth:g}) is a share of the problems that the model invents, and with source {self.source} it invents none: "
+                "set depth to 0, or mix self-made problems in (share)"
+            )
+        return self
+
+    @property
+    def self_made(self) -> bool:
+        """Whether the model invents problems, all or some of them."""
+        return self.source == SELF_MADE or self.share > 0
 
 
 class SuitesConfig(Section):

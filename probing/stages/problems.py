@@ -9,26 +9,24 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from probing.parsing.interfaces import parse_interface
 from probing.parsing.proposals import Unreadable, read_proposal
 from probing.parsing.stdin_proposals import read_stdin_proposal
-from probing.prompt import Question
 from probing.prompts.asking import Ask, answers_to
 from probing.reading.text import answer_text
 from probing.records import Problem
-from probing.samplers.base import Completion, Progress, Sampler, SamplingParams, chooses
+from probing.samplers.base import Progress, Sampler, SamplingParams, chooses
 from probing.stages.config import ProblemsConfig
+from probing.stages.proposals import Drawn
 
 if TYPE_CHECKING:
     from datasketch import MinHash
 
 TOP_RATING = 9  # ratings are digits from 0 to 9
-PROPOSALS_PER_PROMPT = 128  # samples of one topic's prompt that are drawn together, at most
-LEAST_PER_PROMPT = 6  # and at least, where a set words its prompt in several ways
 PERMUTATIONS = 64  # hash functions of a MinHash sketch
 
 
@@ -59,53 +57,6 @@ class Funnel:
         return {"proposed": self.proposed, "kept": self.kept, "dropped": dict(sorted(self.dropped.items()))}
 
 
-def propose(
-    sampler: Sampler, ask: Ask, config: ProblemsConfig, seed: int, progress: Progress | None = None
-) -> list[tuple[str, Completion]]:
-    """Stage 1: `config.count` proposals as (topic, answer), topics in turn."""
-    params = SamplingParams(config.temperature, config.top_p, config.max_new_tokens)
-    each = _blocks(config, ask.variants)[1]
-    answers = answers_to(sampler, _questions(ask, config, seed), each, params, seed, progress)
-    return [(topic, answers[question][sample]) for topic, question, sample in _places(config, ask.variants)]
-
-
-def prompts_of(ask: Ask, config: ProblemsConfig, seed: int) -> list[str]:
-    """The rendered prompt of each proposal that `propose` returns, in its order."""
-    questions = _questions(ask, config, seed)
-    return [questions[question].text for _, question, _ in _places(config, ask.variants)]
-
-
-def _questions(ask: Ask, config: ProblemsConfig, seed: int) -> list[Question]:
-    """Each topic's prompts, topic after topic."""
-    blocks, _ = _blocks(config, ask.variants)
-    first = seed % 9973  # other rounds meet other variants
-    skill = "invent_stdin" if config.io == "stdin" else "invent"
-    return [ask(skill, topic=t, variant=first + i + b * len(config.topics)) for i, t in enumerate(config.topics) for b in range(blocks)]
-
-
-def _places(config: ProblemsConfig, variants: int) -> Iterator[tuple[str, int, int]]:
-    """For each proposal, topics in turn: (topic, place of its question, place among that question's samples)."""
-    blocks, each = _blocks(config, variants)
-    for i in range(config.count):
-        taken, place = divmod(i, len(config.topics))
-        yield config.topics[place], place * blocks + taken // each, taken % each
-
-
-def _blocks(config: ProblemsConfig, variants: int) -> tuple[int, int]:
-    """(prompts of each topic, samples of each): many samples of one prompt, which is computed once for all of them, but as many prompts
-    as the set has variants, and no more samples together than ranks can share.
-    """
-    each = math.ceil(config.count / len(config.topics))
-    blocks = max(math.ceil(each / PROPOSALS_PER_PROMPT), min(variants, math.ceil(each / LEAST_PER_PROMPT)))
-    return blocks, math.ceil(each / blocks)
-
-
-def proposals_asked(config: ProblemsConfig, variants: int) -> int:
-    """Samples that `propose` draws: a few more than `config.count` where topics and blocks do not divide it."""
-    blocks, each = _blocks(config, variants)
-    return len(config.topics) * blocks * each
-
-
 def words_of(text: str) -> list[str]:
     """The words, numbers and other characters of a text, in lower case."""
     return re.findall(r"[a-z]+|\d+|[^\sa-z\d]", text.lower())
@@ -127,7 +78,7 @@ def sketch(text: str) -> MinHash:
 
 
 def select_proposals(
-    proposals: Iterable[tuple[str, Completion]],
+    proposals: Iterable[Drawn],
     config: ProblemsConfig,
     prefix: str,
     funnel: Funnel,
@@ -145,12 +96,12 @@ def select_proposals(
         index.insert(f"known-{i}", sketch(text))
     kept: list[Problem] = []
     read = read_stdin_proposal if config.io == "stdin" else read_proposal
-    for number, (topic, answer) in enumerate(proposals):
+    for number, drawn in enumerate(proposals):
         funnel.proposed += 1
         try:
-            problem = read(answer.text, topic, prefix)
+            problem = replace(read(drawn.answer.text, drawn.topic, prefix), beyond=drawn.beyond)
         except Unreadable as reason:
-            funnel.drop(str(reason) if answer.finished else "cut off", number)
+            funnel.drop(str(reason) if drawn.answer.finished else "cut off", number)
             continue
         found = sketch(problem.description)
         if index.query(found):

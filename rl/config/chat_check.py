@@ -9,8 +9,7 @@ import jinja2
 
 from probing.models.chat_template import render_chat, unknown_arguments
 from probing.prompt import Prompt
-from probing.prompts.templates import STDIN_SKILLS, PromptSet, PromptSetError, find_prompt_set
-from probing.records import SELF_MADE
+from probing.prompts.templates import DEEPEN, DEEPEN_STDIN, STDIN_SKILLS, PromptSet, PromptSetError, find_prompt_set
 from rl.console import UserError
 
 if TYPE_CHECKING:
@@ -27,9 +26,11 @@ def check_chat(tokenizer: PreTrainedTokenizerBase, config: Config) -> None:
         prompts = find_prompt_set(config.prompts, tokenizer)
     except PromptSetError as error:
         raise UserError(str(error), "prompts", "see ucoder config --prompts") from None
-    if config.problems.io == "stdin":
-        invents = config.problems.source == SELF_MADE or config.problems.share
-        check_skills(prompts, [s for s in STDIN_SKILLS if invents or s != "invent_stdin"], "problems.io: stdin")
+    reads_stdin = config.problems.io == "stdin"
+    if reads_stdin:
+        check_skills(prompts, [s for s in STDIN_SKILLS if config.problems.self_made or s != "invent_stdin"], "problems.io: stdin")
+    if config.problems.depth:
+        check_skills(prompts, [DEEPEN_STDIN if reads_stdin else DEEPEN], "problems.depth")
     for skill in () if prompts.document else prompts.skills:
         try:
             render_chat(tokenizer, Prompt("?", prompts.settings.get(skill, {}).get("system")), config.chat_template_args)

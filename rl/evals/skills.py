@@ -21,7 +21,8 @@ from probing.prompts.asking import Ask, answers_to
 from probing.records import Problem, TestSuite
 from probing.samplers.base import Progress, Sampler, SamplingParams
 from probing.stages.config import TOPICS, ProblemsConfig, SolutionsConfig, SuitesConfig
-from probing.stages.problems import Funnel, proposals_asked, propose, ratings_asked, ratings_of, select_proposals
+from probing.stages.problems import Funnel, ratings_asked, ratings_of, select_proposals
+from probing.stages.proposals import proposals_asked, propose
 from probing.stages.solutions import sample_solutions
 from probing.stages.suites import callable_with, calls_of, extend_suite, tests_question
 from rewards.rules.consensus import ConsensusConfig
@@ -58,7 +59,7 @@ def measure_skills(
     config = ProblemsConfig(count=proposals, topics=ask.topics or TOPICS, max_new_tokens=max_new_tokens)
     funnel = Funnel()
     with bar("skill invent", proposals_asked(config, ask.variants), "proposals") as advance:
-        drawn = propose(sampler, ask, config, seed, advance)
+        drawn = propose(sampler, ask, config, seed, progress=advance)
     invented = select_proposals(drawn, config, "skill", funnel, ask.examples)
     usable = len(invented) + funnel.dropped["near duplicate"]
     figures: dict[str, Any] = {
@@ -67,7 +68,7 @@ def measure_skills(
         "proposals_dropped": dict(funnel.dropped),
         "distinct": share(len(invented), usable),
         "distinct_of": usable,
-        "mean_proposal_tokens": float(np.mean([len(answer.token_ids) for _, answer in drawn])),
+        "mean_proposal_tokens": float(np.mean([len(proposal.answer.token_ids) for proposal in drawn])),
     }
     asked = invented[:problems]
     with bar("skill interface", len(asked), "problems") as advance:

@@ -11,34 +11,31 @@ from typing import Any
 import numpy as np
 
 from probing.probe.hidden_states import HiddenStates
-from probing.records import Candidate, Problem, TestSuite
-from probing.samplers.base import Completion
+from probing.records import SELF_MADE, Candidate, Problem, TestSuite
 from probing.stages.config import ProblemsConfig
 from probing.stages.problems import (
     Funnel,
     lexical_entropy,
-    prompts_of,
-    proposals_asked,
-    propose,
     rate,
     ratings_asked,
     select_proposals,
     topic_shares,
     write_interfaces,
 )
+from probing.stages.proposals import proposals_asked, propose
 from probing.stages.solutions import has_two_views, sample_solutions
 from probing.stages.suites import write_suites
 from rl.benchmarks.seedling import benchmark_texts
 from rl.config.run_folder import write_atomically
 from rl.config.schema import Config
 from rl.console import warn
-from rl.loop.figures import SamplingFigures
+from rl.loop.figures import SamplingFigures, depth_figures
 from rl.loop.round import Round, RoundError
 from rl.own.lengths import contexts_of, fitting
 from rl.own.samples import CandidateReader, CollectedSamples
 from rl.own.signatures import complete
 from rl.ranks.shards import Shards, cut
-from rl.round_files import CANDIDATES, PROBLEMS, PROPOSALS, SUITES, Proposal, read_records, write_records
+from rl.round_files import CANDIDATES, PROBLEMS, PROPOSALS, SUITES, VERDICTS, Proposal, Verdict, read_records, write_records
 
 
 def make_problems(current: Round) -> None:
@@ -69,16 +66,17 @@ def _problems(current: Round) -> list[Problem]:
     problems: list[Problem] = []
     figures: dict[str, Any] = {}
     if own is None:
-        problems = _invent(current, config, funnel, [])
+        problems, figures = _invent(current, config, funnel, [])
     else:
         start, count = own_rows(current.config, index)
         drawn = own.problems.draw(index, start, count, funnel)
         drawn = fitting(drawn, current.ask, current.config, contexts_of(current.config.sampling, current.teacher), funnel)
         if made := config.count - count:
-            problems = _invent(current, config.model_copy(update={"count": made}), funnel, [p.description for p in drawn])
+            described = [p.description for p in drawn]
+            problems, figures = _invent(current, config.model_copy(update={"count": made}), funnel, described)
         completed = _complete(current, drawn, funnel)
         problems = [*problems, *completed]
-        figures = {"own": len(completed)}
+        figures["own"] = len(completed)
         if config.io == "function":
             figures["own_without_interface"] = sum(p.interface is None for p in completed)
     funnel.kept = len(problems)
@@ -92,11 +90,13 @@ def _problems(current: Round) -> list[Problem]:
     return problems
 
 
-def _invent(current: Round, config: ProblemsConfig, funnel: Funnel, others: Sequence[str]) -> list[Problem]:
-    """Self-made problems. others: further statements that they may not repeat."""
+def _invent(current: Round, config: ProblemsConfig, funnel: Funnel, others: Sequence[str]) -> tuple[list[Problem], dict[str, Any]]:
+    """Self-made problems, and figures of the steps beyond solved ones. others: further statements that they may not repeat."""
     run, index, ask = current.run, current.index, current.ask
-    with current.spending("problems"), run.bar(index, "problems", proposals_asked(config, ask.variants), "proposals") as advance:
-        proposals = propose(current.sampler, ask, config, current.seed("propose"), advance)
+    solved = solved_problems(current) if config.depth else []
+    asked = proposals_asked(config, ask.variants, len(solved))
+    with current.spending("problems"), run.bar(index, "problems", asked, "proposals") as advance:
+        proposals = propose(current.sampler, ask, config, current.seed("propose"), solved, advance)
     examples = ask.stdin_examples if config.io == "stdin" else ask.examples
     earlier = examples + [p.description for r in range(1, index) for p in read_records(run.round_folder(r) / PROBLEMS.file, Problem)]
     texts = benchmark_texts(current.config.evals.benchmarks)
@@ -108,17 +108,24 @@ def _invent(current: Round, config: ProblemsConfig, funnel: Funnel, others: Sequ
         with current.spending("interface"), run.bar(index, "interfaces", len(problems), "problems") as advance:
             problems = write_interfaces(current.sampler, ask, problems, config, current.seed("interface"), funnel, advance)
     if current.config.proposer is not None and run.main:
-        PROPOSALS.write(current.folder / PROPOSALS.file, _kept_proposals(current, proposals, funnel))
-    return problems
+        kept = [
+            Proposal(drawn.prompt, drawn.topic, drawn.answer.text, drawn.answer.token_ids, funnel.problem_of.get(i), funnel.reason_of(i))
+            for i, drawn in enumerate(proposals)
+        ]  # with their fates so far, for stage 6 to train on (`rl.loop.proposer`)
+        PROPOSALS.write(current.folder / PROPOSALS.file, kept)
+    if not config.depth:
+        return problems, {}
+    return problems, depth_figures(solved, proposals, problems)
 
 
-def _kept_proposals(current: Round, proposals: Sequence[tuple[str, Completion]], funnel: Funnel) -> list[Proposal]:
-    """The proposals with their fates so far, for stage 6 to train on (`rl.loop.proposer`)."""
-    prompts = prompts_of(current.ask, problems_asked(current.config, current.index), current.seed("propose"))
-    return [
-        Proposal(prompt, topic, answer.text, answer.token_ids, funnel.problem_of.get(number), funnel.reason_of(number))
-        for number, (prompt, (topic, answer)) in enumerate(zip(prompts, proposals, strict=True))
-    ]
+def solved_problems(current: Round) -> list[Problem]:
+    """Self-made problems of earlier rounds on which the vote was above the band (`solutions.band_high`): nothing is left to learn there."""
+    high, found = current.config.solutions.band_high, []
+    for number in range(1, current.index):
+        folder = current.run.round_folder(number)
+        settled = {v.problem_id for v in read_records(folder / VERDICTS.file, Verdict) if v.top >= 0 and v.top_share > high}
+        found += [p for p in read_records(folder / PROBLEMS.file, Problem) if p.id in settled and p.source == SELF_MADE]
+    return found
 
 
 def _complete(current: Round, problems: Sequence[Problem], funnel: Funnel) -> list[Problem]:

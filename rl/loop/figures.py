@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from probing.records import Candidate
+from probing.records import SELF_MADE, Candidate, Problem
+from probing.stages.proposals import Drawn
 from rl.round_files import Verdict
 
 
@@ -78,6 +79,26 @@ def repeat_figures(verdicts: Sequence[Verdict]) -> dict[str, int]:
     return {
         "repeats_of_earlier_rounds": sum(own != other for own, other in pairs),
         "repeats_in_round": sum(own == other for own, other in pairs),
+    }
+
+
+def depth_figures(solved: Sequence[Problem], proposals: Sequence[Drawn], problems: Sequence[Problem]) -> dict[str, int]:
+    """Steps beyond solved problems (`problems.depth`): problems that earlier rounds solved, proposals asked to go beyond one of them, and
+    those of these that became problems.
+    """
+    return {
+        "solved_before": len(solved),
+        "beyond_proposed": sum(drawn.beyond is not None for drawn in proposals),
+        "beyond_kept": sum(problem.beyond is not None for problem in problems),
+    }
+
+
+def band_by_depth(problems: Sequence[Problem], verdicts: Sequence[Verdict]) -> dict[str, float | None]:
+    """Share in the band of the problems that go a step beyond a solved one, and of the other self-made ones. None: there is none."""
+    beyond = {p.id: p.beyond is not None for p in problems if p.source == SELF_MADE}
+    return {
+        "beyond_in_band": _mean(v.kept for v in verdicts if beyond.get(v.problem_id) is True),
+        "by_topic_in_band": _mean(v.kept for v in verdicts if beyond.get(v.problem_id) is False),
     }
 
 

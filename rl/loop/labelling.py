@@ -17,7 +17,7 @@ from rl.labels.bank import Banks, ProblemBank, distinct_programs, execute_bank, 
 from rl.labels.candidate_scores import score_candidates
 from rl.labels.frozen_probe import FrozenProbe, choose_answers, fit_frozen_probe
 from rl.labels.repeats import behaviours_of, find_repeats, without_repeats
-from rl.loop.figures import consensus_figures, repeat_figures
+from rl.loop.figures import band_by_depth, consensus_figures, repeat_figures
 from rl.loop.round import Round, RoundError
 from rl.ranks.executor import SharedExecutor, discard_lost
 from rl.ranks.shards import Shards, cut
@@ -103,7 +103,8 @@ def _vote(current: Round) -> list[Verdict]:
     repeats: dict[str, int] = {}
     if config.solutions.repeats == "drop":
         verdicts, repeats = _drop_repeats(current, verdicts)
-    run.log("consensus", current.index, consensus_figures(verdicts) | repeats)
+    depth = band_by_depth(current.problems, verdicts) if config.problems.depth else {}
+    run.log("consensus", current.index, consensus_figures(verdicts) | repeats | depth)
     return verdicts
 
 

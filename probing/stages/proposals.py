@@ -1,0 +1,114 @@
+"""Stage 1's questions: new problems by topic, and steps beyond problems that earlier rounds solved (`problems.depth`).
+
+    drawn = propose(sampler, ask, config, seed, solved)     # read and selected by `probing.stages.problems.select_proposals`
+
+A solved problem is one whose answers nearly all behave alike. Nothing is left to learn there, but its statement says what is wanted, and
+the model can do it: a problem one step harder may be neither hopeless nor settled.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from probing.parsing.stdin_texts import stdin_examples_in
+from probing.prompt import Question
+from probing.prompts.asking import Ask, answers_to
+from probing.records import Problem
+from probing.samplers.base import Completion, Progress, Sampler, SamplingParams
+from probing.stages.config import ProblemsConfig
+
+PROPOSALS_PER_PROMPT = 128  # samples of one topic's prompt that are drawn together, at most
+LEAST_PER_PROMPT = 6  # and at least, where a set words its prompt in several ways
+PER_SOLVED = 4  # proposals beyond one solved problem, all drawn from one prompt
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One answer of stage 1, not read yet."""
+
+    topic: str
+    prompt: str  # rendered; the answers to one prompt are a group
+    answer: Completion
+    beyond: str | None = None  # id of the solved problem that it was asked to go beyond; None: asked for by topic
+
+
+def propose(
+    sampler: Sampler, ask: Ask, config: ProblemsConfig, seed: int, solved: Sequence[Problem] = (), progress: Progress | None = None
+) -> list[Drawn]:
+    """Stage 1: `config.count` proposals: first those by topic, topics in turn, then those beyond `solved`."""
+    params = SamplingParams(config.temperature, config.top_p, config.max_new_tokens)
+    fresh, beyond = counts(config, len(solved))
+    questions, each = _by_topic(ask, config, seed, fresh), _blocks(config, ask.variants, fresh)[1]
+    answers = answers_to(sampler, questions, each, params, seed, progress)
+    drawn = [
+        Drawn(topic, questions[place].text, answers[place][sample])
+        for topic, place, sample in _places(config, ask.variants, fresh)
+    ]  # fmt: skip
+    if beyond:
+        parents = _drawn_from(solved, math.ceil(beyond / PER_SOLVED), seed)
+        steps = [_step_beyond(ask, config, parent, seed % 9973 + i) for i, parent in enumerate(parents)]
+        groups = answers_to(sampler, steps, PER_SOLVED, params, seed ^ 1, progress)
+        for parent, question, group in zip(parents, steps, groups, strict=True):
+            drawn += [Drawn(parent.topic, question.text, answer, parent.id) for answer in group]
+    return drawn[: config.count]
+
+
+def counts(config: ProblemsConfig, solved: int) -> tuple[int, int]:
+    """(proposals by topic, proposals beyond solved problems), of `config.count`. solved: the problems that there are.
+
+    >>> counts(ProblemsConfig(count=100, depth=0.5), 3)
+    (88, 12)
+    """
+    beyond = min(int(config.depth * config.count), solved * PER_SOLVED)
+    return config.count - beyond, beyond
+
+
+def proposals_asked(config: ProblemsConfig, variants: int, solved: int = 0) -> int:
+    """Samples that `propose` draws: a few more than `config.count` where topics and prompts do not divide it."""
+    fresh, beyond = counts(config, solved)
+    blocks, each = _blocks(config, variants, fresh)
+    return len(config.topics) * blocks * each + math.ceil(beyond / PER_SOLVED) * PER_SOLVED
+
+
+def _by_topic(ask: Ask, config: ProblemsConfig, seed: int, count: int) -> list[Question]:
+    """Each topic's prompts, topic after topic."""
+    blocks, _ = _blocks(config, ask.variants, count)
+    first = seed % 9973  # other rounds meet other variants
+    skill = "invent_stdin" if config.io == "stdin" else "invent"
+    return [ask(skill, topic=t, variant=first + i + b * len(config.topics)) for i, t in enumerate(config.topics) for b in range(blocks)]
+
+
+def _places(config: ProblemsConfig, variants: int, count: int) -> Iterator[tuple[str, int, int]]:
+    """For each proposal, topics in turn: (topic, place of its question, place among that question's samples)."""
+    blocks, each = _blocks(config, variants, count)
+    for i in range(count):
+        taken, place = divmod(i, len(config.topics))
+        yield config.topics[place], place * blocks + taken // each, taken % each
+
+
+def _blocks(config: ProblemsConfig, variants: int, count: int) -> tuple[int, int]:
+    """(prompts of each topic, samples of each): many samples of one prompt, which is computed once for all of them, but as many prompts
+    as the set has variants, and no more samples together than ranks can share.
+    """
+    each = math.ceil(count / len(config.topics))
+    blocks = max(math.ceil(each / PROPOSALS_PER_PROMPT), min(variants, math.ceil(each / LEAST_PER_PROMPT)))
+    return blocks, math.ceil(each / blocks)
+
+
+def _drawn_from(solved: Sequence[Problem], count: int, seed: int) -> list[Problem]:
+    """`count` of the solved problems, none twice."""
+    order = np.random.default_rng(seed).permutation(len(solved))
+    return [solved[place] for place in order[:count]]
+
+
+def _step_beyond(ask: Ask, config: ProblemsConfig, problem: Problem, variant: int) -> Question:
+    """The question for an exercise that goes one step beyond a problem. variant: which kind of step the prompt suggests."""
+    shown = {"title": problem.title, "description": problem.description, "variant": variant}
+    if config.io == "stdin":
+        sample = stdin_examples_in(problem.example)[0]  # every self-made one has a sample (`probing.parsing.stdin_proposals`)
+        return ask("deepen_stdin", input=sample.input.strip("\n"), output=(sample.output or "").strip("\n"), **shown)
+    return ask("deepen", signature=problem.signature, example=problem.example, **shown)
