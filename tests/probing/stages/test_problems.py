@@ -15,13 +15,12 @@ from probing.stages.problems import (
     Funnel,
     lexical_entropy,
     parse_rating,
-    prompts_of,
-    propose,
     rate,
     select_proposals,
     topic_shares,
     write_interfaces,
 )
+from probing.stages.proposals import Drawn
 from tests.probing.asking import ask
 
 GOOD = "### Title\n{title}\n### Problem\n{problem}\n### Signature\ndef f(xs: list[int]) -> int:\n### Example\nf([1]) == 1\n### End"
@@ -32,8 +31,8 @@ def answer(text: str, finished: bool = True) -> Completion:
     return Completion(text, (1, 2), (-0.1, -0.2), finished)
 
 
-def proposal(problem: str, title: str = "Sum") -> tuple[str, Completion]:
-    return "lists", answer(GOOD.format(title=title, problem=problem))
+def proposal(problem: str, title: str = "Sum", beyond: str | None = None) -> Drawn:
+    return Drawn("lists", "?", answer(GOOD.format(title=title, problem=problem)), beyond)
 
 
 def problem(description: str = "Add up the numbers.") -> Problem:
@@ -59,36 +58,9 @@ def select(*proposals, known=(), benchmarks=(), config=CONFIG):
     return select_proposals(proposals, config, "r01", funnel, known, benchmarks), funnel
 
 
-def test_proposals_go_over_the_topics_in_turn():
-    topics = [topic for topic, _ in propose(Scripted("a", "b", "c", "d"), ask, CONFIG, seed=0)]
-    assert topics == ["lists", "strings", "lists", "strings"]
-
-
-def test_a_topic_s_proposals_are_taken_prompt_after_prompt_and_sample_after_sample():
-    class Numbered(Scripted):
-        def sample(self, prompts, n, params, seed, progress=None, indices=None):
-            return [[answer(f"{prompt}.{sample}") for sample in range(n)] for prompt in range(len(prompts))]
-
-    drawn = [completion.text for _, completion in propose(Numbered(), ask, CONFIG.model_copy(update={"count": 600}), seed=0)]
-    each = 600 // len({text.split(".")[0] for text in drawn})  # samples of one prompt
-    for topic in (0, 1):  # a half of the prompts each
-        assert drawn[topic::2] == [f"{prompt + topic * 300 // each}.{sample}" for prompt in range(300 // each) for sample in range(each)]
-
-
-@pytest.mark.parametrize("count", [1, 4, 5, 600])
-def test_each_proposal_s_prompt_is_the_one_that_it_was_drawn_from(count):
-    class Echo(Scripted):
-        def sample(self, prompts, n, params, seed, progress=None, indices=None):
-            return [[answer(prompt) for _ in range(n)] for prompt in prompts]
-
-    config = CONFIG.model_copy(update={"count": count})
-    drawn = [completion.text for _, completion in propose(Echo(), ask, config, seed=5)]
-    assert drawn == prompts_of(ask, config, seed=5) and len(drawn) == count
-
-
 def test_the_funnel_knows_why_each_proposal_gave_no_problem():
     funnel, words = Funnel(), ["Count the words.", "Count the words.", "Reverse the given string twice.", "Add all odd numbers up."]
-    proposals = [("lists", answer("nonsense")), *(proposal(text) for text in words)]
+    proposals = [Drawn("lists", "?", answer("nonsense")), *(proposal(text) for text in words)]
     first, second, third = select_proposals(proposals, CONFIG, "r01", funnel)
     rate(Scripted("Clarity: 9", "Clarity: 1", "Clarity: 9"), ask, [first, second, third], CONFIG, 0, funnel)
     write_interfaces(Scripted(INTERFACE, "sorry"), ask, [first, third], CONFIG, 0, funnel)
@@ -97,7 +69,7 @@ def test_the_funnel_knows_why_each_proposal_gave_no_problem():
 
 
 def test_unreadable_and_cut_off_proposals_are_counted_apart():
-    _, funnel = select(("lists", answer("nonsense")), ("lists", answer("### Title\nSum", finished=False)))
+    _, funnel = select(Drawn("lists", "?", answer("nonsense")), Drawn("lists", "?", answer("### Title\nSum", finished=False)))
     assert funnel.dropped == {"no statement": 1, "cut off": 1}
 
 

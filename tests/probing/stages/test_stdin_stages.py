@@ -15,7 +15,8 @@ from probing.reading import read_program
 from probing.records import STDIN, Problem
 from probing.samplers.base import Completion
 from probing.stages.config import ProblemsConfig, SuitesConfig
-from probing.stages.problems import Funnel, propose, select_proposals
+from probing.stages.problems import Funnel, select_proposals
+from probing.stages.proposals import propose
 from probing.stages.solutions import candidates_of, solve_question
 from probing.stages.stdin_suites import extend_texts
 from probing.stages.suites import tests_question as question_for_tests

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,7 @@ def test_the_loop_and_evaluations_ask_with_them() -> None:
         ),
         (THINKING, ("--evals.chat_template_args", "{zzz: 1}"), "knows no argument zzz", "chat_template.jinja"),
         (None, ("--chat_template_args", "{enable_thinking: false}"), "has no chat template", "drop chat_template_args"),
+        (THINKING, ("--prompts", "seedling", "--problems.depth", "0.5"), "lacks deepen.jinja, which problems.depth needs", "instruct"),
         (THINKING, ("--prompts", "/no/such/set"), "there is no prompt set '/no/such/set'", "ucoder config --prompts"),
     ],
 )
@@ -80,6 +82,16 @@ def test_what_would_be_ignored_or_fail_later_is_refused(template: str | None, wo
     with pytest.raises(UserError) as caught:
         check_chat(with_template(template), config(*words))
     assert what in caught.value.what and remedy in caught.value.remedy
+
+
+@pytest.mark.parametrize(("io", "skill"), [("function", "deepen"), ("stdin", "deepen_stdin")])
+def test_a_set_that_cannot_ask_for_the_kind_of_step_is_refused(tmp_path: Path, io: str, skill: str) -> None:
+    folder = shutil.copytree(FOLDER / "instruct", tmp_path / "prompts")
+    (folder / f"{skill}.jinja").unlink()
+    words = ("--prompts", str(folder), "--problems.io", io)
+    check_chat(with_template(THINKING), config(*words))
+    with pytest.raises(UserError, match=rf"lacks {skill}\.jinja, which problems\.depth needs"):
+        check_chat(with_template(THINKING), config(*words, "--problems.depth", "0.5"))
 
 
 def test_a_prompt_set_that_the_template_refuses_is_refused_before_any_work(tmp_path: Path) -> None:

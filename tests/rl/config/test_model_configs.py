@@ -14,7 +14,8 @@ from probing.prompt import Question
 from probing.prompts.asking import Asker
 from probing.records import Problem
 from probing.samplers.engines.transformers import TransformersSampler
-from probing.stages.problems import Funnel, propose, select_proposals
+from probing.stages.problems import Funnel, select_proposals
+from probing.stages.proposals import propose
 from probing.stages.solutions import sample_solutions, solve_question
 from rl.config.schema import Config, load_config
 from rl.models.checkpoints import load_policy
