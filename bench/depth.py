@@ -11,7 +11,6 @@ proposals, where those beyond one solved problem stay together. Takes any key of
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +22,7 @@ import numpy as np
 from bench.command import module_command
 from bench.markdown import interval, table
 from probing.memory import keep_freed_memory
-from probing.records import Problem
+from probing.records import SELF_MADE, Problem
 from probing.stages.proposals import PER_SOLVED, counts
 from rl.config.run_folder import git_commit, versions, write_atomically
 from rl.config.schema import Config, config_from_argv
@@ -36,7 +35,7 @@ from rl.run import Run
 
 RESULT = Path(__file__).resolve().parent / "results" / "depth.json"
 RESAMPLES = 10_000
-PLACES = ("in band", "above", "below", "no winner", "no inputs")  # where a problem's vote lies
+PLACES = ("in band", "above", "below", "no winner", "no inputs", "left out")  # where a problem's vote lies; left out: by other rules
 STAGES: tuple[Callable[[Round], None], ...] = (make_problems, make_suites, draw_candidates, execute_candidates, take_votes)
 
 
@@ -46,9 +45,10 @@ def place_of(verdict: Verdict | None, config: Config) -> str:
         return "no inputs"
     if verdict.top < 0:
         return "no winner"
-    if verdict.top_share > config.solutions.band_high:
-        return "above"
-    return "in band" if verdict.kept else "below"
+    if verdict.kept:
+        return "in band"
+    low, high = config.solutions.band_low, config.solutions.band_high
+    return "above" if verdict.top_share > high else "below" if verdict.top_share < low else "left out"
 
 
 def kind_row(problems: Sequence[Problem], verdicts: Mapping[str, Verdict], proposals: int, config: Config) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def measure(config: Config) -> dict[str, Any]:
     fresh = sum(p.beyond is None for p in taught)
     rng = np.random.default_rng(0)
     means = bootstrap([1.0] * fresh + [0.0] * (asked[0] - fresh), rng)
-    parents = [count / PER_SOLVED for count in of_parent.values()] + [0.0] * (math.ceil(asked[1] / PER_SOLVED) - len(of_parent))
+    parents = [count / PER_SOLVED for count in of_parent.values()] + [0.0] * (asked[1] // PER_SOLVED - len(of_parent))
     means_beyond = bootstrap(parents, rng)
     by_topic["in_band_ci"], beyond["in_band_ci"] = ends(means), ends(means_beyond)
     return {
@@ -130,8 +130,13 @@ def main() -> None:
     keep_freed_memory()
     with error_screen():
         config = config_from_argv(sys.argv[1:])
-        if not config.problems.depth:
-            raise UserError("there is nothing to compare: problems.depth is 0", "problems.depth", "give it, say --problems.depth 0.5")
+        if not counts(config.problems, config.problems.count)[1]:
+            said = f"there is nothing to compare: no one of {config.problems.count} proposals would go beyond a solved problem"
+            raise UserError(
+                said, "problems.depth", f"raise it, say to 0.5, or problems.count ({PER_SOLVED} proposals for each solved problem)"
+            )
+        if config.problems.source != SELF_MADE:
+            raise UserError("problems of your own are asked for in neither way", "problems.source", f"leave it at {SELF_MADE}")
         row = measure(config)
         rows = json.loads(RESULT.read_text())["rows"] if RESULT.is_file() else []
         rows = [old for old in rows if (old["model"], old["seed"]) != (row["model"], row["seed"])] + [row]

@@ -30,7 +30,7 @@ class Problem:
     entry: str  # name of the function to write; STDIN for a program
     signature: str  # one line, "def f(xs: list[int]) -> int:"; "" for a program
     example: str  # as the model wrote it; never trusted as an expected output
-    topic: str  # topic the model was asked for
+    topic: str  # topic the model was asked for; of a step beyond a solved problem, that one's topic
     rating: float | None = None  # own rating in [0, 1]; None before stage 2
     interface: str | None = None  # signature and docstring, valid Python once a body follows; None before stage 3
     source: str = SELF_MADE  # where the statement is from: SELF_MADE, or "FILE#ROW", "hub:DATASET:SPLIT#ROW" (docs/own-problems.md)

@@ -52,6 +52,18 @@ class StdinExample:
         return f"Input:\n{self.input}" + ("" if self.output is None else f"Output:\n{self.output}\n")
 
 
+def stored_sample(text: str) -> StdinExample:
+    """What `StdinExample.text` wrote, also where its input or output holds lines that look like headings.
+
+    >>> stored_sample("Input:\\nNote: 2\\nOutput:\\n4")
+    StdinExample(input='Note: 2\\n', output='4')
+    """
+    given, found, printed = text.removeprefix("Input:\n").rpartition("\nOutput:\n")
+    if not found:
+        given, printed = printed, ""
+    return StdinExample(given.strip("\n") + "\n", printed.strip("\n") if found else None)
+
+
 @dataclass
 class _Section:
     kind: HeadingKind

@@ -77,7 +77,7 @@ class Asker:
 
     @property
     def stdin_examples(self) -> list[str]:
-        """The statements of the worked examples that `invent_stdin` shows."""
+        """The same for problems whose solutions are programs."""
         return [example["problem"] for example in self.prompts.stdin_examples]
 
     def put(self, prompt: Prompt) -> Question:

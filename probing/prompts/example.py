@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-FIELDS: dict[str, tuple[str, ...]] = {  # of each skill; `invent` and `invent_stdin` also get the set's worked examples
+FIELDS: dict[str, tuple[str, ...]] = {  # of each skill; those that invent problems also get the set's worked examples
     "invent": ("topic", "variant"),
     "rate": ("description",),
     "interface": ("description", "entry", "signature"),

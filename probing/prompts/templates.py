@@ -3,14 +3,15 @@
 A set holds a template a skill (`invent.jinja`, `rate.jinja`, ...), which gives the user's turn, and optionally `set.yaml`:
 
 - for each skill, how the answer starts (`prefill`), what ends it (`stop`) and the system turn (`system`);
-- for `invent` also in how many ways its template words it (`variants`; the template gets the field `variant`), worked `examples`,
-  which the template gets and proposals may not repeat, and the `topics` that its models know, where they know few;
+- for `invent` also in how many ways its template words it (`variants`; the template gets the field `variant`), and the `topics` that
+  its models know, where they know few;
+- for all skills that invent problems worked `examples`, which the template gets and proposals may not repeat;
 - for `rate` the digits to choose among (`choices`): a sampler that can gives their probabilities, where others draw an answer;
 - `form: document` where the templates are texts for a base model to continue. `chat`, the default: turns in a model's chat format.
 
 A set may also have `signature.jinja`: `ucoder solve` asks for a signature where a statement shows none. For problems whose
 solutions are programs (`problems.io: stdin`) it needs `tests_stdin.jinja` and `solve_stdin.jinja`, and to invent some also
-`invent_stdin.jinja`, with worked examples of its own. For steps beyond solved problems (`problems.depth`) it needs `deepen.jinja`, or
+`invent_stdin.jinja`. For steps beyond solved problems (`problems.depth`) it needs `deepen.jinja`, or
 `deepen_stdin.jinja`, which get a solved problem and the field `variant`.
 
 `probing.prompts.asking` makes questions of them.
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 SKILLS = ("invent", "rate", "interface", "tests", "asserts", "solve")
 STDIN_SKILLS = ("invent_stdin", "tests_stdin", "solve_stdin")  # in the place of invent, tests and solve where solutions are programs
 DEEPEN, DEEPEN_STDIN = "deepen", "deepen_stdin"  # for a step beyond a solved problem (`problems.depth`)
+INVENTING = ("invent", DEEPEN, "invent_stdin", DEEPEN_STDIN)  # skills whose answer is a problem, and that may show worked examples
 OPTIONAL = ("signature", DEEPEN, *STDIN_SKILLS, DEEPEN_STDIN)  # skills that a set may lack
 FOLDER = Path(__file__).parent / "sets"
 CHECKPOINT_KEY = "ucoder_prompts"
@@ -76,23 +78,27 @@ class PromptSet:
         """The topics that the set's models know, where they know few; empty: any."""
         return tuple(self.settings.get("invent", {}).get("topics", ()))
 
+    def examples_of(self, skill: str) -> list[dict[str, str]]:
+        """Worked examples of a skill that invents problems: title, problem, signature and example, or (of programs) input and output."""
+        return list(self.settings.get(skill, {}).get("examples", []))
+
     @property
     def examples(self) -> list[dict[str, str]]:
-        """Worked examples of `invent`: title, problem, signature, example."""
-        return list(self.settings.get("invent", {}).get("examples", []))
+        """All worked examples of functions that the prompts show."""
+        return self.examples_of("invent") + self.examples_of(DEEPEN)
 
     @property
     def stdin_examples(self) -> list[dict[str, str]]:
-        """Worked examples of `invent_stdin`: title, problem, input, output."""
-        return list(self.settings.get("invent_stdin", {}).get("examples", []))
+        """All worked examples of programs that the prompts show."""
+        return self.examples_of("invent_stdin") + self.examples_of(DEEPEN_STDIN)
 
     def render(self, skill: str, **fields: Any) -> Prompt:
         """The prompt of one of `skills`. Raises PromptSetError for another skill, `jinja2.UndefinedError` when a field is missing."""
         if skill not in self.skills:
             raise PromptSetError(f"the prompt set in {self.folder} has no {skill}.jinja")
         settings = self.settings.get(skill, {})
-        if skill in ("invent", "invent_stdin"):
-            fields = {"examples": self.examples if skill == "invent" else self.stdin_examples, **fields}
+        if skill in INVENTING:
+            fields = {"examples": self.examples_of(skill), **fields}
         prefill, system = settings.get("prefill", ""), settings.get("system")
         text = _environment(self.folder).get_template(f"{skill}.jinja").render(**fields)
         return Prompt(
@@ -182,11 +188,21 @@ class InventSettings(SkillSettings):
     examples: list[Worked] = []
 
 
+class DeepenSettings(SkillSettings):
+    examples: list[Worked] = []
+
+
 class StdinInventSettings(SkillSettings):
     examples: list[WorkedProgram] = []
 
 
-SETTINGS: dict[str, type[SkillSettings]] = {"invent": InventSettings, "invent_stdin": StdinInventSettings, "rate": RateSettings}
+SETTINGS: dict[str, type[SkillSettings]] = {
+    "invent": InventSettings,
+    DEEPEN: DeepenSettings,
+    "invent_stdin": StdinInventSettings,
+    DEEPEN_STDIN: StdinInventSettings,
+    "rate": RateSettings,
+}
 
 
 def _check_settings(folder: Path, settings: Any) -> None:

@@ -48,8 +48,8 @@ class ProblemsConfig(Section):
         0.0,
         ge=0,
         lt=1,
-        description="share of self-made problems that are asked for as a step beyond one that an earlier round solved: its answers agree "
-        "by more than solutions.band_high. Four for each such problem at most, the rest by topic",
+        description="share of self-made problems that are asked for as a step beyond one that an earlier round solved: more than "
+        "solutions.band_high of its answers behave alike. Four for each such problem at most, the rest by topic",
     )
     topics: tuple[str, ...] = Field(TOPICS, min_length=1, description="topics asked for, in turn")
     temperature: float = Field(1.0, gt=0, description="sampling temperature of a proposal")

@@ -2,8 +2,8 @@
 
     drawn = propose(sampler, ask, config, seed, solved)     # read and selected by `probing.stages.problems.select_proposals`
 
-A solved problem is one whose answers nearly all behave alike. Nothing is left to learn there, but its statement says what is wanted, and
-the model can do it: a problem one step harder may be neither hopeless nor settled.
+A solved problem is one to which nearly all answers behave alike (`rl.loop.asking.solved_problems`). Nothing is left to learn there, but
+its statement seems to say what is wanted: a problem one step harder may be neither hopeless nor settled.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from probing.parsing.stdin_texts import stdin_examples_in
+from probing.parsing.stdin_texts import stored_sample
 from probing.prompt import Question
 from probing.prompts.asking import Ask, answers_to
 from probing.records import Problem
@@ -43,18 +43,20 @@ def propose(
     params = SamplingParams(config.temperature, config.top_p, config.max_new_tokens)
     fresh, beyond = counts(config, len(solved))
     questions, each = _by_topic(ask, config, seed, fresh), _blocks(config, ask.variants, fresh)[1]
-    answers = answers_to(sampler, questions, each, params, seed, progress)
+    # its estimate would leave out the second half of the work
+    shown = _without_estimate(progress) if beyond and progress is not None else progress
+    answers = answers_to(sampler, questions, each, params, seed, shown)
     drawn = [
         Drawn(topic, questions[place].text, answers[place][sample])
         for topic, place, sample in _places(config, ask.variants, fresh)
     ]  # fmt: skip
     if beyond:
-        parents = _drawn_from(solved, math.ceil(beyond / PER_SOLVED), seed)
+        parents = _drawn_from(solved, beyond // PER_SOLVED, seed)
         steps = [_step_beyond(ask, config, parent, seed % 9973 + i) for i, parent in enumerate(parents)]
         groups = answers_to(sampler, steps, PER_SOLVED, params, seed ^ 1, progress)
         for parent, question, group in zip(parents, steps, groups, strict=True):
             drawn += [Drawn(parent.topic, question.text, answer, parent.id) for answer in group]
-    return drawn[: config.count]
+    return drawn
 
 
 def counts(config: ProblemsConfig, solved: int) -> tuple[int, int]:
@@ -63,7 +65,7 @@ def counts(config: ProblemsConfig, solved: int) -> tuple[int, int]:
     >>> counts(ProblemsConfig(count=100, depth=0.5), 3)
     (88, 12)
     """
-    beyond = min(int(config.depth * config.count), solved * PER_SOLVED)
+    beyond = PER_SOLVED * min(int(config.depth * config.count) // PER_SOLVED, solved)  # depth is below 1: some are asked for by topic
     return config.count - beyond, beyond
 
 
@@ -71,7 +73,7 @@ def proposals_asked(config: ProblemsConfig, variants: int, solved: int = 0) -> i
     """Samples that `propose` draws: a few more than `config.count` where topics and prompts do not divide it."""
     fresh, beyond = counts(config, solved)
     blocks, each = _blocks(config, variants, fresh)
-    return len(config.topics) * blocks * each + math.ceil(beyond / PER_SOLVED) * PER_SOLVED
+    return len(config.topics) * blocks * each + beyond
 
 
 def _by_topic(ask: Ask, config: ProblemsConfig, seed: int, count: int) -> list[Question]:
@@ -99,6 +101,13 @@ def _blocks(config: ProblemsConfig, variants: int, count: int) -> tuple[int, int
     return blocks, math.ceil(each / blocks)
 
 
+def _without_estimate(progress: Progress) -> Progress:
+    def told(samples: int, tokens: int = 0, seconds_left: float | None = None) -> None:
+        progress(samples, tokens)
+
+    return told
+
+
 def _drawn_from(solved: Sequence[Problem], count: int, seed: int) -> list[Problem]:
     """`count` of the solved problems, none twice."""
     order = np.random.default_rng(seed).permutation(len(solved))
@@ -109,6 +118,6 @@ def _step_beyond(ask: Ask, config: ProblemsConfig, problem: Problem, variant: in
     """The question for an exercise that goes one step beyond a problem. variant: which kind of step the prompt suggests."""
     shown = {"title": problem.title, "description": problem.description, "variant": variant}
     if config.io == "stdin":
-        sample = stdin_examples_in(problem.example)[0]  # every self-made one has a sample (`probing.parsing.stdin_proposals`)
-        return ask("deepen_stdin", input=sample.input.strip("\n"), output=(sample.output or "").strip("\n"), **shown)
+        sample = stored_sample(problem.example)
+        return ask("deepen_stdin", input=sample.input, output=sample.output or "", **shown)
     return ask("deepen", signature=problem.signature, example=problem.example, **shown)

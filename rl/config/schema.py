@@ -179,6 +179,15 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _problems_can_be_solved(self) -> Self:
+        if self.problems.depth and self.solutions.band_high == 1:
+            raise ValueError(
+                f"problems.depth ({self.problems.depth:g}) goes beyond problems on which more than solutions.band_high of the answers "
+                "agree, and that is 1, so there would be none: lower solutions.band_high, or set problems.depth to 0"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _programs_have_no_asserts(self) -> Self:
         if self.problems.io == "stdin" and self.consensus.needs_expected_outputs:
             raise ValueError(

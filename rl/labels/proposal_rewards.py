@@ -75,7 +75,7 @@ def fates_of(proposals: Sequence[Proposal], verdicts: Sequence[Verdict], broken:
 def group_advantages(prompts: Sequence[str], rewards: Sequence[float | None]) -> list[float | None]:
     """Each reward minus the mean of its group, the proposals of one prompt; None where the reward is not known.
 
-    Not divided by the group's deviation: a group may be as small as six, with one success, and rewards have a fixed scale already
+    Not divided by the group's deviation: a group may be as small as four, with one success, and rewards have a fixed scale already
     (`grpo.scale_rewards: none`; Liu et al., "Understanding R1-Zero-like training", arXiv 2503.20783).
 
     >>> group_advantages(["a", "a", "b", "a"], [1.0, 0.0, 1.0, None])

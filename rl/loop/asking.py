@@ -118,12 +118,19 @@ def _invent(current: Round, config: ProblemsConfig, funnel: Funnel, others: Sequ
     return problems, depth_figures(solved, proposals, problems)
 
 
+def is_solved(verdict: Verdict, band_high: float) -> bool:
+    """Whether more than this share of all answers is in the winning cluster, and no cluster of constant programs is larger."""
+    return verdict.top >= 0 and verdict.margin >= 0 and verdict.counts[verdict.top] > band_high * len(verdict.labels)
+
+
 def solved_problems(current: Round) -> list[Problem]:
-    """Self-made problems of earlier rounds on which the vote was above the band (`solutions.band_high`): nothing is left to learn there."""
+    """Self-made problems of earlier rounds to which more than `solutions.band_high` of the answers behave alike: nothing is left to learn
+    there. Answers that have no vote count, too: where most fail, the few that agree are no sign of a problem that is solved.
+    """
     high, found = current.config.solutions.band_high, []
     for number in range(1, current.index):
         folder = current.run.round_folder(number)
-        settled = {v.problem_id for v in read_records(folder / VERDICTS.file, Verdict) if v.top >= 0 and v.top_share > high}
+        settled = {v.problem_id for v in read_records(folder / VERDICTS.file, Verdict) if is_solved(v, high)}
         found += [p for p in read_records(folder / PROBLEMS.file, Problem) if p.id in settled and p.source == SELF_MADE]
     return found
 

@@ -24,7 +24,11 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "signature": ("string", "its signature; empty for a program"),
     "interface": ("string", "signature and docstring; null for a program"),
     "example": ("string", "as the model, or the source, wrote it; never trusted"),
-    "topic": ("string", "what the model was asked for; `own` where the statement is not the model's"),
+    "topic": (
+        "string",
+        "what the model was asked for, or the topic of `beyond`; `own` where the statement is not the model's",
+    ),
+    "beyond": ("string", "id of the solved problem that it was asked to go a step beyond; null where it was asked for by topic"),
     "source": ("string", "`self`: the model invented the problem; else the file or dataset that its statement is from, and the row"),
     "rating": ("float64", "the model's own rating, 0 to 1; null where the statement is not the model's"),
     "inputs": ("strings", "test inputs, each a Python literal: the list of positional arguments, or the text for standard input"),
@@ -65,6 +69,7 @@ def problem_rows(run: RunData) -> Iterator[Row]:
             yield {
                 **{name: problem[name] for name in ("id", "title", "entry", "signature", "interface", "example", "topic", "rating")},
                 "statement": problem["description"],
+                "beyond": problem.get("beyond"),
                 "source": problem.get("source", SELF_MADE),
                 "inputs": list(suites[problem["id"]]["inputs"]),
                 "input_origins": list(suites[problem["id"]]["origins"]),

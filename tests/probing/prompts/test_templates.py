@@ -53,7 +53,9 @@ def test_the_checkpoint_s_own_set_wins_over_the_default_and_a_name_over_both() -
 def test_variants_show_other_examples() -> None:
     prompts = load_prompt_set("instruct")
     assert len({prompts.render("invent", topic="graphs", variant=i).user for i in range(prompts.variants)}) == prompts.variants
-    assert all(any(e["title"] in prompts.render("invent", topic="t", variant=i).user for i in range(6)) for e in prompts.examples)
+    assert all(
+        any(e["title"] in prompts.render("invent", topic="t", variant=i).user for i in range(6)) for e in prompts.examples_of("invent")
+    )
 
 
 def copied(folder: Path) -> Path:
