@@ -70,7 +70,10 @@ def test_each_proposal_s_prompt_is_the_one_that_it_was_drawn_from(count: int, de
 )
 def test_as_many_proposals_are_drawn_as_the_bar_is_told(count: int, depth: float, number: int):
     config, sampler, seen = CONFIG.model_copy(update={"count": count, "depth": depth}), Echo(), []
-    assert len(propose(sampler, INSTRUCT, config, 1, solved(number), seen.append)) == count
+    assert (
+        len(propose(sampler, INSTRUCT, config, 1, solved(number), lambda samples, tokens=0, seconds_left=None: seen.append(samples)))
+        == count
+    )
     assert sampler.drawn == sum(seen) == proposals_asked(config, INSTRUCT.variants, number)
 
 
@@ -114,17 +117,59 @@ def test_a_step_that_repeats_its_solved_problem_is_dropped():
 def test_a_program_s_sample_is_shown_under_the_headings_that_are_asked_for(name: str):
     [parent] = solved(1)
     parent = replace(parent, entry=STDIN, signature="", example="Input:\n3\n1 2 3\nOutput:\n6")
-    config = CONFIG.model_copy(update={"depth": 0.9, "io": "stdin"})
+    config = CONFIG.model_copy(update={"count": 8, "depth": 0.9, "io": "stdin"})
     [shown] = {d.prompt for d in propose(Echo(), Wording(name), config, 1, [parent]) if d.beyond}
     assert "### Sample Input\n3\n1 2 3\n### Sample Output\n6\n### End" in shown
+
+
+def test_a_sample_that_holds_lines_like_headings_is_shown_whole():
+    [parent] = solved(1)
+    parent = replace(parent, entry=STDIN, signature="", example="Input:\nTest case 1:\n3 5\nOutput:\nCase:\n\n8")
+    config = CONFIG.model_copy(update={"count": 8, "depth": 0.9, "io": "stdin"})
+    [shown] = {d.prompt for d in propose(Echo(), INSTRUCT, config, 1, [parent]) if d.beyond}
+    assert "### Sample Input\nTest case 1:\n3 5\n### Sample Output\nCase:\n\n8\n### End" in shown
+
+
+def test_a_problem_without_an_example_is_shown_without_its_heading():
+    [parent] = solved(1)
+    config = CONFIG.model_copy(update={"count": 8, "depth": 0.9})
+    [shown] = {d.prompt for d in propose(Echo(), INSTRUCT, config, 1, [replace(parent, example="")]) if d.beyond}
+    assert "def f(xs: list[int]) -> int:\n### End" in shown
+
+
+def test_a_group_is_never_cut_short():
+    asked = {(c, d): counts(CONFIG.model_copy(update={"count": c, "depth": d}), 500) for c in (1, 4, 7, 50, 256) for d in (0.1, 0.5, 0.999)}
+    assert all(beyond % PER_SOLVED == 0 and fresh > 0 and fresh + beyond == count for (count, _), (fresh, beyond) in asked.items())
+
+
+def test_the_estimate_of_the_first_half_is_not_shown_for_the_whole():
+    left: list[float | None] = []
+
+    class Telling(Echo):
+        def sample(self, prompts, n, params, seed, progress=None, indices=None):
+            progress(len(prompts) * n, 1, 7.0)
+            return super().sample(prompts, n, params, seed)
+
+    config = CONFIG.model_copy(update={"count": 40, "depth": 0.5})
+    propose(Telling(), INSTRUCT, config, 1, solved(9), lambda samples, tokens=0, seconds_left=None: left.append(seconds_left))
+    assert left == [None, 7.0]
+
+
+def test_worked_pairs_of_the_prompt_are_known_so_that_no_copy_of_one_is_kept():
+    prompts = Wording("completion")
+    assert {e["problem"] for e in prompts.prompts.examples_of(DEEPEN)} <= set(prompts.examples)
+    assert {e["problem"] for e in prompts.prompts.examples_of(DEEPEN_STDIN)} <= set(prompts.stdin_examples)
+    assert all(e["problem"] in prompts(DEEPEN, variant=0, **SHOWN).text for e in prompts.prompts.examples_of(DEEPEN))
+
+
+SHOWN = {"title": "t", "description": "d", "signature": "s", "example": "e", "input": "i", "output": "o"}
 
 
 @pytest.mark.parametrize("skill", [DEEPEN, DEEPEN_STDIN])
 @pytest.mark.parametrize("name", ["instruct", "completion"])
 def test_every_kind_of_step_is_suggested_in_turn(name: str, skill: str):
-    fields = {"title": "t", "description": "d", "signature": "s", "example": "e", "input": "i", "output": "o"}
     prompts = load_prompt_set(name)
-    assert len({prompts.render(skill, variant=variant, **fields).user for variant in range(40)}) >= 8
+    assert len({prompts.render(skill, variant=variant, **SHOWN).user for variant in range(40)}) >= 8
 
 
 def test_depth_without_self_made_problems_is_refused():
