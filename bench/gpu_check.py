@@ -5,7 +5,7 @@
 
 The tests marked `gpu`; the bundled run in bf16; a larger model pretrained in minutes by the same script; tokens/s of sampling, hidden
 states and training (`bench/results/throughput.json`). With --model also: its skills, greedy decoding and 16 samples on HumanEval+ and
-MBPP+, and one round with its controls (`bench.real_run`). Steps that do not wait for one another share the GPU, --jobs at once. A step
+MBPP+, and one round with its controls (`bench.real.run`). Steps that do not wait for one another share the GPU, --jobs at once. A step
 whose libraries are missing is named and passed over; the others run. All of it on one GPU: the first that CUDA_VISIBLE_DEVICES allows,
 else the machine's first.
 """
@@ -89,7 +89,7 @@ def real_steps(model: str, out: Path) -> list[Step]:
         Step("greedy", "greedy decoding", (), (*evaluate, "--temperature", "0", "--json", str(out / "base_greedy.json"),
              "--samples_out", str(out / "base_greedy.jsonl.gz"))),
         *sampled,
-        Step("real_run", "one round with its controls", TRAINING, ("-m", "bench.real_run", "--model", model, "--jobs", "4",
+        Step("real_run", "one round with its controls", TRAINING, ("-m", "bench.real.run", "--model", model, "--jobs", "4",
              "--out", str(out / "real"), "--json", str(out / "real_run.json"))),
         Step("real_throughput", "tokens/s on that model", (), ("-m", "bench.speed.throughput", "--device", "cuda", "--model", model,
              "--micro-batch", "32"), after="real_run"),

@@ -24,7 +24,7 @@ import torch
 from transformers import PreTrainedModel
 
 from bench.command import module_command
-from bench.real_sampling import questions
+from bench.real.sampling import questions
 from probing.memory import keep_freed_memory
 from probing.models.loading import load_model
 from probing.samplers.base import Completion, SamplingParams

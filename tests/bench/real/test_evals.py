@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.real_evals import collect, markdown, rows_of, rows_of_other_files
+from bench.real.evals import collect, markdown, rows_of, rows_of_other_files
 from rl.config.evals import EvalsConfig
 from rl.console import UserError
 

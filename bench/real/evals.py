@@ -2,7 +2,7 @@
 
     ucoder eval --model Qwen/Qwen2.5-Coder-0.5B-Instruct --benchmarks humaneval_plus,mbpp_plus --temperature 0 \\
         --max_new_tokens 768 --json evals/0.5b-greedy.json
-    python -m bench.real_evals evals          # → bench/results/real_evals.json, and Markdown on stdout
+    python -m bench.real.evals evals          # → bench/results/real_evals.json, and Markdown on stdout
 
 A run of HumanEval+ or MBPP+ gives two rows: all tests, and those of HumanEval or MBPP alone, as evalplus reports them. Published figures
 are Qwen2.5-Coder's (arXiv 2409.12186), greedy; a row has one where the model's name says which it is. A checkpoint made from such a
@@ -25,7 +25,7 @@ from rl.config.run_folder import write_atomically
 from rl.console import UserError, error_screen
 from rl.evals.compare import read_record
 
-RESULTS = Path(__file__).parent / "results" / "real_evals.json"
+RESULTS = Path(__file__).parents[1] / "results" / "real_evals.json"
 SOURCE = "arXiv 2409.12186"
 PUBLISHED: dict[str, dict[str, float]] = {  # pass@1 in percent
     "qwen2.5-coder-0.5b-instruct": {"humaneval": 61.6, "humaneval_plus": 57.3, "mbpp": 52.4, "mbpp_plus": 43.7},

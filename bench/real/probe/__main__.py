@@ -1,8 +1,8 @@
 """Does the hidden state of a real model know more than its mean logprob about which of its own answers are right?
 
-    python -m bench.real_probe --model MODEL --dtype int8 --out FOLDER      # the model answers the tasks itself
-    python -m bench.real_probe --model MODEL --answers bench/data/real/t0.8.jsonl.gz --out FOLDER
-    python -m bench.real_probe --out FOLDER --collect        # figures of what was read so far
+    python -m bench.real.probe --model MODEL --dtype int8 --out FOLDER      # the model answers the tasks itself
+    python -m bench.real.probe --model MODEL --answers bench/data/real/t0.8.jsonl.gz --out FOLDER
+    python -m bench.real.probe --out FOLDER --collect        # figures of what was read so far
 
 Answers of the model to MBPP+ (drawn here, or from a file of `ucoder eval --samples_out`) are graded, and the model reads the first
 --samples of each task once more: hidden states at some layers and places, token logprobs. Reported are AUROCs within tasks, with 95 %
@@ -36,10 +36,10 @@ import numpy as np
 import torch
 
 from bench.command import module_command
-from bench.real_probe.drawing import Drawing, draw_answers
-from bench.real_probe.scores import FitSettings, bears
-from bench.real_probe.stored import Folder, grade, read
-from bench.real_probe.summary import answers_of, drawn, markdown, summary
+from bench.real.probe.drawing import Drawing, draw_answers
+from bench.real.probe.scores import FitSettings, bears
+from bench.real.probe.stored import Folder, grade, read
+from bench.real.probe.summary import answers_of, drawn, markdown, summary
 from probing.memory import keep_freed_memory
 from probing.models.loading import load_model, multiplies_bfloat16
 from probing.probe.hidden_states import LAST, POOLINGS, HiddenStates
@@ -54,7 +54,7 @@ from rl.evals.cache import model_hash
 from rl.evals.engine import engine_errors
 from rl.models.source import resolve_model
 
-RESULT = Path(__file__).parents[1] / "results" / "real_probe.json"
+RESULT = Path(__file__).parents[2] / "results" / "real_probe.json"
 BENCHMARK = "mbpp_plus"
 DTYPES = typing.get_args(EvalsConfig.model_fields["dtype"].annotation)
 DEPTHS = (1 / 3, 1 / 2, 2 / 3, 1.0)  # of the layers whose states are read
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with stage("probes", 2 * args.splits, "rounds of fits", make_console()) as advance:
             found = summary(answers, args.splits, folder.settings["seed"], FitSettings(), advance)
         row = folder.settings | drawn(list(folder.rows.values()), folder.settings["samples"]) | found
-        row |= {"command": module_command("bench.real_probe", words), "commit": git_commit(), "versions": versions()}
+        row |= {"command": module_command("bench.real.probe", words), "commit": git_commit(), "versions": versions()}
         rows = merged(args.json, row)
         print(markdown([row for row in rows if row["model"] == folder.settings["model"]]))
     return 0
@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
-        prog="python -m bench.real_probe", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m bench.real.probe", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     top.add_argument("--model", help="a checkpoint folder, a .gguf file, or a Hub id: the model that gave the answers")
     top.add_argument("--answers", type=Path, help="its answers to MBPP+, a file of ucoder eval --samples_out (default: drawn here)")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bench.markdown import table
-from bench.real_probe.scores import (
+from bench.real.probe.scores import (
     CONTROLS,
     MEAN_LOGPROB,
     PAIRS,

@@ -1,6 +1,6 @@
-"""Are steps beyond solved problems worth more than problems asked for by topic (`problems.depth`)? bench/results/depth.json
+"""Are steps beyond solved problems worth more than problems asked for by topic (`problems.depth`)? bench/results/real_depth.json
 
-    python -m bench.depth --config configs/qwen2.5-coder-0.5b-cpu.yaml --model MODEL --run_dir runs/depth --problems.depth 0.5
+    python -m bench.real.depth --config configs/qwen2.5-coder-0.5b-cpu.yaml --model MODEL --run_dir runs/depth --problems.depth 0.5
 
 Stages 1 to 5 of two rounds with one model, which is not trained in between. The second round asks for both kinds of problem, and the same
 stages judge them. Each kind: how many of its proposals become problems, and how many of these have a vote in the band, above it or below
@@ -33,7 +33,7 @@ from rl.loop.round import Round
 from rl.round_files import Verdict
 from rl.run import Run
 
-RESULT = Path(__file__).resolve().parent / "results" / "depth.json"
+RESULT = Path(__file__).resolve().parents[1] / "results" / "real_depth.json"
 RESAMPLES = 10_000
 PLACES = ("in band", "above", "below", "no winner", "no inputs", "left out")  # where a problem's vote lies; left out: by other rules
 STAGES: tuple[Callable[[Round], None], ...] = (make_problems, make_suites, draw_candidates, execute_candidates, take_votes)
@@ -107,7 +107,7 @@ def measure(config: Config) -> dict[str, Any]:
         "gain_ci": ends(means_beyond - means),
         "seed": config.seed,
         "commit": git_commit(),
-        "command": module_command("bench.depth", sys.argv[1:]),
+        "command": module_command("bench.real.depth", sys.argv[1:]),
         "versions": versions(),
     }
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.depth import PLACES, bootstrap, ends, kind_row, place_of, shown
+from bench.real.depth import PLACES, bootstrap, ends, kind_row, place_of, shown
 from probing.records import Problem
 from rl.config.schema import Config
 from rl.round_files import Verdict

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.real_run import with_attempt
+from bench.real.run import with_attempt
 
 
 def attempt(number: int, gain: float) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """How fast a real model is sampled on this machine: transformers' plain `generate`, our sampler with full and with 8-bit weights, vLLM.
 
-    python -m bench.real_sampling --model Qwen/Qwen2.5-Coder-0.5B-Instruct                    # about ten minutes on two cores
-    python -m bench.real_sampling --model MODEL --engines .venv-engines/bin/python            # with vLLM, from where it is installed
+    python -m bench.real.sampling --model Qwen/Qwen2.5-Coder-0.5B-Instruct                    # about ten minutes on two cores
+    python -m bench.real.sampling --model MODEL --engines .venv-engines/bin/python            # with vLLM, from where it is installed
 
 Solutions to problems of seedling-bench, asked as a round asks, drawn at temperature 1, with the prompt set's stop strings for everyone.
 `generate` gets as many samples as it has rows, since its batches have nothing to do with one another; a sampler that lets waiting samples
@@ -40,7 +40,7 @@ from rl.models.source import resolve_model
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = 16  # of each problem
 DEFAULT = ("generate:64", "int8:128", "generate:128", "int8:256", "float32:128", "generate:256", "int8:512")
 VLLM_ROWS = 256
@@ -98,7 +98,7 @@ def main() -> None:
     if args.engines:
         entries.append(in_other_environment(args))
     baseline = max((e.rate for e in entries if e.sampler == "generate"), default=None)
-    shared = {"model": args.model, "commit": git_commit(), "command": module_command("bench.real_sampling", sys.argv[1:])}
+    shared = {"model": args.model, "commit": git_commit(), "command": module_command("bench.real.sampling", sys.argv[1:])}
     machine = {
         "device": args.device,
         "threads": torch.get_num_threads(),
@@ -214,7 +214,7 @@ def open_vllm(path: str, rows: int, device: str, dtype: str) -> Sampler:
 def in_other_environment(args: argparse.Namespace) -> Entry:
     """vLLM's entry, measured by this script under the interpreter that has vLLM."""
     out = args.out.with_suffix(".vllm.json")
-    words = ["-m", "bench.real_sampling", "--model", args.model, "--entries", f"vllm:{VLLM_ROWS}", "--out", str(out)]
+    words = ["-m", "bench.real.sampling", "--model", args.model, "--entries", f"vllm:{VLLM_ROWS}", "--out", str(out)]
     words += ["--max-new-tokens", str(args.max_new_tokens), "--device", args.device, "--vllm-dtype", args.vllm_dtype]
     subprocess.run([args.engines, *words], cwd=ROOT, check=True)
     (row,) = json.loads(out.read_text())["rows"]

@@ -1,7 +1,7 @@
 """The round on a real model with its controls: who gains what on HumanEval+ and MBPP+ together, greedy? (bench/results/real_run.json)
 
-    python -m bench.real_run --model MODEL [--config configs/qwen2.5-coder-0.5b-short.yaml] [--jobs 4] [--arms grpo sft_ipc ...]
-    python -m bench.real_run --model MODEL --collect        # only the table, from what has finished
+    python -m bench.real.run --model MODEL [--config configs/qwen2.5-coder-0.5b-short.yaml] [--jobs 4] [--arms grpo sft_ipc ...]
+    python -m bench.real.run --model MODEL --collect        # only the table, from what has finished
 
 One arm leads (`--lead`): the others take over its problems, answers, executions and votes as soon as they are there, and train beside it
 (`--jobs` at once). Its gain is the claim; the others are its controls. Further words (`--grpo.steps 12`) are config keys for every arm.
@@ -230,7 +230,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         attempt = {
             "attempt": args.attempt,
             "what": args.what,
-            "command": module_command("bench.real_run", words),
+            "command": module_command("bench.real.run", words),
             "commit": git_commit(),
             "versions": versions(),
             "seed": args.seed,

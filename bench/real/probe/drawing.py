@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.real_probe.stored import STYLE
+from bench.real.probe.stored import STYLE
 from probing.models.loading import load_tokenizer
 from probing.prompts.asking import answers_to
 from probing.samplers.base import SamplingParams

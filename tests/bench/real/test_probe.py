@@ -1,4 +1,4 @@
-"""bench.real_probe: what its probes find and must not find, that no fit sees the task it scores, and that it goes on where it stopped."""
+"""bench.real.probe: what its probes find and must not find, that no fit sees the task it scores, and that it goes on where it stopped."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.real_probe import __main__ as bench
-from bench.real_probe import drawing
-from bench.real_probe.scores import (
+from bench.real.probe import __main__ as bench
+from bench.real.probe import drawing
+from bench.real.probe.scores import (
     CONTROLS,
     MEAN_LOGPROB,
     PAIRS,
@@ -29,8 +29,8 @@ from bench.real_probe.scores import (
     pairs_of,
     votes,
 )
-from bench.real_probe.stored import closed
-from bench.real_probe.summary import aurocs, drawn, markdown, summary
+from bench.real.probe.stored import closed
+from bench.real.probe.summary import aurocs, drawn, markdown, summary
 from probing.probe.hidden_states import LAST, POOLINGS, HiddenStates, StateFeatures
 from probing.samplers.base import Completion
 from rl.benchmarks.base import Benchmark

@@ -1,6 +1,6 @@
 """What share of a real model's answers the loop can use, stage by stage (bench/results/real_skills.json).
 
-    python -m bench.real_skills --models PATH [PATH ...] --proposals 96
+    python -m bench.real.skills --models PATH [PATH ...] --proposals 96
 
 The figures are those of `ucoder eval --skills`; here several models are measured with one setting, on a CPU with 8-bit weights
 (`probing.samplers.engines.int8`), and the rows are kept together. A model that has a row already is measured again and replaces it.
@@ -31,7 +31,7 @@ from rl.evals.skills import measure_skills
 from rl.evals.tables import SKILLS
 from rl.models.source import resolve_model
 
-RESULT = Path(__file__).resolve().parent / "results" / "real_skills.json"
+RESULT = Path(__file__).resolve().parents[1] / "results" / "real_skills.json"
 
 
 def measure(name: str, proposals: int, batch: int, max_new_tokens: int, seed: int) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def main() -> None:
         rows = json.loads(args.json.read_text())["rows"] if args.json.is_file() else []
         for name in args.models:
             row = measure(name, args.proposals, args.batch, args.max_new_tokens, args.seed)
-            row["command"] = module_command("bench.real_skills", sys.argv[1:])
+            row["command"] = module_command("bench.real.skills", sys.argv[1:])
             rows = [other for other in rows if other["model"] != row["model"]] + [row]
             write_atomically(args.json, json.dumps({"rows": rows}, indent=1) + "\n")
         print(table(rows))
