@@ -2,10 +2,11 @@
 
     python -m bench.real.depth --config configs/qwen2.5-coder-0.5b-cpu.yaml --model MODEL --run_dir runs/depth --problems.depth 0.5
 
-Stages 1 to 5 of two rounds with one model, which is not trained in between. The second round asks for both kinds of problem, and the same
-stages judge them. Each kind: how many of its proposals become problems, and how many of these have a vote in the band, above it or below
-it (or no winner). The headline is the share of proposals that end as a problem in the band, with 95 % intervals by bootstrap over
-proposals, where those beyond one solved problem stay together. Takes any key of a run; the same command goes on where it was killed.
+Stages 1 to 5 of two rounds with one model, which is not trained in between: the first asks by topic alone (for more problems with
+`--choice.proposals N`), the second for both kinds. Each kind, over both rounds: how many of its proposals become problems, and how many
+of these have a vote in the band, above it or below it (or no winner). The headline is the share of proposals that end as a problem in the
+band, with 95 % intervals by bootstrap over proposals, where those beyond one solved problem stay together. Takes any key of a run; the
+same command goes on where it was killed.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from probing.stages.proposals import PER_SOLVED, counts
 from rl.config.run_folder import git_commit, versions, write_atomically
 from rl.config.schema import Config, config_from_argv
 from rl.console import UserError, error_screen
-from rl.loop.asking import draw_candidates, make_problems, make_suites, solved_problems
+from rl.loop.asking import draw_candidates, make_problems, make_suites, problems_asked, solved_problems
 from rl.loop.labelling import execute_candidates, take_votes
 from rl.loop.round import Round
 from rl.round_files import Verdict
@@ -77,20 +78,24 @@ def ends(means: np.ndarray) -> list[float]:
 
 
 def measure(config: Config) -> dict[str, Any]:
-    """Both rounds, and the figures of the second."""
+    """Both rounds, and their figures."""
+    problems: list[Problem] = []
+    verdicts: dict[str, Verdict] = {}
+    asked = [0, 0]  # proposals by topic, and beyond solved problems
     with Run(config) as run:
         for index in (1, 2):
             current = Round(run, index, run.model)
+            solved = solved_problems(current)
+            if index == 2 and not solved:
+                raise UserError("no problem of the first round was solved", "problems.count", "raise it, or lower solutions.band_high")
             for stage in STAGES:
                 stage(current)
-            if index == 1 and not solved_problems(Round(run, 2, run.model)):
-                raise UserError("no problem of the first round was solved", "problems.count", "raise it, or lower solutions.band_high")
-        solved = solved_problems(current)
-    verdicts = {v.problem_id: v for v in current.verdicts}
-    asked = counts(config.problems, len(solved))
-    kinds = [p for p in current.problems if p.beyond is None], [p for p in current.problems if p.beyond is not None]
+            problems += current.problems
+            verdicts |= {v.problem_id: v for v in current.verdicts}
+            asked = [had + more for had, more in zip(asked, counts(problems_asked(config, index), len(solved)), strict=True)]
+    kinds = [p for p in problems if p.beyond is None], [p for p in problems if p.beyond is not None]
     by_topic, beyond = (kind_row(kind, verdicts, proposals, config) for kind, proposals in zip(kinds, asked, strict=True))
-    taught = [p for p in current.problems if place_of(verdicts.get(p.id), config) == "in band"]
+    taught = [p for p in problems if place_of(verdicts.get(p.id), config) == "in band"]
     of_parent = Counter(p.beyond for p in taught if p.beyond is not None)
     fresh = sum(p.beyond is None for p in taught)
     rng = np.random.default_rng(0)
