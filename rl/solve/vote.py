@@ -7,6 +7,7 @@ of an input rules candidates out (`Vote.rule_out`); the others are judged again.
 from __future__ import annotations
 
 import ast
+import cmath
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -160,8 +161,8 @@ def shown_outcome(execution: Execution, column: int) -> Outcome:
 
 
 def returns(outcome: Outcome, value: Any) -> bool:
-    """Whether an outcome is the value, as Python's `==` says, floats to nine digits. True too where only the outcome's digest is known: it
-    cannot be told then.
+    """Whether an outcome is the value, as Python's `==` says, floats to nine digits wherever they stand. True too where only the outcome's
+    digest is known: it cannot be told then.
 
     >>> returns(Outcome(Kind.VALUE, "2.0"), 2), returns(Outcome(Kind.VALUE, "[1]"), (1,)), returns(Outcome(Kind.TIMEOUT), None)
     (True, False, False)
@@ -175,11 +176,29 @@ def returns(outcome: Outcome, value: Any) -> bool:
 
 
 def _equal(found: Any, value: Any) -> bool:
-    if isinstance(found, float) and isinstance(value, int | float):
-        return math.isclose(found, value, rel_tol=1e-9, abs_tol=1e-12)
+    if isinstance(found, float | complex) and isinstance(value, int | float | complex):
+        try:
+            return cmath.isclose(found, value, rel_tol=1e-9, abs_tol=1e-12)
+        except OverflowError:  # an integer larger than every float
+            return False
     if type(found) is type(value) and isinstance(value, list | tuple):
         return len(found) == len(value) and all(map(_equal, found, value))
+    if isinstance(found, dict) and isinstance(value, dict):
+        return _equal_in_some_order(list(found.items()), list(value.items()))
+    if isinstance(found, set | frozenset) and isinstance(value, set | frozenset):
+        return _equal_in_some_order(list(found), list(value))
     return bool(found == value)
+
+
+def _equal_in_some_order(found: list[Any], value: list[Any]) -> bool:
+    """Whether each item found has one of the value's as its own. By trial, since rounded floats have other hashes."""
+    left = list(value)
+    for item in found:
+        place = next((i for i, other in enumerate(left) if _equal(item, other)), None)
+        if place is None:
+            return False
+        del left[place]
+    return not left
 
 
 def in_words(outcome: Outcome) -> str:

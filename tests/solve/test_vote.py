@@ -134,6 +134,16 @@ def test_one_cluster_leaves_nothing_to_ask() -> None:
         ("1", True, True),
         ("3", 4, False),
         ("list#9000:" + "0" * 64, [1], True),  # a digest: it cannot be told
+        ("{'a': 0.3333333333, 'b': [2, 0.6666666667]}", {"b": [2, 2 / 3], "a": 1 / 3}, True),
+        ("{'a': 0.3333333333}", {"a": 0.3334}, False),
+        ("{'a': 1}", {"a": 1, "b": 2}, False),
+        ("{0.3333333333: 'x', 2: 'y'}", {2: "y", 1 / 3: "x"}, True),
+        ("{0.3333333333, 0.6666666667}", {2 / 3, 1 / 3}, True),
+        ("{0.3333333333, 0.6666666667}", {2 / 3, 0.5}, False),
+        ("{(0.3333333333, 1)}", {(1 / 3, 1)}, True),
+        ("frozenset({0.3333333333})", {1 / 3}, True),
+        ("complex(0.3333333333, 1.0)", 1 / 3 + 1j, True),
+        ("2.0", 10**400, False),  # no float is as large
     ],
 )
 def test_values_are_compared_as_python_does(text: str, value: object, same: bool) -> None:
