@@ -124,14 +124,17 @@ def _signature_question(ask: Ask, statement: Statement) -> Question:
 
 
 def usable_signature(text: str, statement: Statement) -> str | None:
-    """The signature in an answer: typed, of the function that the statement names, and fit for the calls that it shows; else None."""
+    """The signature in an answer: typed, of the function that the statement names, with as many arguments as there, and fit for the calls
+    that it shows; else None.
+    """
     try:
         function = read_signature(text)
     except Unreadable:
         return None
     line = header_line(function)
-    fits = all(callable_with(line, ast.literal_eval(example.input)) for example in statement.examples)
-    return line if fits and statement.entry in ("", function.name) else None
+    if statement.n_arguments not in (None, len(function.args.args)) or statement.entry not in ("", function.name):
+        return None
+    return line if all(callable_with(line, call) for call in statement.shown_arguments) else None
 
 
 def write_inputs(

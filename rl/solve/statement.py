@@ -26,7 +26,7 @@ from typing import Any
 
 from probing import records
 from probing.parsing.calls import call_in, finite, value_after
-from probing.parsing.proposals import Unreadable, header_line, header_of, parse_signature, read_signature
+from probing.parsing.proposals import Unreadable, declared, header_line, header_of, parse_signature, read_signature
 from probing.parsing.stdin_texts import stdin_examples_in
 from probing.parsing.typed_values import annotation_of
 from rewards import user_files
@@ -66,11 +66,18 @@ class Statement:
     source: str | None  # where the signature is from: "--signature" or "the statement"; None without one
     examples: tuple[Example, ...] = ()
     argument: str = ""  # name of the first parameter, where a signature without types gives it: the model's begins with it
+    n_arguments: int | None = None  # how many parameters that signature has; None without one
 
     @property
     def reads_stdin(self) -> bool:
         """Whether the solution is a program that reads standard input."""
         return self.entry == records.STDIN
+
+    @property
+    def shown_arguments(self) -> list[list[Any]]:
+        """The arguments of the examples' calls that have as many as the signature without types, where there is one."""
+        calls = [ast.literal_eval(example.input) for example in self.examples]
+        return [call for call in calls if self.n_arguments in (None, len(call))]
 
 
 def read_text(name: str) -> str:
@@ -103,7 +110,11 @@ def read_statement(text: str, signature: str | None = None) -> Statement:
     header = header_of(text)
     named = re.search(r"def\s+(\w+)", header) if header is not None else None
     entry = named[1] if named is not None else entry_in(text)
-    return Statement(text, entry, None, None, examples_in(text, entry) if entry else ())
+    examples = examples_in(text, entry) if entry else ()
+    names = _parameters(header) if header is not None else None
+    if names is None:
+        return Statement(text, entry, None, None, examples)
+    return Statement(text, entry, None, None, examples, "".join(names[:1]), len(names))
 
 
 def read_program_statement(text: str) -> Statement:
@@ -122,6 +133,13 @@ def _read(text: str, examples: str) -> ast.FunctionDef | None:
         return None
 
 
+def _parameters(header: str) -> list[str] | None:
+    """The names of a header's parameters, without the `self` of a method; None where it cannot be read or takes any number."""
+    function = declared(header)
+    names = None if function is None else [parameter.arg for parameter in function.args.args]
+    return names[1:] if names and names[0] == "self" else names
+
+
 def entry_in(text: str) -> str:
     """The first function that a text calls with literal arguments and that Python does not have; "" where there is none.
 
@@ -136,10 +154,8 @@ def entry_in(text: str) -> str:
 
 
 def signature_of_examples(statement: Statement) -> str | None:
-    """A signature with the types of the first example's arguments; None without one, or without arguments."""
-    if not statement.examples:
-        return None
-    given = ast.literal_eval(statement.examples[0].input)
+    """A signature with the types of the first of the shown calls' arguments; None without one, or without arguments."""
+    given = next(iter(statement.shown_arguments), [])
     arguments = ", ".join(f"x{i}: {ast.unparse(annotation_of(value))}" for i, value in enumerate(given, 1))
     return f"def {statement.entry}({arguments}):" if given else None
 

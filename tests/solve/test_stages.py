@@ -40,6 +40,33 @@ def test_signatures_that_cannot_be_used(text: str) -> None:
     assert usable_signature(f"```python\n{text}", read_statement(SHOWN)) is None
 
 
+UNTYPED = "Count the numbers of xs above k.\n\n    def count_larger(xs, k):\n"
+
+
+@pytest.mark.parametrize("header", ["def count_larger(xs, k):", "def count_larger(self, xs, k):", "def count_larger(xs: list[int], k=0):"])
+def test_a_signature_with_another_number_of_arguments_than_the_statement_s_header_is_not_taken(header: str) -> None:
+    statement = read_statement(f"Count the numbers of xs above k.\n\n    {header}\n")
+    assert statement.signature is None
+    taken = "def count_larger(xs: list[int], k: int) -> int:"
+    assert usable_signature("def count_larger(xs: list[int]) -> int:", statement) is None
+    assert usable_signature(taken, statement) == taken
+
+
+def test_the_model_s_signature_begins_with_the_first_argument_of_an_untyped_header() -> None:
+    model = ToyModel(signature=[" list[int]) -> int:", " list[int], k: int) -> int:"])
+    for header in ("(xs, k)", "(self, xs, k)"):
+        written = problem(model, UNTYPED.replace("(xs, k)", header))
+        assert written is not None and written.signature_from == "the model"
+        assert written.problem.signature == "def count_larger(xs: list[int], k: int) -> int:"
+
+
+def test_examples_with_another_number_of_arguments_than_the_header_say_nothing_of_the_signature() -> None:
+    text = UNTYPED + "\ncount_larger([1, 2]) == 2"
+    asked = problem(ToyModel(signature=[" list[int], k: int) -> int:"]), text)
+    assert asked is not None and asked.problem.signature == "def count_larger(xs: list[int], k: int) -> int:"
+    assert problem(ToyModel(), text) is None  # the types of one argument are no signature of two
+
+
 def test_without_signature_and_examples_there_is_no_problem_but_others_go_on() -> None:
     statements = [read_statement("Do something nice."), read_statement(STATEMENT)]
     nothing, written = write_problems(ToyModel(), ASK, statements, 0, no_bar)
