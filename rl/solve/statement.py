@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from probing import records
-from probing.parsing.calls import call_in, finite, value_after
+from probing.parsing.calls import LiteralCall, call_in, finite, value_after
 from probing.parsing.proposals import Unreadable, declared, header_line, header_of, parse_signature, read_signature
 from probing.parsing.stdin_texts import stdin_examples_in
 from probing.parsing.typed_values import annotation_of
@@ -39,7 +39,8 @@ from rl.grading.values import Undecodable, decode
 STDIN = "-"
 GIVE = "give a UTF-8 text file, or - for standard input"
 _CALLED = re.compile(r"(?<![\w.])([A-Za-z_]\w*)\s*\(")
-_BEFORE = re.compile(r"(?:.*[:,.])?[^\w()\[\]{}]*(?:print\()?")  # what may stand before a call whose value follows it
+_BEFORE = re.compile(r"(?:(.*)[:,.])?[^\w()\[\]{}]*(?:print\()?")  # what may stand before a call whose value follows it
+_LONGEST = 4_000  # characters of a line in which `call_in` looks
 _NOT_ENTRIES = {*dir(builtins), *keyword.kwlist}
 
 
@@ -175,14 +176,14 @@ def _calls(lines: list[str], entry: str, names: list[str]) -> Iterator[Example]:
         call = call_in(line, entry, names)
         if call is None or not finite(call.arguments):
             continue
-        text, before = repr(call.arguments), line[: line.find(entry)]
+        text, before = repr(call.arguments), _before(line, call, entry, names)
         if (place := line.find("assert ")) >= 0:
             claim = parse_assert(line[place:], entry)
             try:
                 yield Example(text) if claim is None else Example(claim[0], decode(claim[1].payload), True)
             except Undecodable:
                 yield Example(text)
-        elif not _BEFORE.fullmatch(before):
+        elif not _leads_to_call(before):
             yield Example(text)
         elif ">>>" in before and not call.rest.strip():
             try:
@@ -192,3 +193,17 @@ def _calls(lines: list[str], entry: str, names: list[str]) -> Iterator[Example]:
         else:
             value = value_after(call.rest)
             yield Example(text) if value is None else Example(text, value, True)
+
+
+def _before(line: str, call: LiteralCall, entry: str, names: list[str]) -> str:
+    """What stands before the call that `call_in` finds in a line."""
+    line = line[:_LONGEST].removesuffix(call.rest)
+    starts = [start.start() for start in re.finditer(rf"(?<![\w.]){re.escape(entry)}\s*\(", line)]
+    # from the end of the call: the name may stand in words before it, and in a text that is an argument, which ends no call
+    return next(line[:start] for start in reversed(starts) if (found := call_in(line[start:], entry, names)) and not found.rest)
+
+
+def _leads_to_call(before: str) -> bool:
+    """Whether a value that follows the call is the call's own: not of an expression around it, nor of words that may deny it."""
+    found = _BEFORE.fullmatch(before)
+    return found is not None and (found[1] is None or found[1].count("(") <= found[1].count(")"))

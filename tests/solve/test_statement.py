@@ -50,6 +50,10 @@ def test_an_option_that_is_no_signature_is_the_users_mistake() -> None:
         ("- `f(1)` returns 2.", [("[1]", 2)]),
         ("print(f(1))  # 2", [("[1]", 2)]),
         ("f(1) == 2\nf(1) == 5\nf(2) == 4", [("[1]", 2), ("[2]", 4)]),
+        ("Example of f: f(1) == 2", [("[1]", 2)]),
+        ("a) Example (of f): print(f(1))  # 2", [("[1]", 2)]),
+        ("Example of f: f(1) == 2" + " " * 5000, [("[1]", 2)]),
+        ("f, twice: f('f(3)') == 2", [("['f(3)']", 2)]),
     ],
 )
 def test_examples_with_a_value_are_read(text: str, found: list[tuple[str, Any]]) -> None:
@@ -58,7 +62,16 @@ def test_examples_with_a_value_are_read(text: str, found: list[tuple[str, Any]])
 
 @pytest.mark.parametrize(
     "text",
-    ["assert set(f((3, 4))) == {3}", "assert abs(f(1) - 2) < 0.1", "twice f(1) is 6", "f(1) is easy", "sorted(f([2, 1])) == [1, 2]"],
+    [
+        "assert set(f((3, 4))) == {3}",
+        "assert abs(f(1) - 2) < 0.1",
+        "twice f(1) is 6",
+        "f(1) is easy",
+        "sorted(f([2, 1])) == [1, 2]",
+        "f is wrong when f(1) == 7",
+        "f(f(1)) == 3",
+        "max(0, f(1)) == 3",
+    ],
 )
 def test_what_is_said_of_something_made_of_the_result_is_no_value_of_it(text: str) -> None:
     assert values(text) == []
