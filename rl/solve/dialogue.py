@@ -39,7 +39,7 @@ def talk(vote: Vote, console: Console, ask: ReadLine = input) -> Vote | None:
                 return vote
             continue
         keep, said = answer
-        after = vote.rule_out(question.column, keep, said, "person")
+        after = vote.rule_out(question.column, keep, said)
         if after is None:
             console.print(f"No candidate is left: all {len(vote.programs.places)} are ruled out.", markup=False)
             return None

@@ -34,6 +34,7 @@ class Solved:
     candidates: Sequence[Candidate]
     vote: Vote  # the last one
     unmet: Sequence[Example]  # examples of the statement that no candidate meets
+    conflicting: Sequence[Example]  # that candidates meet, but not all of those left by the examples: none meets all
     unused: Sequence[Example]  # examples of the statement that do not fit the signature
     ruled_out_all: bool = False  # a person's answers left no candidate; `vote` is the one before the last of them
 
@@ -72,11 +73,16 @@ def as_record(solved: Solved) -> dict[str, Any]:
         "pool": list(solved.suite.inputs),
         "origins": list(solved.suite.origins),
         "known": [asdict(known) for known in vote.known],
-        "unmet_examples": [{"input": e.input, "value": repr(e.value)} for e in solved.unmet],
-        "unused_examples": [{"input": e.input, "value": repr(e.value)} for e in solved.unused],
+        "unmet_examples": _as_data(solved.unmet),
+        "conflicting_examples": _as_data(solved.conflicting),
+        "unused_examples": _as_data(solved.unused),
         "disagreements": disagreements(vote),
         **as_json(vote.ranking),
     }
+
+
+def _as_data(examples: Sequence[Example]) -> list[dict[str, str]]:
+    return [{"input": e.input, "value": repr(e.value)} for e in examples]
 
 
 def _known(logprob: float) -> float | None:
@@ -128,6 +134,10 @@ def print_trust(solved: Solved, show: int, console: Console) -> None:
         say(f"             {call_text(record['entry'], example.input)}: not used, it does not fit the signature")
     for example in solved.unmet:
         say(f"             no candidate gives {example.value!r} for {call_text(record['entry'], example.input)}, as the statement says")
+    if solved.conflicting:
+        say("             no candidate meets all examples of the statement together; those that meet the most are left")
+        for example in solved.conflicting:
+            say(f"             not all of these give {example.value!r} for {call_text(record['entry'], example.input)}")
     print_no_vote(record, console)
     if vote.is_won:
         share = f"{clustering.counts[clustering.top]} of {record['valid']} ({100 * record['top_share']:.0f} %)"

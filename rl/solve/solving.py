@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -65,12 +65,14 @@ def solve(
         raise UserError(said, "candidates", "raise --max_new_tokens, lower --temperature, or take another model")
     with closing(Steady(sandbox, settings.consensus.recheck)) as executor:
         vote = vote_of(executor, written, suite, candidates, settings, bar)
-        vote, unmet = vote.with_examples(written.statement.examples) if settings.examples else (vote, [])
-        unused = [e for e in written.statement.examples if e.known and e.input not in vote.programs.inputs] if settings.examples else []
+        examples = written.statement.examples if settings.examples else ()
+        vote, unmet, conflicting = vote.with_examples(examples)
+        unused = [e for e in examples if e.known and e.input not in vote.programs.inputs]
+        solved = Solved(written, suite, candidates, vote, unmet, conflicting, unused)
         if talk is None or vote.winner is None:
-            return Solved(written, suite, candidates, vote, unmet, unused)
+            return solved
         after = talk(vote)
-        return Solved(written, suite, candidates, vote if after is None else after, unmet, unused, ruled_out_all=after is None)
+        return replace(solved, vote=vote if after is None else after, ruled_out_all=after is None)
 
 
 def vote_of(

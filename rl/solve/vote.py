@@ -1,7 +1,7 @@
 """The vote on a problem's candidates, and how it changes with what is known of single inputs.
 
 A `Vote` holds the candidates that are left, and their ranking (`rewards.judge.ranking`). What the statement's examples or a person say
-of an input rules candidates out (`Vote.rule_out`); the others are judged again.
+of an input rules candidates out (`Vote.with_examples`, `Vote.rule_out`); the others are judged again.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Known:
     input: str  # Python literal: the list of positional arguments, or a program's input text
     said: str  # the value, or what it is not, in words
     by: Literal["statement", "person"]
-    ruled_out: int  # candidates that it ruled out
+    ruled_out: int  # candidates that it ruled out, of those that were left
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class InputQuestion:
 
 @dataclass(frozen=True, eq=False)
 class Vote:
-    """Candidates with their ranking. Immutable: `rule_out` gives another one."""
+    """Candidates with their ranking. Immutable: `with_examples` and `rule_out` give another one."""
 
     programs: Programs
     ranking: Ranking
@@ -89,40 +89,63 @@ class Vote:
         """The program to be handed out."""
         return None if self.winner is None else self.programs.codes[self.winner]
 
-    def rule_out(self, column: int, keep: np.ndarray, said: str, by: Literal["statement", "person"]) -> Vote | None:
-        """The vote of the candidates whose programs are kept, bool[d]; None where none of them could have a vote.
-
-        Programs without a value anywhere, and those that our infrastructure failed on, have no vote and stay, so that they are counted.
+    @property
+    def _mute(self) -> np.ndarray:
+        """bool[d]: programs without a value anywhere, and those that our infrastructure failed on. They have no vote, and they stay, to be
+        counted.
         """
-        mute = self.programs.matrix.missing | (self.programs.matrix.value_share == 0)
+        return self.programs.matrix.missing | (self.programs.matrix.value_share == 0)
+
+    def rule_out(self, column: int, keep: np.ndarray, said: str) -> Vote | None:
+        """The vote of the candidates whose programs are kept by a person, bool[d]; None where none of them could have a vote."""
+        mute = self._mute
         if not (keep & ~mute).any():
             return None
         keep = keep | mute
-        left = self.programs.only(keep)
-        known = (*self.known, Known(self.programs.inputs[column], said, by, len(self.programs.places) - len(left.places)))
+        known = Known(self.programs.inputs[column], said, "person", self._count(~keep))
         # What a person confirmed needs no second candidate that says the same.
-        consensus = self.consensus.model_copy(update={"tau": 1}) if by == "person" else self.consensus
+        return self._of(keep, [known], self.consensus.model_copy(update={"tau": 1}))
+
+    def _of(self, keep: np.ndarray, known: Sequence[Known], consensus: ConsensusConfig) -> Vote:
+        left = self.programs.only(keep)
         ranking = rank_programs(left, self.executor, consensus, self.selection, n_mutants=MUTANTS)
-        return Vote(left, ranking, self.executor, consensus, self.selection, known)
+        return Vote(left, ranking, self.executor, consensus, self.selection, (*self.known, *known))
+
+    def _count(self, rows: np.ndarray) -> int:
+        """The number of candidates of some programs, bool[d]."""
+        return int(rows[self.programs.row_of].sum())
 
     def outcomes_at(self, column: int) -> list[Outcome]:
         """What each program gave on one input, length d."""
         return [execution.outcomes[column] for execution in self.programs.executions]
 
-    def with_examples(self, examples: Sequence[Example]) -> tuple[Vote, list[Example]]:
-        """The vote after what a statement says of its examples, and the examples that no candidate meets, which rule nobody out."""
-        vote, unmet = self, []
+    def with_examples(self, examples: Sequence[Example]) -> tuple[Vote, list[Example], list[Example]]:
+        """The vote of the candidates that meet the most of a statement's examples; the examples that no candidate meets, which rule nobody
+        out; and those in conflict: candidates meet them, but not all that are left, since none meets all. The order does not matter.
+        """
+        voters = ~self._mute
+        met: list[tuple[Example, np.ndarray]] = []  # with the programs that meet it, bool[d]
+        unmet: list[Example] = []
         for example in examples:
-            if not example.known or example.input not in vote.programs.inputs:
+            if not example.known or example.input not in self.programs.inputs:
                 continue
-            column = vote.programs.inputs.index(example.input)
-            keep = np.array([returns(outcome, example.value) for outcome in vote.outcomes_at(column)])
-            after = vote.rule_out(column, keep, repr(example.value), "statement")
-            if after is None:
-                unmet.append(example)
+            outcomes = self.outcomes_at(self.programs.inputs.index(example.input))
+            meets = voters & [returns(outcome, example.value) for outcome in outcomes]
+            if meets.any():
+                met.append((example, meets))
             else:
-                vote = after
-        return vote, unmet
+                unmet.append(example)
+        if not met:
+            return self, unmet, []
+        counts = np.sum([meets for _, meets in met], axis=0)
+        best = voters & (counts == counts.max())
+        known, left = [], voters
+        for example, meets in met:
+            after = left & (meets | best)
+            known.append(Known(example.input, repr(example.value), "statement", self._count(left & ~after)))
+            left = after
+        conflicting = [example for example, meets in met if not meets[best].all()]
+        return self._of(~voters | best, known, self.consensus), unmet, conflicting
 
     def question(self, asked: Sequence[int]) -> InputQuestion | None:
         """The input that separates the two largest clusters and splits the candidates best, of those that are not asked yet; None: there is

@@ -78,6 +78,20 @@ def test_examples_of_the_statement_outvote_a_wrong_majority_unless_they_are_igno
     assert out.read_text() == SIGNED + "\n"
 
 
+def test_examples_that_no_candidate_meets_together_are_told_apart_from_those_that_none_meets(
+    solve: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = ToyModel([RIGHT, SIGNED, SPREAD])
+    text = STATEMENT + "\nlargest_gap([9, 1]) == 8\nlargest_gap([3, 1]) == -2\nlargest_gap([1, 5, 9]) == 77\n"
+    assert solve(model, "--json", "-", text=text) == 0
+    out, err = capsys.readouterr()
+    record = json.loads(out)
+    assert record["conflicting_examples"] == [{"input": "[[9, 1]]", "value": "8"}, {"input": "[[3, 1]]", "value": "-2"}]
+    assert record["unmet_examples"] == [{"input": "[[1, 5, 9]]", "value": "77"}] and record["distinct_programs"] == 3
+    assert "not all of these give 8 for largest_gap([9, 1])" in err and "not all of these give -2 for largest_gap([3, 1])" in err
+    assert "no candidate gives 77" in err and "no candidate gives -2" not in err and "no candidate gives 8" not in err
+
+
 def test_a_person_s_answers_go_into_the_record(
     solve: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

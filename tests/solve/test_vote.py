@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -69,33 +70,55 @@ def test_it_is_the_judge_s_verdict() -> None:
 
 
 def test_an_example_rules_out_those_that_contradict_it() -> None:
-    vote, unmet = vote_of("bbbaace").with_examples([Example("[33333]", 3, True)])
-    assert left(vote) == [3, 4, 5, 6] and unmet == [] and vote.ranking.no_vote[3] == "few_values"  # it is still counted
+    vote, unmet, conflicting = vote_of("bbbaace").with_examples([Example("[33333]", 3, True)])
+    assert left(vote) == [3, 4, 5, 6] and unmet == conflicting == [] and vote.ranking.no_vote[3] == "few_values"  # it is still counted
     assert vote.code == code("a") and vote.ranking.judgement.clustering.top_share == pytest.approx(2 / 3)
     assert [(known.by, known.ruled_out) for known in vote.known] == [("statement", 3)]
 
 
 def test_an_example_that_nobody_meets_rules_nobody_out_and_is_told() -> None:
     example = Example("[1]", 99, True)
-    vote, unmet = vote_of("aab").with_examples([example, Example("[2]", None, False)])
-    assert left(vote) == [0, 1, 2] and unmet == [example] and vote.known == ()
+    vote, unmet, conflicting = vote_of("aab").with_examples([example, Example("[2]", None, False)])
+    assert left(vote) == [0, 1, 2] and unmet == [example] and conflicting == [] and vote.known == ()
+
+
+def test_each_candidate_is_counted_for_the_first_example_that_rules_it_out() -> None:
+    vote, _, conflicting = vote_of("aabbbcce").with_examples(
+        [Example("[1]", 1, True), Example("[2]", 2, True), Example("[33333]", 3, True)]
+    )
+    assert left(vote) == [0, 1, 7] and conflicting == []
+    assert [(known.input, known.said, known.ruled_out) for known in vote.known] == [("[1]", "1", 2), ("[2]", "2", 3), ("[33333]", "3", 0)]
+
+
+@pytest.mark.parametrize("order", itertools.permutations(range(4)))
+def test_of_examples_that_no_candidate_meets_together_those_left_meet_the_most_whatever_the_order(order: Sequence[int]) -> None:
+    # a meets the second and the third, c the first and the third, b none of them; nobody meets the last
+    examples = [Example("[1]", 7, True), Example("[2]", 2, True), Example("[33333]", 3, True), Example("[2]", 99, True)]
+    vote, unmet, conflicting = vote_of("aabbbce").with_examples([examples[i] for i in order])
+    assert left(vote) == [0, 1, 5, 6] and unmet == [examples[3]]
+    assert sorted(conflicting, key=examples.index) == examples[:2] and sum(known.ruled_out for known in vote.known) == 3
+
+
+def test_an_example_that_only_ruled_out_candidates_meet_is_a_conflict_too() -> None:
+    examples = [Example("[1]", 1, True), Example("[33333]", 4, True), Example("[2]", 2, True), Example("[33333]", 3, True)]
+    vote, unmet, conflicting = vote_of("aabc").with_examples(examples)  # a meets three, b two, c one
+    assert left(vote) == [0, 1] and unmet == [] and conflicting == [examples[1]]
 
 
 def test_what_our_sandbox_lost_is_not_ruled_out() -> None:
-    vote, _ = vote_of("aabc", lost="c").with_examples([Example("[2]", 2, True)])
+    vote, _, _ = vote_of("aabc", lost="c").with_examples([Example("[2]", 2, True)])
     assert left(vote) == [0, 1, 3] and vote.ranking.no_vote == (None, None, "lost")
 
 
 def test_a_person_s_word_lets_a_single_candidate_win_and_a_statement_s_does_not() -> None:
     vote = vote_of("aab")
-    keep = np.array([False, True])
-    by_person, by_statement = vote.rule_out(1, keep, "5", "person"), vote.rule_out(1, keep, "5", "statement")
+    by_person, (by_statement, _, _) = vote.rule_out(1, np.array([False, True]), "5"), vote.with_examples([Example("[2]", 5, True)])
     assert by_person is not None and by_person.is_won and by_person.code == code("b")
-    assert by_statement is not None and not by_statement.is_won and by_statement.code == code("b")
+    assert not by_statement.is_won and by_statement.code == code("b")
 
 
 def test_nobody_left_is_no_vote() -> None:
-    assert vote_of("aab").rule_out(0, np.array([False, False]), "9", "person") is None
+    assert vote_of("aab").rule_out(0, np.array([False, False]), "9") is None
 
 
 def test_candidates_that_all_fail_have_no_winner() -> None:
