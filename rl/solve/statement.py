@@ -19,8 +19,8 @@ import builtins
 import keyword
 import re
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ from rewards.outcomes.literals import parse_assert
 from rewards.outcomes.printed import normal_print
 from rewards.text import read_fault
 from rl.console import UserError
-from rl.grading.values import Undecodable, decode
+from rl.grading.values import decode
 
 STDIN = "-"
 GIVE = "give a UTF-8 text file, or - for standard input"
@@ -55,6 +55,36 @@ class Example:
     input: str  # Python literal: the list of positional arguments, or a program's input text
     value: Any = None  # what the call returns, by the statement; what a program prints, in normal form
     known: bool = False  # whether the statement says it
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What a header says of the arguments that a call of the function takes."""
+
+    names: tuple[str, ...] = ()  # without the `self` of a method
+    defaults: Mapping[str, Any] = field(default_factory=dict)  # the literal ones, by name
+
+    @classmethod
+    def of(cls, header: str) -> Parameters | None:
+        """Those of a header; None where it cannot be read or takes any number of arguments."""
+        function = declared(header)
+        if function is None:
+            return None
+        names = [parameter.arg for parameter in function.args.args]
+        defaults = {}
+        for name, default in zip(reversed(names), reversed(function.args.defaults), strict=False):
+            try:
+                value = ast.literal_eval(default)
+            except (ValueError, TypeError, RecursionError, MemoryError):
+                continue
+            if finite(value):
+                defaults[name] = value
+        return cls(tuple(names[1:] if names[:1] == ["self"] else names), defaults)
+
+    def filled(self, arguments: list[Any]) -> list[Any]:
+        """The arguments of a call, with the defaults of those that it leaves out, since inputs give all; as they are where one has none."""
+        left_out = self.names[len(arguments) :]
+        return arguments + [self.defaults[name] for name in left_out] if all(name in self.defaults for name in left_out) else arguments
 
 
 @dataclass(frozen=True)
@@ -105,17 +135,16 @@ def read_statement(text: str, signature: str | None = None) -> Statement:
         function, source = _read(text, text), "the statement"
     else:
         function, source = None, None
+    header = header_of(text if signature is None else signature)
+    parameters = Parameters.of(header) if header is not None else None
     if function is not None:
-        line = header_line(function)
-        return Statement(text, function.name, line, source, examples_in(text, function.name, [a.arg for a in function.args.args]))
-    header = header_of(text)
+        return Statement(text, function.name, header_line(function), source, examples_in(text, function.name, parameters))
     named = re.search(r"def\s+(\w+)", header) if header is not None else None
     entry = named[1] if named is not None else entry_in(text)
-    examples = examples_in(text, entry) if entry else ()
-    names = _parameters(header) if header is not None else None
-    if names is None:
+    examples = examples_in(text, entry, parameters) if entry else ()
+    if parameters is None:
         return Statement(text, entry, None, None, examples)
-    return Statement(text, entry, None, None, examples, "".join(names[:1]), len(names))
+    return Statement(text, entry, None, None, examples, "".join(parameters.names[:1]), len(parameters.names))
 
 
 def read_program_statement(text: str) -> Statement:
@@ -132,13 +161,6 @@ def _read(text: str, examples: str) -> ast.FunctionDef | None:
         return read_signature(text, examples)
     except Unreadable:
         return None
-
-
-def _parameters(header: str) -> list[str] | None:
-    """The names of a header's parameters, without the `self` of a method; None where it cannot be read or takes any number."""
-    function = declared(header)
-    names = None if function is None else [parameter.arg for parameter in function.args.args]
-    return names[1:] if names and names[0] == "self" else names
 
 
 def entry_in(text: str) -> str:
@@ -161,27 +183,32 @@ def signature_of_examples(statement: Statement) -> str | None:
     return f"def {statement.entry}({arguments}):" if given else None
 
 
-def examples_in(text: str, entry: str, names: list[str] | None = None) -> tuple[Example, ...]:
-    """The examples of a text, each input once: the first value that is said of it counts. names: the parameters, for keywords."""
+def examples_in(text: str, entry: str, parameters: Parameters | None = None) -> tuple[Example, ...]:
+    """The examples of a text, each input once: the first value that is said of it counts. parameters: of the function, for keywords and for
+    arguments that a call leaves out.
+    """
     found: dict[str, Example] = {}
-    for example in _calls(text.split("\n"), entry, names or []):
+    for example in _calls(text.split("\n"), entry, parameters or Parameters()):
         if example.known or example.input not in found:
             earlier = found.get(example.input)
             found[example.input] = example if earlier is None or not earlier.known else earlier
     return tuple(found.values())
 
 
-def _calls(lines: list[str], entry: str, names: list[str]) -> Iterator[Example]:
+def _calls(lines: list[str], entry: str, parameters: Parameters) -> Iterator[Example]:
     for line, following in zip(lines, [*lines[1:], ""], strict=True):
-        call = call_in(line, entry, names)
+        call = call_in(line, entry, parameters.names)
         if call is None or not finite(call.arguments):
             continue
-        text, before = repr(call.arguments), _before(line, call, entry, names)
+        text, before = repr(parameters.filled(call.arguments)), _before(line, call, entry, parameters.names)
+        if before.endswith("def "):  # a header's `f()` or `f(k=2)` is no call
+            continue
         if (place := line.find("assert ")) >= 0:
             claim = parse_assert(line[place:], entry)
             try:
-                yield Example(text) if claim is None else Example(claim[0], decode(claim[1].payload), True)
-            except Undecodable:
+                said = None if claim is None else parameters.filled(ast.literal_eval(claim[0]))
+                yield Example(text) if claim is None else Example(repr(said), decode(claim[1].payload), True)
+            except ValueError:  # a number that is not finite, or a value of which only the digest is known
                 yield Example(text)
         elif not _leads_to_call(before):
             yield Example(text)
@@ -195,7 +222,7 @@ def _calls(lines: list[str], entry: str, names: list[str]) -> Iterator[Example]:
             yield Example(text) if value is None else Example(text, value, True)
 
 
-def _before(line: str, call: LiteralCall, entry: str, names: list[str]) -> str:
+def _before(line: str, call: LiteralCall, entry: str, names: Sequence[str]) -> str:
     """What stands before the call that `call_in` finds in a line."""
     line = line[:_LONGEST].removesuffix(call.rest)
     starts = [start.start() for start in re.finditer(rf"(?<![\w.]){re.escape(entry)}\s*\(", line)]

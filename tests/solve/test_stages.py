@@ -110,6 +110,13 @@ def test_without_any_input_there_is_no_suite() -> None:
     assert write_inputs(ToyModel(tests=["('text')"]), ASK, [written], SUITES, 0, no_bar) == {}
 
 
+def test_an_example_that_leaves_out_an_argument_with_a_default_is_an_input() -> None:
+    text = STATEMENT.replace("xs: list[int]", "xs: list[int], step: int = 1") + "\nlargest_gap([7, 8]) == 1"
+    written = problem(ToyModel(), text)
+    assert written is not None and written.problem.signature == "def largest_gap(xs: list[int], step: int) -> int:"
+    assert written.shown_inputs == ["[[7, 8], 1]"]
+
+
 def test_an_example_with_another_number_of_arguments_is_no_input() -> None:
     text = STATEMENT + "\nlargest_gap([7, 8], 2) == 1"
     written = problem(ToyModel(), text)

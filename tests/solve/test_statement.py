@@ -35,6 +35,29 @@ def test_a_header_without_types_still_names_the_function() -> None:
     assert (read.signature, read.entry) == (None, "again")
 
 
+@pytest.mark.parametrize(
+    ("text", "signature", "inputs"),
+    [
+        (
+            "def f(xs: list[int], k: int = 2, up: bool = True) -> int:\nf([1]) == 1\nf([1], 3) == 0",
+            None,
+            ["[[1], 2, True]", "[[1], 3, True]"],
+        ),
+        ("f([1]) == 1", "def f(xs: list[int], k: int | None = None) -> int", ["[[1], None]"]),
+        ("def f(xs, k=2):\nf([1]) == 1\nassert f([2]) == 1\nf(xs=[3]) == 1", None, ["[[1], 2]", "[[2], 2]", "[[3], 2]"]),
+        ("def f(self, xs, k=2):\nf([1]) == 1", None, ["[[1], 2]"]),
+        ("def f(k=2):\nf() == 1", None, ["[2]"]),
+        ("def f(xs: list[int], k: int = LIMIT, up: bool = True) -> int:\nf([1]) == 1\nf([1], 2) == 1", None, ["[[1]]", "[[1], 2, True]"]),
+        ("def f(xs: list[int], k: float = 1e400) -> int:\nf([1]) == 1", None, ["[[1]]"]),  # infinity is no literal
+    ],
+)
+def test_arguments_that_an_example_leaves_out_are_the_header_s_literal_defaults(
+    text: str, signature: str | None, inputs: list[str]
+) -> None:
+    examples = read_statement(text, signature).examples
+    assert [example.input for example in examples] == inputs and all(example.known for example in examples)
+
+
 def test_an_option_that_is_no_signature_is_the_users_mistake() -> None:
     with pytest.raises(UserError, match="no signature"):
         read_statement(STATEMENT, "f(x)")
@@ -112,6 +135,10 @@ def test_a_name_is_looked_for_once_in_a_line(monkeypatch: pytest.MonkeyPatch) ->
     asked: list[str] = []
     monkeypatch.setattr(statement, "call_in", lambda line, name: asked.append(name))
     assert entry_in("f(" * 1000 + "g(1") == "" and asked == ["f", "g"]
+
+
+def test_a_header_whose_arguments_all_have_defaults_is_no_call() -> None:
+    assert read_statement("Do it.\n\n    def f(k=2):\n").examples == ()
 
 
 def test_an_example_with_infinity_is_left_out() -> None:
