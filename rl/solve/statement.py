@@ -227,7 +227,8 @@ def _before(line: str, call: LiteralCall, entry: str, names: Sequence[str]) -> s
     line = line[:_LONGEST].removesuffix(call.rest)
     starts = [start.start() for start in re.finditer(rf"(?<![\w.]){re.escape(entry)}\s*\(", line)]
     # from the end of the call: the name may stand in words before it, and in a text that is an argument, which ends no call
-    return next(line[:start] for start in reversed(starts) if (found := call_in(line[start:], entry, names)) and not found.rest)
+    ends = (line[:start] for start in reversed(starts) if (found := call_in(line[start:], entry, names)) and not found.rest)
+    return next(ends, line)  # no call is found alone: the whole line leads to none
 
 
 def _leads_to_call(before: str) -> bool:
