@@ -92,10 +92,15 @@ def ask(
 
 
 def score(benchmark: Benchmark, answers: Sequence[Sequence[Completion]], sandbox: Sandbox, config: EvalsConfig) -> EvalResult:
-    """Executes and grades answers that are already there, `answers[i]` to task i; `unavailable` where nothing here can score them."""
+    """Executes and grades answers that are already there, `answers[i]` to task i.
+
+    Where nothing here can score them, the metrics say why under `unavailable`, and the samples are there without a verdict.
+    """
     if (absent := benchmark.unavailable()) is not None:
         figures = {"unavailable": absent.reason, "remedy": absent.remedy, "samples": sum(map(len, answers))}
-        return EvalResult(benchmark.name, figures, [{"id": task.id, "n": 0} for task in benchmark.tasks])
+        drawn = zip(benchmark.tasks, answers, strict=True)
+        unscored = [_without_program(task, i, c, None, UNAVAILABLE) for task, group in drawn for i, c in enumerate(group)]
+        return EvalResult(benchmark.name, figures, [{"id": task.id, "n": 0} for task in benchmark.tasks], unscored)
     if isinstance(benchmark, ExternalBenchmark):
         return _score_externally(benchmark, answers, config)
     with _fitting(sandbox, benchmark.sandbox) as fitting:

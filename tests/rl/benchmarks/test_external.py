@@ -16,6 +16,7 @@ from rewards.sandbox import Sandbox
 from rl.benchmarks import fullstackbench
 from rl.benchmarks.base import Benchmark, load_benchmark
 from rl.config.evals import EvalsConfig
+from rl.evals.cli import write_samples
 from rl.evals.runner import EvalResult, score
 
 FULL = [
@@ -43,6 +44,15 @@ def run(sandbox: Sandbox, name: str, *answers: list[str]) -> EvalResult:
 def test_without_its_scorer_a_benchmark_gives_no_number(data: Path, sandbox: Sandbox) -> None:
     metrics = run(sandbox, "fullstackbench", ["x"]).metrics
     assert "pass@1" not in metrics and metrics["unavailable"] and metrics["remedy"]
+
+
+def test_answers_that_nothing_here_can_score_are_exported_whole(data: Path, sandbox: Sandbox, tmp_path: Path) -> None:
+    result = run(sandbox, "fullstackbench", ["say hello", "say nothing"])
+    assert {(s.passed, s.outcome) for s in result.samples} == {(None, "unavailable")}
+    benchmark = load_benchmark("fullstackbench")
+    assert isinstance(benchmark, Benchmark)
+    rows = [json.loads(line) for line in write_samples(benchmark, result, tmp_path).read_text().splitlines()]
+    assert rows == [{"id": 7, "completion": "say hello"}, {"id": 7, "completion": "say nothing"}]
 
 
 @pytest.fixture
