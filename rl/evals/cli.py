@@ -18,7 +18,6 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from probing.memory import keep_freed_memory
@@ -37,12 +36,12 @@ from rl.console import UserError, make_console, stage
 from rl.evals.answers_file import AnswersFile
 from rl.evals.cache import EvalCache, model_hash
 from rl.evals.compare import pooled
-from rl.evals.engine import check_engine, engine_errors, how_sampled, sampling_of
+from rl.evals.engine import check_engine, check_lengths, engine_errors, how_sampled, sampling_of
 from rl.evals.engine_options import sampling_from
 from rl.evals.metrics import modules_not_offered, tasks_left_out
 from rl.evals.options import STDOUT, config_from, fill_defaults, parser
-from rl.evals.runner import EvalResult, evaluate, score
-from rl.evals.samples_file import write_samples_file
+from rl.evals.runner import EvalResult, evaluate, questions_of, score
+from rl.evals.samples_file import write_export, write_samples_file
 from rl.evals.tables import FIGURES, cell, how_asked, results_table, skills_card
 from rl.models.source import resolve_model
 from rl.tracking.monitor import clean
@@ -95,43 +94,76 @@ def main(argv: Sequence[str]) -> int:
         if isinstance(benchmark, Unavailable):
             _say_unavailable(console, name, benchmark.reason, benchmark.remedy)
     skills: dict[str, Any] = {}
-    if path is None:
-        results = _grade(given or {}, benchmarks, config, offered, console)
-    else:
-        results, skills = _measure(args, path, config, sampling, offered, benchmarks, record["model_hash"], console)
+    results: dict[str, EvalResult] = {}
+    try:
+        if path is None:
+            _grade(given or {}, benchmarks, config, offered, console, results)
+        else:
+            skills = _measure(args, path, config, sampling, offered, benchmarks, record["model_hash"], console, results)
+    except BaseException:  # Ctrl-C too: what is finished took hours
+        if results:
+            finished = {name: b for name, b in benchmarks.items() if name in results or isinstance(b, Unavailable)}
+            unfinished = [name for name in benchmarks if name not in finished] or ["skills"]
+            record |= {"unfinished": unfinished, "pooled": None, "skills": skills}
+            _export(args, config, finished, results, console)
+            _write(args, record, finished, results, console, started)
+        raise
     for name, result in results.items():
         if "unavailable" in result.metrics:
             _say_unavailable(console, name, result.metrics["unavailable"], result.metrics["remedy"])
-        if args.export:
-            benchmark = benchmarks[name]
-            assert isinstance(benchmark, Benchmark)
-            file = write_samples(benchmark, result, args.export_dir)
-            short = "; evalplus wants every task, and --limit left some out" if args.export == "evalplus" and config.limit else ""
-            console.print(f"samples of {name} written to {file}{short}", markup=False, soft_wrap=True)
+    _export(args, config, benchmarks, results, console)
     scored = {name: result for name, result in results.items() if "unavailable" not in result.metrics}
     together = _print_figures(console, scored, benchmarks, config, record["sampling"]["dtype"])
-    if args.samples_out is not None:
-        count = write_samples_file(args.samples_out, results)
-        console.print(f"{count:,} samples written to {args.samples_out}", markup=False, soft_wrap=True)
     if absent := [name for name in benchmarks if name not in scored]:
         console.print(f"unavailable, for the reasons above: {', '.join(absent)}", markup=False, soft_wrap=True)
     if skills:
         console.print(skills_card(skills))
-    if args.json is not None:
-        record["benchmarks"] = {
-            name: {"unavailable": b.reason, "remedy": b.remedy}
-            if isinstance(b, Unavailable)
-            else {"metrics": results[name].metrics, "tasks": results[name].tasks, "data": b.source, "data_hash": b.digest()}
-            for name, b in benchmarks.items()
-        }
-        record |= {"pooled": together, "skills": skills, "seconds": round(time.monotonic() - started, 1)}
-        text = json.dumps(record, indent=1, default=clean) + "\n"
-        if args.json == STDOUT:
-            sys.stdout.write(text)
-        else:
-            write_atomically(args.json, text)
-            console.print(f"written to {args.json}", markup=False, soft_wrap=True)
+    _write(args, record | {"pooled": together, "skills": skills}, benchmarks, results, console, started)
     return 0
+
+
+def _export(
+    args: argparse.Namespace,
+    config: EvalsConfig,
+    benchmarks: Mapping[str, Benchmark | Unavailable],
+    results: Mapping[str, EvalResult],
+    console: Any,
+) -> None:
+    """--export, where it is asked for."""
+    for name, result in results.items() if args.export else ():
+        benchmark = benchmarks[name]
+        assert isinstance(benchmark, Benchmark)
+        file = write_export(benchmark, result, args.export_dir)
+        short = "; evalplus wants every task, and --limit left some out" if args.export == "evalplus" and config.limit else ""
+        console.print(f"samples of {name} written to {file}{short}", markup=False, soft_wrap=True)
+
+
+def _write(
+    args: argparse.Namespace,
+    record: dict[str, Any],
+    benchmarks: Mapping[str, Benchmark | Unavailable],
+    results: Mapping[str, EvalResult],
+    console: Any,
+    started: float,
+) -> None:
+    """--samples_out and --json, where they are asked for."""
+    if args.samples_out is not None:
+        count = write_samples_file(args.samples_out, results)
+        console.print(f"{count:,} samples written to {args.samples_out}", markup=False, soft_wrap=True)
+    if args.json is None:
+        return
+    found = {
+        name: {"unavailable": b.reason, "remedy": b.remedy}
+        if isinstance(b, Unavailable)
+        else {"metrics": results[name].metrics, "tasks": results[name].tasks, "data": b.source, "data_hash": b.digest()}
+        for name, b in benchmarks.items()
+    }
+    text = json.dumps(record | {"benchmarks": found, "seconds": round(time.monotonic() - started, 1)}, indent=1, default=clean) + "\n"
+    if args.json == STDOUT:
+        sys.stdout.write(text)
+    else:
+        write_atomically(args.json, text)
+        console.print(f"written to {args.json}", markup=False, soft_wrap=True)
 
 
 def _print_figures(
@@ -178,8 +210,9 @@ def _grade(
     config: EvalsConfig,
     offered: dict[str, Any],
     console: Any,
-) -> dict[str, EvalResult]:
-    results = {}
+    results: dict[str, EvalResult],
+) -> None:
+    """Puts each benchmark's result into `results` as it is there."""
     try:
         with Sandbox(SandboxConfig(**offered)) as sandbox:
             for name, benchmark in benchmarks.items():
@@ -188,7 +221,6 @@ def _grade(
                     results[name] = score(benchmark, answers[name], sandbox, config)
     except SandboxError as error:
         raise UserError(str(error), "sandbox") from None
-    return results
 
 
 def who_answers(sampling: SamplingConfig, model: str) -> str:
@@ -205,12 +237,12 @@ def _measure(
     benchmarks: dict[str, Benchmark | Unavailable],
     key: str,
     console: Any,
-) -> tuple[dict[str, EvalResult], dict[str, Any]]:
-    """(results by benchmark, figures of the skills card)."""
+    results: dict[str, EvalResult],
+) -> dict[str, Any]:
+    """Puts each benchmark's result into `results` as it is there; returns the figures of the skills card."""
     cache = (
         EvalCache(args.cache, key, who_answers(sampling, args.model), make_offer(**offered).identity()) if args.cache is not None else None
     )
-    results: dict[str, EvalResult] = {}
     wanted: dict[str, Benchmark] = {}
     for name, benchmark in benchmarks.items():
         if isinstance(benchmark, Benchmark):
@@ -221,7 +253,7 @@ def _measure(
             else:
                 wanted[name] = benchmark
     if not wanted and not args.skills:
-        return results, {}
+        return {}
 
     from probing.models.loading import load_tokenizer
     from probing.prompts.asking import Asker
@@ -231,31 +263,23 @@ def _measure(
     with engine_errors(args.model):
         tokenizer = load_tokenizer(path)
         check_template_args(tokenizer, config.chat_template_args or {}, "--chat_template_args")
+        skills_ask = Asker.of(tokenizer, args.prompts, config.chat_template_args) if args.skills else None
+        asked = {name: questions_of(tokenizer, benchmark, config) for name, benchmark in wanted.items()}
         with closing(open_sampler(sampling, path)) as sampler, Sandbox(SandboxConfig(**offered)) as sandbox:
+            for name, questions in asked.items():
+                check_lengths(sampler, tokenizer, name, questions, config.max_new_tokens)
             for name, benchmark in wanted.items():
                 with stage(f"eval {name}", len(benchmark.tasks) * config.draws, "samples", console) as advance:
                     results[name] = evaluate(sampler, tokenizer, sandbox, benchmark, config, advance)
                 if cache:
                     cache.put(benchmark, config, results[name])
-            skills = {}
-            if args.skills:
-                from rl.evals.skills import measure_skills
+            if skills_ask is None:
+                return {}
+            from rl.evals.skills import measure_skills
 
-                ask = Asker.of(tokenizer, args.prompts, config.chat_template_args)
-                bar = partial(stage, console=console)
-                skills = measure_skills(sampler, ask, sandbox, config.seed, bar, config.limit, config.max_new_tokens)
-    return results, skills
-
-
-def write_samples(benchmark: Benchmark, result: EvalResult, folder: Path) -> Path:
-    """The samples in the format of the benchmark's public tool."""
-    groups: dict[str, list[tuple[str, str | None]]] = {task.id: [] for task in benchmark.tasks}
-    for sample in result.samples:
-        groups[sample.task_id].append((sample.completion, sample.code))
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{benchmark.name}.{'json' if benchmark.name == 'livecodebench' else 'jsonl'}"
-    write_atomically(file, benchmark.export([(task, groups[task.id]) for task in benchmark.tasks]))
-    return file
+            return measure_skills(
+                sampler, skills_ask, sandbox, config.seed, partial(stage, console=console), config.limit, config.max_new_tokens
+            )
 
 
 if __name__ == "__main__":

@@ -13,14 +13,19 @@ import json
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.client import HTTPException
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from probing.prompt import Question
+from probing.samplers.base import Sampler
 from probing.samplers.config import HttpConfig, SamplingConfig
 from rl.config.evals import EvalsConfig
 from rl.console import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 GREETING_SECONDS = 10.0
 EXTRAS = {"vllm": "pip install 'ucoder[vllm]'", "ray": "pip install 'ucoder[ray]'"}  # backends with a package of that name
@@ -89,6 +94,30 @@ def engine_errors(model: str, too_long: str = "lower --max_new_tokens") -> Itera
         if isinstance(error, UserError) or "max_new_tokens" not in str(error):
             raise
         raise UserError(str(error), "command line", too_long) from None
+
+
+def check_lengths(
+    sampler: Sampler, tokenizer: PreTrainedTokenizerBase, name: str, questions: Sequence[Question], max_new_tokens: int
+) -> None:
+    """Raises PromptError for a question of the benchmark `name` that leaves no room for its answer, before anything is sampled.
+
+    A sampler that does not know its model's length (`ray`, some servers) says so only when it is asked.
+    """
+    from probing.samplers.base import PromptError
+    from probing.samplers.engines import requests
+    from probing.samplers.engines.transformers import TransformersSampler
+
+    if isinstance(sampler, TransformersSampler):
+        limit = getattr(sampler.model.config, "max_position_embeddings", None)
+    else:
+        limit = getattr(sampler, "limit", None)
+    if limit is None or not questions:
+        return
+    ids = tokenizer([question.text for question in questions], add_special_tokens=False)["input_ids"]
+    try:
+        requests.check_lengths(ids, max_new_tokens, limit, tokenizer, "model")
+    except PromptError as error:
+        raise PromptError(f"{name}: {error}") from None
 
 
 def check_engine(sampling: SamplingConfig, model_path: str) -> None:

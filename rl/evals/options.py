@@ -52,7 +52,8 @@ def parser() -> argparse.ArgumentParser:
         "--json",
         type=Path,
         metavar="OUT",
-        help="write every figure, and each task's row, to this file; -: to stdout, and the tables to stderr",
+        help="write every figure, and each task's row, to this file; -: to stdout, and the tables to stderr; where a later benchmark "
+        "fails, what is finished is written, and `unfinished` names the rest",
     )
     top.add_argument(
         "--skills",

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from probing.prompt import Question
 from probing.reading.text import opened_thinking
 from probing.samplers.base import Completion, Progress, Sampler, SamplingParams
 from rewards.clusters.clustering import cluster
@@ -84,11 +85,16 @@ def ask(
     from probing.prompts.asking import answers_to  # torch: not needed to score answers that are already there
 
     params = SamplingParams(config.temperature, config.top_p, config.max_new_tokens)
-    questions = [question_of(tokenizer, task.prompt, config.prompt, config.chat_template_args) for task in benchmark.tasks]
+    questions = questions_of(tokenizer, benchmark, config)
     answers = answers_to(sampler, questions, config.draws, params, config.seed, progress)
     written = [bool(q.prefill) and not opened_thinking(q.prefill) for q in questions]  # the answer's start is a public harness's
     harness = [isinstance(task.prompt, CodePrompt) and w for task, w in zip(benchmark.tasks, written, strict=True)]
     return [[replace(a, text=with_spaces(a.text)) for a in group] if h else group for h, group in zip(harness, answers, strict=True)]
+
+
+def questions_of(tokenizer: PreTrainedTokenizerBase, benchmark: Benchmark, config: EvalsConfig) -> list[Question]:
+    """What the model is asked, a question for each task. Raises UserError where its chat template refuses the turns."""
+    return [question_of(tokenizer, task.prompt, config.prompt, config.chat_template_args) for task in benchmark.tasks]
 
 
 def score(benchmark: Benchmark, answers: Sequence[Sequence[Completion]], sandbox: Sandbox, config: EvalsConfig) -> EvalResult:

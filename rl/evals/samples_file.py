@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TextIO
 
 from rewards.text import whole_file
+from rl.benchmarks.base import Benchmark
+from rl.config.run_folder import write_atomically
 from rl.evals.runner import EvalResult
 
 
@@ -40,6 +42,17 @@ def write_samples_file(path: Path, results: Mapping[str, EvalResult]) -> int:
                 file.write(json.dumps(row) + "\n")
                 count += 1
     return count
+
+
+def write_export(benchmark: Benchmark, result: EvalResult, folder: Path) -> Path:
+    """The samples in the format of the benchmark's public tool."""
+    groups: dict[str, list[tuple[str, str | None]]] = {task.id: [] for task in benchmark.tasks}
+    for sample in result.samples:
+        groups[sample.task_id].append((sample.completion, sample.code))
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{benchmark.name}.{'json' if benchmark.name == 'livecodebench' else 'jsonl'}"
+    write_atomically(file, benchmark.export([(task, groups[task.id]) for task in benchmark.tasks]))
+    return file
 
 
 def _opened(path: Path, compressed: bool) -> TextIO:

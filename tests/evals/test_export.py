@@ -16,8 +16,8 @@ from probing.samplers.base import Completion
 from rewards.sandbox import Sandbox
 from rl.benchmarks.evalplus import SANDBOX, PlusBenchmark, task_of
 from rl.config.evals import EvalsConfig
-from rl.evals.cli import write_samples
 from rl.evals.runner import score
+from rl.evals.samples_file import write_export
 from tests.evals.toys import fenced
 
 
@@ -69,7 +69,7 @@ def test_evalplus_accepts_the_samples_and_agrees(sandbox: Sandbox, tmp_path: Pat
         benchmark = PlusBenchmark(f"{name}_plus", tuple(task_of(r, name == "mbpp") for r in rows), "tests", SANDBOX)
         answers = [[Completion(text, (0,), (0.0,), True) for text in ANSWERS[r["entry_point"]]] for r in rows]
         result = score(benchmark, answers, sandbox, EvalsConfig(samples=5))
-        samples = write_samples(benchmark, result, tmp_path)
+        samples = write_export(benchmark, result, tmp_path)
         for sample in result.samples:
             ours.setdefault(sample.task_id, []).append(sample.passed)
         data = tmp_path / f"{name}-data.jsonl"

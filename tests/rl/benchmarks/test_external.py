@@ -16,8 +16,8 @@ from rewards.sandbox import Sandbox
 from rl.benchmarks import fullstackbench
 from rl.benchmarks.base import Benchmark, load_benchmark
 from rl.config.evals import EvalsConfig
-from rl.evals.cli import write_samples
 from rl.evals.runner import EvalResult, score
+from rl.evals.samples_file import write_export
 
 FULL = [
     {"id": 7, "content": "Write hello in Go.", "labels": {"programming_language": "go"}, "test": {"code": "x"}, "canonical_solution": ""}
@@ -51,7 +51,7 @@ def test_answers_that_nothing_here_can_score_are_exported_whole(data: Path, sand
     assert {(s.passed, s.outcome) for s in result.samples} == {(None, "unavailable")}
     benchmark = load_benchmark("fullstackbench")
     assert isinstance(benchmark, Benchmark)
-    rows = [json.loads(line) for line in write_samples(benchmark, result, tmp_path).read_text().splitlines()]
+    rows = [json.loads(line) for line in write_export(benchmark, result, tmp_path).read_text().splitlines()]
     assert rows == [{"id": 7, "completion": "say hello"}, {"id": 7, "completion": "say nothing"}]
 
 
