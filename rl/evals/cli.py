@@ -34,7 +34,7 @@ from rl.config.evals import EvalsConfig, normal_name
 from rl.config.run_folder import versions, write_atomically
 from rl.console import UserError, make_console, stage
 from rl.evals.answers_file import AnswersFile
-from rl.evals.cache import EvalCache, model_hash
+from rl.evals.cache import EvalCache, model_hash, who_answers
 from rl.evals.compare import pooled
 from rl.evals.engine import check_engine, check_lengths, engine_errors, how_sampled, sampling_of
 from rl.evals.engine_options import sampling_from
@@ -75,6 +75,8 @@ def main(argv: Sequence[str]) -> int:
         check_writable(args.samples_out, "--samples_out")
     if args.export:
         check_writable(args.export_dir / "samples", "--export_dir")
+    if args.cache is not None:
+        check_writable(args.cache.expanduser() / "results", "--cache")
     if path is not None:
         check_engine(sampling, path)
     record: dict[str, Any] = {
@@ -152,12 +154,15 @@ def _write(
         console.print(f"{count:,} samples written to {args.samples_out}", markup=False, soft_wrap=True)
     if args.json is None:
         return
-    found = {
+    found: dict[str, dict[str, Any]] = {
         name: {"unavailable": b.reason, "remedy": b.remedy}
         if isinstance(b, Unavailable)
         else {"metrics": results[name].metrics, "tasks": results[name].tasks, "data": b.source, "data_hash": b.digest()}
         for name, b in benchmarks.items()
     }
+    for name, result in results.items():
+        if result.sampling is not None:  # drawn by an earlier command, perhaps elsewhere
+            found[name]["sampling"] = result.sampling
     text = json.dumps(record | {"benchmarks": found, "seconds": round(time.monotonic() - started, 1)}, indent=1, default=clean) + "\n"
     if args.json == STDOUT:
         sys.stdout.write(text)
@@ -223,11 +228,6 @@ def _grade(
         raise UserError(str(error), "sandbox") from None
 
 
-def who_answers(sampling: SamplingConfig, model: str) -> str:
-    """What a cached answer depends on beside the model's weights: the engine, and of a server the address and its name for the model."""
-    return f"http {sampling.http.url} {sampling.http.model or model}" if sampling.backend == "http" else sampling.backend
-
-
 def _measure(
     args: argparse.Namespace,
     path: str,
@@ -240,9 +240,10 @@ def _measure(
     results: dict[str, EvalResult],
 ) -> dict[str, Any]:
     """Puts each benchmark's result into `results` as it is there; returns the figures of the skills card."""
-    cache = (
-        EvalCache(args.cache, key, who_answers(sampling, args.model), make_offer(**offered).identity()) if args.cache is not None else None
-    )
+    cache = None
+    if args.cache is not None:
+        drawn_by, how = who_answers(sampling, args.model), how_sampled(sampling, asked=True)
+        cache = EvalCache(args.cache, key, drawn_by, make_offer(**offered).identity(), how)
     wanted: dict[str, Benchmark] = {}
     for name, benchmark in benchmarks.items():
         if isinstance(benchmark, Benchmark):

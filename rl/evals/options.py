@@ -70,7 +70,12 @@ def parser() -> argparse.ArgumentParser:
     add_package_options(top)
     top.add_argument("--samples_out", type=Path, metavar="FILE", help="write every sample to this file: .jsonl or .jsonl.gz")
     top.add_argument("--prompts", metavar="SET", help="prompt set for --skills: a name or a folder (default: the model's own)")
-    top.add_argument("--cache", type=Path, metavar="DIR", help="folder of finished results, keyed by model, data and settings")
+    top.add_argument(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="folder of finished results, keyed by model, data and settings; in --json, `sampling` of such a result says how it was drawn",
+    )
     top.add_argument("--export", choices=("evalplus", "official"), help="write samples for the public tools")
     top.add_argument("--export_dir", type=Path, default=Path("samples"), metavar="DIR", help="where they go (default samples/)")
     return top

@@ -46,6 +46,7 @@ class EvalResult:
     metrics: dict[str, Any]
     tasks: list[dict[str, Any]]  # one row a task: id, n, correct, missing, pass@k, top_share, majority_correct, entropy, mean_length
     samples: list[Sample] = field(repr=False, default_factory=list)
+    sampling: dict[str, Any] | None = None  # of a result from the cache: how its samples were drawn then (`how_sampled`)
 
 
 @dataclass

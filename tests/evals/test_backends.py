@@ -56,6 +56,17 @@ def test_a_server_is_evaluated(checkpoint: str, server: Server, tmp_path: Path) 
     assert server.completions == 3, "one for the parity check, one for each task"
 
 
+def test_a_result_from_the_cache_says_where_it_was_drawn(checkpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for card in ("one card", "another"):
+        monkeypatch.setattr("rl.evals.engine.hardware", lambda *_, card=card: card)
+        out = tmp_path / "out.json"
+        assert main(["eval", "--model", checkpoint, *ASKED, "--cache", str(tmp_path / "cache"), "--json", str(out)]) == 0
+        found.append(json.loads(out.read_text()))
+    assert "sampling" not in found[0]["benchmarks"]["toy"]
+    assert found[1]["benchmarks"]["toy"]["sampling"] == found[0]["sampling"] != found[1]["sampling"]
+
+
 def test_greedy_answers_are_the_same_from_every_engine(
     checkpoint: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

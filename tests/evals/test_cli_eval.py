@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,9 +20,9 @@ from rl.benchmarks.base import load_benchmark
 from rl.benchmarks.seedling import rated_statements
 from rl.cli import main
 from rl.config.evals import EvalsConfig
+from rl.console import UserError
 from rl.evals import cache, skills
-from rl.evals.cache import EvalCache, model_hash
-from rl.evals.cli import who_answers
+from rl.evals.cache import EvalCache, model_hash, who_answers
 from rl.evals.runner import EvalResult, score
 from rl.evals.tables import SKILLS
 from tests.evals.toys import TOY, fenced
@@ -81,17 +82,28 @@ def test_a_result_without_a_scorer_is_not_kept(tmp_path: Path) -> None:
 def test_two_models_of_one_server_have_results_of_their_own() -> None:
     servers = [SamplingConfig(backend="http", http={"url": "http://localhost:1/v1", "model": name}) for name in ("lora-a", "lora-b", None)]
     assert len({who_answers(sampling, "base") for sampling in servers}) == 3
-    assert who_answers(SamplingConfig(), "base") == "transformers"
+
+
+def test_precision_and_settings_are_part_of_a_results_key_and_batches_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    auto, stated = (SamplingConfig(dtype=dtype, device="cpu", weights="full") for dtype in ("auto", "float32"))
+    others = [{"dtype": "bfloat16"}, {"weights": "int8"}, {"backend": "vllm", "vllm": {"max_length": 64}}, {"backend": "vllm"}]
+    keys = {who_answers(SamplingConfig.model_validate(stated.model_dump() | other), "m") for other in others}
+    assert len(keys) == 4 and who_answers(stated, "m") not in keys
+    assert who_answers(auto, "m") == who_answers(stated, "m") == who_answers(stated.model_copy(update={"batch_size": 7}), "m")
+    monkeypatch.setattr("probing.models.loading.pick_dtype", lambda *_: "bfloat16")  # a card that has it
+    assert who_answers(auto, "m") in keys
 
 
 def test_a_result_is_computed_once_and_depends_on_everything(tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = [[Completion(fenced(t.reference), (0, 1), (0.0,), True)] for t in TOY.tasks]
     config = EvalsConfig(samples=1)
     result = score(TOY, answers, sandbox, config)
-    cache = EvalCache(tmp_path, "f" * 64)
+    cache = EvalCache(tmp_path, "f" * 64, sampling={"hardware": "a card"})
     assert cache.get(TOY, config) is None
     cache.put(TOY, config, result)
-    assert cache.get(TOY, config) == result
+    there = EvalCache(tmp_path, "f" * 64, sampling={"hardware": "another"}).get(TOY, config)
+    assert there == replace(result, sampling={"hardware": "a card"}), "how it was drawn is said of the day when it was"
+    assert EvalCache(tmp_path, "f" * 64, "int8").get(TOY, config) is None
     assert cache.get(TOY, EvalsConfig(samples=1, seed=2)) is None
     assert EvalCache(tmp_path, "e" * 64).get(TOY, config) is None
     monkeypatch.setattr("rl.evals.cache.scoring_hash", lambda: "another grader")
@@ -106,6 +118,40 @@ def test_model_hash_follows_the_weights(tmp_path: Path) -> None:
     assert model_hash(str(tmp_path)) == before
     (tmp_path / "model.safetensors").write_bytes(b"two")
     assert model_hash(str(tmp_path)) != before
+
+
+@pytest.mark.parametrize("weights", ["adapter_model.safetensors", "adapter_model.bin"])
+def test_an_adapters_hash_follows_its_weights_and_its_base(tmp_path: Path, weights: str) -> None:
+    base, adapter = tmp_path / "base", tmp_path / "adapter"
+    base.mkdir()
+    adapter.mkdir()
+    (base / "model.safetensors").write_bytes(b"one")
+    (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(base)}))
+    (adapter / weights).write_bytes(b"one")
+    seen = {model_hash(str(adapter))}
+    (base / "model.safetensors").write_bytes(b"two")
+    seen.add(model_hash(str(adapter)))
+    (adapter / weights).write_bytes(b"two")
+    seen.add(model_hash(str(adapter)))
+    assert len(seen) == 3
+    (adapter / "adapter_config.json").write_text("{}")
+    with pytest.raises(UserError, match="does not name its base"):
+        model_hash(str(adapter))
+
+
+def test_a_cache_that_is_no_folder_is_refused_before_any_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit) as left:
+        main(["eval", "--limit", "1", "--cache", str(tmp_path / "file")])
+    assert left.value.code == 2 and "--cache cannot be written" in capsys.readouterr().err
+
+
+def test_a_result_that_cannot_be_kept_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "eeee").write_text("")  # where the model's folder belongs
+    cache, config = EvalCache(tmp_path, "eeee"), EvalsConfig(samples=1)
+    assert cache.get(TOY, config) is None
+    cache.put(TOY, config, EvalResult("toy", {"missing": 0}, []))
+    assert "the result of toy is not kept" in capsys.readouterr().err
 
 
 def test_rating_auroc_leaves_out_what_cannot_be_read() -> None:
