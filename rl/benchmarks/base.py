@@ -47,6 +47,8 @@ BENCHMARKS: dict[str, tuple[str, str]] = {
     "fullstackbench": ("rl.benchmarks.fullstackbench", "FullStackBench, scored by a SandboxFusion server"),
 }
 WITH_OPTIONS = ("livecodebench",)
+# what a data file that is cut off, or has another shape than the official one, may raise where it is read
+DAMAGED = (ValueError, LookupError, TypeError, AttributeError, SyntaxError, RecursionError, EOFError, OSError)
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ def load_benchmark(name: str, limit: int | None = None, fetch: bool = False) -> 
         benchmark = importlib.import_module(BENCHMARKS[key][0]).load(key, options, fetch)
     except UserError:
         raise
-    except (ValueError, KeyError, EOFError, OSError, zlib.error, pickle.UnpicklingError) as error:
+    except (*DAMAGED, zlib.error, pickle.UnpicklingError) as error:
         said = f"{type(error).__name__}: {str(error)[:200]}"
         raise UserError(f"the data of {key} cannot be read: {said}", "benchmarks", "put the official file there again") from None
     if limit is not None and isinstance(benchmark, Benchmark):

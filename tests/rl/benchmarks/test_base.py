@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,22 @@ def test_decontamination_reads_every_benchmark_that_is_here() -> None:
     benchmark = load_benchmark("seedling")
     assert isinstance(benchmark, Benchmark)
     assert {t.statement for t in benchmark.tasks} <= set(benchmark_texts())
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "text"),
+    [
+        ("mbpp", "sanitized-mbpp.json", '{"text": "x"}'),
+        ("mbpp", "sanitized-mbpp.json", '[{"task_id": 1, "code": "def f(:", "prompt": "x", "test_list": ["f()"]}]'),
+        ("humaneval", "HumanEval.jsonl", "[1]\n"),
+        ("humaneval", "HumanEval.jsonl", "7\n"),
+        ("humaneval", "HumanEval.jsonl", '{"task_id": 1, "prompt": 2}\n'),
+    ],
+)
+def test_a_damaged_data_file_is_one_screen(name: str, file: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / file).write_text(text)
+    monkeypatch.setenv("UCODER_DATA", str(tmp_path))
+    module = importlib.import_module(f"rl.benchmarks.{name}")
+    module.load.cache_clear()
+    with pytest.raises(UserError, match=f"the data of {name} cannot be read"):
+        load_benchmark(name)
