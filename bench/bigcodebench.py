@@ -36,19 +36,20 @@ NAME = "bigcodebench_complete_hard"
 def measure(benchmark: BigCodeBenchmark, rows: list[dict[str, Any]], sandbox: Sandbox) -> list[dict[str, Any]]:
     """For each published answer: both verdicts, what ours was said for, and why the task is unavailable where it is."""
     tasks = {task.id: task for task in benchmark.tasks}
-    without = benchmark.prepared(sandbox).without
+    benchmark = benchmark.prepared(sandbox)
     programs = [benchmark.wrapped(task, Program(row["solution"], task.entry, ())) for row in rows if (task := tasks[row["task_id"]])]
     found = []
     for row, execution in zip(rows, sandbox.run(programs), strict=True):
         outcome = execution.outcomes[0]
-        ours = "missing" if execution.missing else "timeout" if outcome.kind is Kind.TIMEOUT else "fail" if fault_of(outcome) else "pass"
+        missing = execution.missing or row["task_id"] in benchmark.lost
+        ours = "missing" if missing else "timeout" if outcome.kind is Kind.TIMEOUT else "fail" if fault_of(outcome) else "pass"
         found.append(
             {
                 "task": row["task_id"],
                 "official": row["status"],
                 "ours": ours,
                 "said": fault_of(outcome),
-                "unavailable": without.get(row["task_id"]),
+                "unavailable": benchmark.without.get(row["task_id"]),
                 "seconds": round(execution.seconds, 2),
             }
         )

@@ -92,6 +92,7 @@ class Benchmark:
     source: str  # where the data came from
     sandbox: Mapping[str, Any] = field(default_factory=dict)  # settings of the sandbox that this benchmark needs
     without: Mapping[str, str] = field(default_factory=dict)  # ids of tasks that cannot be scored here, with the reason; they are left out
+    lost: frozenset[str] = frozenset()  # ids of tasks of which our infrastructure could not tell that; their samples are missing
     has_behaviours: ClassVar[bool] = True  # whether outcomes say what a program does (else only whether it passes): majorities need it
     has_base: ClassVar[bool] = False  # whether its tests are an older benchmark's and more (`Grade.base`)
 

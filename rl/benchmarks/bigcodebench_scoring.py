@@ -138,10 +138,12 @@ class BigCodeBenchmark(Benchmark):
         return None
 
     def prepared(self, sandbox: Sandbox) -> Benchmark:
-        """With the tasks that cannot be scored here: those whose own solution fails."""
+        """With the tasks that cannot be scored here, those whose own solution fails, and those on whose solution the sandbox failed."""
         programs = [self.wrapped(task, Program(task.reference, task.entry, ())) for task in self.tasks]
-        without = {t.id: fault for t, e in zip(self.tasks, sandbox.run(programs), strict=True) if (fault := fault_of(e.outcomes[0]))}
-        return replace(self, without=without)
+        ran = {task.id: execution for task, execution in zip(self.tasks, sandbox.run(programs), strict=True)}
+        lost = frozenset(name for name, execution in ran.items() if execution.missing)
+        without = {name: fault for name, e in ran.items() if name not in lost and (fault := fault_of(e.outcomes[0]))}
+        return replace(self, without=without, lost=lost)
 
     def program(self, task: EvalTask, completion: str) -> Program | None:
         assert isinstance(task, BigCodeTask)

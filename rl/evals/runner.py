@@ -112,7 +112,8 @@ def score(benchmark: Benchmark, answers: Sequence[Sequence[Completion]], sandbox
         return _score_externally(benchmark, answers, config)
     with _fitting(sandbox, benchmark.sandbox) as fitting:
         benchmark = benchmark.prepared(fitting)
-        asked = [[] if task.id in benchmark.without else group for task, group in zip(benchmark.tasks, answers, strict=True)]
+        apart = benchmark.lost.union(benchmark.without)
+        asked = [[] if task.id in apart else group for task, group in zip(benchmark.tasks, answers, strict=True)]
         groups = [_distinct_programs(benchmark, task, group) for task, group in zip(benchmark.tasks, asked, strict=True)]
         programs = [program for group in groups for program in group]
         for program, execution in zip(programs, execute([benchmark.wrapped(p.task, p.program) for p in programs], fitting), strict=True):
@@ -126,6 +127,10 @@ def score(benchmark: Benchmark, answers: Sequence[Sequence[Completion]], sandbox
         if (reason := benchmark.without.get(task.id)) is not None:
             samples += [_without_program(task, i, c, None, UNAVAILABLE) for i, c in enumerate(completions)]
             rows.append({"id": task.id, "n": 0, "correct": 0, "missing": 0, "unavailable": reason})
+            continue
+        if task.id in benchmark.lost:
+            samples += [_without_program(task, i, c, None, "missing") for i, c in enumerate(completions)]
+            rows.append({"id": task.id, "n": 0, "correct": 0, "missing": len(completions)})
             continue
         found, entropy, top_share = _samples(task, completions, distinct, benchmark.has_base)
         samples += found

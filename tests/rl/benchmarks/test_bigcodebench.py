@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from probing.prompt import Prompt
 from probing.samplers.base import Completion
+from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import Sandbox, SandboxConfig
 from rewards.sandbox.layers import choose_layers
 from rl.benchmarks import bigcodebench
@@ -122,6 +123,30 @@ def test_a_task_whose_own_solution_fails_here_is_left_out(sandbox: Sandbox) -> N
     said = tasks_left_out(result.tasks)
     assert said.startswith("2 of 3 tasks are unavailable here and left out: BigCodeBench/1 (test_each: ")
     assert "BigCodeBench/2 (not_offered a_library)" in said
+
+
+class LosesFirst:
+    """A sandbox that fails on the first program that it is given, a reference, and finds nothing wrong with the others."""
+
+    config = SandboxConfig()
+
+    def __init__(self) -> None:
+        self.ran = 0
+
+    def run(self, programs: Sequence[Program]) -> Iterator[Execution]:
+        for _ in programs:
+            self.ran += 1
+            yield Execution((Outcome(Kind.INFRASTRUCTURE, "lost") if self.ran == 1 else Outcome(Kind.VALUE, "{}"),))
+
+
+def test_a_solution_on_which_our_infrastructure_failed_makes_its_task_missing() -> None:
+    sandbox = LosesFirst()
+    own = {"packages": (), "environment": None}
+    benchmark = BigCodeBenchmark("bigcodebench_complete_hard", (task(), task(id="BigCodeBench/1")), "tests", own)
+    answers = [Completion(text, (0,), (0.0,), True) for text in (fenced(ANSWERS["right"][0]), "I do not know.")]
+    metrics = score(benchmark, [answers, answers], cast(Sandbox, sandbox), EvalsConfig(samples=2)).metrics
+    assert "tasks_unavailable" not in metrics
+    assert (metrics["tasks_missing"], metrics["missing"], metrics["pass@1"]) == (1, 2, 0.5), "the one that was not lost"
 
 
 def test_files_can_be_written_copied_and_dated(sandbox: Sandbox) -> None:
