@@ -42,21 +42,23 @@ def in_precision(dtype: str, sampling: SamplingConfig) -> SamplingConfig:
     return sampling.model_copy(update={"dtype": "float32" if rounded else dtype, "weights": "int8" if rounded else "full"})
 
 
-def precision(sampling: SamplingConfig) -> str:
-    """The dtype that the weights are evaluated in, in words."""
+def precision(sampling: SamplingConfig, asked: bool = True) -> str:
+    """The dtype that the weights are evaluated in, in words. asked: by this machine, which alone says what `auto` is."""
     from probing.models.loading import pick_device, pick_dtype
 
     if sampling.backend == "http":
         return "the server's"
     if sampling.weights == "int8":
         return "int8 weights"
+    if not asked:
+        return sampling.dtype
     return str(pick_dtype(sampling.dtype, pick_device(sampling.device))).removeprefix("torch.")
 
 
 def how_sampled(sampling: SamplingConfig, asked: bool) -> dict[str, Any]:
     """What an evaluation's JSON says of the sampler. asked: whether the model is asked here; else nobody knows where it was."""
     if not asked:
-        return {"backend": sampling.backend, "device": None, "hardware": None, "batch_size": None, "dtype": sampling.dtype}
+        return {"backend": sampling.backend, "device": None, "hardware": None, "batch_size": None, "dtype": precision(sampling, asked)}
     kept = sampling.model_dump(mode="json", include={"backend", "device", "batch_size"})
     return kept | {"hardware": hardware(sampling), "dtype": precision(sampling)}
 

@@ -12,7 +12,7 @@ import pytest
 from probing.samplers.config import SamplingConfig
 from rl.cli import main
 from rl.config.evals import EvalsConfig
-from rl.evals.engine import precision, sampling_of
+from rl.evals.engine import how_sampled, precision, sampling_of
 from tests.evals.toys import TOY
 from tests.probing import doubles
 from tests.probing.doubles.server import Server
@@ -106,3 +106,11 @@ def test_evaluation_has_its_own_precision() -> None:
     assert (rounded.dtype, rounded.weights, precision(rounded)) == ("float32", "int8", "int8 weights")
     assert precision(SamplingConfig(dtype="auto", device="cpu")) == "float32"
     assert precision(SamplingConfig(backend="http")) == "the server's"
+
+
+@pytest.mark.parametrize("backend", ["transformers", "http"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])
+def test_answers_that_are_graded_later_have_the_precision_of_those_that_are_drawn(dtype: str, backend: str) -> None:
+    evals = EvalsConfig.model_validate({"dtype": dtype})
+    sampling = sampling_of(evals, SamplingConfig.model_validate({"backend": backend, "device": "cpu"}))
+    assert how_sampled(sampling, asked=False)["dtype"] == how_sampled(sampling, asked=True)["dtype"]
