@@ -20,12 +20,13 @@ TemplateArgs = Annotated[dict[str, JsonValue], AfterValidator(_not_reserved)]
 
 
 def normal_name(name: str) -> str:
-    """The registry's spelling of a benchmark's name.
+    """The registry's spelling of a benchmark's name. Its options, after a colon, stay as they are: they may be dates.
 
-    >>> normal_name("HumanEval+")
-    'humaneval_plus'
+    >>> normal_name("HumanEval+"), normal_name("LiveCodeBench:v6:2024-08-01")
+    ('humaneval_plus', 'livecodebench:v6:2024-08-01')
     """
-    return name.strip().lower().replace("+", "_plus").replace("-", "_")
+    key, colon, options = name.strip().partition(":")
+    return key.rstrip().lower().replace("+", "_plus").replace("-", "_") + colon + options
 
 
 class EvalsConfig(Section):

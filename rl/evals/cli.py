@@ -135,7 +135,7 @@ def _export(
     for name, result in results.items() if args.export else ():
         benchmark = benchmarks[name]
         assert isinstance(benchmark, Benchmark)
-        file = write_export(benchmark, result, args.export_dir)
+        file = write_export(name, benchmark, result, args.export_dir)
         short = "; evalplus wants every task, and --limit left some out" if args.export == "evalplus" and config.limit else ""
         console.print(f"samples of {name} written to {file}{short}", markup=False, soft_wrap=True)
 

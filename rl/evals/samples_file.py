@@ -17,6 +17,7 @@ from typing import TextIO
 
 from rewards.text import whole_file
 from rl.benchmarks.base import Benchmark
+from rl.config.evals import normal_name
 from rl.config.run_folder import write_atomically
 from rl.evals.runner import EvalResult
 
@@ -44,13 +45,13 @@ def write_samples_file(path: Path, results: Mapping[str, EvalResult]) -> int:
     return count
 
 
-def write_export(benchmark: Benchmark, result: EvalResult, folder: Path) -> Path:
-    """The samples in the format of the benchmark's public tool."""
+def write_export(name: str, benchmark: Benchmark, result: EvalResult, folder: Path) -> Path:
+    """The samples in the format of the benchmark's public tool, in a file of its own for each `name`, which may have options."""
     groups: dict[str, list[tuple[str, str | None]]] = {task.id: [] for task in benchmark.tasks}
     for sample in result.samples:
         groups[sample.task_id].append((sample.completion, sample.code))
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{benchmark.name}.{'json' if benchmark.name == 'livecodebench' else 'jsonl'}"
+    file = folder / f"{normal_name(name).replace(':', '_')}.{'json' if benchmark.name == 'livecodebench' else 'jsonl'}"
     write_atomically(file, benchmark.export([(task, groups[task.id]) for task in benchmark.tasks]))
     return file
 

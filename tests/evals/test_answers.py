@@ -15,6 +15,7 @@ from rl.benchmarks.evalplus import PlusBenchmark, task_of
 from rl.cli import main
 from tests.evals.toys import DOUBLE, FIRST, TOY, fenced
 
+WINDOW, EARLIER = "livecodebench:v6:2024-08-01:2025-05-01", "livecodebench:v6:2024-01-01:2024-07-31"
 MORE = ["--model", "somebody", "--temperature", "0.8"]
 PLUS = {"task_id": "T/0", "prompt": "def inc(x):\n", "entry_point": "inc", "canonical_solution": "    return x + 1\n"}
 PLUS |= {"base_input": [[1]], "plus_input": [[2]], "atol": 0}
@@ -24,7 +25,12 @@ PLUS |= {"base_input": [[1]], "plus_input": [[2]], "atol": 0}
 def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     for loader in ("probing.models.loading.load_model", "probing.models.loading.load_tokenizer", "rl.evals.cli.resolve_model"):
         monkeypatch.setattr(loader, lambda *_, **__: pytest.fail("a model was loaded"))
-    toys = {"toy": TOY, "plus": PlusBenchmark("plus", (task_of(PLUS, False),), "tests")}
+    toys = {
+        "toy": TOY,
+        WINDOW: replace(TOY, name="livecodebench"),
+        EARLIER: replace(TOY, name="livecodebench"),
+        "plus": PlusBenchmark("plus", (task_of(PLUS, False),), "tests"),
+    }
 
     def load(name: str, limit: int | None = None, fetch: bool = False) -> Any:
         return replace(toys[name], tasks=toys[name].tasks[:limit])
@@ -79,6 +85,15 @@ def test_what_samples_out_writes_is_read_back_to_the_same_figures(tmp_path: Path
     first = graded(tmp_path, written(tmp_path / "a.jsonl", ROWS), "--samples_out", str(tmp_path / "b.jsonl.gz"))
     again = graded(tmp_path, str(tmp_path / "b.jsonl.gz"))
     assert again["benchmarks"] == first["benchmarks"]
+
+
+def test_two_windows_of_a_benchmark_are_read_back_and_exported_apart(tmp_path: Path) -> None:
+    rows = [one | {"benchmark": name} for name in (WINDOW, EARLIER) for one in ROWS]
+    first = graded(tmp_path, written(tmp_path / "a.jsonl", rows), "--samples_out", str(tmp_path / "b.jsonl"))
+    again = graded(tmp_path, str(tmp_path / "b.jsonl"), "--export", "official", "--export_dir", str(tmp_path / "out"))
+    assert list(again["benchmarks"]) == [WINDOW, EARLIER] and again["benchmarks"] == first["benchmarks"]
+    files = sorted(file.name for file in (tmp_path / "out").iterdir())
+    assert files == ["livecodebench_v6_2024-01-01_2024-07-31.json", "livecodebench_v6_2024-08-01_2025-05-01.json"]
 
 
 def test_the_other_names_of_the_fields_are_read(tmp_path: Path) -> None:

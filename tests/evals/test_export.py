@@ -69,7 +69,7 @@ def test_evalplus_accepts_the_samples_and_agrees(sandbox: Sandbox, tmp_path: Pat
         benchmark = PlusBenchmark(f"{name}_plus", tuple(task_of(r, name == "mbpp") for r in rows), "tests", SANDBOX)
         answers = [[Completion(text, (0,), (0.0,), True) for text in ANSWERS[r["entry_point"]]] for r in rows]
         result = score(benchmark, answers, sandbox, EvalsConfig(samples=5))
-        samples = write_export(benchmark, result, tmp_path)
+        samples = write_export(benchmark.name, benchmark, result, tmp_path)
         for sample in result.samples:
             ours.setdefault(sample.task_id, []).append(sample.passed)
         data = tmp_path / f"{name}-data.jsonl"

@@ -51,7 +51,7 @@ def test_answers_that_nothing_here_can_score_are_exported_whole(data: Path, sand
     assert {(s.passed, s.outcome) for s in result.samples} == {(None, "unavailable")}
     benchmark = load_benchmark("fullstackbench")
     assert isinstance(benchmark, Benchmark)
-    rows = [json.loads(line) for line in write_export(benchmark, result, tmp_path).read_text().splitlines()]
+    rows = [json.loads(line) for line in write_export("fullstackbench", benchmark, result, tmp_path).read_text().splitlines()]
     assert rows == [{"id": 7, "completion": "say hello"}, {"id": 7, "completion": "say nothing"}]
 
 
