@@ -14,6 +14,7 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,17 @@ class Rows:
     digest: str  # SHA-256 over all rows, hexadecimal
 
     def place(self, index: int) -> str:
-        """Provenance of a row: the row's own id where it has one, else its number from 1."""
-        own = first_text(self.rows[index], ROW_ID)
-        return f"{self.label}#{own or index + 1}"
+        """Provenance of a row: the row's own id where it has one, else its number from 1; `row 2` where another row has the id 2."""
+        if own := first_text(self.rows[index], ROW_ID):
+            return f"{self.label}#{own}"
+        number = str(index + 1)
+        while number in self._ids:
+            number = f"row {number}"
+        return f"{self.label}#{number}"
+
+    @cached_property
+    def _ids(self) -> frozenset[str]:
+        return frozenset(first_text(row, ROW_ID) for row in self.rows)
 
     @property
     def unread(self) -> list[str]:

@@ -127,6 +127,13 @@ def test_an_id_names_one_problem() -> None:
     assert [row.reason for row in judged] == ["", "duplicate id", ""]
 
 
+def test_the_number_of_a_row_is_not_taken_for_the_id_of_another() -> None:
+    texts = ["Return the largest even number of a list.", "Reverse each word of the text.", "Count vowels in a given string s."]
+    rows = rows_of({"id": 2, "text": texts[0]}, {"text": texts[1]}, {"text": texts[2]})
+    judged = list(check_rows(rows, Benchmarks({}, 10, 0.8)))
+    assert [(row.place, row.reason) for row in judged] == [("mine.jsonl#2", ""), ("mine.jsonl#row 2", ""), ("mine.jsonl#3", "")]
+
+
 def own(usable: int, bad: int, seed: int = 0) -> OwnProblems:
     good = [CheckedRow(f"m#{i}", Problem(f"p{i}", "", f"statement {i}", "f", TYPED, "", "own", source=f"m#{i}")) for i in range(usable)]
     return OwnProblems([*good, *(CheckedRow(f"m#b{i}", None, "no statement") for i in range(bad))], seed)
