@@ -44,8 +44,9 @@ class CollectedSamples:
             self._own_ids.setdefault(own.place(index), first_text(row, ROW_ID))
         rows = read_source(name, KEY)
         self.label, self.digest = rows.label, rows.digest
-        self._by_id: dict[str, list[str]] = {}
-        self._by_statement: dict[str, list[str]] = {}
+        self._texts: dict[int, list[str]] = {}  # number of a row with candidates -> these
+        self._by_id: dict[str, list[int]] = {}
+        self._by_statement: dict[str, list[int]] = {}
         for number, row in enumerate(rows.rows, 1):
             where, row_id, statement = f"{name}, row {number}", first_text(row, ROW_ID), first_text(row, STATEMENT)
             texts = _texts(row, where)
@@ -53,15 +54,17 @@ class CollectedSamples:
                 continue
             if not row_id and not statement:
                 raise UserError("the row names no problem", where, f"give it an id, or the statement ({', '.join(STATEMENT)})")
+            self._texts[number] = texts
             for table, key in ((self._by_id, row_id), (self._by_statement, statement)):
                 if key:
-                    table.setdefault(key, []).extend(texts)
-        if not self._by_id and not self._by_statement:
+                    table.setdefault(key, []).append(number)
+        if not self._texts:
             raise UserError(f"no row of {KEY} has candidate programs", name, REMEDY)
 
     def of(self, problem: Problem) -> Sequence[str]:
-        """The candidates of a problem: those of its statement, else those of its row's id; none where the file has none."""
-        return self._by_statement.get(problem.description) or self._by_id.get(self._own_ids.get(problem.source, ""), [])
+        """The candidates of a problem, those of the rows with its statement and of those with its row's id, in the file's order."""
+        numbers = {*self._by_statement.get(problem.description, ()), *self._by_id.get(self._own_ids.get(problem.source, ""), ())}
+        return [text for number in sorted(numbers) for text in self._texts[number]]
 
     def unusable(self, problem: Problem) -> str:
         """Why a problem cannot go on with collected samples; "" where it can."""

@@ -52,6 +52,11 @@ def test_rows_of_one_problem_are_joined_in_order(tmp_path: Path) -> None:
     assert list(collected(tmp_path, {"id": "7", "samples": ["a"]}, {"id": "7", "samples": ["b", "c"]}).of(problem())) == ["a", "b", "c"]
 
 
+def test_rows_that_name_a_problem_by_id_and_by_statement_are_joined_once_each(tmp_path: Path) -> None:
+    rows = [{"id": "7", "samples": ["a"]}, {"text": TEXT, "samples": ["b"]}, {"id": "7", "text": TEXT, "samples": ["c"]}]
+    assert list(collected(tmp_path, *rows).of(problem())) == ["a", "b", "c"]
+
+
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
