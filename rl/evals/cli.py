@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
     keep_freed_memory()
     args, others = parser().parse_known_args(argv)
     answers = fill_defaults(args)
-    config, names = config_from(args), [n.strip() for n in args.benchmarks.split(",") if n.strip()]
+    config, names = config_from(args), list({normal_name(n): n.strip() for n in args.benchmarks.split(",") if n.strip()}.values())
     sampling = sampling_of(config, sampling_from(args, others, "eval"))
     if args.skills is None:
         args.skills = args.model == "seedling" and "seedling" in names and config.limit is None

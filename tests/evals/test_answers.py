@@ -13,6 +13,7 @@ import pytest
 
 from rl.benchmarks.evalplus import PlusBenchmark, task_of
 from rl.cli import main
+from rl.config.evals import normal_name
 from tests.evals.toys import DOUBLE, FIRST, TOY, fenced
 
 WINDOW, EARLIER = "livecodebench:v6:2024-08-01:2025-05-01", "livecodebench:v6:2024-01-01:2024-07-31"
@@ -33,7 +34,8 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     }
 
     def load(name: str, limit: int | None = None, fetch: bool = False) -> Any:
-        return replace(toys[name], tasks=toys[name].tasks[:limit])
+        found = toys[normal_name(name)]
+        return replace(found, tasks=found.tasks[:limit])
 
     monkeypatch.setattr("rl.evals.cli.load_benchmark", load)
 
@@ -112,6 +114,11 @@ def test_tabs_are_handed_on_as_the_public_harnesses_do(tmp_path: Path, style: st
     code = "def inc(x):\n    y = x + 1\n\treturn y"  # Python takes a tab for eight columns: only as four spaces does it parse
     rows = [row("T/0", 0, code, benchmark="plus")]
     assert graded(tmp_path, written(tmp_path / "a.jsonl", rows), "--prompt", style)["benchmarks"]["plus"]["metrics"]["pass@1"] == passed
+
+
+def test_a_benchmark_that_is_named_twice_is_measured_once(tmp_path: Path) -> None:
+    record = graded(tmp_path, written(tmp_path / "a.jsonl", ROWS), "--benchmarks", "toy, Toy,toy")
+    assert len(record["benchmarks"]) == 1
 
 
 def test_answers_beyond_the_limit_are_passed_over(tmp_path: Path) -> None:
