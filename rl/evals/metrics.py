@@ -16,7 +16,7 @@ import numpy as np
 from rewards.records import absence
 from rl.benchmarks.base import EvalTask
 from rl.config.evals import EvalsConfig
-from rl.evals.passk import bootstrap_interval, majority_at_k, pass_at_k, wilson_interval
+from rl.evals.passk import bootstrap_interval, interval_of_equals, majority_at_k, pass_at_k
 
 KS = (1, 4, 16, 64)  # pass@k for those k that the samples allow
 MAJORITY_OF = 16  # majority@16; of fewer samples, of all of them
@@ -62,9 +62,9 @@ def task_row(task: EvalTask, samples: Sequence[Sample], entropy: float, top_shar
 
 
 def interval_over_tasks(values: Sequence[float], config: EvalsConfig) -> tuple[float, float]:
-    """95 % interval of the mean: by bootstrap; Wilson's where all tasks are right, or all wrong, where a bootstrap has no width."""
-    if set(values) in ({0.0}, {1.0}):
-        return wilson_interval(sum(values), len(values))
+    """95 % interval of the mean of shares: by bootstrap; where all are equal and it has no width, a bound (Wilson's for 0 and 1)."""
+    if len(set(values)) == 1:
+        return interval_of_equals(values[0], len(values), 0.0, 1.0)
     return bootstrap_interval(values, config.bootstrap, config.seed)
 
 

@@ -42,6 +42,19 @@ def wilson_interval(successes: float, trials: int, z: float = 1.959963984540054)
     return 0.0 if successes == 0 else centre - half, 1.0 if successes == trials else centre + half
 
 
+def interval_of_equals(value: float, count: int, lowest: float, highest: float) -> tuple[float, float]:
+    """95 % bound on the mean where `count` tasks all gave the same value, and a bootstrap would have no width.
+
+    At most a share u of all tasks has another value, by Wilson's bound for none of `count`; those may lie anywhere in lowest..highest.
+
+    >>> [round(x, 3) for x in interval_of_equals(0.0, 5, -1.0, 1.0)]
+    [-0.434, 0.434]
+    """
+    other = wilson_interval(0, count)[1]
+    low, high = ((1 - other) * value + other * end for end in (lowest, highest))
+    return max(low, lowest), min(high, highest)
+
+
 def bootstrap_interval(values: Sequence[float] | np.ndarray, resamples: int = 2000, seed: int = 0) -> tuple[float, float]:
     """95 % percentile interval of the mean of float[T] over T tasks, drawn with replacement; (nan, nan) without tasks."""
     value_T = np.asarray(values, dtype=np.float64)

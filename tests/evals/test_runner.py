@@ -92,6 +92,8 @@ def test_a_few_tasks_that_all_fail_do_not_prove_zero(sandbox: Sandbox) -> None:
     assert nothing["pass@1"] == 0.0 and nothing["pass@1_ci"] == pytest.approx([0.0, 0.6576], abs=1e-4)  # Wilson, 0 of 2
     everything = run(sandbox, [RIGHT], SQUARE_FIRST[:1]).metrics
     assert everything["pass@1_ci"] == pytest.approx([0.3424, 1.0], abs=1e-4)
+    half = run(sandbox, [RIGHT, WRONG], [*SQUARE_FIRST[:1], fenced("def first(xs):\n    return 9")]).metrics
+    assert half["pass@1"] == 0.5 and half["pass@1_ci"] == pytest.approx([0.1712, 0.8288], abs=1e-4), "two tasks, both half right"
 
 
 def test_greedy_asks_once_and_reports_all_progress(sandbox: Sandbox) -> None:
