@@ -5,12 +5,14 @@
     ucoder compare base.json final.json --figure pass@16      # what the gain costs in breadth
 
 Both files are written by `ucoder eval --json`. Gains are differences in points, of pass@1 unless another figure is named; their 95 %
-intervals come from a bootstrap over tasks, each task's two figures kept together. Files with other tasks, another prompt or other decoding
-are refused: their difference would not be the models'.
+intervals come from a bootstrap over tasks, each task's two figures kept together; where all tasks differ by the same, from a bound
+(`rl.evals.passk.interval_of_equals`). Files with other tasks, another prompt, other decoding or other packages are refused: their
+difference would not be the models'.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -27,17 +29,19 @@ from rl.config.evals import EvalsConfig, normal_name
 from rl.config.run_folder import write_atomically
 from rl.console import UserError, make_console, warn
 from rl.evals.metrics import interval_over_tasks
-from rl.evals.passk import bootstrap_interval
+from rl.evals.passk import bootstrap_interval, interval_of_equals
 from rl.evals.tables import cell, how_asked
 from rl.tracking.monitor import clean
 
 Record = Mapping[str, Any]  # what `ucoder eval --json` writes
 POOLED = "pooled"
 PASS_AT_1 = "pass@1"
+ROUNDING = 1e-12  # between equal differences
 SAME_CONFIG = ("prompt", "temperature", "top_p", "max_new_tokens", "dtype")
 SAME_SAMPLING = ("backend", "dtype")
-RECORD = {"model", "config", "sampling", "benchmarks"}  # what a record has at least
-SETTINGS = {"temperature", "samples", "bootstrap", "seed"}  # what its config has
+RECORD = {"model", "command", "config", "sampling", "benchmarks"}  # what a record has at least
+SETTINGS = {"prompt", "temperature", "top_p", "samples", "bootstrap", "seed"}  # what its config has
+MAJORITY = "majority_correct"  # beside the figures with an @, which are of so many samples, the one that is compared
 
 
 def main(argv: Sequence[str]) -> int:
@@ -50,7 +54,7 @@ def main(argv: Sequence[str]) -> int:
     top.add_argument("--json", type=Path, metavar="OUT", help="write the gains to this file")
     args = top.parse_args(argv)
     before, after = read_record(args.before), read_record(args.after)
-    names = [normal_name(n) for n in args.benchmarks.split(",") if n.strip()] if args.benchmarks else None
+    names = [normal_name(n) for n in args.benchmarks.split(",") if n.strip()] if args.benchmarks is not None else None
     if args.json is not None:
         check_writable(args.json, "--json")
     found = gains(before, after, names, args.figure)
@@ -72,28 +76,72 @@ def read_record(path: Path) -> Record:
         raise UserError(f"the file cannot be read: {error.strerror}", str(path), "give a file of ucoder eval --json") from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"the file is not JSON: {json_fault(error)}", str(path), "give a file of ucoder eval --json") from None
-    whole = isinstance(record, dict) and record.keys() >= RECORD and isinstance(record["config"], dict)
-    if not whole or not record["config"].keys() >= SETTINGS:
-        raise UserError("this is no evaluation, or one of an older version", str(path), "write it with: ucoder eval --json")
+    if (fault := _fault(record)) is not None:
+        raise UserError(f"this is no evaluation, or one of an older version: {fault}", str(path), "write it with: ucoder eval --json")
     return record
 
 
-def gains(before: Record, after: Record, names: Sequence[str] | None = None, figure: str = PASS_AT_1) -> dict[str, dict[str, Any]]:
-    """Gain of `after` over `before` by benchmark, and as `pooled` over the tasks of all where there are several.
+def _fault(record: Any) -> str | None:
+    """What keeps a JSON value from being a record; None where nothing does."""
+    if not isinstance(record, dict) or not record.keys() >= RECORD:
+        return f"it has not all of {', '.join(sorted(RECORD))}"
+    config, sampling, benchmarks = record["config"], record["sampling"], record["benchmarks"]
+    if not isinstance(config, dict) or not config.keys() >= SETTINGS:
+        return f"config has not all of {', '.join(sorted(SETTINGS))}"
+    if not all(isinstance(config[key], int) for key in ("samples", "bootstrap", "seed")):
+        return "samples, bootstrap and seed of config are not all whole numbers"
+    if not all(isinstance(config[key], int | float) for key in ("temperature", "top_p")):
+        return "temperature and top_p of config are not both numbers"
+    if not isinstance(sampling, dict) or "dtype" not in sampling:
+        return "sampling has no dtype"
+    if not isinstance(benchmarks, dict) or not all(isinstance(found, dict) for found in benchmarks.values()):
+        return "benchmarks is no object of objects"
+    if not isinstance(packages := record.get("packages", []), list) or not all(isinstance(name, str) for name in packages):
+        return "packages is no list of texts"
+    return next((f"{name} {said}" for name, found in benchmarks.items() if (said := _benchmark_fault(found)) is not None), None)
 
-    names: benchmarks to compare (None: all of both). figure: of a task's row in the files. Each gain has: tasks, before and after (means of
-    the figure), gain and gain_ci (points), better and worse (tasks), missing (tasks without the figure on either side, which are left out).
-    Raises UserError for records that differ in more than the model, and for a figure that neither has.
+
+def _benchmark_fault(found: Mapping[str, Any]) -> str | None:
+    metrics, rows = found.get("metrics", found), found.get("tasks")
+    if not isinstance(metrics, dict):
+        return "has metrics that are no object"
+    if "unavailable" in metrics:
+        return None
+    if "data_hash" not in found or not isinstance(rows, list):
+        return "has no data_hash, or no list of tasks"
+    if not all(isinstance(row, dict) and isinstance(row.get("id"), str) for row in rows):
+        return "has a task without an id"
+    if any(not isinstance(value, int | float) for row in rows for key, value in row.items() if comparable(key)):
+        return "has a figure that is no number"
+    return None
+
+
+def comparable(key: str) -> bool:
+    """Whether a key of a task's row is a share of right answers, and no id, count or length."""
+    return "@" in key or key == MAJORITY
+
+
+def gains(before: Record, after: Record, names: Sequence[str] | None = None, figure: str = PASS_AT_1) -> dict[str, dict[str, Any]]:
+    """Gain of `after` over `before` by benchmark, and as `pooled` over the tasks of all where there are several that share none.
+
+    names: benchmarks to compare (None: all of both), each counted once. figure: of a task's row in the files. Each gain has: tasks, before
+    and after (means of the figure), gain and gain_ci (points), alike (all tasks differ by the same: gain_ci is a bound), better and worse
+    (tasks), missing (tasks without the figure on either side, which are left out). Raises UserError for records that differ in more than
+    the model, for a figure that neither has, and where no benchmark is left.
     """
+    if not comparable(figure):
+        raise UserError(f"{figure} is no share of right answers", "--figure", f"name one with an @, such as pass@16, or {MAJORITY}")
     ours, theirs = _scored(before), _scored(after)
-    names = list(names if names is not None else dict.fromkeys([*ours, *theirs]))
+    names = list(dict.fromkeys(names if names is not None else [*ours, *theirs]))
+    if not names:
+        raise UserError("no benchmark is left to compare", "benchmarks", "give evaluations with scored ones, and name some of them or none")
     if lacking := [name for name in names if name not in ours or name not in theirs]:
         said = f"not both files have figures of {', '.join(lacking)}"
         raise UserError(said, "benchmarks", "name what both have with --benchmarks, or evaluate both on the same")
     _check_settings(before, after)
     found: dict[str, dict[str, Any]] = {}
     pairs: dict[str, list[tuple[float, float]]] = {}
-    missing = {}
+    missing, ids = {}, {}
     for name in names:
         a, b = ours[name], theirs[name]
         a_rows, b_rows = ({row["id"]: row for row in side["tasks"]} for side in (a, b))
@@ -101,32 +149,39 @@ def gains(before: Record, after: Record, names: Sequence[str] | None = None, fig
             raise UserError(f"the two were evaluated on other tasks of {name}", "data_hash", "evaluate both on the same data")
         both = [(a_rows[i], b_rows[i]) for i in a_rows if figure in a_rows[i] and figure in b_rows[i]]
         if not both:
-            held = sorted({key for a_row in a_rows.values() for key in a_row if "@" in key})
+            held = sorted({key for a_row in a_rows.values() for key in a_row if comparable(key)})
             remedy = f"name one of: {', '.join(held)}" if held else "evaluate again: all of its tasks are missing"
             raise UserError(f"no task of {name} has {figure} in both files", "--figure", remedy)
         pairs[name] = [(one[figure], two[figure]) for one, two in both]
+        ids[name] = set(a_rows)
         missing[name] = len(a_rows) - len(both)
     config = before["config"]
     for name in names:
         found[name] = paired_gain(pairs[name], config["bootstrap"], config["seed"]) | {"missing": missing[name]}
-    if len(names) > 1:
+    shared = [f"{one} and {two}" for one, two in itertools.combinations(names, 2) if ids[one] & ids[two]]
+    if shared:  # the same tasks twice would pass for more evidence than there is
+        warn(f"nothing is pooled, since these share tasks: {'; '.join(shared)}. Name others with --benchmarks")
+    elif len(names) > 1:
         together = [pair for name in names for pair in pairs[name]]
         found[POOLED] = paired_gain(together, config["bootstrap"], config["seed"]) | {"missing": sum(missing.values())}
     return found
 
 
 def paired_gain(pairs: Sequence[tuple[float, float]], resamples: int, seed: int) -> dict[str, Any]:
-    """pairs: (before, after) of each task. Raises UserError when there are none."""
+    """pairs: (before, after) of each task, both shares. Raises UserError when there are none."""
     if not pairs:
         raise UserError("no task has a figure in both files", "tasks", "evaluate again: all of them are missing")
     before_T, after_T = np.array(pairs, dtype=np.float64).T
-    low, high = bootstrap_interval(after_T - before_T, resamples, seed)
+    gain_T = after_T - before_T
+    alike = bool(np.ptp(gain_T) < ROUNDING)
+    low, high = interval_of_equals(float(gain_T[0]), len(pairs), -1.0, 1.0) if alike else bootstrap_interval(gain_T, resamples, seed)
     return {
         "tasks": len(pairs),
         "before": float(before_T.mean()),
         "after": float(after_T.mean()),
-        "gain": 100 * float((after_T - before_T).mean()),
+        "gain": 100 * float(gain_T.mean()),
         "gain_ci": [100 * low, 100 * high],
+        "alike": alike,
         "better": int((after_T > before_T).sum()),
         "worse": int((after_T < before_T).sum()),
     }
@@ -164,6 +219,13 @@ def _check_settings(before: Record, after: Record) -> None:
         a["chat_template_args"], b["chat_template_args"] = args
     elif any(args):  # another model's template may know none
         warn(f"chat_template_args: {args[0]} in A, {args[1]} in B")
+    offered = [set(record.get("packages") or ()) for record in (before, after)]
+    if offered[0] != offered[1]:
+        said = [", ".join(sorted(one - other)) or "none of these" for one, other in (offered, offered[::-1])]
+        if all("packages" in record for record in (before, after)):
+            a["packages"], b["packages"] = said
+        else:  # older evaluations do not say
+            warn(f"packages: {said[0]} in A, {said[1]} in B; one of the files does not say which were offered")
     if differing := [f"{key}: {a[key]} in A, {b[key]} in B" for key in a if a[key] != b[key]]:
         raise UserError("the two were evaluated otherwise\n" + "\n".join(differing), "config", "evaluate both with the same settings")
 
@@ -173,6 +235,8 @@ def _table(before: Record, after: Record, found: Mapping[str, Mapping[str, Any]]
     table = Table(
         title=f"{figure} of {after['model']} (B) against {before['model']} (A): {how}", title_justify="left", caption_justify="left"
     )
+    if alike := [name for name, gain in found.items() if gain["alike"]]:
+        table.caption = f"{', '.join(alike)}: all tasks differ by the same; the interval is a bound from their number alone"
     for column in ("", "tasks", "A", "B", "gain, points", "better / worse", "no program, A → B", "tokens, A → B"):
         table.add_column(column, justify="right" if column else "left")
     for name, gain in found.items():

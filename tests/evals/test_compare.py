@@ -126,6 +126,73 @@ def test_the_command_prints_a_table_and_writes_the_gains(tmp_path: Path, capsys:
     assert json.loads(out.read_text())["gains"]["pooled"]["gain"] == pytest.approx(50)
 
 
+def test_benchmarks_that_share_tasks_are_not_pooled(capsys: pytest.CaptureFixture[str]) -> None:
+    before, after = record(humaneval=[0, 1, 1], mbpp_plus=[0, 1]), record(humaneval=[1, 1, 1], mbpp_plus=[0, 1])
+    for side in (before, after):
+        side["benchmarks"]["humaneval_plus"] = side["benchmarks"]["humaneval"]
+    assert "pooled" not in gains(before, after)
+    assert "humaneval and humaneval_plus" in capsys.readouterr().err
+    assert gains(before, after, ["humaneval", "mbpp_plus"])["pooled"]["tasks"] == 5
+
+
+def test_a_benchmark_that_is_named_twice_counts_once() -> None:
+    before, after = record(humaneval_plus=[0, 1, 1]), record(humaneval_plus=[1, 1, 1])
+    assert list(gains(before, after, ["humaneval_plus", "humaneval_plus"])) == ["humaneval_plus"]
+
+
+@pytest.mark.parametrize(("after", "interval"), [([1] * 5, (13.1, 100)), ([0] * 5, (-43.4, 43.4))])
+def test_a_few_tasks_that_differ_alike_do_not_prove_an_exact_gain(after: list[float | None], interval: tuple[float, float]) -> None:
+    found = gains(record(humaneval_plus=[0] * 5), record(humaneval_plus=after))["humaneval_plus"]
+    assert found["gain_ci"] == pytest.approx(interval, abs=0.1) and found["alike"]
+
+
+def test_other_packages_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    one, two, silent = record(humaneval_plus=[0, 1]), record(humaneval_plus=[0, 1]), record(humaneval_plus=[0, 1])
+    one["packages"], two["packages"] = ["numpy 2.1", "scipy 1.14"], ["scipy 1.14"]
+    with pytest.raises(UserError, match=r"packages: numpy 2\.1 in A, none of these in B"):
+        gains(one, two)
+    assert gains(one, silent) and "does not say" in capsys.readouterr().err
+    two["packages"] = one["packages"]
+    assert gains(one, two) and not capsys.readouterr().err
+
+
+@pytest.mark.parametrize("figure", ["id", "mean_length", "n", "correct"])
+def test_what_is_no_share_of_right_answers_is_not_compared(figure: str) -> None:
+    one = record(humaneval_plus=[0, 1])
+    for row in one["benchmarks"]["humaneval_plus"]["tasks"]:
+        row |= {"mean_length": 80.0, "n": 1, "correct": 1}
+    with pytest.raises(UserError, match="no share of right answers"):
+        gains(one, one, figure=figure)
+
+
+@pytest.mark.parametrize("words", [["--benchmarks", ","], ["--benchmarks", ""], []])
+def test_nothing_to_compare_is_said(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, scored = tmp_path / "a.json", {"humaneval_plus": [1.0]} if words else {}
+    path.write_text(json.dumps(record(**scored)))
+    with pytest.raises(SystemExit) as left:
+        main(["compare", str(path), str(path), *words])
+    assert left.value.code == 2 and "no benchmark is left" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "benchmarks",
+    [
+        [],
+        {"mbpp": 1},
+        {"mbpp": {"metrics": {}, "data_hash": "d"}},
+        {"mbpp": {"metrics": [], "data_hash": "d", "tasks": []}},
+        {"mbpp": {"metrics": {}, "data_hash": "d", "tasks": [{"pass@1": 1.0}]}},
+        {"mbpp": {"metrics": {}, "data_hash": "d", "tasks": [{"id": "a", "pass@1": "1"}]}},
+        {"mbpp": {"metrics": {}, "tasks": [{"id": "a", "pass@1": 1.0}]}},
+    ],
+)
+def test_a_record_of_another_shape_is_refused(benchmarks: Any, tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(record() | {"benchmarks": benchmarks}))
+    with pytest.raises(UserError, match="no evaluation"):
+        read_record(path)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
