@@ -107,13 +107,12 @@ def main(argv: Sequence[str]) -> int:
             finished = {name: b for name, b in benchmarks.items() if name in results or isinstance(b, Unavailable)}
             unfinished = [name for name in benchmarks if name not in finished] or ["skills"]
             record |= {"unfinished": unfinished, "pooled": None, "skills": skills}
-            _export(args, config, finished, results, console)
             _write(args, record, finished, results, console, started)
+            _export(args, config, finished, results, console)
         raise
     for name, result in results.items():
         if "unavailable" in result.metrics:
             _say_unavailable(console, name, result.metrics["unavailable"], result.metrics["remedy"])
-    _export(args, config, benchmarks, results, console)
     scored = {name: result for name, result in results.items() if "unavailable" not in result.metrics}
     together = _print_figures(console, scored, benchmarks, config, record["sampling"]["dtype"])
     if absent := [name for name in benchmarks if name not in scored]:
@@ -121,6 +120,7 @@ def main(argv: Sequence[str]) -> int:
     if skills:
         console.print(skills_card(skills))
     _write(args, record | {"pooled": together, "skills": skills}, benchmarks, results, console, started)
+    _export(args, config, benchmarks, results, console)
     return 0
 
 
