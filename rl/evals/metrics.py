@@ -34,7 +34,7 @@ class Sample:
     code: str | None  # the program as it was run; None when there is none
     n_tokens: int
     finished: bool  # not cut off by the length limit
-    passed: bool | None  # None: our infrastructure failed
+    passed: bool | None  # None: our infrastructure failed, or nothing here can score it
     label: int  # behaviour cluster within the task, the largest first; -1: no vote
     base: bool | None  # passed the original benchmark's tests; None where there are no others, or our infrastructure failed
     # "passed", "wrong", "no program", "does not compile", "missing", UNAVAILABLE, `NOT_OFFERED` and a module, or the first failure's kind

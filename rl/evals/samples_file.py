@@ -4,7 +4,7 @@
      "outcome": "passed", "tokens": 87, "finished": true}
 
 `ucoder eval --answers FILE` grades it again. `completion` has the prefill of its prompt in front; `program` is null where the answer has
-none; `passed` is null where our infrastructure failed; `base` is null where a benchmark has no older tests.
+none; `passed` is null where our infrastructure failed, or nothing here can score it; `base` is null where a benchmark has no older tests.
 """
 
 from __future__ import annotations
