@@ -1,7 +1,7 @@
 """Label accuracy from a person's marks: Wilson intervals, over the run and by share of the vote, and whether the marks are enough.
 
-The interval holds for a random sample. The report's problem browser lists problems in a random order (`rl.report.browser.sample_order`);
-whether the marks follow it is checked here, and said.
+The interval holds for a random sample. The report's problem browser lists the problems of all rounds in one random order
+(`rl.report.browser.sample_order`); whether the marks follow it is checked here, and said.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ IN_ORDER = 0.9  # share of the first problems in random order that are marked, f
 
 def label_accuracy(run: RunData, marks: Sequence[Marked]) -> dict[str, Any]:
     """What audit.json holds, but for the run's name: `all` problems with a winner, those in the training band (`kept`), and by `bands`."""
-    rounds = [[row for row in first_in_order(list(files.rows("clusters"))) if row["top"] >= 0] for files in run.rounds]
+    votes = [row for row in first_in_order([row for files in run.rounds for row in files.rows("clusters")]) if row["top"] >= 0]
     bands = itertools.pairwise(BANDS)
     return {
-        "all": _figures(rounds, marks, lambda verdict: True),
-        "kept": _figures(rounds, marks, lambda verdict: bool(verdict["kept"])),
-        "bands": [{"low": low, "high": high, **_figures(rounds, marks, _in_band(low, high))} for low, high in bands],
+        "all": _figures(votes, marks, lambda verdict: True),
+        "kept": _figures(votes, marks, lambda verdict: bool(verdict["kept"])),
+        "bands": [{"low": low, "high": high, **_figures(votes, marks, _in_band(low, high))} for low, high in bands],
         "marks": {marked.problem: {"mark": marked.mark, "winner": marked.winner} for marked in marks},
     }
 
@@ -36,8 +36,8 @@ def _in_band(low: float, high: float) -> Callable[[Row], bool]:
     return lambda verdict: bool(low <= verdict["top_share"] < high or verdict["top_share"] == high == BANDS[-1])
 
 
-def _figures(rounds: Sequence[Sequence[Row]], marks: Sequence[Marked], chosen: Callable[[Row], bool]) -> dict[str, Any]:
-    """Of the chosen problems. rounds: the votes with a winner of each round, in random order.
+def _figures(votes: Sequence[Row], marks: Sequence[Marked], chosen: Callable[[Row], bool]) -> dict[str, Any]:
+    """Of the chosen problems. votes: those of all rounds with a winner, in random order.
 
     accuracy: right among right and wrong, None without any. needed: more marks that make them enough. left: how many of these
     there are problems for.
@@ -46,7 +46,7 @@ def _figures(rounds: Sequence[Sequence[Row]], marks: Sequence[Marked], chosen: C
     right, wrong, unclear = (sum(marked.mark == mark for marked in mine) for mark in ("right", "wrong", "unclear"))
     known = right + wrong
     low, high = wilson_interval(right, known)
-    of, in_order = _sampled(rounds, mine, chosen)
+    of, in_order = _sampled(votes, mine, chosen)
     needed = max(0, marks_needed(right / known if known else 0.5) - known)
     return {
         "problems": of,
@@ -62,15 +62,12 @@ def _figures(rounds: Sequence[Sequence[Row]], marks: Sequence[Marked], chosen: C
     }
 
 
-def _sampled(rounds: Sequence[Sequence[Row]], mine: Sequence[Marked], chosen: Callable[[Row], bool]) -> tuple[int, bool]:
-    """(how many problems with a winner are of this kind, whether the marked ones are the first in the random order of their rounds)."""
+def _sampled(votes: Sequence[Row], mine: Sequence[Marked], chosen: Callable[[Row], bool]) -> tuple[int, bool]:
+    """(how many problems with a winner are of this kind, whether the marked ones are the first in the random order of all rounds)."""
     marked = {entry.problem for entry in mine}
-    count = first = 0
-    for rows in rounds:
-        ids = [row["problem_id"] for row in rows if chosen(row)]
-        here = sum(problem in marked for problem in ids)
-        count, first = count + len(ids), first + sum(problem in marked for problem in ids[:here])
-    return count, bool(marked) and first >= IN_ORDER * len(marked)
+    ids = [row["problem_id"] for row in votes if chosen(row)]
+    first = sum(problem in marked for problem in ids[: len(marked)])
+    return len(ids), bool(marked) and first >= IN_ORDER * len(marked)
 
 
 def marks_needed(accuracy: float) -> int:

@@ -72,7 +72,7 @@ def choose_problems(verdicts: Sequence[Row], count: int = PROBLEMS_PER_ROUND) ->
 
 
 def sample_order(problem_ids: Sequence[str]) -> list[str]:
-    """Problem ids in a random order that only the ids decide: the first so many of a round are a random sample of it, at any time."""
+    """Problem ids in a random order that only the ids decide: the first so many are a random sample of them, at any time."""
     return sorted(problem_ids, key=lambda problem_id: short_hash(f"sample of labels, {problem_id}", 16))
 
 
@@ -84,18 +84,24 @@ def first_in_order(verdicts: Sequence[Row], count: int | None = None) -> list[Ro
 
 
 def browser_data(run: RunData) -> dict[str, Any]:
-    """What the page's script shows: problems of all rounds in the random order of their rounds, and the marks of the last audit.
+    """What the page's script shows: problems of all rounds in one random order, and the marks of the last audit.
 
     The share of a round does not depend on how many rounds are done, so that the report of a later round shows the same problems.
     """
     rounds = [files for files in run.rounds if files.number > 0]
     planned = run.config.get("rounds")
     quota = PROBLEMS_SHOWN // max(planned if isinstance(planned, int) else 0, len(rounds), 1)
-    problems, voted = [], 0
+    problems: list[dict[str, Any]] = []
+    shown: list[Row] = []
+    voted = 0
     for files in rounds:
         verdicts = list(files.rows("clusters"))
         voted += sum(bool(row["counts"]) for row in verdicts)
-        problems += [{**asdict(view), "round": files.number} for view in views_of(files, first_in_order(verdicts, quota))]
+        chosen = first_in_order(verdicts, quota)
+        shown += chosen
+        problems += [{**asdict(view), "round": files.number} for view in views_of(files, chosen)]
+    place = {row["problem_id"]: number for number, row in enumerate(first_in_order(shown))}
+    problems.sort(key=lambda problem: place[problem["id"]])  # a list round by round would make the first marks those of round 1 alone
     return {"run": run_id(run.rounds), "name": run.name, "voted": voted, "problems": problems, "marks": run.audit.get("marks", {})}
 
 

@@ -73,7 +73,7 @@ def test_each_problem_is_in_the_band_of_its_share(folder: Path) -> None:
 def test_the_first_of_the_random_order_are_a_sample_and_picked_ones_are_not(folder: Path) -> None:
     run = read_run(folder)
     problems = browser_data(run)["problems"]
-    first = [p for p in problems if p["round"] == 1][:5]
+    first = problems[:5]
     surest = sorted(problems, key=lambda p: -p["top_share"])[:5]
     for chosen, fair in ((first, True), (surest, False)):
         found = label_accuracy(run, read_marks(saved(folder, marks_of(run, ["right"] * 5, chosen)), run))
@@ -81,6 +81,15 @@ def test_the_first_of_the_random_order_are_a_sample_and_picked_ones_are_not(fold
     kept = [p for p in problems if p["kept"]][:8]
     found = label_accuracy(run, read_marks(saved(folder, marks_of(run, ["right"] * 8, kept)), run))
     assert found["kept"]["random_sample"], "the list of those trained on is in the same order"
+
+
+def test_the_first_marks_are_of_all_rounds_and_those_of_one_round_are_no_sample(folder: Path) -> None:
+    run = read_run(folder)
+    problems = browser_data(run)["problems"]
+    assert {p["round"] for p in problems[:10]} == {1, 2}, "who stops early has marked problems of every round"
+    for chosen, fair in ((problems[:10], True), ([p for p in problems if p["round"] == 1][:10], False)):
+        found = label_accuracy(run, read_marks(saved(folder, marks_of(run, ["right"] * 10, chosen)), run))
+        assert found["all"]["random_sample"] is fair
 
 
 @pytest.mark.parametrize("accuracy", [0.5, 0.7, 0.95])

@@ -139,13 +139,13 @@ def test_later_rounds_do_not_change_what_is_shown_of_earlier_ones(tmp_path: Path
     folder = write_run(tmp_path / "run", rounds=3)
     monkeypatch.setattr("rl.report.browser.PROBLEMS_SHOWN", 15)
     whole = browser_data(read_run(folder))["problems"]
-    assert [row["round"] for row in whole] == [1] * 5 + [2] * 5 + [3] * 5
+    assert sorted(row["round"] for row in whole) == [1] * 5 + [2] * 5 + [3] * 5
     for number in (2, 3):
         for path in (folder / f"round_{number:02d}").iterdir():
             path.unlink()
         (folder / f"round_{number:02d}").rmdir()
     (folder / "summary.json").unlink()
-    assert browser_data(read_run(folder))["problems"] == whole[:5]
+    assert browser_data(read_run(folder))["problems"] == [row for row in whole if row["round"] == 1]
 
 
 def test_a_thousand_problems_stay_a_small_file(tmp_path: Path) -> None:
