@@ -89,6 +89,11 @@ class RunData:
         return self.rows[0]
 
     @property
+    def kept_base(self) -> bool:
+        """Whether rounds were done and the base is still what the run ends with: there is no result to compare with it."""
+        return len(self.rows) > 1 and bool(self.final["round"] == self.base["round"])
+
+    @property
     def guard_events(self) -> list[Row]:
         return [row for row in self.metrics if row["stage"] == "guards"]
 

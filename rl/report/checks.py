@@ -33,9 +33,11 @@ class Check:
 
 
 def checks_of(run: RunData) -> tuple[Check, ...]:
-    """Every check that applies to the run: those of the gain too, once a round has been evaluated."""
+    """Every check that applies to the run: those of the gain too, once a round has been evaluated and the result is not the base."""
     checks = [_guards(run), _missing(run), _sandbox(run), *_labels(run)]
-    if len(run.rows) > 1:
+    if run.kept_base:
+        checks += [_held(run), *_probe(run), *_modules(run)]
+    elif len(run.rows) > 1:
         checks += [_interval(run), _held(run), _breadth(run), *_sharpness(run), *_probe(run), *_length(run), *_modules(run)]
     return tuple(checks)
 

@@ -46,6 +46,9 @@ def conclude(run: RunData) -> Conclusion:
     status: CheckStatus = "unknown"
     if rounds == 0:
         headline = "Only the base model has been evaluated so far."
+    elif run.kept_base:
+        headline = "The run ends with its base model" if run.finished else "So far the base model is kept"
+        headline += ": no round agreed more."
     elif gain is None:
         headline = "pass@1 was not measured, so there is no verdict."
     elif low is not None and low > 0:

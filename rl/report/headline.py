@@ -25,10 +25,13 @@ def headline_of(run: RunData) -> tuple[str, str, str]:
 
 
 def gain_interval(run: RunData) -> tuple[float | None, float | None, float | None, str]:
-    """(gain, low, high, what kind of interval): paired where the run wrote one, else from the two intervals, unpaired and so wider."""
+    """(gain, low, high, what kind of interval): paired where the run wrote one, else from the two intervals, unpaired and so wider.
+
+    All None where there is no gain: nothing was measured, or the run ends with its base.
+    """
     figure, of_gain, _ = headline_of(run)
     base, final = known(run.base, figure), known(run.final, figure)
-    if base is None or final is None:
+    if base is None or final is None or run.kept_base:
         return None, None, None, ""
     gain, interval = known(run.final, of_gain), run.final.get(f"{of_gain}_ci")
     if gain is not None and interval is not None:

@@ -61,9 +61,8 @@ def _stopped(run: RunData) -> list[Step]:
 
 def _of_conclusion(run: RunData, conclusion: Conclusion) -> list[Step]:
     """Where the model got worse, or nobody can say."""
-    best = run.final.get("round")
     if conclusion.status == "bad":
-        kept = "the base model is better" if not best else f"round {best} is the best by its votes, and still worse than the base"
+        kept = f"round {run.final['round']} is the best by its votes, and still worse than the base"
         return [Step(f"Do not use this result: {kept}. Look at the labels and the guards below before another run.")]
     if conclusion.status == "warn" and run.finished:
         evals = run.config.get("evals") or {}
@@ -146,7 +145,7 @@ def _quoted(run: RunData) -> str:
 
 def _best(run: RunData) -> str:
     """The checkpoint that the run ends with."""
-    return shlex.quote(str(run.folder / "best")) if run.final.get("round") else shlex.quote(str(run.config.get("model", "seedling")))
+    return shlex.quote(str(run.folder / "best"))
 
 
 def _halved_rate(run: RunData) -> str:

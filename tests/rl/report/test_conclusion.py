@@ -17,6 +17,7 @@ from rl.report.checks import Check, CheckStatus
 from rl.report.conclusion import conclude
 from rl.report.headline import how_measured
 from rl.report.next_steps import next_steps
+from rl.report.page import render
 from rl.run_data import RunData, read_run
 from tests.rl.fake_run import write_run
 
@@ -126,6 +127,38 @@ def test_without_pass_at_1_there_is_no_verdict(folder: Path) -> None:
 def test_checks_change_with_the_figures(folder: Path, title: str, changes: dict[str, Any], status: str) -> None:
     checks = {check.title: check.status for check in conclude(with_summary(folder, **changes)).checks}
     assert checks[title] == status
+
+
+def ended_with_base(folder: Path, **changes: Any) -> RunData:
+    """The run as if no round had agreed more than its base."""
+    run = read_run(folder)
+    return replace(run, final={**run.base, "choice": {"round": 0, "reason": "the base"}}, **changes)
+
+
+def test_a_run_that_ends_with_its_base_has_no_gain(folder: Path) -> None:
+    conclusion = conclude(ended_with_base(folder))
+    assert conclusion.headline == "The run ends with its base model: no round agreed more."
+    assert (conclusion.status, conclusion.gain, conclusion.low, conclusion.high, conclusion.interval_kind) == (
+        "unknown",
+        None,
+        None,
+        None,
+        "",
+    )
+    assert conclude(ended_with_base(folder, finished=False)).headline.startswith("So far the base model is kept")
+    compared = ("more than noise", "breadth", "sharpness", "length stay")
+    assert not [check.title for check in conclusion.checks if any(words in check.title for words in compared)], (
+        "nothing is held against itself"
+    )
+
+
+def test_the_base_is_not_to_be_compared_with_itself(folder: Path) -> None:
+    assert not [step for step in steps_of(ended_with_base(folder)) if "ucoder eval" in step or "compare" in step]
+
+
+def test_the_first_screen_of_a_run_that_ends_with_its_base_shows_the_base_alone(folder: Path) -> None:
+    first = render(ended_with_base(folder)).split('<section id="verdict"')[1].split("</section>")[0]
+    assert "41.0 %" in first and "the base model, 95 %" in first and "after 0 rounds" not in first
 
 
 def test_trust_rests_on_the_probe_only_where_it_has_a_weight(folder: Path) -> None:
