@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from probing.records import SELF_MADE
 from probing.samplers.config import INT8_PARAMETERS
 from rl.config.schema import Config
 from rl.planning.model_size import ModelSize
@@ -113,8 +114,13 @@ def training_flops(device: str, dtype: str) -> tuple[float, str]:
 
 def sampling_memory(config: Config, size: ModelSize, device: str) -> float:
     """Bytes on each device: weights, and the keys and values of the largest batch of sequences."""
+    p = config.problems
+    asked = [config.suites.max_new_tokens, config.evals.max_new_tokens]
+    asked += [p.max_new_tokens, p.rating_max_new_tokens] if p.source == SELF_MADE or p.share > 0 else []
+    asked += [p.interface_max_new_tokens] if p.io == "function" else []
+    asked += [config.solutions.max_new_tokens] if config.solutions.source == SELF_MADE else []
     width = 4 if device == "cpu" or config.sampling.dtype == "float32" else 2
-    longest = PROMPT_TOKENS + max(config.solutions.max_new_tokens, config.suites.max_new_tokens)
+    longest = PROMPT_TOKENS + max(asked)
     spans = config.sampling.vllm.tensor_parallel if config.sampling.backend == "vllm" else 1
     return (size.parameters * width + config.sampling.batch_size * longest * size.kv_values_per_token * width) / spans
 
@@ -132,7 +138,10 @@ def training_memory(config: Config, size: ModelSize, device: str, launch: str = 
     state = (trained * width + optimizer) / (devices if shards_state else 1)
     weights = size.parameters * width / (devices if shards_weights else 1)
     rows = training.micro_batch or (config.grpo.rollouts_per_step if "grpo" in config.consolidation else config.sft.batch) // devices
-    tokens = max(1, rows) * (PROMPT_TOKENS + config.solutions.max_new_tokens)
+    answer = config.grpo.max_new_tokens if "grpo" in config.consolidation else config.solutions.max_new_tokens
+    if config.proposer is not None:
+        answer = max(answer, config.problems.max_new_tokens)
+    tokens = max(1, rows) * (PROMPT_TOKENS + answer)
     layers = 1 if training.gradient_checkpointing else size.layers
     checkpoints = tokens * size.hidden * 2 * size.layers if training.gradient_checkpointing else 0
     computed = 4 if device != "cpu" and training.compute_dtype == "float32" else 2  # bytes; the table of a CPU's memory was met with 2

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from probing.records import SELF_MADE
-from rl.config.evals import EvalsConfig
+from rl.config.evals import EvalsConfig, normal_name
 from rl.config.schema import Config
 from rl.config.training import OptimizerSection
 from rl.planning.costs import (
@@ -30,15 +30,18 @@ BYTES_PER_TOKEN = 24  # token id, logprob and text in candidates.jsonl
 BYTES_PER_OUTCOME = 32  # one outcome in executions.jsonl
 DEVICES_A_MACHINE = 8
 STATE_POOLINGS = 2  # of `probing.probe.hidden_states`
-TASKS = {
+TASKS = {  # of `rl.benchmarks.base.BENCHMARKS`
     "seedling": 1000,
     "seedling_dev": 400,
     "humaneval": 164,
     "humaneval_plus": 164,
-    "mbpp": 500,
+    "mbpp": 427,
     "mbpp_plus": 378,
-    "livecodebench": 400,
-    "bigcodebench": 1140,
+    "livecodebench": 1055,  # release v6
+    "bigcodebench_complete": 1140,
+    "bigcodebench_complete_hard": 148,
+    "bigcodebench_instruct": 1140,
+    "bigcodebench_instruct_hard": 148,
 }
 TASKS_UNKNOWN = 500
 LARGE = 4e9  # parameters from which weights are sharded too, unless --launch says otherwise
@@ -76,11 +79,24 @@ class Plan:
         return self.base_evaluation_hours + self.rounds * sum(stage.hours for stage in self.stages)
 
 
+def tasks_of(benchmark: str) -> int | None:
+    """Tasks of a benchmark, whatever its options leave out; None: not known."""
+    return TASKS.get(normal_name(benchmark.partition(":")[0]))
+
+
+def assumed_tasks(evals: EvalsConfig) -> list[str]:
+    """A line for each benchmark whose number of tasks is a guess."""
+    names = [*evals.benchmarks, *([evals.chosen_on] if evals.chosen_on else [])]
+    lines = {name: f"{name}: {TASKS_UNKNOWN:,} tasks (not known)" for name in names if tasks_of(name) is None}
+    whole = {name: count for name in names if ":" in name and (count := tasks_of(name)) is not None}
+    return [*lines.values(), *(f"{name}: {count:,} tasks (those of the whole benchmark)" for name, count in whole.items())]
+
+
 def evaluation_samples(evals: EvalsConfig) -> int:
     """Completions that one checkpoint's evaluation asks for, at most: a best temperature of 0 needs none that greedy has not."""
 
     def tasks(benchmark: str) -> int:
-        known = TASKS.get(benchmark, TASKS_UNKNOWN)
+        known = tasks_of(benchmark) or TASKS_UNKNOWN
         return known if evals.limit is None else min(known, evals.limit)
 
     total = 0
@@ -188,6 +204,7 @@ def make_plan(
             f"{config.sandbox.workers} sandbox workers for every {DEVICES_A_MACHINE} devices (this machine's cores, unless set), "
             f"{EXECUTIONS_PER_CORE_SECOND:,.0f} calls/s each",
             f"{shares.kept:.0%} of proposals are kept, {shares.distinct:.0%} of samples are distinct programs ({shares.source})",
+            *assumed_tasks(config.evals),
             *([] if shares.lengths else [f"answers take {shares.filled:.0%} of max_new_tokens ({shares.source})"]),
         ),
     )

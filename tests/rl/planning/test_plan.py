@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from rl.benchmarks.base import BENCHMARKS
 from rl.config.run_folder import config_text
 from rl.config.schema import load_config
 from rl.config.training import LoraSection
 from rl.console import UserError
 from rl.planning import cli, plan
-from rl.planning.costs import training_memory
+from rl.planning.costs import sampling_memory, training_memory
 from rl.planning.measured_shares import shares_of, spent_by_stage
 from rl.planning.model_size import ModelSize, read_model_size
 
@@ -211,6 +212,50 @@ def test_memory_counts_the_8_bit_copy_that_rollouts_are_drawn_from() -> None:
     size = read_model_size("Qwen/Qwen2.5-Coder-0.5B-Instruct")
     full, int8 = (load_config(None, ["--grpo.rollout_weights", weights]) for weights in ("full", "int8"))
     assert training_memory(int8, size, "cpu") - training_memory(full, size, "cpu") == size.parameters
+
+
+@pytest.mark.parametrize(
+    ("words", "sampling", "training"),
+    [
+        (["--grpo.max_new_tokens", "9000"], False, True),
+        (["--evals.max_new_tokens", "9000"], True, False),
+        (["--problems.max_new_tokens", "9000"], True, False),
+        (["--problems.max_new_tokens", "9000", "--proposer", "{}"], True, True),
+        (["--solutions.max_new_tokens", "9000"], True, False),
+        (["--solutions.max_new_tokens", "9000", "--consolidation", "sft"], True, True),
+        (["--problems.max_new_tokens", "9000", "--problems.source", "mine.jsonl"], False, False),
+        (["--solutions.max_new_tokens", "9000", "--problems.source", "mine.jsonl", "--solutions.source", "mine.jsonl"], False, False),
+    ],
+)
+def test_memory_follows_the_longest_answer_that_is_asked_for(words: list[str], sampling: bool, training: bool) -> None:
+    short, config = load_config(None, words[2:]), load_config(None, words)
+    assert (sampling_memory(config, SIZE, "cpu") > sampling_memory(short, SIZE, "cpu")) is sampling
+    assert (training_memory(config, SIZE, "cpu") > training_memory(short, SIZE, "cpu")) is training
+
+
+def test_an_evaluation_asks_as_many_tasks_as_its_benchmarks_have() -> None:
+    def asked(*names: str, limit: str = "null") -> int:
+        words = ["--evals.benchmarks", json.dumps(names), "--evals.temperature", "0", "--evals.limit", limit]
+        return plan.evaluation_samples(load_config(None, words).evals)
+
+    assert set(plan.TASKS) <= set(BENCHMARKS), "every name is one of the registry's"
+    assert asked("bigcodebench_complete_hard", "bigcodebench_instruct") == 148 + 1140
+    assert asked("HumanEval+") == asked("humaneval_plus") == 164
+    assert asked("livecodebench:v6:2024-08-01:2025-05-01") == asked("livecodebench") == plan.TASKS["livecodebench"]
+    assert asked("fullstackbench", "seedling", limit="30") == 60
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["seedling"], None),
+        (["fullstackbench"], "fullstackbench: 500 tasks (not known)"),
+        (["livecodebench:v6:2024-08-01"], "livecodebench:v6:2024-08-01: 1,055 tasks (those of the whole benchmark)"),
+    ],
+)
+def test_a_task_count_that_is_not_known_is_said(names: list[str], words: str | None) -> None:
+    found = plan.make_plan(load_config(None, ["--evals.benchmarks", json.dumps(names)]), SIZE).assumptions
+    assert [line for line in found if " tasks (" in line] == ([words] if words else [])
 
 
 def test_memory_counts_a_sharded_policy_that_is_gathered_to_sample_from_it() -> None:
