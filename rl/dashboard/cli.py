@@ -41,12 +41,16 @@ def main(argv: Sequence[str]) -> int:
     for module in ("wandb", "wandb_workspaces"):
         if importlib.util.find_spec(module) is None:
             raise UserError(f"{module} is not installed", "ucoder dashboard", "pip install 'ucoder[dashboard]'")
-    from rl.tracking.wandb_tracker import default_entity, logged_in_to_wandb
+    from rl.tracking.wandb_tracker import default_entity, logged_in_to_wandb, server_faults
 
     if not logged_in_to_wandb():
         remedy = "wandb login; or look at a run's own figures with --preview FILE --run RUN"
         raise UserError("no login to Weights & Biases", "ucoder dashboard", remedy)
-    workspace = build(args.entity or default_entity(), args.project, args.name)
-    workspace.save()
+    try:
+        workspace = build(args.entity or default_entity(), args.project, args.name)
+        workspace.save()
+    except server_faults() as error:
+        remedy = "wandb login, or try again later; or look at a run's own figures with --preview FILE --run RUN"
+        raise UserError(f"Weights & Biases did not make it: {error}", "ucoder dashboard", remedy) from None
     console.print(f"dashboard: {workspace.url}", soft_wrap=True, highlight=False)
     return 0

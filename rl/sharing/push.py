@@ -14,6 +14,10 @@ from rl.run_data import RunData
 from rl.sharing.cards import DATASET_FILE, dataset_card, model_card
 from rl.sharing.problems import problem_dataset
 
+# What goes wrong between here and the Hub. Its own HTTP error derives from that of the library whose sessions it opens (httpx or httpx2, by
+# version): no connection and no answer are errors of that one.
+_HTTP_FAULTS = tuple(kind for kind in errors.HfHubHTTPError.__mro__ if issubclass(kind, Exception) and kind is not Exception)
+HUB_FAULTS: tuple[type[Exception], ...] = (*_HTTP_FAULTS, errors.LocalTokenNotFoundError, errors.OfflineModeIsEnabled, OSError)
 RUN_FILES = ("config.yaml", "versions.json", "summary.json", "metrics.jsonl")
 
 
@@ -60,7 +64,7 @@ def upload(folder: Path, repo: str, private: bool) -> list[str]:
         for kind, name in (("model", repo), ("dataset", f"{repo}-problems")):
             addresses.append(str(api.create_repo(name, repo_type=kind, private=private, exist_ok=True)))
             api.upload_folder(repo_id=name, repo_type=kind, folder_path=folder / kind, commit_message="Upload by ucoder push")
-    except (errors.HfHubHTTPError, errors.LocalTokenNotFoundError, errors.OfflineModeIsEnabled, OSError) as error:
-        remedy = "log in with: hf auth login; or look at the files first with --dry-run DIR"
+    except HUB_FAULTS as error:
+        remedy = "check the connection, and log in with: hf auth login; or look at the files first with --dry-run DIR"
         raise UserError(f"the Hub did not take it: {error}", f"--repo {repo}", remedy) from None
     return addresses

@@ -13,6 +13,7 @@ from __future__ import annotations
 import netrc
 import os
 import struct
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -39,10 +40,19 @@ def logged_in_to_wandb() -> bool:
 
 
 def default_entity() -> str:
-    """The team or user that the login stands for."""
+    """The team or user that the login stands for. Raises what `server_faults` lists."""
     import wandb
 
     return str(wandb.Api().default_entity)
+
+
+def server_faults() -> tuple[type[Exception], ...]:
+    """What wandb raises where its server refuses something, or does not answer."""
+    import requests
+    import wandb
+
+    service = sys.modules.get("wandb.sdk.lib.service.service_connection")  # later versions ask through it, and it has an error of its own
+    return wandb.errors.Error, requests.RequestException, getattr(service, "WandbApiFailedError", wandb.errors.Error)
 
 
 def wandb_mode(config: Config) -> WandbMode:

@@ -10,7 +10,7 @@ import datasets
 import pytest
 import torch
 import yaml
-from huggingface_hub import ModelCard, errors
+from huggingface_hub import HfApi, ModelCard, constants, errors
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rl.cli import main
@@ -157,6 +157,17 @@ def test_both_repositories_are_sent(run: Path, monkeypatch: pytest.MonkeyPatch, 
     assert files >= {"README.md", "config.json", "model.safetensors", "tokenizer.json", "run"}
     assert data_files == {"README.md", "problems.parquet"}
     assert "https://hub/model/someone/tiny" in capsys.readouterr().out
+
+
+def test_a_hub_that_cannot_be_reached_ends_in_one_screen(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(push, "HfApi", lambda: HfApi(endpoint="http://127.0.0.1:9", token="hf_none"))  # nothing listens there
+    with pytest.raises(SystemExit) as left:
+        main(["push", str(run), "--repo", REPO])
+    assert left.value.code == 2
+    assert "Connection refused" in capsys.readouterr().err
 
 
 def test_a_refusal_of_the_hub_ends_in_one_screen(run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
