@@ -10,12 +10,11 @@ import jinja2
 import yaml
 from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
 
-from probing.models.gguf_header import is_gguf
 from probing.records import SELF_MADE
-from probing.stages.config import HUB
 from rl.round_tables import with_interval
 from rl.run_data import Row, RunData, known
 from rl.sharing.problems import COLUMNS
+from rl.sharing.published import base_name, outside_name, published_config
 
 HERE = Path(__file__).parent
 TAGS = ["code", "ucoder", "self-improvement"]
@@ -72,13 +71,6 @@ def data_statement(config: Row) -> str:
     return text + DECONTAMINATED + (SEEDLING if config["model"] == "seedling" else OTHER_BASE)
 
 
-def outside_name(source: str) -> str | None:
-    """The name of a source for a reader, a file's without its folder; None for what the model made."""
-    if source == SELF_MADE:
-        return None
-    return source if source.startswith(HUB) else Path(source).name
-
-
 def _own_statement(config: Row, statements: str) -> str:
     solutions = outside_name(config["solutions"].get("source", SELF_MADE))
     which = "some" if config["problems"]["share"] else "the"
@@ -92,14 +84,6 @@ def training_statement(config: Row) -> str:
     probe = " and a probe of hidden states" if config["reward"]["w_quality"] else ""
     text = OTHER_REWARDS.get(uses(config)) or TRAINING[config["consolidation"]].format(probe=probe)
     return text + (PROPOSER if config.get("proposer") is not None else "")
-
-
-def base_name(model: str) -> tuple[str, bool]:
-    """(name of the base model for a reader, whether it is one of the Hub). Of a local path only the last part is published."""
-    path = Path(model).expanduser()
-    if model != "seedling" and (path.exists() or model.startswith((".", "/", "~")) or model.count("/") > 1 or is_gguf(model)):
-        return path.name, False
-    return model, model != "seedling"
 
 
 def gain_text(row: Row, key: str = "gain") -> str:
@@ -139,7 +123,7 @@ def model_card(run: RunData, repo: str, dataset: str) -> str:
         ]
         or None,
         base_model=base if of_the_hub else None,
-        license="apache-2.0" if base == "seedling" else None,
+        license="apache-2.0" if config["model"] == "seedling" else None,
     )
     return _render(
         "model_card",
@@ -154,7 +138,7 @@ def model_card(run: RunData, repo: str, dataset: str) -> str:
         choice=(run.final.get("choice") or {}).get("reason"),
         rows=run.rows,
         benchmarks=benchmark_rows(run),
-        config=yaml.safe_dump(config, sort_keys=False, width=100),
+        config=yaml.safe_dump(published_config(config), sort_keys=False, width=100),
         versions=run.versions,
     )
 

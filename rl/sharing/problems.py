@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from probing.records import SELF_MADE
 from rl.report.browser import largest_text
 from rl.run_data import Row, RunData
+from rl.sharing.published import base_name
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -50,7 +51,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
 def author(run: RunData, number: int) -> str:
     """The policy that a round starts from."""
     if number == 1:
-        return str(run.config.get("model", "unknown"))
+        return base_name(str(run.config.get("model", "unknown")))[0]
     return f"checkpoint of round {number - 1}"
 
 

@@ -5,20 +5,22 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import yaml
 from huggingface_hub import HfApi, errors
 from huggingface_hub.utils import validate_repo_id
 
 from rl.console import UserError
-from rl.report import write_report
+from rl.report.page import render
 from rl.run_data import RunData
 from rl.sharing.cards import DATASET_FILE, dataset_card, model_card
 from rl.sharing.problems import problem_dataset
+from rl.sharing.published import published
 
 # What goes wrong between here and the Hub. Its own HTTP error derives from that of the library whose sessions it opens (httpx or httpx2, by
 # version): no connection and no answer are errors of that one.
 _HTTP_FAULTS = tuple(kind for kind in errors.HfHubHTTPError.__mro__ if issubclass(kind, Exception) and kind is not Exception)
 HUB_FAULTS: tuple[type[Exception], ...] = (*_HTTP_FAULTS, errors.LocalTokenNotFoundError, errors.OfflineModeIsEnabled, OSError)
-RUN_FILES = ("config.yaml", "versions.json", "summary.json", "metrics.jsonl")
+RUN_FILES = ("versions.json", "summary.json", "metrics.jsonl")
 
 
 def best_checkpoint(run: RunData) -> Path:
@@ -49,7 +51,9 @@ def write_folders(run: RunData, checkpoint: Path, repo: str, folder: Path) -> No
     for file in RUN_FILES:
         if (run.folder / file).is_file():
             shutil.copy(run.folder / file, model / "run" / file)
-    write_report(run.folder, model / "run" / "report.html")
+    shown = published(run)
+    (model / "run" / "config.yaml").write_text(yaml.safe_dump(shown.config, sort_keys=False), encoding="utf-8")
+    (model / "run" / "report.html").write_text(render(shown), encoding="utf-8")
     (model / "README.md").write_text(model_card(run, repo, name), encoding="utf-8")
     data.mkdir(parents=True)
     problems = problem_dataset(run)

@@ -72,7 +72,8 @@ def test_the_card_has_base_statement_results_config_and_versions(run: Path, shar
     assert "| 3 (this model) | – | – | 54.0 % [51.5, 56.5] | +13.0 [10.0, 16.0] |" in card.text
     assert "| seedling | 41.0 % [38.5, 43.5] | 54.0 % [51.5, 56.5] |" in card.text
     written = yaml.safe_load(card.text.split("```yaml\n")[1].split("```")[0])
-    assert written == yaml.safe_load((run / "config.yaml").read_text())
+    assert written == {**yaml.safe_load((run / "config.yaml").read_text()), "run_dir": "./first"}
+    assert written == yaml.safe_load((shared / "model" / "run" / "config.yaml").read_text())
     assert all(f"| {name} | {version} |" in card.text for name, version in read_run(run).versions.items())
     assert {path.name for path in (shared / "model" / "run").iterdir()} >= {"config.yaml", "versions.json", "summary.json", "report.html"}
 
@@ -101,8 +102,31 @@ def test_an_audit_is_owned_up_to(run: Path) -> None:
 def test_a_base_of_the_hub_is_named_and_a_local_path_is_not_given_away(run: Path) -> None:
     hub = changed(run, lambda config: config.update(model="Qwen/Qwen2.5-Coder-7B"))
     assert "base_model: Qwen/Qwen2.5-Coder-7B" in hub and "license" not in hub.split("---")[1]
-    local = changed(run, lambda config: config.update(model="/home/someone/models/mine")).split("## How it was made")[0]
+    local = changed(run, lambda config: config.update(model="/home/someone/models/mine"))
     assert "`mine` after" in local and "/home/someone" not in local and "base_model" not in local
+    called = changed(run, lambda config: config.update(model="/home/someone/seedling"))
+    assert "license" not in called.split("---")[1] and "model: ./seedling" in called, "a folder of that name is not the bundled model"
+
+
+def test_no_local_path_is_given_away(tmp_path: Path) -> None:
+    folder = tmp_path / "someone-private" / "run"
+    write_run(folder, rounds=1)
+    save_tiny_policy(folder / "round_01" / "grpo" / "checkpoint")
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    here = folder.parent
+    config |= {"model": str(here / "mine"), "prompts": str(here / "words")}
+    config["problems"]["source"], config["solutions"]["source"] = str(here / "p.jsonl"), str(here / "s.jsonl")
+    config["sandbox"] |= {"environment": str(here / "env"), "cache_dir": str(here / "cache")}
+    config["sampling"]["http"]["model"] = str(here / "served")
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    out = tmp_path / "out"
+    assert main(["push", str(folder), "--repo", REPO, "--dry-run", str(out)]) == 0
+    written = [path for path in out.rglob("*") if path.is_file()]
+    assert [str(path) for path in written if b"someone-private" in path.read_bytes()] == []
+    kept = yaml.safe_load((out / "model" / "run" / "config.yaml").read_text())
+    assert (kept["model"], kept["problems"]["source"], kept["sandbox"]["cache_dir"]) == ("./mine", "p.jsonl", "./cache")
+    rows = datasets.load_dataset(str(out / "dataset"), split="train", cache_dir=str(tmp_path / "hf"))
+    assert set(rows["author"]) == {"mine"}
 
 
 def test_an_unavailable_benchmark_has_no_number(run: Path) -> None:
