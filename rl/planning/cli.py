@@ -7,6 +7,7 @@ ucoder plan configs/seedling.yaml --like runs/seedling --check runs/seedling
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -18,7 +19,7 @@ from rewards.user_error import Options
 from rl.config.schema import Config, config_from_argv
 from rl.console import UserError, duration, make_console
 from rl.planning.costs import DEVICES, LAUNCHES
-from rl.planning.measured_shares import shares_of, spent_by_stage
+from rl.planning.measured_shares import finished_rounds, shares_of, spent_by_stage
 from rl.planning.model_size import read_model_size
 from rl.planning.plan import Plan, StageCost, make_plan
 
@@ -77,28 +78,38 @@ def _existing_parent(path: Path) -> Path:
 
 
 def check(plan: Plan, run: Path) -> bool:
-    """Print the plan's samples and tokens beside those of a finished run, and say whether all lie within a quarter.
+    """Print the plan's samples and tokens beside those of a run's finished rounds, and say whether all lie within a quarter.
 
-    Raises UserError where the run did not log them.
+    Raises UserError where no round is finished, or the run did not log them.
     """
-    spent = spent_by_stage(run)
+    finished = finished_rounds(run)
+    spent = spent_by_stage(run, finished)
+    rounds = len([number for number in finished if number > 0])
+    if not rounds:
+        raise UserError("no round of it is finished, so there is nothing to check against", str(run), "wait until round 1 is evaluated")
     if not spent:
         raise UserError("the run's log says nothing of what its stages asked for", str(run), "give the folder of a run of this version")
-    rounds = len(list(run.glob("round_*/training.json")))
     table = Table(title=f"Planned and measured, {rounds} rounds of {run}", title_justify="left")
     for title in ("stage", "samples planned", "measured", "tokens planned", "measured", "off"):
         table.add_column(title, justify="left" if title == "stage" else "right")
     worst = 0.0
     for stage in plan.stages:
         if stage.name in spent:
-            times = rounds + 1 if stage.name == "eval" else rounds
+            times = len(finished) if stage.name == "eval" else rounds  # the base is evaluated, too
             samples, tokens = spent[stage.name]
-            off = max(abs(stage.samples * times / samples - 1), abs(stage.tokens * times / tokens - 1))
+            off = max(_deviation(stage.samples * times, samples), _deviation(stage.tokens * times, tokens))
             worst = max(worst, off)
             cells = (f"{value:,.0f}" for value in (stage.samples * times, samples, stage.tokens * times, tokens))
             table.add_row(stage.name, *cells, f"{off:.0%}")
     make_console().print(table)
     return worst <= WITHIN
+
+
+def _deviation(planned: float, measured: float) -> float:
+    """As a share of what was measured."""
+    if measured == 0:
+        return 0.0 if planned == 0 else math.inf
+    return abs(planned / measured - 1)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rl.config.run_folder import read_json
 from rl.console import UserError
 from rl.round_files import count_lines
-from rl.run_data import read_config
-from rl.tracking.monitor import read_metrics
+from rl.run_data import read_config, read_logged, rounds_of
 
 ASKED = ("problems", "rating", "interface", "test inputs", "solutions", "grpo", "eval")  # stages that ask the model something
 
@@ -54,8 +53,13 @@ def shares_of(run: Path) -> Shares:
     )
 
 
-def spent_by_stage(run: Path) -> dict[str, tuple[float, float]]:
-    """(samples, tokens) of each stage, from the run's log, over all rounds. Raises UserError where the folder is no run."""
+def finished_rounds(run: Path) -> list[int]:
+    """The rounds that are evaluated, 0 (the base) among them."""
+    return [files.number for files in rounds_of(run) if (files.folder / "metrics.json").is_file()]
+
+
+def spent_by_stage(run: Path, rounds: Container[int] | None = None) -> dict[str, tuple[float, float]]:
+    """(samples, tokens) of each stage, from the run's log, over these rounds (None: all). Raises UserError where the folder is no run."""
     if not (run / "config.yaml").is_file():
         raise UserError("not the folder of a run: there is no config.yaml in it", str(run), "give the run_dir of a run that has begun")
     spent: dict[str, tuple[float, float]] = {}
@@ -68,7 +72,9 @@ def spent_by_stage(run: Path) -> dict[str, tuple[float, float]]:
     if config is None:
         raise UserError("the config has no section grpo", str(run / "config.yaml"), "give the run_dir of a run that has begun")
     rollouts = config["rollouts_per_step"] / config["num_iterations"]  # drawn for one optimizer step
-    for row in read_metrics(run / "metrics.jsonl"):
+    for row in read_logged(run / "metrics.jsonl"):
+        if rounds is not None and row["round"] not in rounds:
+            continue
         if row["stage"] == "grpo" and row.get("tokens") is not None:
             add("grpo", rollouts, rollouts * row["tokens"])
         for stage in ASKED if row["stage"] == "spent" else ():

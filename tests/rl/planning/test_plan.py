@@ -15,7 +15,7 @@ from rl.config.training import LoraSection
 from rl.console import UserError
 from rl.planning import cli, plan
 from rl.planning.costs import sampling_memory, training_memory
-from rl.planning.measured_shares import shares_of, spent_by_stage
+from rl.planning.measured_shares import finished_rounds, shares_of, spent_by_stage
 from rl.planning.model_size import ModelSize, read_model_size
 
 SIZE = ModelSize(5e6, 4, 256, 1000, 1024, "test")
@@ -172,7 +172,7 @@ def test_shares_are_read_off_a_run_and_a_plan_is_held_against_it(tmp_path: Path,
     (folder / "funnel.json").write_text(json.dumps({"proposed": 100, "kept": 25, "dropped": {"malformed": 40, "low rating": 35}}))
     (folder / "candidates.jsonl").write_text("{}\n" * 100)
     (folder / "executions.jsonl").write_text("{}\n" * 30)
-    (folder / "training.json").write_text("{}")
+    (folder / "metrics.json").write_text("{}")
     spent = {"problems/samples": 100, "problems/tokens": 9000, "rating/samples": 60, "rating/tokens": 600, "solutions/samples": 100}
     rows = [{"round": 1, "stage": "spent", "step": None, "time": 0.0, **spent, "solutions/tokens": 5000}]
     rows += [{"round": 1, "stage": "grpo", "step": step, "time": 0.0, "tokens": 40.0} for step in (1, 2)]
@@ -191,6 +191,33 @@ def test_shares_are_read_off_a_run_and_a_plan_is_held_against_it(tmp_path: Path,
     assert cli.main([*words, "--like", str(run), "--check", str(run)]) == 0
     assert cli.main([*words, "--check", str(run)]) == 1  # twice as many problems as were kept
     assert "solutions" in capsys.readouterr().out
+
+
+def unfinished_run(folder: Path, evaluated: int) -> Path:
+    """A run that goes on: so many of its rounds are evaluated, and one more has begun."""
+    folder.mkdir()
+    (folder / "config.yaml").write_text(config_text(load_config(None, ["--rounds", "3"])))
+    rows = []
+    for number in range(evaluated + 2):
+        spent = {"solutions/samples": 100, "solutions/tokens": 5000} if number else {}
+        spent |= {"eval/samples": 10, "eval/tokens": 100} if number <= evaluated else {}
+        rows += [{"round": number, "stage": "spent", "step": None, "time": 0.0, **spent}]
+        rows += [{"round": number, "stage": "grpo", "step": 1, "time": 0.0, "tokens": 40.0}] if number else []
+        (folder / f"round_{number:02d}").mkdir()
+        if number <= evaluated:
+            (folder / f"round_{number:02d}" / "metrics.json").write_text("{}")
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def test_a_round_that_goes_on_is_not_held_against_the_plan(tmp_path: Path) -> None:
+    run = unfinished_run(tmp_path / "run", evaluated=1)
+    assert finished_rounds(run) == [0, 1]
+    spent = spent_by_stage(run, finished_rounds(run))
+    assert (spent["solutions"], spent["eval"]) == ((100.0, 5000.0), (20.0, 200.0))
+    assert spent["grpo"][0] == load_config(None).grpo.rollouts_per_step
+    with pytest.raises(UserError, match="no round of it is finished"):
+        cli.main(["--parameters", "3e6", "--device", "cpu", "--check", str(unfinished_run(tmp_path / "new", evaluated=0))])
 
 
 def test_a_folder_that_is_no_run_is_refused_in_words(tmp_path: Path) -> None:
