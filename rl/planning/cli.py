@@ -131,6 +131,9 @@ def main(argv: Sequence[str]) -> int:
     args, rest = parser.parse_known_args(argv)
     if args.devices < 1:
         raise UserError(f"--num is {args.devices}", "command line", "give 1 or more")
+    for option, value in (("--tokens-per-second", args.tokens_per_second), ("--parameters", args.parameters)):
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise UserError(f"{option} is {value:g}", "command line", "give a number above 0")
     config = config_from_argv(rest)
     size = read_model_size(config.model, args.parameters)
     device = args.device or ("h100" if shutil.which("nvidia-smi") else "cpu")

@@ -125,8 +125,10 @@ def make_plan(
     """
     shares = shares or Shares()
     launch = launch or ("ddp" if devices == 1 else "zero3" if size.parameters >= LARGE else "zero2")
-    speed, speed_source = (tokens_per_second, "given") if tokens_per_second else sampling_speed(config, size, device, devices)
-    eval_speed = tokens_per_second or evaluation_speed(config, size, device, devices)
+    speed, speed_source = sampling_speed(config, size, device, devices)
+    if tokens_per_second is not None:
+        speed, speed_source = tokens_per_second, "given"
+    eval_speed = evaluation_speed(config, size, device, devices) if tokens_per_second is None else tokens_per_second
     flops, flops_source = training_flops(device, (config.grpo if "grpo" in config.consolidation else config.sft).compute_dtype)
     machines = -(-devices // DEVICES_A_MACHINE)
     run_speed = EXECUTIONS_PER_CORE_SECOND * config.sandbox.workers * machines
