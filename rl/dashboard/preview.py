@@ -20,6 +20,7 @@ from rl.console import UserError
 from rl.dashboard.workspace import SECTIONS, Panel, shown
 from rl.report.screenshot import screenshot
 from rl.report.theme import SERIES, STYLE, legend_above, new_figure, to_svg, whole_ticks
+from rl.run_data import read_logged
 from rl.tracking.monitor import read_points
 
 HERE = Path(__file__).parent
@@ -63,7 +64,7 @@ def render(run_dir: Path) -> str:
 def read_curves(path: Path) -> dict[str, Curves]:
     """The logged curves by axis ("step", "round"); of two values at one place, the later."""
     found: dict[str, dict[str, dict[int, float]]] = {"step": {}, "round": {}}
-    for figures, round, step in read_points(path):
+    for figures, round, step in read_points(read_logged(path)):
         for name, value in figures.items():
             axis, place = ("round", round) if step is None else ("step", step)
             found[axis].setdefault(name, {})[place] = value

@@ -39,6 +39,8 @@ def shares_of(run: Path) -> Shares:
     funnels = [read_json(folder / "funnel.json") for folder in rounds]
     if missing := [str(folder) for folder, funnel in zip(rounds, funnels, strict=True) if not funnel]:
         raise UserError("a round has no funnel.json", missing[0], "give a run whose rounds are whole")
+    if missing := [str(folder) for folder in rounds if not (folder / "candidates.jsonl").is_file()]:
+        raise UserError("a round has no candidates.jsonl", missing[0], "give a run whose rounds are whole")
     proposed = sum(funnel["proposed"] for funnel in funnels)
     late = sum(funnel["dropped"].get(reason, 0) for funnel in funnels for reason in ("unrated", "low rating", "no interface"))
     kept = sum(funnel["kept"] for funnel in funnels)

@@ -20,7 +20,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -187,10 +187,10 @@ class Points:
         return numbers, sum(steps for earlier, steps in self.last_step.items() if earlier < row["round"]) + row["step"]
 
 
-def read_points(path: Path) -> Iterator[tuple[dict[str, float], int, int | None]]:
-    """(figures, round, step) of a metrics.jsonl, as the trackers received them."""
+def read_points(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[dict[str, float], int, int | None]]:
+    """(figures, round, step) of the lines of a metrics.jsonl, as the trackers received them."""
     points = Points()
-    for row in read_metrics(path):
+    for row in rows:
         points.note(row)
         numbers, step = points.of(row)
         yield numbers, row["round"], step

@@ -13,6 +13,7 @@ from rl.config.run_folder import config_text
 from rl.config.schema import load_config
 from rl.config.training import LoraSection
 from rl.console import UserError
+from rl.dashboard.preview import write_preview
 from rl.planning import cli, plan
 from rl.planning.costs import sampling_memory, training_memory
 from rl.planning.measured_shares import finished_rounds, shares_of, spent_by_stage
@@ -218,6 +219,32 @@ def test_a_round_that_goes_on_is_not_held_against_the_plan(tmp_path: Path) -> No
     assert spent["grpo"][0] == load_config(None).grpo.rollouts_per_step
     with pytest.raises(UserError, match="no round of it is finished"):
         cli.main(["--parameters", "3e6", "--device", "cpu", "--check", str(unfinished_run(tmp_path / "new", evaluated=0))])
+
+
+@pytest.mark.parametrize("content", [b"[]\n", b"{}\n", b"\xff\x00\xfe\n"])
+def test_a_broken_log_is_named(tmp_path: Path, content: bytes) -> None:
+    run = unfinished_run(tmp_path / "run", evaluated=1)
+    (run / "metrics.jsonl").write_bytes(content)
+    for read in (spent_by_stage, lambda folder: write_preview(folder, tmp_path / "page.html")):
+        with pytest.raises(UserError) as raised:
+            read(run)
+        assert raised.value.where == str(run / "metrics.jsonl")
+
+
+def test_a_round_without_its_candidates_is_named(tmp_path: Path) -> None:
+    run = unfinished_run(tmp_path / "run", evaluated=1)
+    (run / "round_01" / "executions.jsonl").write_text("{}\n")
+    (run / "round_01" / "funnel.json").write_text(json.dumps({"proposed": 1, "kept": 1, "dropped": {}}))
+    with pytest.raises(UserError, match=r"a round has no candidates\.jsonl") as raised:
+        shares_of(run)
+    assert raised.value.where == str(run / "round_01")
+
+
+@pytest.mark.parametrize("option", ["--tokens-per-second", "--parameters"])
+@pytest.mark.parametrize("value", ["0", "-5", "nan", "inf"])
+def test_a_speed_or_size_that_is_none_is_refused(option: str, value: str) -> None:
+    with pytest.raises(UserError, match=f"{option} is {value}"):
+        cli.main(["--device", "cpu", "--parameters", "3e6", f"{option}={value}"])
 
 
 def test_a_folder_that_is_no_run_is_refused_in_words(tmp_path: Path) -> None:

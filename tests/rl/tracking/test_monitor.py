@@ -176,7 +176,7 @@ def seen(folder: Path) -> tuple[list[int], int, list[int | None], float]:
     """(steps, guards' actions) as the report has them, and (steps, actions) of its curves."""
     path = folder / "metrics.jsonl"
     run = RunData(folder, ({},), {}, False, {}, read_logged(path), {}, {})
-    points = [(step, values) for values, _, step in read_points(path) if "grpo/loss" in values]
+    points = [(step, values) for values, _, step in read_points(read_metrics(path)) if "grpo/loss" in values]
     fired = points[-1][1]["guards/fired"]
     return [row["global_step"] for row in run.training_steps()], len(run.guard_events), [step for step, _ in points], fired
 
@@ -250,7 +250,7 @@ def test_points_are_read_back_as_they_were_sent(tmp_path: Path) -> None:
     tracker = Recorder()
     with Monitor(tmp_path, config(), trackers=[tracker]) as monitor:
         write_a_run(monitor)
-    assert list(read_points(tmp_path / "metrics.jsonl")) == tracker.points
+    assert list(read_points(read_metrics(tmp_path / "metrics.jsonl"))) == tracker.points
 
 
 def test_tensorboard_receives_scalars(tmp_path: Path) -> None:
