@@ -30,8 +30,8 @@ COLUMNS = (  # of the loop's table (rl.round_tables.quality_table), those that a
 )
 ALWAYS = ("pass@1", "gain")  # columns that stand also where no round has them
 TRAINING = (  # key, what it is, digits
-    ("reward", "reward, mean of the step", 3),
-    ("consensus", "agreement with the votes", 3),
+    ("consensus", "agreement with the votes", 3),  # rewards before they are mixed: the mixed one is 0 in the mean, at every step
+    ("quality", "the probe's score", 3),
     ("entropy", "token entropy, nats", 3),
     ("kl", "KL from the round's start, nats a token", 4),
     ("tokens", "tokens a rollout", 1),

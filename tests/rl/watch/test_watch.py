@@ -119,10 +119,16 @@ def test_what_is_best_so_far_is_said_once_a_round_is_evaluated(finished: Path) -
 
 def test_a_figure_that_rounds_to_nothing_has_no_sign(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", rounds=1)
-    row = {"round": 1, "stage": "grpo", "step": 1, "reward": -1e-8}
+    row = {"round": 1, "stage": "grpo", "step": 1, "consensus": -1e-8}
     (folder / "metrics.jsonl").write_text(json.dumps(row) + "\n")
-    line = next(line for line in shown(folder).splitlines() if "reward, mean" in line)
-    assert line.split("step")[-1].split()[:2] == ["0.000", "0.000"]
+    line = next(line for line in shown(folder).splitlines() if "agreement with the votes" in line)
+    assert line.split("votes")[-1].split()[:2] == ["0.000", "0.000"]
+
+
+def test_what_is_rewarded_is_shown_in_its_parts_and_not_mixed(tmp_path: Path) -> None:
+    text = shown(write_run(tmp_path / "run", rounds=1))
+    assert "agreement with the votes" in text and "the probe's score" in text
+    assert "reward" not in text, "the mixed one is centred in each group: 0 at every step"
 
 
 def test_guards_are_named_with_their_cause(finished: Path, tmp_path: Path) -> None:
