@@ -50,7 +50,8 @@ def _unfinished(run: RunData) -> list[Step]:
 
 
 def _stopped(run: RunData) -> list[Step]:
-    hard = [event for event in run.guard_events if event.get("guard_action") in ("stop", "roll_back")]
+    ended = [event for event in run.guard_events if event.get("guard") != "between_rounds"]  # which only says where the next round starts
+    hard = [event for event in ended if event.get("guard_action") in ("stop", "roll_back")]
     if not hard:
         return []
     cause = str(hard[-1].get("cause", hard[-1].get("guard")))

@@ -235,6 +235,11 @@ def test_the_next_steps_follow_from_the_verdict(folder: Path, tmp_path: Path) ->
     assert "KL is 9" in steps_of(halted)[0] and f"--grpo.learning_rate {rate:g}" in steps_of(halted)[0]
 
 
+def test_falling_back_between_rounds_ends_no_training(folder: Path) -> None:
+    event = {"stage": "guards", "round": 2, "step": None, "guard_action": "roll_back", "guard": "between_rounds", "cause": "after round 2"}
+    assert not [step for step in steps_of(replace(read_run(folder), metrics=(event,))) if "A guard ended training" in step]
+
+
 @pytest.mark.parametrize(
     ("problems", "rounds", "proposals", "advised"),
     [
