@@ -20,7 +20,7 @@ from probing.records import short_hash
 from rewards.text import json_fault
 from rl.config.run_folder import CUT, read_json
 from rl.console import UserError
-from rl.tracking.monitor import read_metrics
+from rl.tracking.monitor import TRAINING_STAGES, place_of, read_metrics
 
 Row = dict[str, Any]
 AUDIT = "audit.json"  # written by `ucoder audit`
@@ -98,13 +98,13 @@ class RunData:
         return [row for row in self.metrics if row["stage"] == "guards"]
 
     def training_steps(self) -> list[Row]:
-        """One row a step of training, with `global_step` counted over all rounds, in order."""
-        steps = [row for row in self.metrics if row["stage"] in ("grpo", "sft") and row["step"] is not None]
-        lengths: dict[int, int] = {}
+        """One row a step of training, with `global_step` counted over all rounds, in order: SFT's steps of a round before GRPO's."""
+        steps = [row for row in self.metrics if row["stage"] in TRAINING_STAGES and row["step"] is not None]
+        lengths: dict[tuple[int, int], int] = {}
         for row in steps:
-            lengths[row["round"]] = max(lengths.get(row["round"], 0), row["step"])
-        before = {number: sum(n for other, n in lengths.items() if other < number) for number in lengths}
-        return sorted(({**row, "global_step": before[row["round"]] + row["step"]} for row in steps), key=lambda row: row["global_step"])
+            lengths[place_of(row)] = max(lengths.get(place_of(row), 0), row["step"])
+        before = {place: sum(n for other, n in lengths.items() if other < place) for place in lengths}
+        return sorted(({**row, "global_step": before[place_of(row)] + row["step"]} for row in steps), key=lambda row: row["global_step"])
 
     @property
     def marked(self) -> tuple[str, Row]:

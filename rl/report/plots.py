@@ -12,6 +12,7 @@ from matplotlib.ticker import PercentFormatter
 from rl.evals.passk import wilson_interval
 from rl.report.theme import INK, MUTED, SERIES, STYLE, legend_above, new_figure, to_svg, whole_ticks
 from rl.run_data import Row, RunData, known
+from rl.tracking.monitor import GUARDED, place_of
 
 Named = Sequence[tuple[str, RunData]]  # runs drawn in one plot, each with its label
 
@@ -83,14 +84,15 @@ def breadth_curves(run: RunData, name: str) -> str | None:
 
 
 def training_curve(runs: Named, key: str, name: str, title: str) -> str | None:
-    """One figure over the optimizer steps of all rounds; dotted lines divide rounds, triangles mark guards."""
+    """One figure over the optimizer steps of all rounds, a curve for each training of a round (SFT's loss is not GRPO's); dotted lines
+    divide rounds, triangles mark guards."""
     with matplotlib.rc_context(STYLE):
         figure, axes = new_figure(height=2.2)
         drawn = False
         for color, (label, run) in zip(SERIES, runs, strict=False):
             steps = run.training_steps()
-            rounds = itertools.groupby(steps, key=lambda row: row["round"])
-            curves = [[(row["global_step"], value) for row in rows if (value := known(row, key)) is not None] for _, rows in rounds]
+            trainings = itertools.groupby(steps, key=place_of)
+            curves = [[(row["global_step"], value) for row in rows if (value := known(row, key)) is not None] for _, rows in trainings]
             curves = [points for points in curves if points]
             for place, points in enumerate(curves):
                 marker = "o" if len(points) == 1 else None
@@ -114,7 +116,7 @@ def training_curve(runs: Named, key: str, name: str, title: str) -> str | None:
 
 
 def _guard_steps(run: RunData, steps: Sequence[Row]) -> list[int]:
-    places = {(row["round"], row["step"]): row["global_step"] for row in steps}
+    places = {(row["round"], row["step"]): row["global_step"] for row in steps if row["stage"] == GUARDED}
     return [places[key] for event in run.guard_events if (key := (event["round"], event["step"])) in places]
 
 

@@ -31,7 +31,7 @@ from rl.tracking.tracker import STEP_GROUPS, Point, Tracker
 from rl.tracking.trackers import make_trackers
 
 KEYS = ("round", "stage", "step", "time")
-TRAINING_STAGES = ("grpo", "sft")
+TRAINING_STAGES = ("sft", "grpo")  # in the order in which a round goes through them
 RESUMED = "resumed"
 GUARDED = "grpo"  # the training whose steps the stage `guards` speaks of
 
@@ -168,23 +168,23 @@ class Points:
     """
 
     def __init__(self) -> None:
-        self.last_step: dict[int, int] = {}  # round -> optimizer steps of its training
+        self.last_step: dict[tuple[int, int], int] = {}  # `place_of` a training -> its optimizer steps
         self.guards_fired = 0
 
     def note(self, row: Mapping[str, Any]) -> None:
         if row["stage"] in TRAINING_STAGES and row["step"] is not None:
-            self.last_step[row["round"]] = max(self.last_step.get(row["round"], 0), row["step"])
+            self.last_step[place_of(row)] = max(self.last_step.get(place_of(row), 0), row["step"])
         if row["stage"] == "guards":
             self.guards_fired += 1
 
     def of(self, row: Mapping[str, Any]) -> tuple[dict[str, float], int | None]:
-        """(figures by full name, optimizer steps over all rounds or None). The curves of a round go on where the last round's ended."""
+        """(figures by full name, optimizer steps over all rounds or None). The curves of a training go on where the last one's ended."""
         figures = {_full_name(row["stage"], name): value for name, value in row.items() if name not in KEYS}
         numbers = {name: float(value) for name, value in figures.items() if isinstance(value, (int, float))}
         if row["step"] is None:
             return numbers, None
         numbers["guards/fired"] = float(self.guards_fired)  # at every step, so that a quiet run shows a zero
-        return numbers, sum(steps for earlier, steps in self.last_step.items() if earlier < row["round"]) + row["step"]
+        return numbers, sum(steps for earlier, steps in self.last_step.items() if earlier < place_of(row)) + row["step"]
 
 
 def read_points(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[dict[str, float], int, int | None]]:
@@ -237,7 +237,14 @@ def _numbered_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
 
 def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
     """What makes two lines the same: a stage that is repeated after a kill logs them again."""
-    return (row["round"], row["stage"], row["step"], row.get("guard"), frozenset(row) if row["step"] is None else None)
+    action = row.get("guard"), row.get("guard_action")  # one guard may act twice at a step: go back, and stop
+    return (row["round"], row["stage"], row["step"], *action, frozenset(row) if row["step"] is None else None)
+
+
+def place_of(row: Mapping[str, Any]) -> tuple[int, int]:
+    """Where a line with a step stands in the run: its round, and how many trainings of the round come before its own."""
+    training = _training_of(row)
+    return row["round"], TRAINING_STAGES.index(training) if training in TRAINING_STAGES else 0
 
 
 def _training_of(row: Mapping[str, Any]) -> str:

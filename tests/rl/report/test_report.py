@@ -6,9 +6,11 @@ import json
 import re
 import struct
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from rl.console import UserError
 from rl.marking.marks import read_marks
@@ -17,6 +19,7 @@ from rl.report.answers import answer_counts
 from rl.report.browser import browser_data, choose_problems, problems_of
 from rl.report.cli import main
 from rl.report.conclusion import conclude
+from rl.report.plots import training_curve
 from rl.report.reliability import claim_pairs
 from rl.report.screenshot import FLAGS, find_browser
 from rl.run_data import RunData, read_run
@@ -166,6 +169,20 @@ def test_chosen_problems_spread_over_agreement() -> None:
 
 def test_steps_are_counted_over_rounds(folder: Path) -> None:
     assert [row["global_step"] for row in read_run(folder).training_steps()] == list(range(1, 73))
+
+
+def test_the_losses_of_sft_and_of_grpo_are_two_curves(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[list[int]] = []
+
+    def keep(figure: Figure, *_: str) -> str:
+        drawn.extend(list(line.get_xdata()) for line in figure.axes[0].lines)
+        return ""
+
+    monkeypatch.setattr("rl.report.plots.to_svg", keep)
+    loss = [{"round": 1, "stage": stage, "step": step, "loss": 0.1 * step} for stage in ("sft", "grpo") for step in (1, 2, 3)]
+    event = {"round": 1, "stage": "guards", "step": 2, "guard_action": "raise_kl", "guard": "kl", "cause": "KL"}
+    training_curve([("run", replace(read_run(folder), metrics=(*loss, event)))], "loss", "loss", "Loss")
+    assert drawn == [[1, 2, 3], [4, 5, 6], [5]], "two curves, and the guard's mark at a step of GRPO"
 
 
 def test_two_runs_side_by_side(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -162,6 +162,29 @@ def test_a_repeated_stage_counts_once_and_a_cut_line_is_left_out(tmp_path: Path)
     assert [(row["step"], row["loss"]) for row in read_metrics(path)] == [(1, 0.1), (2, 0.9), (3, 0.3)]
 
 
+def test_two_actions_of_one_guard_at_one_step_are_two(tmp_path: Path) -> None:
+    with Monitor(tmp_path, config(), trackers=[]) as monitor:
+        for action in ("roll_back", "stop"):
+            monitor.training_log(1)({"guard_action": action, "guard": "loss", "step": 7})
+    assert [row["guard_action"] for row in read_metrics(tmp_path / "metrics.jsonl")] == ["roll_back", "stop"]
+
+
+def test_steps_of_sft_come_before_those_of_grpo(tmp_path: Path) -> None:
+    with Monitor(tmp_path, config(), trackers=[]) as monitor:
+        for index in (1, 2):
+            for stage, steps in (("sft", (1, 2)), ("grpo", (1, 2, 3))):
+                for step in steps:
+                    monitor.training_log(index, stage)({"step": step, "loss": 0.1})
+            monitor.training_log(index)({**GUARD_ACTION, "step": 3})
+    rows = read_logged(tmp_path / "metrics.jsonl")
+    run = RunData(tmp_path, ({},), {}, False, {}, rows, {}, {})
+    assert [row["global_step"] for row in run.training_steps()] == list(range(1, 11))
+    assert [row["stage"] for row in run.training_steps()[:5]] == ["sft"] * 2 + ["grpo"] * 3
+    points = list(read_points(rows))
+    assert [step for figures, _, step in points if {"sft/loss", "grpo/loss"} & figures.keys()] == list(range(1, 11))
+    assert [step for figures, _, step in points if "guards/value" in figures] == [5, 10], "guards watch GRPO"
+
+
 def train_steps(folder: Path, steps: Sequence[int], guard_at: int | None = None, stage: str = "grpo") -> None:
     """One start of round 1's training; an action of a guard comes before its step's figures, as in training."""
     with Monitor(folder, config(), trackers=[]) as monitor:
