@@ -106,12 +106,15 @@ def benchmark_rows(run: RunData) -> list[tuple[str, str, str]]:
     return [(name, cell(run.base, name), cell(run.final, name)) for name in names]
 
 
-def model_card(run: RunData, repo: str, dataset: str) -> str:
-    """README.md of the model repository `repo`, whose problems lie in the dataset repository `dataset`."""
+def model_card(run: RunData, repo: str, dataset: str, adapter_of: str | None = None) -> str:
+    """README.md of the model repository `repo`, whose problems lie in the dataset repository `dataset`.
+
+    adapter_of: the model of the Hub that the weights are an adapter of; None: they are whole.
+    """
     config = run.config
     base, of_the_hub = base_name(config["model"])
     data = ModelCardData(
-        library_name="transformers",
+        library_name="transformers" if adapter_of is None else "peft",
         pipeline_tag="text-generation",
         model_name=repo.split("/")[-1],
         tags=TAGS,
@@ -122,7 +125,7 @@ def model_card(run: RunData, repo: str, dataset: str) -> str:
             if (value := known(figures, "pass@1")) is not None
         ]
         or None,
-        base_model=base if of_the_hub else None,
+        base_model=adapter_of or (base if of_the_hub else None),
         license="apache-2.0" if config["model"] == "seedling" else None,
     )
     return _render(
@@ -131,6 +134,7 @@ def model_card(run: RunData, repo: str, dataset: str) -> str:
         repo=repo,
         dataset=dataset,
         base=base,
+        adapter_of=adapter_of,
         number=run.final["round"],
         training=training_statement(config),
         statement=data_statement(config),

@@ -9,12 +9,13 @@ import yaml
 from huggingface_hub import HfApi, errors
 from huggingface_hub.utils import validate_repo_id
 
+from rl.config.run_folder import read_json
 from rl.console import UserError
 from rl.report.page import render
 from rl.run_data import RunData
 from rl.sharing.cards import DATASET_FILE, dataset_card, model_card
 from rl.sharing.problems import problem_dataset
-from rl.sharing.published import published
+from rl.sharing.published import base_name, published
 
 # What goes wrong between here and the Hub. Its own HTTP error derives from that of the library whose sessions it opens (httpx or httpx2, by
 # version): no connection and no answer are errors of that one.
@@ -32,7 +33,24 @@ def best_checkpoint(run: RunData) -> Path:
     folder = run.folder / run.final["training"]["checkpoint"]
     if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
         raise UserError("the run's checkpoint is gone", str(folder), "give the run's command again: it makes what is missing")
+    base = adapter_base(folder)
+    if base is not None and not base_name(base)[1]:
+        remedy = (
+            "train with grpo.lora.checkpoint (or sft.lora.checkpoint) merged, or merge the adapter into its base (peft: merge_and_unload)"
+        )
+        raise UserError(f"it is an adapter of a model that only this machine has ({base}): nobody else could load it", str(folder), remedy)
     return folder
+
+
+def adapter_base(checkpoint: Path) -> str | None:
+    """The model that an adapter belongs to, as its config names it; None for a checkpoint of whole weights. Raises UserError."""
+    path = checkpoint / "adapter_config.json"
+    if not path.is_file():
+        return None
+    base = read_json(path).get("base_model_name_or_path")
+    if not isinstance(base, str):
+        raise UserError("the adapter names no base model", str(path), "give the run's command again: it makes what is missing")
+    return base
 
 
 def check_name(repo: str) -> None:
@@ -54,7 +72,7 @@ def write_folders(run: RunData, checkpoint: Path, repo: str, folder: Path) -> No
     shown = published(run)
     (model / "run" / "config.yaml").write_text(yaml.safe_dump(shown.config, sort_keys=False), encoding="utf-8")
     (model / "run" / "report.html").write_text(render(shown), encoding="utf-8")
-    (model / "README.md").write_text(model_card(run, repo, name), encoding="utf-8")
+    (model / "README.md").write_text(model_card(run, repo, name, adapter_base(checkpoint)), encoding="utf-8")
     data.mkdir(parents=True)
     problems = problem_dataset(run)
     problems.to_parquet(data / DATASET_FILE)

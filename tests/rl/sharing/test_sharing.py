@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from huggingface_hub import HfApi, ModelCard, constants, errors
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rl.cli import main
+from rl.console import UserError
 from rl.run_data import read_run
 from rl.sharing import push
 from rl.sharing.cards import model_card
@@ -154,6 +156,33 @@ def test_what_cannot_be_shared_ends_in_one_screen(
         main(["push", str(run), "--repo", repo, "--dry-run", str(out)])
     assert left.value.code == 2
     assert said in capsys.readouterr().err
+
+
+def adapter_run(folder: Path, base: str) -> Path:
+    """A run that ends with an adapter of `base`."""
+    write_run(folder, rounds=1)
+    checkpoint = folder / "round_01" / "grpo" / "checkpoint"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": base, "peft_type": "LORA"}))
+    (checkpoint / "adapter_model.safetensors").write_bytes(b"weights")
+    return folder
+
+
+def test_the_card_of_an_adapter_names_its_base_and_how_to_load_both(tmp_path: Path) -> None:
+    run, out = adapter_run(tmp_path / "run", "org/base-7B"), tmp_path / "out"
+    assert main(["push", str(run), "--repo", REPO, "--dry-run", str(out)]) == 0
+    card = ModelCard.load(out / "model" / "README.md")
+    wanted = {"library_name": "peft", "base_model": "org/base-7B"}
+    assert {name: card.data.to_dict()[name] for name in wanted} == wanted
+    assert "an adapter of [org/base-7B](https://huggingface.co/org/base-7B)" in card.text
+    assert f'AutoPeftModelForCausalLM.from_pretrained("{REPO}")' in card.text and "import AutoModelForCausalLM" not in card.text
+
+
+@pytest.mark.parametrize("base", ["/data/models/mine", "~/mine"])
+def test_an_adapter_of_a_base_that_nobody_else_has_is_refused(tmp_path: Path, base: str) -> None:
+    with pytest.raises(UserError, match="adapter") as raised:
+        push.best_checkpoint(read_run(adapter_run(tmp_path / "run", base)))
+    assert "lora.checkpoint" in str(raised.value.remedy)
 
 
 class Hub:
