@@ -4,7 +4,8 @@ Only a program that could be such a one is run a second time:
 
 - in a sandbox with another hash seed, another clock and other random numbers; where the two runs differ its outcome is NONDETERMINISTIC.
   Whether it could is read from its text: sets (which are iterated in hash order), hashes and addresses (classes of its own show theirs),
-  and any module but those listed here as pure; and whether its inputs hold sets;
+  and any module but those listed here as pure; from its inputs, whether they hold sets; and from its outcomes, whether they show what may
+  be an address: programs that one zygote forked have theirs in common;
 - with its inputs in another order, if it could keep state from call to call (`rewards.programs.state`). Where an outcome differs, none of
   its values says what the program does with that input alone: all of them become NONDETERMINISTIC. A cache that changes no result stays.
 """
@@ -17,6 +18,7 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import islice
 
+from rewards.outcomes.typed import shown_address
 from rewards.programs.state import may_keep_state
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.rules.consensus import Recheck
@@ -152,7 +154,7 @@ class Steady:
 
     def _repeat(self, programs: list[Program], executions: list[Execution]) -> None:
         """Run those that could vary under another hash seed, clock and chance, and merge what comes of it into their executions."""
-        due = [i for i, execution in enumerate(executions) if self._votes(execution) and self._could_vary(programs[i])]
+        due = [i for i, execution in enumerate(executions) if self._votes(execution) and self._could_vary(programs[i], execution)]
         self.counts["run_twice"] += len(due)
         for i, second in zip(due, self._other().run([programs[i] for i in due]) if due else (), strict=True):
             executions[i] = both(executions[i], second)
@@ -173,8 +175,13 @@ class Steady:
         """A program without a value, or one that was lost, has no vote, whatever a second run says."""
         return self.recheck != "never" and not execution.missing and any(outcome.kind is Kind.VALUE for outcome in execution.outcomes)
 
-    def _could_vary(self, program: Program) -> bool:
-        return self.recheck == "always" or may_vary(program.code) or any(map(holds_set, program.inputs))
+    def _could_vary(self, program: Program, execution: Execution) -> bool:
+        return (
+            self.recheck == "always"
+            or may_vary(program.code)
+            or any(map(holds_set, program.inputs))
+            or any(outcome.kind is Kind.VALUE and shown_address(outcome.payload) for outcome in execution.outcomes)
+        )
 
     def _could_keep_state(self, program: Program) -> bool:
         return len(program.inputs) > 1 and (self.recheck == "always" or may_keep_state(program.code, program.entry))

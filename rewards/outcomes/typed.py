@@ -21,6 +21,7 @@ import decimal
 import fractions
 import hashlib
 import itertools
+import re
 import types
 from collections.abc import Callable
 from typing import Any
@@ -79,6 +80,17 @@ _MUTABLE: frozenset[type] = frozenset({list, dict, set, bytearray, collections.d
 _type, _len, _repr, _map, _sum, _list, _sorted, _set, _any = type, len, repr, map, sum, list, sorted, set, any
 _int_repr, _bit_length, _float_format, _is_whole, _dict_items = int.__repr__, int.bit_length, float.__format__, float.is_integer, dict.items
 _sha256 = hashlib.sha256
+_find_address = re.compile("0x[0-9a-f]{6,16}(?![0-9a-f])", re.IGNORECASE).search
+
+
+def shown_address(text: str) -> str:
+    """The first thing in a canonical text that reads like an address in memory; empty where nothing does.
+
+    >>> shown_address("'<reversed object at 0x7f3a5c01d2e0>'"), shown_address("'0x1f'")
+    ('0x7f3a5c01d2e0', '')
+    """
+    found = _find_address(text)
+    return found[0] if found else ""
 
 
 def _holds_mutable(value: Any) -> bool:
@@ -98,7 +110,7 @@ class Canonicaliser:
     """Turns values into canonical text.
 
     digits: significant digits at which floats are compared. max_chars: limit on the text of one value. digest_over: characters above
-    which a digest stands for the text. whole_floats: whether `1.0` is told apart from `1`.
+    which a digest stands for the text; an address that the text shows stays beside it. whole_floats: whether `1.0` is told apart from `1`.
     """
 
     __slots__ = ("_format", "_left", "_near_zero", "digest_over", "max_chars", "whole_floats")
@@ -123,11 +135,10 @@ class Canonicaliser:
         text = self._walk(value, 0)
         if _len(text) > self.max_chars:
             raise TooLarge(f"more than {self.max_chars} characters")
-        return (
-            text
-            if _len(text) <= self.digest_over
-            else f"{kind.__name__}#{_len(text)}:{_sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
-        )
+        if _len(text) <= self.digest_over:
+            return text
+        digest = f"{kind.__name__}#{_len(text)}:{_sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
+        return f"{digest} {address}" if (address := shown_address(text)) else digest
 
     def result(self, value: Any, arguments: list[object]) -> str:
         """Canonical text of a call: its value, or, when it returned None, the state in which it left mutable arguments."""
