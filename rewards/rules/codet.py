@@ -31,7 +31,7 @@ class CodeT:
 
     def scores(self, matrix: OutcomeMatrix, bank: OutcomeMatrix | None = None) -> np.ndarray:
         """See `Rule.scores`."""
-        voters = electorate(matrix, bank, self.anchor, self.rho)
+        voters = electorate(matrix, bank, self.anchor, self.rho, bar_degenerate=False)  # as published
         bits = pass_bits(voters.matrix)
         labels = group_rows(bits, voters.eligible)
         scores = np.zeros(len(labels))

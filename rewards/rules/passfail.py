@@ -32,5 +32,5 @@ class PassFail:
 
     def scores(self, matrix: OutcomeMatrix, bank: OutcomeMatrix | None = None) -> np.ndarray:
         """See `Rule.scores`."""
-        voters = electorate(matrix, bank, self.anchor, self.rho)
+        voters = electorate(matrix, bank, self.anchor, self.rho, bar_degenerate=False)  # as published
         return voters.finish(plurality(group_rows(pass_bits(voters.matrix), voters.eligible), voters, self.tau))

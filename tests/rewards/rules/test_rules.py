@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rewards.clusters.clustering import cluster
 from rewards.rules import base
 from rewards.rules.base import RULES, register
 from rewards.rules.codet import CodeT
@@ -146,6 +147,14 @@ def test_passfail_cannot_tell_wrong_programs_apart_but_outputs_can():
     m = matrix("abc", "xyz", "uvw", "rst", "opq", "lmn", weights=[3, 1, 1, 1, 1, 1], expected="abc")
     assert PassFail().scores(m).tolist() == [0, 1, 1, 1, 1, 1]
     assert Hard().scores(m).tolist() == [1, 0, 0, 0, 0, 0]
+
+
+def test_rules_of_others_bar_no_constant():
+    """The winner is a constant, and its members score for it, as `cluster` says of pass/fail bits."""
+    m = matrix("ttt", "tft", weights=[4, 2], expected="ttt")
+    assert cluster(m, signature="passfail").labels[0] == cluster(m, signature="passfail").top
+    assert PassFail().scores(m).tolist() == [1, 0]
+    assert CodeT().scores(m)[0] == pytest.approx(np.sqrt(3 / 5))
 
 
 def test_codet_weighs_tests_passed_against_agreement():
