@@ -280,8 +280,8 @@ class ConsensusReward:
             entry, inputs = rows[0].problem.entry, rows[0].problem.inputs
             if any((row.problem.entry, row.problem.inputs) != (entry, inputs) for row in rows):
                 raise ValueError(f"rows of {rows[0].problem.key[:80]} (column {self.group!r}) differ in entry or inputs, and are one group")
-            digits = (self.sandbox or SandboxConfig()).significant_digits
-            matrix = OutcomeMatrix.from_executions([row.execution for row in rows], None, argument_outcomes(inputs, digits))
+            arguments = argument_outcomes(inputs, (self.sandbox or SandboxConfig()).canonicaliser())
+            matrix = OutcomeMatrix.from_executions([row.execution for row in rows], None, arguments)
             if int((~matrix.missing).sum()) < LEAST_VOTERS:
                 continue
             for i, score in zip(places, rule.scores(matrix), strict=True):

@@ -18,7 +18,7 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import islice
 
-from rewards.outcomes.typed import shown_address
+from rewards.outcomes.typed import Canonicaliser, shown_address
 from rewards.programs.state import may_keep_state
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.rules.consensus import Recheck
@@ -136,6 +136,11 @@ class Steady:
         # Counted beside what the sandbox counts: programs "run_twice", and "varying" then; "reordered", and "order_dependent" then.
         self.counts = sandbox.counts
         self._second: Sandbox | None = None
+
+    @property
+    def canonical(self) -> Canonicaliser:
+        """The sandbox's."""
+        return self.sandbox.canonical
 
     def close(self) -> None:
         """End the second sandbox."""

@@ -19,7 +19,10 @@ from rewards.records import Execution, Outcome, Program
 
 
 class Executor(Protocol):
-    """What judging needs of the sandbox; `rewards.judge.determinism.Steady` is the one that votes are taken from."""
+    """What judging needs of the sandbox; `rewards.judge.determinism.Steady` is the one that votes are taken from.
+
+    One that does not write values as the default settings do has an attribute `canonical`, the Canonicaliser that writes like it.
+    """
 
     def run(self, programs: Iterable[Program]) -> Iterator[Execution]: ...
 
@@ -81,13 +84,14 @@ def run_programs(
     distinct = tuple(programs[i] for i in first)
     ran = iter(list(executor.run([Program(code, entry, tuple(inputs)) for code in distinct if code is not None])))
     executions = tuple(no_program(len(inputs)) if code is None else next(ran) for code in distinct)
+    arguments = argument_outcomes(inputs, getattr(executor, "canonical", None))
     given = np.zeros(len(programs)) if logprobs is None else np.nan_to_num(np.asarray(logprobs, dtype=np.float64), nan=-np.inf)
     return Programs(
         entry=entry,
         inputs=tuple(inputs),
         codes=distinct,
         executions=executions,
-        matrix=OutcomeMatrix.from_executions(executions, weights, argument_outcomes(inputs), expected),
+        matrix=OutcomeMatrix.from_executions(executions, weights, arguments, expected),
         row_of=row_of,
         places=np.arange(len(programs)),
         logprobs=given,

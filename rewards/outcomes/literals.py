@@ -13,10 +13,13 @@ from rewards.outcomes.typed import Canonicaliser, TooLarge, Unserialisable
 from rewards.records import Kind, Outcome
 
 
-def canonical_outcome(value: object, digits: int = 10) -> Outcome:
-    """A value of ours in the form in which the sandbox reports a program's. digits: significant digits of floats, as in the sandbox."""
+def canonical_outcome(value: object, canonical: Canonicaliser | None = None) -> Outcome:
+    """A value of ours in the form in which the sandbox reports a program's.
+
+    canonical: the sandbox's (`SandboxConfig.canonicaliser`); None: that of the default settings, here and below.
+    """
     try:
-        return Outcome(Kind.VALUE, Canonicaliser(digits).text(value))
+        return Outcome(Kind.VALUE, (canonical or Canonicaliser()).text(value))
     except TooLarge as error:
         return Outcome(Kind.TOO_LARGE, str(error))
     except Unserialisable as error:
@@ -113,7 +116,7 @@ def input_texts(value: object) -> tuple[str, ...] | None:
     return tuple(repr(text) for text in value)
 
 
-def argument_outcomes(inputs: Sequence[str], digits: int = 10) -> list[list[Outcome]]:
+def argument_outcomes(inputs: Sequence[str], canonical: Canonicaliser | None = None) -> list[list[Outcome]]:
     """For each input (a Python literal: the list of positional arguments) what echoing would give: each argument, and for programs that
     work in place, all arguments left alone. For a program, whose input is a literal of a text: that text in normal form. An input that is
     no such literal has no arguments.
@@ -121,6 +124,7 @@ def argument_outcomes(inputs: Sequence[str], digits: int = 10) -> list[list[Outc
     >>> [o.payload for o in argument_outcomes(["[[3, 1]]"])[0]]
     ['[3, 1]', 'None; arguments left as [[3, 1]]']
     """
+    canonical = canonical or Canonicaliser()
     rows: list[list[Outcome]] = []
     for text in inputs:
         try:
@@ -128,17 +132,17 @@ def argument_outcomes(inputs: Sequence[str], digits: int = 10) -> list[list[Outc
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             arguments = None
         if not isinstance(arguments, list):
-            rows.append([canonical_outcome(normal_print(arguments), digits)] if isinstance(arguments, str) else [])
+            rows.append([canonical_outcome(normal_print(arguments), canonical)] if isinstance(arguments, str) else [])
             continue
-        row = [canonical_outcome(argument, digits) for argument in arguments]
-        left_alone = canonical_outcome(arguments, digits)
+        row = [canonical_outcome(argument, canonical) for argument in arguments]
+        left_alone = canonical_outcome(arguments, canonical)
         if left_alone.kind is Kind.VALUE:
-            row.append(Outcome(Kind.VALUE, Canonicaliser(digits).result(None, arguments)))
+            row.append(Outcome(Kind.VALUE, canonical.result(None, arguments)))
         rows.append(row)
     return rows
 
 
-def parse_assert(text: str, entry: str | None, digits: int = 10) -> tuple[str, Outcome] | None:
+def parse_assert(text: str, entry: str | None, canonical: Canonicaliser | None = None) -> tuple[str, Outcome] | None:
     """An assert about `entry` (None: whatever it calls) as (input literal, expected outcome); None when it cannot be read unrun.
 
     Read are `assert f(args) == value`, `assert f(args) is value`, `assert f(args)`, `assert not f(args)`, with literal args and value.
@@ -163,13 +167,13 @@ def parse_assert(text: str, entry: str | None, digits: int = 10) -> tuple[str, O
         return None
     try:
         arguments = [ast.literal_eval(argument) for argument in call.args]
-        outcome = canonical_outcome(ast.literal_eval(expected), digits)
+        outcome = canonical_outcome(ast.literal_eval(expected), canonical)
     except (ValueError, TypeError, MemoryError, RecursionError):
         return None
     return (repr(arguments), outcome) if outcome.kind is Kind.VALUE else None
 
 
-def claimed_outputs(asserts: Sequence[str], inputs: Sequence[str], digits: int = 10) -> list[Outcome | None]:
+def claimed_outputs(asserts: Sequence[str], inputs: Sequence[str], canonical: Canonicaliser | None = None) -> list[Outcome | None]:
     """For each input the output that most of the asserts about it claim, the first of equals; None where none does.
 
     >>> [o and o.payload for o in claimed_outputs(["assert f(1) == 2", "assert f(1) == 3", "assert f(1) == 3"], ["[1]", "[2]"])]
@@ -177,6 +181,6 @@ def claimed_outputs(asserts: Sequence[str], inputs: Sequence[str], digits: int =
     """
     claims: defaultdict[str, Counter[Outcome]] = defaultdict(Counter)
     for text in asserts:
-        if (claim := parse_assert(text, None, digits)) is not None:
+        if (claim := parse_assert(text, None, canonical)) is not None:
             claims[claim[0]][claim[1]] += 1
     return [claims[text].most_common(1)[0][0] if text in claims else None for text in inputs]

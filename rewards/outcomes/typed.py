@@ -79,6 +79,7 @@ _ZONED = frozenset({datetime.time, datetime.datetime})
 _MUTABLE: frozenset[type] = frozenset({list, dict, set, bytearray, collections.deque})
 _type, _len, _repr, _map, _sum, _list, _sorted, _set, _any = type, len, repr, map, sum, list, sorted, set, any
 _int_repr, _bit_length, _float_format, _is_whole, _dict_items = int.__repr__, int.bit_length, float.__format__, float.is_integer, dict.items
+_int, _float = int, float
 _sha256 = hashlib.sha256
 _find_address = re.compile("0x[0-9a-f]{6,16}(?![0-9a-f])", re.IGNORECASE).search
 
@@ -189,8 +190,8 @@ class Canonicaliser:
         text = _float_format(value, self._format)
         if text == "-0":
             text = "0"
-        if not self.whole_floats and _is_whole(value) and "e" not in text:
-            return text
+        if not self.whole_floats and _is_whole(rounded := _float(text)):
+            return self._integer(_int(rounded))
         return text if "." in text or "n" in text or "e" in text else text + ".0"
 
     def _sequence(self, value: Any, is_tuple: bool, depth: int) -> str:

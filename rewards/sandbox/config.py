@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from probing.section import Section
+from rewards.outcomes.typed import Canonicaliser
 
 
 class SandboxError(RuntimeError):
@@ -65,6 +66,10 @@ class SandboxConfig(Section):
         if self.hash_seeds[0] == self.hash_seeds[1]:
             raise ValueError(f"sandbox.hash_seeds are both {self.hash_seeds[0]}: the determinism check needs two different seeds")
         return self
+
+    def canonicaliser(self) -> Canonicaliser:
+        """Writes values of ours as this sandbox writes those of programs."""
+        return Canonicaliser(self.significant_digits, self.output_kb << 10, self.digest_over, self.whole_floats)
 
 
 class RayExecutionConfig(Section):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 
 from probing.records import STDIN
+from rewards.outcomes.typed import Canonicaliser
 from rewards.programs.stdin import runnable
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import layers as isolation
@@ -230,6 +231,11 @@ class Sandbox:
         for pool in self._pools:
             pool.close()
         self._pools = []
+
+    @property
+    def canonical(self) -> Canonicaliser:
+        """Writes values of ours as this sandbox writes those of programs."""
+        return self.config.canonicaliser()
 
     def describe(self) -> str:
         """One line that says which layers are on."""

@@ -21,6 +21,7 @@ from rewards.clusters.theorem import optimistic_bound
 from rewards.judge.judging import Judgement, judge
 from rewards.judge.programs import Executor
 from rewards.outcomes.literals import argument_outcomes, claimed_outputs
+from rewards.outcomes.typed import Canonicaliser
 from rewards.programs.normal_form import normal_form
 from rewards.records import Execution, Outcome, Program
 from rewards.rules.consensus import ConsensusConfig
@@ -55,16 +56,23 @@ def execute_bank(
 class ProblemBank:
     """One problem's programs on some of its inputs, ready to vote."""
 
-    def __init__(self, programs: Sequence[BankProgram], suite: TestSuite, columns: Sequence[int] | None = None) -> None:
-        """columns: the suite's inputs to look at (default: its whole pool)."""
+    def __init__(
+        self,
+        programs: Sequence[BankProgram],
+        suite: TestSuite,
+        columns: Sequence[int] | None = None,
+        canonical: Canonicaliser | None = None,
+    ) -> None:
+        """columns: the suite's inputs to look at (default: its whole pool). canonical: of the sandbox that ran the programs
+        (`SandboxConfig.canonicaliser`; default: that of the default settings)."""
         inputs = suite.inputs
         self.programs = list(programs)
         self.columns = list(range(len(inputs))) if columns is None else list(columns)
         self.inputs = tuple(inputs[j] for j in self.columns)
         self.executions = [Execution(tuple(p.execution.outcomes[j] for j in self.columns), p.execution.seconds) for p in programs]
-        self.arguments: tuple[tuple[Outcome, ...], ...] = tuple(map(tuple, argument_outcomes(self.inputs)))
+        self.arguments: tuple[tuple[Outcome, ...], ...] = tuple(map(tuple, argument_outcomes(self.inputs, canonical)))
         weights = [len(p.candidates) for p in programs]
-        self.expected = tuple(claimed_outputs(suite.asserts, self.inputs)) if suite.asserts else None
+        self.expected = tuple(claimed_outputs(suite.asserts, self.inputs, canonical)) if suite.asserts else None
         self.matrix = OutcomeMatrix.from_executions(self.executions, weights, self.arguments, self.expected)
 
     def known(self) -> dict[str, Execution]:
@@ -83,15 +91,24 @@ class ProblemBank:
 class Banks(Mapping[str, ProblemBank]):
     """Each problem's programs on the inputs that its verdict kept, made when asked for; the last one is remembered."""
 
-    def __init__(self, suites: Sequence[TestSuite], bank: Sequence[BankProgram], verdicts: Sequence[Verdict]) -> None:
+    def __init__(
+        self,
+        suites: Sequence[TestSuite],
+        bank: Sequence[BankProgram],
+        verdicts: Sequence[Verdict],
+        canonical: Canonicaliser | None = None,
+    ) -> None:
+        """canonical: see `ProblemBank`."""
         self.programs, self.suites = grouped(bank), {s.problem_id: s for s in suites}
         self.verdicts = {v.problem_id: v for v in verdicts}
+        self._canonical = canonical
         self._last: tuple[str, ProblemBank] | None = None
 
     def __getitem__(self, problem_id: str) -> ProblemBank:
         if self._last is None or self._last[0] != problem_id:
             verdict = self.verdicts[problem_id]
-            self._last = problem_id, ProblemBank(self.programs.get(problem_id, []), self.suites[problem_id], verdict.inputs)
+            programs = self.programs.get(problem_id, [])
+            self._last = problem_id, ProblemBank(programs, self.suites[problem_id], verdict.inputs, self._canonical)
         return self._last[1]
 
     def __iter__(self) -> Iterator[str]:
@@ -108,11 +125,15 @@ def verdicts_of(
     consensus: ConsensusConfig,
     keep_inputs: int,
     band: tuple[float, float],
+    canonical: Canonicaliser | None = None,
 ) -> Iterator[Verdict]:
-    """Judges each problem (`rewards.judge.judging`), and says which to train on: those whose top share lies in the band."""
+    """Judges each problem (`rewards.judge.judging`), and says which to train on: those whose top share lies in the band.
+
+    canonical: see `ProblemBank`.
+    """
     programs, answers, selection = grouped(bank), grouped(candidates), InputsConfig(keep=keep_inputs)
     for suite in suites:
-        everything = ProblemBank(programs.get(suite.problem_id, []), suite)
+        everything = ProblemBank(programs.get(suite.problem_id, []), suite, canonical=canonical)
         drawn = answers.get(suite.problem_id, [])
         logprob = {c.index: c.mean_logprob for c in drawn}
         quality = np.array([max(logprob[i] for i in program.candidates) for program in everything.programs])

@@ -132,6 +132,21 @@ def test_constant_programs_win_nothing(reward: ConsensusReward) -> None:
     assert got[:3] == [0.0, 0.0, 0.0]
 
 
+@pytest.mark.parametrize(
+    ("settings", "inputs"),
+    [
+        ({"whole_floats": False}, [[1.0], [2.0], [3.0]]),
+        ({"digest_over": 100}, [["a" * 150], ["b" * 200], ["c" * 300]]),
+        ({"significant_digits": 3}, [[1.2345], [2.3456], [3.4567]]),
+    ],
+    ids=["whole floats", "digest", "digits"],
+)
+def test_echoing_programs_win_nothing_whatever_the_sandbox_writes(settings: dict[str, Any], inputs: list[Any]) -> None:
+    with ConsensusReward(sandbox=SandboxConfig(workers=1, **settings)) as reward:
+        got = reward.score(["def f(x):\n    return x"] * 3 + [DOUBLE] * 2, "f", inputs)
+    assert got == [0.0, 0.0, 0.0, 1.0, 1.0]
+
+
 class Losing:
     """An executor that loses what holds the word."""
 

@@ -2,12 +2,14 @@
 
 import json
 import math
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from rewards.clusters.inputs import InputsConfig
 from rewards.judge import cli
+from rewards.judge.determinism import Steady
 from rewards.judge.ranking import rank
 from rewards.records import Execution, Kind, Outcome
 from rewards.rules.consensus import ConsensusConfig
@@ -114,6 +116,13 @@ def test_hard_scores_are_given_to_every_sample_of_the_winner(files):
     with Sandbox(SandboxConfig(workers=1)) as box:
         ranking = rank(CODES, "f", read_inputs(Path(files[-1])), box, ConsensusConfig(rule="hard"), InputsConfig())
     assert ranking.scores[:3].tolist() == [1, 1, 1] and ranking.scores[3:].max() == 0
+
+
+def test_echoing_programs_win_nothing_whatever_the_sandbox_writes() -> None:
+    codes = ["def f(x):\n    return x"] * 3 + ["def f(x):\n    return 2 * x"] * 2
+    with Sandbox(SandboxConfig(workers=1, whole_floats=False)) as box, closing(Steady(box, "suspects")) as executor:
+        ranking = rank(codes, "f", ["[1.0]", "[2.0]"], executor, ConsensusConfig(rule="hard"), InputsConfig())
+    assert ranking.scores.tolist() == [0, 0, 0, 1, 1]
 
 
 STATEFUL = ["def f(x, seen=[]):\n    seen.append(x)\n    return sum(seen)", "def f(x, seen=[]):\n    seen += [x]\n    return sum(seen)"]

@@ -80,7 +80,19 @@ def test_significant_digits_are_those_stated() -> None:
     assert Canonicaliser(digits=6).text(1.2341) != Canonicaliser(digits=6).text(1.2339)
 
 
-@pytest.mark.parametrize(("one", "other", "alike"), [(1.0, 1, True), ([2.0, {-0.0}], [2, {0}], True), (1.5, 1, False), (True, 1.0, False)])
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        (1.0, 1, True),
+        ([2.0, {-0.0}], [2, {0}], True),
+        (1e10, 10**10, True),
+        (1e300, int(1e300), True),
+        (0.9999999999999, 1, True),  # the same as 1.0 at ten digits
+        (1.5, 1, False),
+        (True, 1.0, False),
+        (float("inf"), 1, False),
+    ],
+)
 def test_whole_floats_are_integers_only_where_asked(one: object, other: object, alike: bool) -> None:
     assert (Canonicaliser(whole_floats=False).text(one) == Canonicaliser(whole_floats=False).text(other)) is alike
     assert text(one) != text(other)

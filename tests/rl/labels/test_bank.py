@@ -12,9 +12,10 @@ from rewards.mixed import MixedConfig
 from rewards.outcomes.literals import claimed_outputs
 from rewards.records import Execution, Kind, Outcome
 from rewards.rules.consensus import ConsensusConfig, get_rule
+from rewards.sandbox import SandboxConfig
 from rl.config.schema import Config
 from rl.labels.audit import label_is_correct
-from rl.labels.bank import CandidateVotes, ProblemBank, candidate_votes, distinct_programs, verdicts_of
+from rl.labels.bank import Banks, CandidateVotes, ProblemBank, candidate_votes, distinct_programs, verdicts_of
 from rl.loop.selection import kept_apart, make_tasks, margin_weights, met_again, training_split, without
 from rl.round_files import BankProgram, Verdict, read_bank, read_records, write_bank, write_records
 from rl.scoring.scoring import RolloutScorer
@@ -251,3 +252,14 @@ def test_rows_that_come_again_are_known_by_the_hash_in_their_id():
     first = [Verdict(f"r01-{name}", (0,), (0,), (1,), 0, 0.5, 0.5, 0.1, 1, True) for name in "abc"]
     later = [Verdict(f"r02-{name}", (0,), (0,), (1,), 0, 0.5, 0.5, 0.1, 1, True) for name in "bcd"]
     assert [v.problem_id for v in met_again(later, first[:2])] == ["r02-b"]
+
+
+def test_echoes_and_claims_are_written_as_the_sandbox_writes_values() -> None:
+    canonical = SandboxConfig(whole_floats=False).canonicaliser()
+    suite = TestSuite("p", ("[1.0]", "[2.0]"), ("model",) * 2, ("assert f(2.0) == 4.0",))
+    bank = [program((0, 1, 2), values("1", "2")), program((3, 4), values("2", "4"))]
+    (verdict,) = verdicts_of([suite], [candidate(i, "") for i in range(5)], bank, ConsensusConfig(), 2, (0.1, 1.0), canonical)
+    assert verdict.labels[3] == verdict.top
+    chosen = Banks([suite], bank, [verdict], canonical)["p"]
+    assert chosen.matrix.degenerate.tolist() == [True, False]
+    assert dict(zip(chosen.inputs, chosen.expected or (), strict=True))["[2.0]"] == Outcome(Kind.VALUE, "4")
