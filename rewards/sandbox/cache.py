@@ -14,10 +14,21 @@ from rewards.records import Execution, Kind, Program
 from rewards.sandbox.config import SandboxConfig, SandboxError
 from rewards.sandbox.packages import Offer
 
-VERSION = 6  # of the canonical text, the kinds and the row; a change makes old entries unreachable
+VERSION = 7  # of the canonical text, the kinds and the row; a change makes old entries unreachable
 UNSETTLED = frozenset({Kind.INFRASTRUCTURE, Kind.TIMEOUT, Kind.MEMORY, Kind.KILLED})  # may differ on another day: not kept
 # settings that an outcome depends on
-DECIDING = ("memory_mb", "output_kb", "significant_digits", "whole_floats", "digest_over", "isolation", "clock", "file_modes")
+DECIDING = (
+    "memory_mb",
+    "output_kb",
+    "source_kb",
+    "scratch_mb",
+    "significant_digits",
+    "whole_floats",
+    "digest_over",
+    "isolation",
+    "clock",
+    "file_modes",
+)
 COMMIT_EVERY = 256  # executions
 
 

@@ -137,6 +137,24 @@ def test_cache_answers_without_running(tmp_path: Path) -> None:
         assert sandbox.counts["cached"] == 0
 
 
+@pytest.mark.parametrize(
+    ("setting", "less", "code"),
+    [
+        ("source_kb", 1, "def f():\n    return 1\n" + "#" * 2000),
+        ("scratch_mb", 1, "import os\ndef f():\n    return os.write(os.open('file', os.O_CREAT | os.O_RDWR), bytes(2 << 20))"),
+    ],
+)
+def test_what_a_tighter_limit_made_of_a_program_is_no_answer_under_a_wider_one(tmp_path: Path, setting: str, less: int, code: str) -> None:
+    config = SandboxConfig(workers=1, cache_dir=tmp_path)
+    found = []
+    for settings in (config.model_copy(update={setting: less}), config):
+        with Sandbox(settings) as sandbox:
+            if setting == "scratch_mb" and sandbox.layers.bwrap is None:
+                pytest.skip("without bubblewrap nothing can be written")
+            found.append(next(sandbox.run([Program(code, "f", ("[]",))])).outcomes[0])
+    assert found[0] != found[1] and found[1].kind is Kind.VALUE and found[1].payload in ("1", str(2 << 20))
+
+
 def test_misuse_is_said_in_words(sandbox: Sandbox) -> None:
     with pytest.raises(SandboxError, match="context manager"):
         next(Sandbox(SandboxConfig(workers=1)).run([]))
