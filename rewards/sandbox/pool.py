@@ -56,8 +56,12 @@ class Pool:
         """Wait for replies at most so long: (replies, units lost with a worker that died or missed its deadline)."""
         replies: list[Reply] = []
         lost: list[Unit] = []
-        readable, _, _ = select.select(self.workers, [], [], seconds)
-        for worker in readable:
+        waiting = {worker.fileno(): worker for worker in self.workers}
+        poller = select.poll()  # select.select knows no descriptor from 1,024 on, and the process may have as many
+        for descriptor in waiting:
+            poller.register(descriptor, select.POLLIN)
+        for descriptor, _ in poller.poll(1000 * seconds):
+            worker = waiting[descriptor]
             try:
                 reply = worker.receive()
             except SandboxError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -135,6 +136,22 @@ def test_cache_answers_without_running(tmp_path: Path) -> None:
     with Sandbox(config.model_copy(update={"significant_digits": 3})) as sandbox:
         list(sandbox.run(batch))
         assert sandbox.counts["cached"] == 0
+
+
+def test_a_process_may_have_many_files_open() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= hard < 1400:
+        pytest.skip("this process may not open so many files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1400), hard))
+    files: list[int] = []
+    try:
+        files += [os.open("/dev/null", os.O_RDONLY) for _ in range(1100)]
+        with Sandbox(SandboxConfig(workers=1)) as sandbox:
+            assert next(sandbox.run(programs(1))).outcomes[1].payload == "1"
+    finally:
+        for file in files:
+            os.close(file)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.mark.parametrize(
