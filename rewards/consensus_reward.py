@@ -16,7 +16,6 @@ TRL 1.16. How to use it: docs/judge-in-trainers.md.
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import weakref
@@ -222,9 +221,9 @@ class ConsensusReward:
             if entry is None or inputs is None:
                 problems.append(None)
                 continue
-            content = json.dumps([prompt, entry, inputs, given], sort_keys=True, default=str)
+            content = repr((prompt, entry, inputs, given))  # tells types apart that JSON writes alike, and writes what JSON refuses
             if content not in read:
-                key = content if self.group is None else json.dumps(name, default=str)
+                key = content if self.group is None else repr(name)
                 read[content] = read_problem(key, entry, inputs, given or "", f"row {row}, columns {self.entry!r} and {self.inputs!r}")
             problems.append(read[content])
         return problems

@@ -94,6 +94,20 @@ def test_json_literals_and_python_literals_are_inputs(reward: ConsensusReward) -
     assert reward(["p"] * 2, [code] * 2, **columns(2, inputs="[[None], [(1, 2)], [{3}]]")) == [1.0, 1.0]
 
 
+def test_inputs_that_json_writes_alike_are_different_problems(reward: ConsensusReward) -> None:
+    code = "def f(x):\n    return (x, type(x).__name__)"
+    inputs = [[[(1, 2)], [(3,)]]] * 2 + [[[[1, 2]], [[3]]]] * 2
+    assert reward(["p"] * 4, [code, DOUBLE] * 2, **columns(4, inputs=None) | {"inputs": inputs}) == [0.0] * 4
+    by_name = ConsensusReward(group="id", sandbox=reward.sandbox)
+    with by_name:
+        assert by_name(["p"] * 4, [code] * 4, **columns(4) | {"inputs": inputs, "id": [(1,), (1,), [1], [1]]}) == [1.0] * 4
+
+
+def test_keys_of_any_kind_may_stand_in_inputs(reward: ConsensusReward) -> None:
+    code = "def f(x):\n    return list(x)"
+    assert reward(["p"] * 2, [code] * 2, **columns(2, inputs=[[{1: 2, "a": 3}], [{None: 2, 5: 3}]])) == [1.0, 1.0]
+
+
 def test_conversations_are_read_like_texts(reward: ConsensusReward) -> None:
     prompts = [[{"role": "user", "content": "Write f."}]] * 2
     plain = [{"role": "assistant", "content": DOUBLE}]
