@@ -21,6 +21,7 @@ from typing import Literal
 
 import numpy as np
 
+from rewards.outcomes.claims import claim_text, fulfils
 from rewards.records import Execution, Kind, Outcome
 
 Signature = Literal["outputs", "passfail"]
@@ -40,9 +41,9 @@ class OutcomeMatrix:
 
     codes: np.ndarray  # int32[n, m]: index into `legend`, or ERROR, or MISSING
     weights: np.ndarray  # int64[n]: multiplicity, how many samples share this program's text; at least 1
-    legend: tuple[str, ...]  # canonical text of each code; one legend for all inputs
+    legend: tuple[str, ...]  # canonical text of each code, or a claim's (`rewards.outcomes.claims`); one legend for all inputs
     argument_codes: np.ndarray  # int32[m, a]: code of each argument of each input, ERROR where unknown; to find echoes
-    expected_codes: np.ndarray  # int32[m]: code of the output a model-written assert expects, MISSING where there is none
+    expected_codes: np.ndarray  # int32[m]: code of what a model-written assert claims, MISSING where there is none
 
     def __post_init__(self) -> None:
         n, m = self.codes.shape
@@ -84,7 +85,7 @@ class OutcomeMatrix:
         def code_of(outcome: Outcome | None) -> int:
             if outcome is None or outcome.kind is not value:
                 return MISSING if outcome is None else ERROR
-            return interned.setdefault(outcome.payload, len(interned))
+            return interned.setdefault(claim_text(outcome), len(interned))
 
         expected_codes = np.full(m, MISSING, dtype=np.int32)
         if expected is not None:
@@ -177,11 +178,20 @@ def concatenate(*matrices: OutcomeMatrix) -> OutcomeMatrix:
 
 
 def pass_bits(matrix: OutcomeMatrix) -> np.ndarray:
-    """bool[n, t]: which of the t inputs with an expected output each program passes; a crash is a fail. ValueError when t is 0."""
+    """bool[n, t]: which of the t inputs with an expected output each program passes, as Python compares; a crash is a fail.
+
+    ValueError when t is 0.
+    """
     tested = np.flatnonzero(matrix.expected_codes != MISSING)
     if not len(tested):
         raise ValueError("model-written asserts are compared with here, but no input has an expected output; use rule hard or soft")
-    return (matrix.codes[:, tested] == matrix.expected_codes[tested]) & (matrix.codes[:, tested] >= 0)
+    bits = np.zeros((matrix.n_programs, len(tested)), dtype=bool)
+    for column, j in enumerate(tested):
+        codes, expected = matrix.codes[:, j], int(matrix.expected_codes[j])
+        if expected >= 0:
+            claim = matrix.legend[expected]
+            bits[:, column] = np.isin(codes, [code for code in np.unique(codes[codes >= 0]) if fulfils(matrix.legend[code], claim)])
+    return bits
 
 
 def signature_rows(matrix: OutcomeMatrix, signature: Signature) -> np.ndarray:

@@ -7,7 +7,9 @@ import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from typing import Literal
 
+from rewards.outcomes.claims import Claim
 from rewards.outcomes.printed import normal_print
 from rewards.outcomes.typed import Canonicaliser, TooLarge, Unserialisable
 from rewards.records import Kind, Outcome
@@ -142,13 +144,13 @@ def argument_outcomes(inputs: Sequence[str], canonical: Canonicaliser | None = N
     return rows
 
 
-def parse_assert(text: str, entry: str | None, canonical: Canonicaliser | None = None) -> tuple[str, Outcome] | None:
-    """An assert about `entry` (None: whatever it calls) as (input literal, expected outcome); None when it cannot be read unrun.
+def parse_assert(text: str, entry: str | None, canonical: Canonicaliser | None = None) -> tuple[str, Claim] | None:
+    """An assert about `entry` (None: whatever it calls) as (input literal, claim); None when it cannot be read unrun.
 
     Read are `assert f(args) == value`, `assert f(args) is value`, `assert f(args)`, `assert not f(args)`, with literal args and value.
 
     >>> parse_assert("assert f([1], 2) == 3", "f")
-    ('[[1], 2]', Outcome(kind=<Kind.VALUE: 'value'>, payload='3'))
+    ('[[1], 2]', Claim(kind=<Kind.VALUE: 'value'>, payload='3', relation='=='))
     """
     try:
         body = ast.parse(text.strip()).body
@@ -156,21 +158,22 @@ def parse_assert(text: str, entry: str | None, canonical: Canonicaliser | None =
         return None
     if len(body) != 1 or not isinstance(body[0], ast.Assert):
         return None
-    claim: ast.expr = body[0].test
-    call: ast.expr = claim
+    claim = call = body[0].test
     expected: ast.expr = ast.Constant(True)
+    relation: Literal["==", "is", "bool"] = "bool"
     if isinstance(claim, ast.UnaryOp) and isinstance(claim.op, ast.Not):
         call, expected = claim.operand, ast.Constant(False)
     elif isinstance(claim, ast.Compare) and len(claim.ops) == 1 and isinstance(claim.ops[0], ast.Eq | ast.Is):
-        call, expected = claim.left, claim.comparators[0]
+        call, expected, relation = claim.left, claim.comparators[0], "is" if isinstance(claim.ops[0], ast.Is) else "=="
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.func.id != (entry or call.func.id) or call.keywords:
         return None
     try:
         arguments = [ast.literal_eval(argument) for argument in call.args]
         outcome = canonical_outcome(ast.literal_eval(expected), canonical)
+        given = parse_input(repr(arguments)) or parse_input(literal(arguments))  # infinity's repr is no literal
     except (ValueError, TypeError, MemoryError, RecursionError):
         return None
-    return (repr(arguments), outcome) if outcome.kind is Kind.VALUE else None
+    return (given, Claim(outcome.kind, outcome.payload, relation)) if given is not None and outcome.kind is Kind.VALUE else None
 
 
 def claimed_outputs(asserts: Sequence[str], inputs: Sequence[str], canonical: Canonicaliser | None = None) -> list[Outcome | None]:
@@ -179,7 +182,7 @@ def claimed_outputs(asserts: Sequence[str], inputs: Sequence[str], canonical: Ca
     >>> [o and o.payload for o in claimed_outputs(["assert f(1) == 2", "assert f(1) == 3", "assert f(1) == 3"], ["[1]", "[2]"])]
     ['3', None]
     """
-    claims: defaultdict[str, Counter[Outcome]] = defaultdict(Counter)
+    claims: defaultdict[str, Counter[Claim]] = defaultdict(Counter)
     for text in asserts:
         if (claim := parse_assert(text, None, canonical)) is not None:
             claims[claim[0]][claim[1]] += 1

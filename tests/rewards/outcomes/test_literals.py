@@ -12,6 +12,8 @@ from rewards.outcomes.literals import argument_outcomes, parse_assert
         ("assert f('x') is None", ("['x']", "None")),
         ("assert f(-1)", ("[-1]", "True")),
         ("assert not f()", ("[]", "False")),
+        ("assert f(1e999, ('inf',)) == 1", ("[1e999, ('inf', )]", "1")),
+        ("assert f(('info',)) == 1", ("[('info',)]", "1")),  # as suites write it
         ("  assert f((1,)) == 1.0, 'why'\n", ("[(1,)]", "1.0")),
     ],
 )

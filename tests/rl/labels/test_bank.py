@@ -9,6 +9,7 @@ from probing.records import Candidate, Problem, TestSuite
 from rewards.clusters.inputs import InputsConfig
 from rewards.judge.ranking import rank
 from rewards.mixed import MixedConfig
+from rewards.outcomes.claims import Claim
 from rewards.outcomes.literals import claimed_outputs
 from rewards.records import Execution, Kind, Outcome
 from rewards.rules.consensus import ConsensusConfig, get_rule
@@ -262,4 +263,4 @@ def test_echoes_and_claims_are_written_as_the_sandbox_writes_values() -> None:
     assert verdict.labels[3] == verdict.top
     chosen = Banks([suite], bank, [verdict], canonical)["p"]
     assert chosen.matrix.degenerate.tolist() == [True, False]
-    assert dict(zip(chosen.inputs, chosen.expected or (), strict=True))["[2.0]"] == Outcome(Kind.VALUE, "4")
+    assert dict(zip(chosen.inputs, chosen.expected or (), strict=True))["[2.0]"] == Claim(Kind.VALUE, "4")
