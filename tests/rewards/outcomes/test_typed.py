@@ -19,7 +19,8 @@ from rewards.outcomes.typed import Canonicaliser, TooLarge, Unserialisable
 
 text = Canonicaliser().text
 SCALARS = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.text(), st.binary(), st.floats(allow_nan=False).map(lambda x: float(f"{x:.6g}"))
+    *(st.none(), st.booleans(), st.integers(), st.text(), st.binary()),
+    st.floats(allow_nan=False).map(lambda x: float(f"{x:.6g}") if abs(x) > 1e-11 else 0.0),  # no two that are written alike
 )
 VALUES = st.recursive(
     SCALARS,
