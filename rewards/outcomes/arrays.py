@@ -45,8 +45,8 @@ def register_numpy(numpy: ModuleType) -> None:
         return f"array({self._walk(to_list(value), depth + 1)}{notes})"
 
     scalars = {kind for kind in vars(numpy).values() if _isinstance(kind, _type) and issubclass(kind, numpy.generic)}
-    outcomes._WRITERS.update(dict.fromkeys(scalars, scalar_text))
-    outcomes._WRITERS[array] = array_text
+    outcomes.register(scalars, scalar_text)
+    outcomes.register([array], array_text)
     try:
         numpy.empty(1 << 60, numpy.int8)
     except MemoryError as error:  # of a class of numpy's own

@@ -23,7 +23,7 @@ import hashlib
 import itertools
 import re
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 DIGEST_OVER = 1000  # characters of canonical text above which a digest stands for it
@@ -33,7 +33,8 @@ HEX_OVER_BITS = 8192  # integers above this are written in hexadecimal, which ta
 
 NEAR_ZERO = 1e-12  # what rounding leaves of zero, which differs between equal formulas
 EXACT_DIGITS = 17  # at which floats are written as they are
-_SCALARS = frozenset({int, str, bool, type(None)})  # repr() of these is typed, exact and cannot be overridden
+# Types are looked up by their id: a program's class may have a metaclass with a __hash__ and an __eq__ of its own.
+_SCALARS = frozenset(map(id, (int, str, bool, type(None))))  # repr() of these is typed, exact and cannot be overridden
 _LAZY: frozenset[type] = frozenset(
     {
         types.GeneratorType,
@@ -75,9 +76,10 @@ _VIEWS = {type({}.keys()): "dict_keys", type({}.values()): "dict_values", type({
 _DICTS: frozenset[type] = frozenset({dict, collections.Counter, collections.OrderedDict, collections.defaultdict})
 MEMORY_ERRORS: set[type] = {MemoryError}  # exceptions that say that memory has run out
 _PLAIN: frozenset[type] = frozenset({decimal.Decimal, datetime.date, datetime.time, datetime.datetime, datetime.timedelta, range})
+_STR = id(str)
 _ZONED = frozenset({datetime.time, datetime.datetime})
-_MUTABLE: frozenset[type] = frozenset({list, dict, set, bytearray, collections.deque})
-_type, _len, _repr, _map, _sum, _list, _sorted, _set, _any = type, len, repr, map, sum, list, sorted, set, any
+_MUTABLE = frozenset(map(id, (list, dict, set, bytearray, collections.deque)))
+_type, _id, _len, _repr, _map, _sum, _list, _sorted, _set, _any = type, id, len, repr, map, sum, list, sorted, set, any
 _int_repr, _bit_length, _float_format, _is_whole, _dict_items = int.__repr__, int.bit_length, float.__format__, float.is_integer, dict.items
 _int, _float = int, float
 _sha256 = hashlib.sha256
@@ -96,7 +98,7 @@ def shown_address(text: str) -> str:
 
 def _holds_mutable(value: Any) -> bool:
     kind = _type(value)
-    return kind in _MUTABLE or (kind is tuple and _any(_map(_holds_mutable, value)))
+    return _id(kind) in _MUTABLE or (kind is tuple and _any(_map(_holds_mutable, value)))
 
 
 class Unserialisable(ValueError):
@@ -165,7 +167,7 @@ class Canonicaliser:
             return _repr(value)
         if depth > MAX_DEPTH:
             raise Unserialisable("nested too deep")
-        writer = _WRITERS.get(kind)
+        writer = _WRITERS.get(_id(kind))
         if writer is None:
             raise Unserialisable("a value of a type without canonical form")
         return writer(self, value, depth)
@@ -195,9 +197,9 @@ class Canonicaliser:
         return text if "." in text or "n" in text or "e" in text else text + ".0"
 
     def _sequence(self, value: Any, is_tuple: bool, depth: int) -> str:
-        kinds = _set(_map(_type, value))
+        kinds = _set(_map(_id, _map(_type, value)))
         if kinds <= _SCALARS and _len(value) < 10_000:
-            if str in kinds:
+            if _STR in kinds:
                 self._spend(_sum([_len(v) for v in value if _type(v) is str]))
             try:
                 text = _repr(value)  # one C call for the common flat case
@@ -274,16 +276,25 @@ class Canonicaliser:
 
 _NUMERATOR: Any = vars(fractions.Fraction)["_numerator"].__get__
 _DENOMINATOR: Any = vars(fractions.Fraction)["_denominator"].__get__
-_WRITERS: dict[type, Callable[[Canonicaliser, Any, int], str]] = {
-    set: Canonicaliser._set_text,
-    frozenset: Canonicaliser._frozenset_text,
-    bytes: Canonicaliser._bytes_text,
-    bytearray: Canonicaliser._bytes_text,
-    complex: Canonicaliser._complex_text,
-    collections.deque: Canonicaliser._deque_text,
-    fractions.Fraction: Canonicaliser._fraction_text,
-    **dict.fromkeys(_DICTS, Canonicaliser._dict_text),
-    **dict.fromkeys(_LAZY, Canonicaliser._lazy_text),
-    **dict.fromkeys(_VIEWS, Canonicaliser._view_text),
-    **dict.fromkeys(_PLAIN, Canonicaliser._plain_text),
-}
+Writer = Callable[[Canonicaliser, Any, int], str]
+_WRITERS: dict[int, Writer] = {}  # by the id of the type
+_known: list[type] = []  # which so stay alive, and keep their ids
+
+
+def register(kinds: Iterable[type], writer: Writer) -> None:
+    """From now on values of exactly these types have the text that the writer gives them: writer(canonicaliser, value, depth)."""
+    for kind in kinds:
+        _known.append(kind)
+        _WRITERS[id(kind)] = writer
+
+
+register([set], Canonicaliser._set_text)
+register([frozenset], Canonicaliser._frozenset_text)
+register([bytes, bytearray], Canonicaliser._bytes_text)
+register([complex], Canonicaliser._complex_text)
+register([collections.deque], Canonicaliser._deque_text)
+register([fractions.Fraction], Canonicaliser._fraction_text)
+register(_DICTS, Canonicaliser._dict_text)
+register(_LAZY, Canonicaliser._lazy_text)
+register(_VIEWS, Canonicaliser._view_text)
+register(_PLAIN, Canonicaliser._plain_text)

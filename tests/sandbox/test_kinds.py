@@ -13,6 +13,10 @@ pytestmark = pytest.mark.slow
 
 F = "def f(*a):\n    "
 
+# a class that says of itself to be any other
+POSING = "class M(type):\n    __hash__ = lambda cls: hash(MemoryError)\n    __eq__ = lambda cls, other: True\n"
+POSING += "class Posing(Exception, metaclass=M):\n    __repr__ = lambda self: 'right'\n"
+
 
 @pytest.mark.parametrize(
     ("code", "kind", "payload"),
@@ -22,6 +26,8 @@ F = "def f(*a):\n    "
         (F + "raise SystemExit", Kind.EXCEPTION, "SystemExit"),
         (F + "import sys\n    sys.exit(0)", Kind.EXCEPTION, "SystemExit"),
         ("class Odd(Exception): pass\n" + F + "raise Odd", Kind.EXCEPTION, "Odd"),
+        (POSING + F + "raise Posing", Kind.EXCEPTION, "Posing"),
+        (POSING + F + "return [Posing(), 1]", Kind.UNSERIALISABLE, None),
         (F + "while True: pass", Kind.TIMEOUT, None),
         (F + "import time\n    time.sleep(60)", Kind.TIMEOUT, None),
         ("while True: pass\n" + F + "return 1", Kind.TIMEOUT, None),

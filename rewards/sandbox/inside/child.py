@@ -15,7 +15,7 @@ import os
 import sys
 import time
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from rewards.outcomes.typed import MEMORY_ERRORS, Canonicaliser, TooLarge, Unserialisable
@@ -89,6 +89,11 @@ def refuse(reason: str) -> str:
     return wire.REFUSED + reason
 
 
+def is_one_of(kind: type, kinds: Iterable[type]) -> bool:
+    """Told by identity: the metaclass of an exception may be the program's."""
+    return any(kind is one for one in kinds)
+
+
 def failure(error: BaseException, offered: frozenset[str]) -> str:
     """Outcome text of an exception that left a call. offered: top-level names of the packages that programs may import."""
     kind = _type(error)
@@ -96,7 +101,7 @@ def failure(error: BaseException, offered: frozenset[str]) -> str:
         top = name.partition(".")[0]
         if top.isidentifier() and len(top) <= LONGEST_NAME and top not in _standard and top not in offered:
             return wire.NOT_OFFERED + top
-    if kind in MEMORY_ERRORS:
+    if is_one_of(kind, MEMORY_ERRORS):
         return wire.MEMORY
     if kind is TooLarge:
         return wire.TOO_LARGE + _str(error)
@@ -198,7 +203,7 @@ class Runner:
 
     def failed(self, error: BaseException) -> str:
         """Outcome text of an exception. What may come of sharing a child is not judged in one: names that are missing there, and memory."""
-        if self.world is not None and _type(error) in _LANE_DEPENDENT:
+        if self.world is not None and is_one_of(_type(error), _LANE_DEPENDENT):
             self.world.escape.happened = True
         return failure(error, self.offered)
 

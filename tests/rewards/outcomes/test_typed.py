@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -183,6 +184,31 @@ Point = namedtuple("Point", "x y")
 def test_objects_of_other_classes_have_no_text(value: object) -> None:
     with pytest.raises(Unserialisable):
         text(value)
+
+
+@pytest.mark.parametrize("posed", [int, set, date], ids=str)
+def test_no_method_of_a_metaclass_is_called_either(posed: type) -> None:
+    called: list[str] = []
+
+    class Meta(type):
+        def __hash__(cls) -> int:
+            called.append("__hash__")
+            return hash(posed)
+
+        def __eq__(cls, other: object) -> bool:
+            called.append("__eq__")
+            return True
+
+    class Posing(metaclass=Meta):
+        def __repr__(self) -> str:
+            called.append("__repr__")
+            return "1"
+
+    for value in (Posing(), [Posing(), 1], (Posing(),), {"k": Posing()}):
+        with pytest.raises(Unserialisable):
+            text(value)
+    Canonicaliser().result(None, [Posing()])
+    assert not called
 
 
 def test_cycles_and_depth_end() -> None:
