@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rewards.sandbox import syscalls
+from rewards.sandbox import library, syscalls
 from rewards.sandbox.config import SandboxConfig, SandboxError
 from rewards.sandbox.inside.confine import landlock_version
 from rewards.sandbox.namespaces import Bubblewrap, can_drop_uid, working_bwrap
@@ -113,8 +113,18 @@ def mounts(offer: Offer) -> list[str]:
     above = {parent for path in [*shown, *_DEVICES, *prefixes, *ours, *offer.paths] for parent in Path(path).parents}
     for parent in sorted(map(str, above)):
         arguments += ["--dir", parent]  # bubblewrap would make them for itself alone
-    for path in dict.fromkeys([*shown, *prefixes, *offer.paths]):
+    for path in dict.fromkeys([*shown, *prefixes]):
         arguments += ["--ro-bind-try", path, path]
+    covered = library.other_packages(("/usr", *prefixes))
+    for folder in covered:
+        arguments += ["--tmpfs", folder]
+    for parent in sorted({str(parent) for path in offer.paths for parent in Path(path).parents}):
+        if any(Path(parent).is_relative_to(folder) for folder in covered):
+            arguments += ["--dir", parent]
+    for path in offer.paths:
+        arguments += ["--ro-bind-try", path, path]
+    for folder in covered:
+        arguments += ["--remount-ro", folder]
     for file in ours:
         arguments += ["--ro-bind", file, file]
     for device in _DEVICES:
@@ -132,8 +142,8 @@ def start_zygote(layers: Layers, control: int, **options: Any) -> subprocess.Pop
 
 def readable_paths(offer: Offer) -> list[str]:
     """What a program may read: the standard library, shared libraries, time zones, harmless devices, the offered packages."""
-    system = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo", "/etc/ld.so.cache", "/etc/localtime"]
-    return [*system, os.path.realpath(offer.prefix), *offer.paths, *_DEVICES]
+    system = ["/usr/share/zoneinfo", "/etc/ld.so.cache", "/etc/localtime"]
+    return [*library.readable(offer.prefix, offer.version), *system, *offer.paths, *_DEVICES]
 
 
 def environment(hash_seed: int, offer: Offer) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -169,6 +170,39 @@ def test_the_folder_of_packages_does_not_show_what_else_is_there(run: Callable[.
     site = Path(np.__file__).parents[1]
     outcome = run(f"import os\ndef f():\n    return os.listdir({str(site)!r})").outcomes[0]
     assert outcome.kind is X or "pytest" not in outcome.payload
+
+
+@pytest.mark.parametrize("isolation", ISOLATIONS)
+@pytest.mark.parametrize("packages", [(), ("numpy",)], ids=["nothing offered", "numpy offered"])
+def test_what_else_is_installed_beside_the_library_is_not_seen(packages: tuple[str, ...], isolation: str) -> None:
+    config = SandboxConfig(packages=packages, isolation=isolation, **QUICK)
+    places = [path for folder in (sys.base_prefix, "/usr", "/usr/local") for path in Path(folder).glob("lib*/python*/*-packages")]
+    hidden = [str(path) for path in places if any(path.glob("*"))]
+    if not hidden:
+        pytest.skip("no package is installed beside the library")
+    body = "    found = set()\n    for place in places:\n        try:\n            found |= set(os.listdir(place))\n"
+    body += "        except OSError:\n            pass\n    return sorted(found)"
+    [outcome] = once(config, f"import os\ndef f(places):\n{body}", f"[{hidden!r}]").outcomes
+    assert outcome.kind is V and not {"pip", "pytest", "setuptools"} & set(ast.literal_eval(outcome.payload))
+    reading = "import sys\ndef f(places):\n    sys.path[:0] = places\n    import pip"
+    assert once(config, reading, f"[{hidden!r}]").outcomes[0].kind in (Kind.NOT_OFFERED, X)
+
+
+@pytest.mark.parametrize("isolation", ISOLATIONS)
+def test_packages_beside_the_library_can_be_offered(isolation: str) -> None:
+    base = Path(sys.base_prefix)
+    try:
+        make_offer(("pip",), base)
+    except PackagesError as error:
+        pytest.skip(str(error))
+    config = SandboxConfig(packages=("pip",), environment=base, isolation=isolation, **QUICK)
+    assert once(config, "import pip\ndef f():\n    return pip.__name__").outcomes[0] == Outcome(V, "'pip'")
+    assert once(config, "def f():\n    import setuptools").outcomes[0] == Outcome(Kind.NOT_OFFERED, "setuptools")
+
+
+def test_the_whole_library_can_be_imported_also_after_its_folders_were_forgotten(run: Callable[..., Execution]) -> None:
+    code = "import importlib\nimportlib.invalidate_caches()\nimport wave, xml.dom, sqlite3, email.mime.text, zoneinfo, ssl\n"
+    assert run(code + "def f():\n    return str(zoneinfo.ZoneInfo('UTC'))").outcomes[0] == Outcome(V, "'UTC'")
 
 
 @pytest.mark.slow

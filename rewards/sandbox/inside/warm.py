@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.machinery
+import pkgutil
 import sys
+from typing import Any
 
 from rewards.sandbox.inside import child, wire
 
@@ -51,6 +54,19 @@ def preload(more: bool) -> None:
     for name in (PRELOAD + MORE if more else PRELOAD).split():
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+
+
+def remember_library() -> None:
+    """List the folders of the search path once and for all: a program may not list the library's, which would name the packages beside."""
+    for folder in sys.path:
+        finder: Any = pkgutil.get_importer(folder)
+        if isinstance(finder, importlib.machinery.FileFinder):
+            finder.find_spec("this")  # so that it lists its folder
+            finder._fill_cache = _keep  # type: ignore[attr-defined]
+
+
+def _keep() -> None:
+    """In the place of what would list a folder anew."""
 
 
 def touch_common_pages() -> None:

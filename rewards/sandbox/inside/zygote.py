@@ -227,6 +227,7 @@ def main(control_descriptor: int) -> None:
     confine.steady_heap()
     reachable = confine.uncover(settings["uncovered"])
     warm.preload(more=not reachable)
+    warm.remember_library()
     zygote = Zygote(control, [Slot(d) for d in descriptors], settings)
     clock.install(int(os.environ["PYTHONHASHSEED"]), settings["real_clock"])  # a second run differs in all three: hash order, clock, chance
     sys.setrecursionlimit(RECURSION_LIMIT)
