@@ -261,13 +261,14 @@ def _plant(tree: ast.Module, site: _Site) -> Mutant:
 def mutants(code: str, limit: int, seed: int = 0) -> list[Mutant]:
     """At most `limit` distinct mutants, each operator drawn from in turn so that a frequent one does not crowd out the rest.
 
-    Repeats exactly for the same seed. Programs that do not parse have no mutants.
+    Repeats exactly for the same seed. Programs that do not parse have no mutants. A fault that cannot be written out (the program is nested
+    too deep for it, or holds a number too long for decimal digits) is left out.
     """
     original = normal_form(code)
     try:
         tree = ast.parse(original)
         sites = list(_sites(tree))
-    except (SyntaxError, ValueError, RecursionError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
     rng = random.Random(seed)
     rng.shuffle(sites)
@@ -280,7 +281,10 @@ def mutants(code: str, limit: int, seed: int = 0) -> list[Mutant]:
         rng.shuffle(queues)
         for queue in queues:
             if len(chosen) < limit:
-                mutant = _plant(tree, queue.pop())
+                try:
+                    mutant = _plant(tree, queue.pop())
+                except (RecursionError, ValueError, MemoryError):  # what parses may still be too deep to be copied or written
+                    continue
                 if mutant.code != original:
                     chosen.setdefault(mutant.code, mutant)
         queues = [queue for queue in queues if queue]

@@ -53,6 +53,25 @@ def test_what_has_no_function_has_no_mutants(code):
     assert mutants(code, 5) == []
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def f(x):\n    if x == 0:\n        return 0\n" + "".join(f"    elif x == {i}:\n        return {i}\n" for i in range(1, 200)),
+        "def f(x):\n    return " + " + ".join(["x"] * 300),
+        "def f(x):\n    return x + 0x" + "f" * 4000,
+    ],
+    ids=["elif chain", "long sum", "long number"],
+)
+def test_a_program_whose_mutants_cannot_be_written_is_no_error(code):
+    ast.parse(code)
+    assert all(ast.parse(mutant.code) for mutant in mutants(code + "\n\ndef g(a, b):\n    return a < b", 20))
+
+
+def test_what_cannot_be_written_leaves_the_other_mutants():
+    code = "def f(x):\n    if x:\n        return 0x" + "f" * 4000 + "\n    return 1"
+    assert [m.code for m in mutants(code, 20)] == ["def f(x):\n    pass\n    return 1"]
+
+
 def test_names_in_scope_are_the_only_ones_taken_by_mistake():
     code = "def f(a, b):\n    return a + helper(b)"
     swapped = {m.code for m in mutants(code, 100) if m.operator == "variable"}
