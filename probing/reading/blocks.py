@@ -11,8 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from probing.reading.lexing import NEUTRAL, fences, scan
-from probing.reading.parsing import Parser
+from probing.reading.parsing import NEUTRAL, Parser, fences, scan
 
 PYTHON_WORD = r"(?:python|py|pypy|ipython|sage)[ \t]*[\d.]*"
 _CODE = (

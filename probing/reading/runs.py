@@ -13,8 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from probing.reading.blocks import Block, unindented, without_language_line
-from probing.reading.lexing import NEUTRAL, scan
-from probing.reading.parsing import Parser
+from probing.reading.parsing import NEUTRAL, Parser, scan
 from probing.reading.text import up_to_end_mark
 
 _STARTS = re.compile(r"[^\s#)\]}]")  # a line at the left margin that may begin a statement, unless it goes on with one:

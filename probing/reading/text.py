@@ -7,8 +7,7 @@ import warnings
 from bisect import bisect_right
 from itertools import pairwise
 
-from probing.reading.lexing import NEUTRAL, scan
-from probing.reading.parsing import Parser
+from probing.reading.parsing import NEUTRAL, Parser, scan
 
 MAX_CHARACTERS = 1_000_000  # of an answer that are read
 _BOM_READ_AS_LATIN_1 = "ï»¿"
