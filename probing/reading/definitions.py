@@ -12,7 +12,7 @@ from enum import IntEnum
 
 from probing.reading.assembly import first_line, statement_text
 from probing.reading.excerpts import Version, last_version, returns_always
-from probing.reading.needs import is_main_guard, is_stub
+from probing.reading.forms import is_main_guard, is_stub
 from probing.reading.runs import CodeRun
 
 _FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef

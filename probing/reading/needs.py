@@ -11,55 +11,22 @@ from __future__ import annotations
 
 import ast
 import builtins
-import sys
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from probing.reading.aliases import Aliases, with_aliases
-from probing.reading.facts import Facts, facts_of, root_of
+from probing.reading.aliases import Aliases, Call, with_aliases
+from probing.reading.facts import SAYS, Facts, called, facts_of, root_of
+from probing.reading.forms import cannot_fail, is_main_guard, is_standard, is_stub
 
 _FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _NEVER = (ast.Assert, ast.Return, ast.Raise, ast.Pass, ast.Global)
 # Settings of the interpreter that a function may count on without a name of its own for them.
 _SETTINGS = frozenset(["setrecursionlimit", "set_int_max_str_digits", "stack_size", "seed", "getcontext", "setcontext"])
-_SAYS = frozenset(["print", "pprint", "pp", "display", "input", "exit", "quit"])  # what is called to say or ask something
 _READS_INPUT = frozenset(("input", "open"))
 # Builtins that a star import of a module for numbers or arrays replaces.
 _OFTEN_REPLACED = frozenset(["pow", "sum", "min", "max", "abs", "round", "all", "any", "open", "divmod"])
 KNOWN = frozenset(dir(builtins)) | {"__file__", "__builtins__", "__annotations__", "__class__", "__path__", "__module__", "__qualname__"}
-
-
-def is_main_guard(statement: ast.stmt) -> bool:
-    """Whether the statement is `if __name__ == ...`, either way round."""
-    if not isinstance(statement, ast.If) or not isinstance(statement.test, ast.Compare) or len(statement.test.ops) != 1:
-        return False
-    sides = (statement.test.left, statement.test.comparators[0])
-    names = any(isinstance(side, ast.Name) and side.id == "__name__" for side in sides)
-    return names and any(isinstance(side, ast.Constant) and side.value == "__main__" for side in sides)
-
-
-def is_stub(statement: ast.stmt) -> bool:
-    """Whether the statement is a function that says nothing but what it is called: a docstring, `pass`, `...`, a bare `return` or
-    NotImplementedError.
-    """
-    if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Lambda):
-        return isinstance(statement.value.body, ast.Constant) and statement.value.body.value is ...
-    return isinstance(statement, _FUNCTIONS) and all(map(_says_nothing, statement.body))
-
-
-def is_open_import(statement: ast.stmt) -> bool:
-    """Whether the statement imports names of the standard library that it does not spell out, or changes how annotations are read."""
-    opens = isinstance(statement, ast.ImportFrom) and (statement.module == "__future__" or any(a.name == "*" for a in statement.names))
-    return opens and _is_standard(statement)
-
-
-def _says_nothing(statement: ast.stmt) -> bool:
-    if isinstance(statement, ast.Raise):
-        return statement.exc is not None and "NotImplemented" in ast.dump(statement.exc)
-    if isinstance(statement, ast.Return):
-        return statement.value is None
-    return isinstance(statement, ast.Pass) or (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant))
 
 
 class Statements:
@@ -78,24 +45,34 @@ class Statements:
         imports = {p for p, s in enumerate(self.body) if isinstance(s, ast.Import | ast.ImportFrom)}
         self.variables = {name for name, places in self.binders.items() if not imports.issuperset(places)}
         self.defined = {s.name for s in self.body if isinstance(s, _DEFINITIONS)}
+        self.classes = {s.name for s in self.body if isinstance(s, ast.ClassDef)}
+        self.methods = {name for facts in self.facts for name in facts.methods}
         self.aliases: Aliases = {}
+        self.makers: Aliases = {}
         for facts in self.facts:
-            for name, sources in facts.aliases.items():
-                self.aliases.setdefault(name, set()).update(sources)
+            for known, found in ((self.aliases, facts.aliases), (self.makers, facts.makers)):
+                for name, sources in found.items():
+                    known.setdefault(name, set()).update(sources)
         self.change_arguments = self._argument_changers()
+        self.runs = self._runs()
+        self.asking = self._asking()
 
-    def needed(self, entries: Iterable[str], harmless: bool = True) -> list[bool]:
-        """bool[statements]: whether each is needed by one of the entries, or stays because it cannot fail (where `harmless` says so)."""
+    def needed(self, entries: Iterable[str], tried: Collection[str] = (), harmless: bool = True) -> list[bool]:
+        """bool[statements]: whether each is needed by one of the entries, or stays because it cannot fail (where `harmless` says so).
+
+        tried: functions and classes whose calls at module level are demonstrations, whatever they change.
+        """
         every = range(len(self.body))
         entries = [*entries, *self._settings()]
         reached = self._reach(entries, {})
-        if any(self.facts[place].by_name for place in reached):
-            return [place in reached or self._kept_by_name(place, reached) for place in every]
         changers: defaultdict[str, list[int]] = defaultdict(list)
+        changes = _Changes(self, reached, tried)
         for place in every:
-            for name in self._changed_by(place, reached):
+            for name in changes.made_by(place):
                 changers[name].append(place)
         kept = self._reach(entries, changers)
+        if any(self.facts[place].by_name for place in reached):
+            return [place in kept or self._kept_by_name(place, reached) for place in every]
         names = self._names_read(kept)
         if names - self.binders.keys() - KNOWN:  # bound by text, if at all
             by_text = {p for p in every if self.facts[p].by_name and not isinstance(self.body[p], (*_NEVER, *_DEFINITIONS))}
@@ -138,6 +115,38 @@ class Statements:
                 waiting += givers[name]
         return found
 
+    def _runs(self) -> dict[str, set[str]]:
+        """Names, with the functions and classes that do something of which a call of the name, or of a method of its object, may run."""
+        names: defaultdict[str, set[str]] = defaultdict(set)  # which may stand for an object, or were made by calling it
+        for known in (self.aliases, self.makers):
+            for name, sources in known.items():
+                for source in sources:
+                    names[source].add(name)
+        found: defaultdict[str, set[str]] = defaultdict(set)
+        for facts in self.facts:
+            if facts.later_changes or facts.later_calls or not self.change_arguments.isdisjoint(facts.binds):
+                for function in facts.binds:
+                    for name in with_aliases([function], names):
+                        found[name].add(function)
+        return found
+
+    def _asking(self) -> set[int]:
+        """Statements that ask for input when they are run or called: themselves, or through what they read."""
+        readers: defaultdict[str, list[int]] = defaultdict(list)
+        for place, facts in enumerate(self.facts):
+            for name in facts.reads - facts.binds:
+                readers[name].append(place)
+        calls = ((place, call) for place, facts in enumerate(self.facts) for call in (*facts.calls, *facts.later_calls))
+        waiting = [place for place, call in calls if call.functions & _READS_INPUT]
+        waiting += [place for place, facts in enumerate(self.facts) if facts.stdin]
+        found: set[int] = set()
+        while waiting:
+            place = waiting.pop()
+            if place not in found:
+                found.add(place)
+                waiting += [reader for name in self.facts[place].binds for reader in readers[name]]
+        return found
+
     def _settings(self) -> set[str]:
         """What the statements read that set up the interpreter by way of the standard library."""
         return {name for place, s in enumerate(self.body) if self._is_setting(s) for name in self.facts[place].reads}
@@ -146,10 +155,10 @@ class Statements:
         value = statement.value if isinstance(statement, ast.Expr) else None
         if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Attribute):
             value = statement.targets[0].value
-        if not isinstance(value, ast.Call) or _called(value) not in _SETTINGS:
+        if not isinstance(value, ast.Call) or called(value) not in _SETTINGS:
             return False
         places = self.binders.get(root_of(value) or "", ())
-        return bool(places) and all(_is_standard(self.body[p]) for p in places)
+        return bool(places) and all(is_standard(self.body[p]) for p in places)
 
     def _reach(self, entries: Sequence[str], changers: dict[str, list[int]]) -> set[int]:
         """Statements that bind, or change, what the entries reach."""
@@ -184,39 +193,7 @@ class Statements:
         statement = self.body[place]
         if isinstance(statement, ast.For | ast.While | ast.With):
             return True
-        return any(function == name for function, _ in self.facts[place].calls)
-
-    def _changed_by(self, place: int, reached: set[int]) -> set[str]:
-        """Names whose objects running the statement changes, calls of what the entry itself calls left aside."""
-        statement, facts = self.body[place], self.facts[place]
-        if isinstance(statement, _NEVER) or is_main_guard(statement):
-            return set()
-        says = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call) and _called(statement.value) in _SAYS
-        changed = set() if says else facts.changes | (facts.method_calls & self.variables)
-        for function, arguments in facts.calls:
-            if not any(p in reached for p in self.binders.get(function, ())):
-                changed |= self._later_changes(function)
-                if function in self.change_arguments:
-                    changed.update(arguments)
-        if not isinstance(statement, ast.AugAssign):
-            changed -= facts.binds & self.defined  # `with open(...) as f: f.read()` is about another f than the function
-        return with_aliases(changed, self.aliases)
-
-    def _later_changes(self, function: str) -> set[str]:
-        """Names that a call of the function changes, through others that it calls too."""
-        changed: set[str] = set()
-        seen: set[str] = set()
-        waiting = [function]
-        while waiting:
-            name = waiting.pop()
-            if name in seen:
-                continue
-            seen.add(name)
-            for place in self.binders.get(name, ()):
-                changed |= self.facts[place].later_changes
-                changed.update(*(names for called, names in self.facts[place].later_passes if called in self.change_arguments))
-                waiting += self.facts[place].later_calls
-        return changed
+        return any(name in call.functions for call in self.facts[place].calls)
 
     def _harmless(self, place: int, names: set[str]) -> bool:
         """Whether an unneeded statement stays: what can neither fail nor change a call, and settings of the interpreter."""
@@ -227,9 +204,9 @@ class Statements:
             unbound = names - self.binders.keys()
             return bool(unbound - KNOWN or unbound & _OFTEN_REPLACED)
         if isinstance(statement, ast.Import | ast.ImportFrom):
-            return _is_standard(statement)
+            return is_standard(statement)
         alone = all(len(self.binders[name]) == 1 for name in self.facts[place].binds)
-        return isinstance(statement, _FUNCTIONS) and alone and _cannot_fail(statement)
+        return isinstance(statement, _FUNCTIONS) and alone and cannot_fail(statement)
 
     def _kept_by_name(self, place: int, reached: set[int]) -> bool:
         """Whether a statement stays that is not reached, in a program that looks names up by text."""
@@ -240,29 +217,92 @@ class Statements:
             return False
         if isinstance(statement, ast.Expr):
             return self._harmless(place, set())
-        called = {function for function, _ in facts.calls}
-        demonstrates = any(p in reached for name in called for p in self.binders.get(name, ()))
-        return not demonstrates and not called & (_READS_INPUT | _SAYS)
+        functions = {name for call in facts.calls for name in call.functions}
+        demonstrates = any(p in reached for name in functions for p in self.binders.get(name, ()))
+        return not demonstrates and not functions & (_READS_INPUT | SAYS)
 
 
-def _called(call: ast.Call) -> str:
-    """The last name of what is called."""
-    function = call.func
-    return function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
+class _Changes:
+    """What running a statement changes, in a program whose entries reach some statements without regard to changes.
 
+    A call of what is tried is a demonstration. So is one of another function that is reached, if its result is only printed or asserted: it
+    may find a table filled, but need not fill it. What asks for input cannot set up anything through a call.
+    """
 
-def _is_standard(statement: ast.stmt) -> bool:
-    """Whether the statement imports from the standard library alone."""
-    if isinstance(statement, ast.ImportFrom):
-        return statement.level == 0 and (statement.module or "").partition(".")[0] in sys.stdlib_module_names
-    return isinstance(statement, ast.Import) and all(a.name.partition(".")[0] in sys.stdlib_module_names for a in statement.names)
+    def __init__(self, program: Statements, reached: set[int], tried: Collection[str]) -> None:
+        self.program, self.reached = program, reached
+        functions = {name for entry in tried for name in program.aliases.get(entry, ()) if name in program.defined}
+        self.tried = functions - program.classes | set(tried)  # after `f = g`, calls of `g` are calls of `f`
+        self._later: dict[str, set[str]] = {}
+        self._bodies: dict[str, tuple[set[str], set[str]]] = {}
 
+    def made_by(self, place: int) -> set[str]:
+        """Names whose objects running the statement changes."""
+        program, statement, facts = self.program, self.program.body[place], self.program.facts[place]
+        if isinstance(statement, _NEVER) or is_main_guard(statement):
+            return set()
+        says = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call) and called(statement.value) in SAYS
+        changed = set() if says else set(facts.changes)
+        runs_lambda = facts.runs_lambda and not isinstance(statement, _DEFINITIONS)
+        calls = [*facts.calls, *(facts.later_calls if runs_lambda else ())]
+        demonstrated = {name for call in calls for name in call.functions & self.tried}
+        if not says:
+            changed.update(name for call in calls for name in call.objects & program.variables - demonstrated)
+            changed |= facts.later_changes if runs_lambda else set()
+        if place not in program.asking:
+            for call in calls:
+                changed |= self._by_call(call)
+        stored = {root_of(target) for target in statement.targets} if isinstance(statement, ast.Assign) else set()
+        changed -= demonstrated - stored  # `f(3).sort()` changes what the function returned
+        if not isinstance(statement, ast.AugAssign):
+            changed -= facts.binds & program.defined  # `with open(...) as f: f.read()` is about another f than the function
+        return with_aliases(changed, program.aliases)
 
-def _cannot_fail(statement: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """Whether defining the function does nothing but that."""
-    arguments = statement.args
-    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
-    annotations = [statement.returns, *(a.annotation for a in every if a is not None)]
-    defaults = [d for d in [*arguments.defaults, *arguments.kw_defaults] if d is not None]
-    plain = all(isinstance(d, ast.Constant) for d in defaults)
-    return plain and not statement.decorator_list and all(a is None or isinstance(a, ast.Constant) for a in annotations)
+    def _by_call(self, call: Call) -> set[str]:
+        """Names that a call changes by way of what it runs."""
+        if call.functions & self.tried:
+            return set()
+        program, runs = self.program, self._run_by(call)
+        changed = set(call.functions & program.methods)
+        if runs & program.change_arguments:
+            changed |= call.arguments
+        return changed.union(*map(self._by_calling, runs))
+
+    def _run_by(self, call: Call) -> set[str]:
+        """Functions and classes, of those that do something, that a call may run."""
+        program = self.program
+        names = {function for name in call.names if name in program.runs for function in program.runs[name]} - self.tried
+        if call.shown:
+            names = {name for name in names if not any(place in self.reached for place in program.binders.get(name, ()))}
+        return names
+
+    def _by_calling(self, function: str) -> set[str]:
+        """Names that a call of the function changes, through others that it calls too."""
+        if function not in self._later:
+            seen: set[str] = set()
+            waiting = [function]
+            while waiting:
+                name = waiting.pop()
+                if name not in seen:
+                    seen.add(name)
+                    waiting += self._inside(name)[1]
+            self._later[function] = set[str]().union(*(self._inside(name)[0] for name in seen))
+        return self._later[function]
+
+    def _inside(self, function: str) -> tuple[set[str], set[str]]:
+        """Names that the function itself changes when it is called, and the functions that it runs."""
+        if function in self._bodies:
+            return self._bodies[function]
+        program = self.program
+        changed, ran = set[str](), set[str]()
+        for place in program.binders.get(function, ()):
+            changed |= program.facts[place].later_changes
+            for call in program.facts[place].later_calls:
+                if not call.functions & self.tried:
+                    runs = self._run_by(call)
+                    changed |= call.functions & program.methods
+                    changed |= call.arguments if runs & program.change_arguments else set()
+                    changed.update(o for o in call.objects if program.makers.get(o, set()) & program.classes)
+                    ran |= runs
+        self._bodies[function] = changed, ran
+        return changed, ran

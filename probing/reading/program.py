@@ -25,7 +25,8 @@ from probing.reading.definitions import (
     written_lines,
 )
 from probing.reading.facts import facts_of
-from probing.reading.needs import Statements, is_open_import, is_stub
+from probing.reading.forms import is_open_import, is_stub
+from probing.reading.needs import Statements
 from probing.reading.parsing import Parser
 from probing.reading.programs import prints, reads_input, unbound, whole_program
 from probing.reading.renderings import renderings
@@ -202,7 +203,7 @@ class _Reading:
                     helpers.append(helper)
                     program.leave_out(name)
             while True:
-                kept = every if entries is None else program.needed(wanted)
+                kept = every if entries is None else program.needed(wanted, entries)
                 bound = {name for helper in helpers for name in helper.binds} | program.bound(kept)
                 missing = program.missing(kept).union(*(helper.misses for helper in helpers)) - bound - hopeless
                 if not missing or len(helpers) == _HELPERS:
@@ -214,7 +215,9 @@ class _Reading:
                     helpers.insert(0, helper)
                 else:
                     hopeless.add(name)
-            ends = entries is None or program.needed(wanted, harmless=False)[-1]  # the run's last statement is a part of the program
+            ends = (
+                entries is None or program.needed(wanted, entries, harmless=False)[-1]
+            )  # the run's last statement is a part of the program
             self.is_whole = not (ends and breaks_off(run, self.text, self.finished))
         except RecursionError:  # nested too deep to be looked at: as it is
             return kept_text(run.text, run.body, every)

@@ -453,4 +453,186 @@ from __future__ import annotations
 def f(x: Unheard) -> Unheard:
     return x + 1
 """,
+    "memory begun by the function that fills it": """
+memory = {}
+
+def put(k, v):
+    memory[k] = v
+    return v
+
+put(0, 1)
+put(1, 2)
+
+def f(x):
+    return memory[x] if x in memory else put(x, f(x - 1) + 1)
+""",
+    "handlers registered by what the function calls too": """
+handlers = {}
+
+def register(name, handler):
+    handlers[name] = handler
+
+register('add', lambda x: x + 1)
+
+def f(x):
+    register('keep', lambda x: x)
+    return handlers['add'](x)
+""",
+    "structure filled by what the function calls too": """
+root = {}
+
+def insert(node, word):
+    for letter in word:
+        node = node.setdefault(letter, {})
+
+for word in ('a', 'bc'):
+    insert(root, word)
+
+def f(x):
+    insert(root, 'bd')
+    return len(root) * x
+""",
+    "subclasses that register themselves": """
+class Shape:
+    kinds = {}
+
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        cls.kinds[cls.__name__] = cls
+
+class Polygon(Shape):
+    corners = 0
+
+class Digon(Polygon):
+    corners = 2
+
+def f(x):
+    return Shape.kinds['Digon'].corners * x
+""",
+    "subclasses registered in a table": """
+KINDS = []
+
+class Shape:
+    def __init_subclass__(cls):
+        KINDS.append(cls)
+
+class Point(Shape):
+    size = 1
+
+def f(x):
+    return KINDS[0].size + x
+""",
+    "subclasses that a metaclass registers": """
+class Registry(type):
+    kinds = {}
+
+    def __new__(mcs, name, bases, space):
+        made = super().__new__(mcs, name, bases, space)
+        mcs.kinds[name] = made
+        return made
+
+class Shape(metaclass=Registry):
+    size = 0
+
+class Point(Shape):
+    size = 1
+
+def f(x):
+    return Shape.kinds['Point'].size + x
+""",
+    "method that fills a table": """
+TABLE = []
+
+class Builder:
+    def build(self):
+        self.one(1)
+
+    def one(self, x):
+        TABLE.append(x)
+
+builder = Builder()
+builder.build()
+
+def f(x):
+    return x + TABLE[0]
+""",
+    "method under another name": """
+TABLE = []
+push, last = TABLE.append, None
+push(4)
+push(1)
+
+def f(x):
+    return x + TABLE[x]
+""",
+    "function given to another": """
+TABLE = []
+
+def add(x):
+    TABLE.append(x)
+
+list(map(add, range(3)))
+
+def f(x):
+    return x + TABLE[x]
+""",
+    "function given to a method": """
+import functools
+TABLE = [0]
+
+def add(x, y):
+    TABLE.append(x + y)
+    return y
+
+functools.reduce(add, [0, 1])
+
+def f(x):
+    return x + TABLE[x]
+""",
+    "lambda given to another": """
+from functools import reduce
+TABLE = []
+reduce(lambda _, x: TABLE.append(x), range(3), None)
+
+def f(x):
+    return x + TABLE[x]
+""",
+    "iterator moved on": """
+it = iter([5, 1, 7])
+next(it)
+step = next(it)
+
+def f(x):
+    return x + step
+""",
+    "object set up by a function": """
+class Tree:
+    def __init__(self):
+        self.steps = []
+
+    def grow(self):
+        self.steps.append(1)
+
+tree = Tree()
+
+def setup():
+    tree.grow()
+
+setup()
+
+def f(x):
+    return x + tree.steps[0]
+""",
+    "set up in a program that looks names up": """
+steps = {}
+
+def put(k, v):
+    steps[k] = v
+
+put('step', 1)
+
+def f(x):
+    put('other', 2)
+    return x + globals()['steps']['step']
+""",
 }

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import builtins
+import calendar
+import decimal
+import sys
 from typing import Any
 
 import pytest
@@ -22,8 +25,14 @@ def returned(answer: str, *arguments: object) -> Any:
         raise EOFError
 
     space: dict[str, Any] = {"__name__": "program", "__builtins__": {**vars(builtins), "input": nothing_to_read}}
-    exec(code, space)
-    return space["f"](*arguments)
+    limit, weekday = sys.getrecursionlimit(), calendar.firstweekday()
+    try:
+        with decimal.localcontext():
+            exec(code, space)
+            return space["f"](*arguments)
+    finally:
+        sys.setrecursionlimit(limit)
+        calendar.setfirstweekday(weekday)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +90,49 @@ def test_what_is_not_needed_does_not_decide(unneeded: str) -> None:
         assert returned(f"```python\n{program}\n```", 1) == 2
     if "f(" not in unneeded and "f =" not in unneeded:
         assert returned(f"{unneeded}\n\n{F}", 1) == 2
+
+
+REMEMBERS = """
+memory = {}
+
+def put(k, v):
+    memory[k] = v
+    return v
+
+def f(x):
+    return memory[x] if x in memory else put(x, x + 1)
+"""
+
+
+@pytest.mark.parametrize(
+    "demonstration",
+    [
+        "f(unheard_of)",
+        "result = f('a')",
+        "g = f\ng('a')",
+        "list(map(f, ['a']))",
+        "sorted(['a'], key=lambda x: f(x))",
+        "f('a').sort()",
+        "last = f('a').pop()",
+        "def main():\n    n = int(input())\n    print(f(n))\n\nmain()",
+        "def test():\n    assert f(1) == 3\n\ntest()",
+        "print(put(1, unheard_of))",
+        "for k in [unheard_of]:\n    print(put(k, 3))",
+        "for k in [1]:\n    assert put(k, 3) == 4",
+        "def test():\n    assert put(1, 3) == 4\n\ntest()",
+        "n = int(input())\nresult = put(n, 3)",
+        "import sys\nfor line in sys.stdin:\n    put(int(line), 1 / 0)\nput(int(sys.stdin.readline()), 3)",
+        "def main():\n    n = int(input())\n    print(put(n, 3))\n\nmain()",
+        "def ask():\n    return int(input())\n\nn = ask()\nput(n, 3)",
+    ],
+)
+def test_what_tries_out_a_function_with_a_memory_does_not_decide(demonstration: str) -> None:
+    assert returned(f"{REMEMBERS}\n{demonstration}", 1) == 2
+
+
+def test_what_tries_out_the_method_that_is_called_does_not_decide() -> None:
+    program = "class Solution:\n    def f(self, x):\n        return x + 1\n\nSolution().f('a')\ntried = Solution()\ntried.f('a')"
+    assert returned(program, 1) == 2
 
 
 @pytest.mark.parametrize("name", NEEDED)
