@@ -16,13 +16,11 @@ from collections.abc import Collection, Iterable, Sequence
 
 from probing.reading.aliases import Aliases, Call, with_aliases
 from probing.reading.facts import SAYS, Facts, called, facts_of, root_of
-from probing.reading.forms import cannot_fail, is_main_guard, is_standard, is_stub
+from probing.reading.forms import cannot_fail, is_main_guard, is_standard, is_stub, settings
 
 _FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _NEVER = (ast.Assert, ast.Return, ast.Raise, ast.Pass, ast.Global)
-# Settings of the interpreter that a function may count on without a name of its own for them.
-_SETTINGS = frozenset(["setrecursionlimit", "set_int_max_str_digits", "stack_size", "seed", "getcontext", "setcontext"])
 _READS_INPUT = frozenset(("input", "open"))
 # Builtins that a star import of a module for numbers or arrays replaces.
 _OFTEN_REPLACED = frozenset(["pow", "sum", "min", "max", "abs", "round", "all", "any", "open", "divmod"])
@@ -56,6 +54,7 @@ class Statements:
         self.change_arguments = self._argument_changers()
         self.runs = self._runs()
         self.asking = self._asking()
+        self.settings = settings(self.body, self.binders) - self.asking
 
     def needed(self, entries: Iterable[str], tried: Collection[str] = (), harmless: bool = True) -> list[bool]:
         """bool[statements]: whether each is needed by one of the entries, or stays because it cannot fail (where `harmless` says so).
@@ -63,14 +62,15 @@ class Statements:
         tried: functions and classes whose calls at module level are demonstrations, whatever they change.
         """
         every = range(len(self.body))
-        entries = [*entries, *self._settings()]
+        set_up = {p for p in self.settings if not any(call.functions.intersection(tried) for call in self.facts[p].calls)}
+        entries = [*entries, *self._names_read(set_up)]
         reached = self._reach(entries, {})
         changers: defaultdict[str, list[int]] = defaultdict(list)
         changes = _Changes(self, reached, tried)
         for place in every:
             for name in changes.made_by(place):
                 changers[name].append(place)
-        kept = self._reach(entries, changers)
+        kept = self._reach(entries, changers) | (set_up if harmless else set())
         if any(self.facts[place].by_name for place in reached):
             return [place in kept or self._kept_by_name(place, reached) for place in every]
         names = self._names_read(kept)
@@ -147,19 +147,6 @@ class Statements:
                 waiting += [reader for name in self.facts[place].binds for reader in readers[name]]
         return found
 
-    def _settings(self) -> set[str]:
-        """What the statements read that set up the interpreter by way of the standard library."""
-        return {name for place, s in enumerate(self.body) if self._is_setting(s) for name in self.facts[place].reads}
-
-    def _is_setting(self, statement: ast.stmt) -> bool:
-        value = statement.value if isinstance(statement, ast.Expr) else None
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Attribute):
-            value = statement.targets[0].value
-        if not isinstance(value, ast.Call) or called(value) not in _SETTINGS:
-            return False
-        places = self.binders.get(root_of(value) or "", ())
-        return bool(places) and all(is_standard(self.body[p]) for p in places)
-
     def _reach(self, entries: Sequence[str], changers: dict[str, list[int]]) -> set[int]:
         """Statements that bind, or change, what the entries reach."""
         kept: set[int] = set()
@@ -196,10 +183,10 @@ class Statements:
         return any(name in call.functions for call in self.facts[place].calls)
 
     def _harmless(self, place: int, names: set[str]) -> bool:
-        """Whether an unneeded statement stays: what can neither fail nor change a call, and settings of the interpreter."""
+        """Whether an unneeded statement stays: what can neither fail nor change a call."""
         statement = self.body[place]
         if isinstance(statement, ast.Expr):
-            return self._is_setting(statement) or (place == 0 and isinstance(statement.value, ast.Constant))
+            return place == 0 and isinstance(statement.value, ast.Constant)
         if isinstance(statement, ast.ImportFrom) and self.facts[place].star:
             unbound = names - self.binders.keys()
             return bool(unbound - KNOWN or unbound & _OFTEN_REPLACED)

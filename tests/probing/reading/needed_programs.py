@@ -635,4 +635,63 @@ def f(x):
     put('other', 2)
     return x + globals()['steps']['step']
 """,
+    "recursion limit that may fail": """
+import sys
+try:
+    sys.setrecursionlimit(4000)
+except Exception:
+    pass
+
+def f(x):
+    return x + (sys.getrecursionlimit() == 4000)
+""",
+    "recursion limit that may be high enough": """
+import sys
+if sys.getrecursionlimit() != 4000:
+    sys.setrecursionlimit(4000)
+
+def f(x):
+    return x + (sys.getrecursionlimit() == 4000)
+""",
+    "recursion limit of a star": """
+from sys import *
+setrecursionlimit(4000)
+
+def f(x):
+    import sys
+    return x + (sys.getrecursionlimit() == 4000)
+""",
+    "recursion limit under another name": """
+from sys import setrecursionlimit as srl, getrecursionlimit
+srl(4000)
+
+def f(x):
+    return x + (getrecursionlimit() == 4000)
+""",
+    "recursion limit of a guarded import": """
+try:
+    import sys as system
+    system.setrecursionlimit(4000)
+except ImportError:
+    system = None
+
+def f(x):
+    import sys
+    return x + (sys.getrecursionlimit() == 4000)
+""",
+    "precision of a named context": """
+from decimal import Decimal, getcontext
+context = getcontext()
+context.prec = 1
+
+def f(x):
+    return x + (Decimal(1) / 3 == Decimal('0.3'))
+""",
+    "first day of the week": """
+import calendar
+calendar.setfirstweekday(calendar.SUNDAY)
+
+def f(x):
+    return x + len(calendar.monthcalendar(2015, 2)) - 3
+""",
 }

@@ -82,6 +82,10 @@ def returned(answer: str, *arguments: object) -> Any:
         "await f(1)",
         "lambda: unheard_of\nunheard_of()",
         "import unheard_of; unheard_of.run(f)",
+        "import random\nif True:\n    random.seed(1)\n    f('a')",
+        "import sys\ntry:\n    sys.setrecursionlimit(int(input()))\nexcept ValueError:\n    pass",
+        "import sys\nif __name__ == '__main__':\n    sys.setrecursionlimit(unheard_of)",
+        "from unheard_of import getcontext\ncontext = getcontext()\ncontext.prec = 1",
     ],
 )
 def test_what_is_not_needed_does_not_decide(unneeded: str) -> None:
