@@ -6,7 +6,8 @@
     Output:
     6
 
-What stands between fences below a heading is the text; without fences, the lines up to the next heading are. Nothing is executed.
+What stands between fences below a heading is the text; without fences, the lines up to the next heading are, less the backticks around a
+single one (Input: `3`). Nothing is executed.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ _KINDS: dict[str, HeadingKind] = {
     **dict.fromkeys(("input format", "output format"), "other"),
 }
 _FENCE = re.compile(r"^[ \t]*(```|~~~).*$")
+_TICKED = re.compile(r"[ \t]*`([^`\n]+)`[ \t]*")
 # `Input:`, `**Input:** 3`, `### Sample Input 1`, `2. Input`, `Example 1:`
 _HEADING = re.compile(
     r"^[ \t>]*(?P<mark>#{1,6}[ \t]*|\d{1,2}[.)][ \t]+(?=[A-Za-z*_])|[-*][ \t]+(?=[A-Za-z*_]))?(?P<marked>[*_`]{1,3})?"
@@ -188,7 +190,9 @@ def _content(lines: list[str], paragraph: bool = False) -> str:
     if fenced := next(_fenced(lines), None):
         return fenced
     text = "\n".join(line for line in lines if not _FENCE.match(line)).strip("\n")
-    return re.split(r"\n[ \t]*\n", text, maxsplit=1)[0] if paragraph else text
+    text = re.split(r"\n[ \t]*\n", text, maxsplit=1)[0] if paragraph else text
+    ticked = _TICKED.fullmatch(text.rstrip())
+    return ticked[1] if ticked else text
 
 
 def _fenced(lines: Iterable[str]) -> Iterator[str]:

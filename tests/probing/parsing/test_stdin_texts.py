@@ -25,6 +25,24 @@ def test_an_example_is_read_in_any_usual_form(text: str) -> None:
     assert stdin_examples_in(text) == PAIR
 
 
+@pytest.mark.parametrize(
+    ("text", "given"),
+    [
+        ("Input: `2 3`\n\nInput: `10 -4`\n", ["2 3\n", "10 -4\n"]),
+        ("### Input\n`2 3`  \n### Input\n`a`b`\n", ["2 3\n", "`a`b`\n"]),
+        ("Input:\n`2`\n`3`\n", ["`2`\n`3`\n"]),
+        ("Input:\n```\n`2 3`\n```\n", ["`2 3`\n"]),
+        ("Input:\n``2 3``\n", ["``2 3``\n"]),
+    ],
+)
+def test_backticks_around_the_one_line_of_an_input_are_no_part_of_it(text: str, given: list[str]) -> None:
+    assert inputs_in(text) == given
+
+
+def test_backticks_around_an_example_are_no_part_of_it() -> None:
+    assert stdin_examples_in("Sample Input: `2 3`\nSample Output: `5`\n\nThe sum.") == [StdinExample("2 3\n", "5")]
+
+
 def test_a_format_in_a_statement_is_no_example() -> None:
     statement = "Add them.\n\nInput\n\nThe first line holds N.\n\nN\nA_1 A_2\n\nOutput\n\nThe sum.\n\n"
     statement += "Sample Input 1\n\n3\n1 2 3\n\nSample Output 1\n\n6\n"
