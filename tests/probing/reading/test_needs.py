@@ -134,6 +134,10 @@ def test_what_tries_out_a_function_with_a_memory_does_not_decide(demonstration: 
     assert returned(f"{REMEMBERS}\n{demonstration}", 1) == 2
 
 
+def test_what_tries_out_the_function_that_the_entry_is_another_name_of_does_not_decide() -> None:
+    assert returned(REMEMBERS.replace("def f", "def g").replace("f(", "g(") + "\ng(unheard_of)\n\nf = g", 1) == 2
+
+
 def test_what_tries_out_the_method_that_is_called_does_not_decide() -> None:
     program = "class Solution:\n    def f(self, x):\n        return x + 1\n\nSolution().f('a')\ntried = Solution()\ntried.f('a')"
     assert returned(program, 1) == 2
