@@ -14,7 +14,7 @@ from rewards.records import Execution, Kind, Program
 from rewards.sandbox.config import SandboxConfig, SandboxError
 from rewards.sandbox.packages import Offer
 
-VERSION = 7  # of the canonical text, the kinds and the row; a change makes old entries unreachable
+VERSION = 8  # of the canonical text, the kinds and the row; a change makes old entries unreachable
 UNSETTLED = frozenset({Kind.INFRASTRUCTURE, Kind.TIMEOUT, Kind.MEMORY, Kind.KILLED})  # may differ on another day: not kept
 # settings that an outcome depends on
 DECIDING = (

@@ -115,7 +115,7 @@ def mounts(offer: Offer) -> list[str]:
         arguments += ["--dir", parent]  # bubblewrap would make them for itself alone
     for path in dict.fromkeys([*shown, *prefixes]):
         arguments += ["--ro-bind-try", path, path]
-    covered = library.other_packages(("/usr", *prefixes))
+    covered = library.other_packages([*shown, *prefixes])
     for folder in covered:
         arguments += ["--tmpfs", folder]
     for parent in sorted({str(parent) for path in offer.paths for parent in Path(path).parents}):

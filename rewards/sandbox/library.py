@@ -11,11 +11,13 @@ _PACKAGES = ("site-packages", "dist-packages")
 _OTHERS = ("envs", "pkgs")  # in a prefix: other environments, and what they were unpacked from
 
 
-def other_packages(prefixes: Iterable[str]) -> list[str]:
-    """The folders of installed packages below these prefixes, sorted; a link is not followed."""
-    patterns = [f"{local}lib*/python*/{name}" for local in ("", "local/") for name in _PACKAGES]
-    found = {path for prefix in prefixes for pattern in (*patterns, *_OTHERS) for path in Path(prefix).glob(pattern)}
-    return sorted(str(path) for path in found if path.is_dir() and not path.is_symlink() and path.resolve() == path)
+def other_packages(roots: Iterable[str]) -> list[str]:
+    """The folders of installed packages below these, sorted. roots: an interpreter's, /usr, or folders of libraries, each as it is mounted
+    (a root may be a link; below it links are not followed).
+    """
+    patterns = [f"{above}python*/{name}" for above in ("", "lib*/", "local/lib*/") for name in _PACKAGES]
+    found = {(Path(root), path) for root in roots for pattern in (*patterns, *_OTHERS) for path in Path(root).glob(pattern)}
+    return sorted({str(path) for root, path in found if path.is_dir() and path.resolve() == root.resolve() / path.relative_to(root)})
 
 
 def readable(prefix: str, version: tuple[int, int, int]) -> list[str]:

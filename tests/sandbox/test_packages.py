@@ -16,6 +16,7 @@ import pytest
 
 from rewards.records import Execution, Kind, Outcome, Program
 from rewards.sandbox import Sandbox, SandboxConfig, SandboxError
+from rewards.sandbox.library import other_packages
 from rewards.sandbox.packages import PackagesError, make_offer
 from tests.sandbox.attacks import test_attacks, test_more_attacks
 from tests.sandbox.conftest import HEADER, HONEST, ISOLATIONS, QUICK, RIGHT, processes
@@ -176,16 +177,28 @@ def test_the_folder_of_packages_does_not_show_what_else_is_there(run: Callable[.
 @pytest.mark.parametrize("packages", [(), ("numpy",)], ids=["nothing offered", "numpy offered"])
 def test_what_else_is_installed_beside_the_library_is_not_seen(packages: tuple[str, ...], isolation: str) -> None:
     config = SandboxConfig(packages=packages, isolation=isolation, **QUICK)
-    places = [path for folder in (sys.base_prefix, "/usr", "/usr/local") for path in Path(folder).glob("lib*/python*/*-packages")]
+    places = [path for folder in (sys.base_prefix, "/usr", "/usr/local", "/") for path in Path(folder).glob("lib*/python*/*-packages")]
     hidden = [str(path) for path in places if any(path.glob("*"))]
     if not hidden:
         pytest.skip("no package is installed beside the library")
     body = "    found = set()\n    for place in places:\n        try:\n            found |= set(os.listdir(place))\n"
     body += "        except OSError:\n            pass\n    return sorted(found)"
-    [outcome] = once(config, f"import os\ndef f(places):\n{body}", f"[{hidden!r}]").outcomes
-    assert outcome.kind is V and not {"pip", "pytest", "setuptools"} & set(ast.literal_eval(outcome.payload))
     reading = "import sys\ndef f(places):\n    sys.path[:0] = places\n    import pip"
-    assert once(config, reading, f"[{hidden!r}]").outcomes[0].kind in (Kind.NOT_OFFERED, X)
+    opened = Sandbox(config)
+    if isolation == "bwrap":
+        opened.layers = replace(opened.layers, landlock=0)  # the mounts alone hide them
+    with opened:
+        seen, imported = opened.run([Program(code, "f", (f"[{hidden!r}]",)) for code in (f"import os\ndef f(places):\n{body}", reading)])
+    assert seen.outcomes[0].kind is V and not {"pip", "pytest", "setuptools"} & set(ast.literal_eval(seen.outcomes[0].payload))
+    assert imported.outcomes[0].kind in (Kind.NOT_OFFERED, X)
+
+
+def test_packages_are_covered_wherever_they_are_mounted(tmp_path: Path) -> None:
+    (tmp_path / "usr/lib/python3/dist-packages").mkdir(parents=True)
+    (tmp_path / "usr/lib64").symlink_to("lib")
+    (tmp_path / "lib").symlink_to("usr/lib")
+    found = other_packages([str(tmp_path / "usr"), str(tmp_path / "lib")])
+    assert found == [str(tmp_path / below) for below in ("lib/python3/dist-packages", "usr/lib/python3/dist-packages")]
 
 
 @pytest.mark.parametrize("isolation", ISOLATIONS)
