@@ -68,7 +68,8 @@ def measure(run: Path, splits: int, held_out: int) -> list[dict[str, float | str
     problems = read_records(folder / "problems.jsonl", Problem)
     verdicts = read_records(folder / "clusters.jsonl", Verdict)
     candidates = read_candidates(folder / "candidates.jsonl")
-    banks = Banks(read_records(folder / "suites.jsonl", TestSuite), read_bank(folder / "executions.jsonl"), verdicts)
+    suites, programs = read_records(folder / "suites.jsonl", TestSuite), read_bank(folder / "executions.jsonl")
+    banks = Banks(suites, programs, verdicts, config.sandbox.canonicaliser())
     places = [(c.problem_id, c.index) for c in candidates]
     sources = score_candidates(verdicts, banks, config.consensus).label_sources(places, config.probe.label_margin)
     model, tokenizer = load_model(resolve_model(config.model), config.sampling.device, config.sampling.dtype)

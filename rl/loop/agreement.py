@@ -90,4 +90,5 @@ def held_out_tasks(run: Run, ask: Ask) -> tuple[list[GrpoTask], list[float]]:
     _, apart = training_split(verdicts, run.config, 1)
     apart = apart[: run.config.choice.problems]
     problems, suites = read_records(folder / "problems.jsonl", Problem), read_records(folder / "suites.jsonl", TestSuite)
-    return make_tasks(ask, problems, suites, read_bank(folder / "executions.jsonl"), apart), [verdict.margin for verdict in apart]
+    bank, canonical = read_bank(folder / "executions.jsonl"), run.config.sandbox.canonicaliser()
+    return make_tasks(ask, problems, suites, bank, apart, canonical), [verdict.margin for verdict in apart]

@@ -82,16 +82,19 @@ def _vote(current: Round) -> list[Verdict]:
     run, config, suites = current.run, current.config, current.suites
     programs, answers, pool = grouped(current.executions), grouped(current.candidates), {s.problem_id: s for s in suites}
     parts = cut([1] * len(suites), PART_PROBLEMS)
-    band = (config.solutions.band_low, config.solutions.band_high)
+    band, canonical = (config.solutions.band_low, config.solutions.band_high), config.sandbox.canonicaliser()
 
     def work(part: int) -> list[Verdict]:
         chosen = [suites[i] for i in parts[part]]
         ids = [suite.problem_id for suite in chosen]
         drawn, ran = [c for i in ids for c in answers.get(i, [])], [p for i in ids for p in programs.get(i, [])]
-        verdicts = list(verdicts_of(chosen, drawn, ran, config.consensus, config.suites.inputs, band))
+        verdicts = list(verdicts_of(chosen, drawn, ran, config.consensus, config.suites.inputs, band, canonical))
         references = current.references(verdicts)
         return [
-            replace(v, label_correct=label_is_correct(v, ProblemBank(programs[v.problem_id], pool[v.problem_id], v.inputs), reference))
+            replace(
+                v,
+                label_correct=label_is_correct(v, ProblemBank(programs[v.problem_id], pool[v.problem_id], v.inputs, canonical), reference),
+            )
             if (reference := references.get(v.problem_id)) is not None
             else v
             for v in verdicts
@@ -153,7 +156,8 @@ def _fit(current: Round) -> Fitted:
     states = _states(current, reader, read)
     if not current.run.main:
         return None, ()
-    banks, references = Banks(current.suites, current.executions, verdicts), current.references(verdicts) if config.audit else None
+    banks = Banks(current.suites, current.executions, verdicts, config.sandbox.canonicaliser())
+    references = current.references(verdicts) if config.audit else None
     known = score_candidates(verdicts, banks, config.consensus, references)
     places = [(c.problem_id, c.index) for c in read]
     sources = known.label_sources(places, config.probe.label_margin)

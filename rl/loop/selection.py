@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from probing.prompts.asking import Ask
 from probing.records import Problem, TestSuite
 from probing.stages.solutions import given_code, solve_question
+from rewards.outcomes.typed import Canonicaliser
 from rl.labels.bank import ProblemBank
 from rl.round_files import BankProgram, Verdict
 from rl.scoring.tasks import GrpoTask
@@ -73,16 +74,20 @@ def make_tasks(
     suites: Sequence[TestSuite],
     bank: Sequence[BankProgram],
     verdicts: Sequence[Verdict],
+    canonical: Canonicaliser,
     by_margin: float = 0.0,
 ) -> list[GrpoTask]:
-    """What the trainer needs of each problem: prompt, kept inputs, the bank that votes, and its weight (`reward.by_margin`)."""
+    """What the trainer needs of each problem: prompt, kept inputs, the bank that votes, and its weight (`reward.by_margin`).
+
+    canonical: of the sandbox (`SandboxConfig.canonicaliser`).
+    """
     by_id = {p.id: p for p in problems}
     pool = {s.problem_id: s for s in suites}
     programs = grouped(bank)
     tasks = []
     for verdict, weight in zip(verdicts, margin_weights([v.margin for v in verdicts], by_margin), strict=True):
         problem = by_id[verdict.problem_id]
-        voters = ProblemBank(programs[problem.id], pool[problem.id], verdict.inputs)
+        voters = ProblemBank(programs[problem.id], pool[problem.id], verdict.inputs, canonical)
         question = solve_question(ask, problem)
         tasks.append(
             GrpoTask(

@@ -221,7 +221,8 @@ def reinforce(current: Round, selected: Selected, update: Update) -> None:
     else:
         signal = make_signal(config.grpo.reward, get_rule(config.consensus), current.seed("signal"))
     data = current.ask, current.problems, current.suites, current.executions
-    tasks, held_out = make_tasks(*data, chosen, config.reward.by_margin), make_tasks(*data, selected.watched)
+    canonical = config.sandbox.canonicaliser()
+    tasks, held_out = make_tasks(*data, chosen, canonical, config.reward.by_margin), make_tasks(*data, selected.watched, canonical)
     scorer = RolloutScorer(
         [*tasks, *held_out],
         run.executor,

@@ -128,7 +128,7 @@ def test_programs_that_print_the_same_win_together_in_any_spelling(judged: Judge
 
 def test_grpo_rewards_a_program_for_what_it_prints(judged: Judged, executor: Steady) -> None:
     suite, bank, verdict = judged
-    tasks = make_tasks(Wording("instruct"), [PROBLEM], [suite], bank, [verdict])
+    tasks = make_tasks(Wording("instruct"), [PROBLEM], [suite], bank, [verdict], SandboxConfig().canonicaliser())
     assert tasks[0].entry == STDIN and tasks[0].given == "" and "standard input" in tasks[0].prompt
     scorer = RolloutScorer(tasks, executor, read_voter, ConsensusSignal(get_rule(CONSENSUS)), MixedConfig(w_quality=0.0))
     right, wrong = SPELLINGS[2].format("0 + sum(xs)"), SPELLINGS[2].format("sum(xs) * 7")
