@@ -22,8 +22,8 @@ def record(model: str = "models/Qwen2.5-Coder-0.5B-Instruct", limit: int | None 
         "sampling": {"backend": "transformers", "dtype": "float32"},
         "versions": {"commit": "abc"},
         "benchmarks": {
-            "humaneval_plus": {"metrics": figures | more, "tasks": []},
-            "mbpp": {"metrics": sanitized, "tasks": []},
+            "humaneval_plus": {"metrics": figures | more, "data_hash": "a", "tasks": []},
+            "mbpp": {"metrics": sanitized, "data_hash": "b", "tasks": []},
             "livecodebench": {"unavailable": "no data", "remedy": "fetch it"},
         },
         "pooled": {"benchmarks": [], **figures, "tasks": 542},
