@@ -55,12 +55,18 @@ class BankProgram:
 class Proposal:
     """One sample of stage 1, and what became of it up to stage 3."""
 
-    prompt: str  # rendered; proposals of one prompt are a group
+    prompt: str  # rendered
     topic: str
     text: str
     token_ids: tuple[int, ...]  # length L, as sampled, end token included
     problem_id: str | None  # of the problem that was read from it; None: none was, or one that is not new
     dropped: str | None  # why it gave no problem, as the funnel counts it; None where it gave one
+    beyond: str | None = None  # the solved problem that it was asked to go a step beyond (`problems.depth`)
+
+    @property
+    def group(self) -> str:
+        """What its reward is compared within: the proposals of one prompt, or those beyond one solved problem."""
+        return self.beyond or self.prompt
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@
 
 Stages 1 to 5 of two rounds with one model, which is not trained in between: the first asks by topic alone (for more problems with
 `--choice.proposals N`), the second for both kinds. Each kind, over both rounds: how many of its proposals become problems, and how many
-of these have a vote in the band, above it or below it (or no winner). The headline is the share of proposals that end as a problem in the
-band, with 95 % intervals by bootstrap over proposals, where those beyond one solved problem stay together. Takes any key of a run; the
-same command goes on where it was killed.
+of these have a vote in the band, above it or below it (or no winner). The headlines are the share of the problems that are in the band,
+which is what solutions are sampled for, and the share of the proposals that end there, with 95 % intervals by bootstrap over proposals,
+where those beyond one solved problem stay together. Takes any key of a run; the same command goes on where it was killed.
 """
 
 from __future__ import annotations
@@ -60,21 +60,38 @@ def kind_row(problems: Sequence[Problem], verdicts: Mapping[str, Verdict], propo
         "proposals": proposals,
         "problems": len(problems),
         "votes": dict(places),
-        "in_band": places["in band"] / proposals,  # of the proposals
+        "of_problems": places["in band"] / len(problems) if problems else None,
+        "of_proposals": places["in band"] / proposals,
         "mean_top_share": float(np.mean(voted)) if voted else None,
         "distinct_behaviours": float(np.mean([len(verdicts[p.id].counts) for p in problems if p.id in verdicts])) if voted else None,
     }
 
 
-def bootstrap(shares: Sequence[float], rng: np.random.Generator) -> np.ndarray:
-    """RESAMPLES means, float64."""
-    values = np.asarray(shares, dtype=float)
-    return values[rng.integers(len(values), size=(RESAMPLES, len(values)))].mean(axis=1)
+def bootstrap(counts_G3: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """float64[RESAMPLES, 2]: the share of the problems in the band, and of the proposals that end there; NaN where a draw has no problem.
+
+    counts_G3: int[groups, 3]: of each group of proposals that is drawn together, how many there are, how many became problems, and how many
+    of these are in the band.
+    """
+    drawn = np.stack([counts_G3[rng.integers(len(counts_G3), size=len(counts_G3))].sum(axis=0) for _ in range(RESAMPLES)]).astype(float)
+    with np.errstate(invalid="ignore"):
+        return np.stack([drawn[:, 2] / drawn[:, 1], drawn[:, 2] / drawn[:, 0]], axis=1)
 
 
 def ends(means: np.ndarray) -> list[float]:
-    """The 95 % interval of bootstrapped means."""
-    return [float(end) for end in np.quantile(means, (0.025, 0.975))]
+    """The 95 % interval of bootstrapped figures."""
+    return [float(end) for end in np.nanquantile(means, (0.025, 0.975))]
+
+
+def grouped_counts(problems: Sequence[Problem], verdicts: Mapping[str, Verdict], groups: int, together: int, config: Config) -> np.ndarray:
+    """int[groups, 3], as `bootstrap` takes them: a group is the proposals beyond one solved problem, or a single one by topic."""
+    counts_G3 = np.zeros((groups, 3), dtype=np.int64)
+    counts_G3[:, 0] = together
+    place_in: dict[str, int] = {}
+    for problem in problems:
+        row = counts_G3[place_in.setdefault(problem.beyond or problem.id, len(place_in))]
+        row[1:] += (1, place_of(verdicts.get(problem.id), config) == "in band")
+    return counts_G3
 
 
 def measure(config: Config) -> dict[str, Any]:
@@ -95,21 +112,21 @@ def measure(config: Config) -> dict[str, Any]:
             asked = [had + more for had, more in zip(asked, counts(problems_asked(config, index), len(solved)), strict=True)]
     kinds = [p for p in problems if p.beyond is None], [p for p in problems if p.beyond is not None]
     by_topic, beyond = (kind_row(kind, verdicts, proposals, config) for kind, proposals in zip(kinds, asked, strict=True))
-    taught = [p for p in problems if place_of(verdicts.get(p.id), config) == "in band"]
-    of_parent = Counter(p.beyond for p in taught if p.beyond is not None)
-    fresh = sum(p.beyond is None for p in taught)
-    rng = np.random.default_rng(0)
-    means = bootstrap([1.0] * fresh + [0.0] * (asked[0] - fresh), rng)
-    parents = [count / PER_SOLVED for count in of_parent.values()] + [0.0] * (asked[1] // PER_SOLVED - len(of_parent))
-    means_beyond = bootstrap(parents, rng)
-    by_topic["in_band_ci"], beyond["in_band_ci"] = ends(means), ends(means_beyond)
+    rng, draws = np.random.default_rng(0), []
+    for row, kind, proposals, together in ((by_topic, kinds[0], asked[0], 1), (beyond, kinds[1], asked[1], PER_SOLVED)):
+        draws.append(bootstrap(grouped_counts(kind, verdicts, proposals // together, together, config), rng))
+        row["of_problems_ci"], row["of_proposals_ci"] = ends(draws[-1][:, 0]), ends(draws[-1][:, 1])
+    gains = {
+        f"gain_{of}": None if None in (beyond[of], by_topic[of]) else beyond[of] - by_topic[of] for of in ("of_problems", "of_proposals")
+    }
     return {
         "model": Path(config.model).name,
         "solved": len(solved),
         "by_topic": by_topic,
         "beyond": beyond,
-        "gain": beyond["in_band"] - by_topic["in_band"],  # beyond minus by topic
-        "gain_ci": ends(means_beyond - means),
+        **gains,  # beyond minus by topic
+        "gain_of_problems_ci": ends(draws[1][:, 0] - draws[0][:, 0]),
+        "gain_of_proposals_ci": ends(draws[1][:, 1] - draws[0][:, 1]),
         "seed": config.seed,
         "commit": git_commit(),
         "command": module_command("bench.real.depth", sys.argv[1:]),
@@ -123,9 +140,20 @@ def shown(row: Mapping[str, Any]) -> str:
     for name in ("by_topic", "beyond"):
         kind = row[name]
         votes = [str(kind["votes"].get(place, 0)) for place in PLACES]
-        lines.append([name.replace("_", " "), str(kind["proposals"]), str(kind["problems"]), *votes, interval(kind, "in_band")])
-    header = ["asked for", "proposals", "problems", *PLACES, "proposals that end in the band"]
-    return f"{table(header, lines)}\n\nbeyond minus by topic, points: {interval(row, 'gain', points=True)}"
+        lines.append(
+            [
+                name.replace("_", " "),
+                str(kind["proposals"]),
+                str(kind["problems"]),
+                *votes,
+                interval(kind, "of_problems"),
+                interval(kind, "of_proposals"),
+            ]
+        )
+    header = ["asked for", "proposals", "problems", *PLACES, "in band, of the problems", "in band, of the proposals"]
+    gains = [interval(row, f"gain_{of}", points=True) for of in ("of_problems", "of_proposals")]
+    lines.append(["beyond minus by topic, points", *[""] * (len(PLACES) + 2), *gains])
+    return table(header, lines)
 
 
 def main() -> None:

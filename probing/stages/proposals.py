@@ -23,7 +23,7 @@ from probing.stages.config import ProblemsConfig
 
 PROPOSALS_PER_PROMPT = 128  # samples of one topic's prompt that are drawn together, at most
 LEAST_PER_PROMPT = 6  # and at least, where a set words its prompt in several ways
-PER_SOLVED = 4  # proposals beyond one solved problem, all drawn from one prompt
+PER_SOLVED = 4  # proposals beyond one solved problem, each asked for another kind of step: samples of one prompt are too much alike
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Drawn:
     """One answer of stage 1, not read yet."""
 
     topic: str
-    prompt: str  # rendered; the answers to one prompt are a group
+    prompt: str  # rendered
     answer: Completion
     beyond: str | None = None  # id of the solved problem that it was asked to go beyond; None: asked for by topic
 
@@ -51,11 +51,11 @@ def propose(
         for topic, place, sample in _places(config, ask.variants, fresh)
     ]  # fmt: skip
     if beyond:
-        parents = _drawn_from(solved, beyond // PER_SOLVED, seed)
+        parents = [parent for parent in _drawn_from(solved, beyond // PER_SOLVED, seed) for _ in range(PER_SOLVED)]
         steps = [_step_beyond(ask, config, parent, seed % 9973 + i) for i, parent in enumerate(parents)]
-        groups = answers_to(sampler, steps, PER_SOLVED, params, seed ^ 1, progress)
-        for parent, question, group in zip(parents, steps, groups, strict=True):
-            drawn += [Drawn(parent.topic, question.text, answer, parent.id) for answer in group]
+        groups = answers_to(sampler, steps, 1, params, seed ^ 1, progress)
+        for parent, question, (answer,) in zip(parents, steps, groups, strict=True):
+            drawn.append(Drawn(parent.topic, question.text, answer, parent.id))
     return drawn
 
 

@@ -72,8 +72,8 @@ def fates_of(proposals: Sequence[Proposal], verdicts: Sequence[Verdict], broken:
     return [fate(proposal) for proposal in proposals]
 
 
-def group_advantages(prompts: Sequence[str], rewards: Sequence[float | None]) -> list[float | None]:
-    """Each reward minus the mean of its group, the proposals of one prompt; None where the reward is not known.
+def group_advantages(groups: Sequence[str], rewards: Sequence[float | None]) -> list[float | None]:
+    """Each reward minus the mean of its group (`Proposal.group`); None where the reward is not known.
 
     Not divided by the group's deviation: a group may be as small as four, with one success, and rewards have a fixed scale already
     (`grpo.scale_rewards: none`; Liu et al., "Understanding R1-Zero-like training", arXiv 2503.20783).
@@ -82,11 +82,11 @@ def group_advantages(prompts: Sequence[str], rewards: Sequence[float | None]) ->
     [0.5, -0.5, 0.0, None]
     """
     known: dict[str, list[float]] = {}
-    for prompt, reward in zip(prompts, rewards, strict=True):
+    for name, reward in zip(groups, rewards, strict=True):
         if reward is not None:
-            known.setdefault(prompt, []).append(reward)
-    mean = {prompt: group[0] if len(set(group)) == 1 else sum(group) / len(group) for prompt, group in known.items()}
-    return [None if reward is None else reward - mean[prompt] for prompt, reward in zip(prompts, rewards, strict=True)]
+            known.setdefault(name, []).append(reward)
+    mean = {name: group[0] if len(set(group)) == 1 else sum(group) / len(group) for name, group in known.items()}
+    return [None if reward is None else reward - mean[name] for name, reward in zip(groups, rewards, strict=True)]
 
 
 def proposal_figures(fates: Sequence[Fate]) -> dict[str, float | None]:

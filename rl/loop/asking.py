@@ -109,7 +109,15 @@ def _invent(current: Round, config: ProblemsConfig, funnel: Funnel, others: Sequ
             problems = write_interfaces(current.sampler, ask, problems, config, current.seed("interface"), funnel, advance)
     if current.config.proposer is not None and run.main:
         kept = [
-            Proposal(drawn.prompt, drawn.topic, drawn.answer.text, drawn.answer.token_ids, funnel.problem_of.get(i), funnel.reason_of(i))
+            Proposal(
+                drawn.prompt,
+                drawn.topic,
+                drawn.answer.text,
+                drawn.answer.token_ids,
+                funnel.problem_of.get(i),
+                funnel.reason_of(i),
+                drawn.beyond,
+            )
             for i, drawn in enumerate(proposals)
         ]  # with their fates so far, for stage 6 to train on (`rl.loop.proposer`)
         PROPOSALS.write(current.folder / PROPOSALS.file, kept)

@@ -43,7 +43,7 @@ def teach_proposer(current: Round, config: ProposerConfig) -> Taught:
     proposals = PROPOSALS.read(current.folder / PROPOSALS.file)
     broken = {program.problem_id for program in current.executions if program.execution.missing}
     fates = fates_of(proposals, current.verdicts, broken, (solutions.band_low, solutions.band_high))
-    advantages = group_advantages([p.prompt for p in proposals], [fate.reward for fate in fates])
+    advantages = group_advantages([p.group for p in proposals], [fate.reward for fate in fates])
     pairs = [
         SftPair(f"proposal {number}", proposal.prompt, proposal.token_ids, math.nan, math.nan, advantage)
         for number, (proposal, advantage) in enumerate(zip(proposals, advantages, strict=True))

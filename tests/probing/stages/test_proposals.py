@@ -77,11 +77,11 @@ def test_as_many_proposals_are_drawn_as_the_bar_is_told(count: int, depth: float
     assert sampler.drawn == sum(seen) == proposals_asked(config, INSTRUCT.variants, number)
 
 
-def test_the_share_of_depth_goes_beyond_solved_problems_and_each_is_asked_about_once():
+def test_the_share_of_depth_goes_beyond_solved_problems_and_each_is_asked_about_in_several_ways():
     config = CONFIG.model_copy(update={"count": 40, "depth": 0.5})
     drawn = propose(Echo(), INSTRUCT, config, 1, solved(30))
     beyond = [d for d in drawn if d.beyond is not None]
-    assert len(beyond) == 20 and len({d.beyond for d in beyond}) == 20 // PER_SOLVED
+    assert len(beyond) == 20 and len({d.beyond for d in beyond}) == 20 // PER_SOLVED and len({d.prompt for d in beyond}) == 20
     for d in beyond:
         number = d.beyond.rpartition("-")[2]
         assert (
@@ -118,7 +118,7 @@ def test_a_program_s_sample_is_shown_under_the_headings_that_are_asked_for(name:
     [parent] = solved(1)
     parent = replace(parent, entry=STDIN, signature="", example="Input:\n3\n1 2 3\nOutput:\n6")
     config = CONFIG.model_copy(update={"count": 8, "depth": 0.9, "io": "stdin"})
-    [shown] = {d.prompt for d in propose(Echo(), Wording(name), config, 1, [parent]) if d.beyond}
+    shown = next(d.prompt for d in propose(Echo(), Wording(name), config, 1, [parent]) if d.beyond)
     assert "### Sample Input\n3\n1 2 3\n### Sample Output\n6\n### End" in shown
 
 
@@ -126,14 +126,14 @@ def test_a_sample_that_holds_lines_like_headings_is_shown_whole():
     [parent] = solved(1)
     parent = replace(parent, entry=STDIN, signature="", example="Input:\nTest case 1:\n3 5\nOutput:\nCase:\n\n8")
     config = CONFIG.model_copy(update={"count": 8, "depth": 0.9, "io": "stdin"})
-    [shown] = {d.prompt for d in propose(Echo(), INSTRUCT, config, 1, [parent]) if d.beyond}
+    shown = next(d.prompt for d in propose(Echo(), INSTRUCT, config, 1, [parent]) if d.beyond)
     assert "### Sample Input\nTest case 1:\n3 5\n### Sample Output\nCase:\n\n8\n### End" in shown
 
 
 def test_a_problem_without_an_example_is_shown_without_its_heading():
     [parent] = solved(1)
     config = CONFIG.model_copy(update={"count": 8, "depth": 0.9})
-    [shown] = {d.prompt for d in propose(Echo(), INSTRUCT, config, 1, [replace(parent, example="")]) if d.beyond}
+    shown = next(d.prompt for d in propose(Echo(), INSTRUCT, config, 1, [replace(parent, example="")]) if d.beyond)
     assert "def f(xs: list[int]) -> int:\n### End" in shown
 
 

@@ -11,6 +11,7 @@ from rewards.judge.ranking import rank
 from rewards.mixed import MixedConfig
 from rewards.outcomes.claims import Claim
 from rewards.outcomes.literals import claimed_outputs
+from rewards.outcomes.typed import Canonicaliser
 from rewards.records import Execution, Kind, Outcome
 from rewards.rules.consensus import ConsensusConfig, get_rule
 from rewards.sandbox import SandboxConfig
@@ -201,7 +202,9 @@ def test_a_rollout_equal_to_a_bank_program_that_was_lost_is_executed_again():
     outcomes = [values("1", "4", "9"), values("1", "4", "8"), Execution(lost)]
     bank = [program((i,), outcome, code) for i, (code, outcome) in enumerate(zip(codes, outcomes, strict=True))]
     verdict = Verdict("p", (0, 1, 2), (0, 1, -1), (1, 1), 0, 0.5, 0.0, 0.1, 2, True)
-    (task,) = make_tasks(ask, [Problem("p", "t", "d", "f", "def f(x: int) -> int:", "", "topic")], [SUITE], bank, [verdict])
+    (task,) = make_tasks(
+        ask, [Problem("p", "t", "d", "f", "def f(x: int) -> int:", "", "topic")], [SUITE], bank, [verdict], Canonicaliser()
+    )
     executor = TableExecutor({codes[2]: values("1", "4", "9").outcomes})
     read, signal = (lambda text, entry, given, finished: text), ConsensusSignal(get_rule(ConsensusConfig()))
     scored = RolloutScorer([task], executor, read, signal, MixedConfig()).score(["p"] * 3, [completion(code) for code in codes], 3, step=0)
@@ -218,7 +221,7 @@ def test_rules_that_compare_with_asserts_find_them_in_bank_and_rollouts(rule):
     assert verdict.inputs == (0, 1, 2)  # those with an assert come first
     problem = Problem("p", "t", "d", "f", "def f(x: int) -> int:", "", "topic")
     suite = TestSuite("p", INPUTS, ("model",) * 3, claims)
-    (task,) = make_tasks(ask, [problem], [suite], BANK, [verdict])
+    (task,) = make_tasks(ask, [problem], [suite], BANK, [verdict], Canonicaliser())
     signal = ConsensusSignal(get_rule(consensus))
     scores = signal.scores(task, [values("1", "4", "9"), values("1", "4", "0"), values("7", "6", "5")], "key")
     assert scores[0] == scores[1] > scores[2]
