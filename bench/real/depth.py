@@ -121,6 +121,7 @@ def measure(config: Config) -> dict[str, Any]:
     }
     return {
         "model": Path(config.model).name,
+        "run": Path(config.run_dir).name,
         "solved": len(solved),
         "by_topic": by_topic,
         "beyond": beyond,
@@ -172,7 +173,7 @@ def main() -> None:
             raise UserError("problems of your own are asked for in neither way", "problems.source", f"leave it at {SELF_MADE}")
         row = measure(config)
         rows = json.loads(RESULT.read_text())["rows"] if RESULT.is_file() else []
-        rows = [old for old in rows if (old["model"], old["seed"]) != (row["model"], row["seed"])] + [row]
+        rows = [old for old in rows if old["run"] != row["run"]] + [row]
         write_atomically(RESULT, json.dumps({"rows": rows}, indent=1) + "\n")
     print(shown(row))
 
