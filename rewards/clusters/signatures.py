@@ -186,11 +186,15 @@ def pass_bits(matrix: OutcomeMatrix) -> np.ndarray:
     if not len(tested):
         raise ValueError("model-written asserts are compared with here, but no input has an expected output; use rule hard or soft")
     bits = np.zeros((matrix.n_programs, len(tested)), dtype=bool)
+    met = np.zeros(len(matrix.legend) + 2, dtype=bool)  # by code; the last two stand for ERROR and MISSING, and are never met
     for column, j in enumerate(tested):
         codes, expected = matrix.codes[:, j], int(matrix.expected_codes[j])
-        if expected >= 0:
-            claim = matrix.legend[expected]
-            bits[:, column] = np.isin(codes, [code for code in np.unique(codes[codes >= 0]) if fulfils(matrix.legend[code], claim)])
+        if expected < 0:
+            continue
+        claim = matrix.legend[expected]
+        met[:-2] = False
+        met[[code for code in set(codes.tolist()) if code >= 0 and fulfils(matrix.legend[code], claim)]] = True
+        bits[:, column] = met[codes]
     return bits
 
 

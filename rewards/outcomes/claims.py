@@ -48,6 +48,7 @@ def claim_text(expected: Outcome) -> str:
     return expected.text if isinstance(expected, Claim) else expected.payload
 
 
+@lru_cache(maxsize=1 << 15)  # pools of one problem hold the same few values again and again
 def fulfils(text: str, claim: str) -> bool:
     """Whether a value with this canonical text fulfils a claim.
 
