@@ -116,7 +116,7 @@ def sampling_memory(config: Config, size: ModelSize, device: str) -> float:
     """Bytes on each device: weights, and the keys and values of the largest batch of sequences."""
     p = config.problems
     asked = [config.suites.max_new_tokens, config.evals.max_new_tokens]
-    asked += [p.max_new_tokens, p.rating_max_new_tokens] if p.source == SELF_MADE or p.share > 0 else []
+    asked += [p.max_new_tokens, p.rating_max_new_tokens] if p.self_made else []
     asked += [p.interface_max_new_tokens] if p.io == "function" else []
     asked += [config.solutions.max_new_tokens] if config.solutions.source == SELF_MADE else []
     width = 4 if device == "cpu" or config.sampling.dtype == "float32" else 2
